@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+PYTHON := /usr/bin/python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+BUILD  := build
+PREFIX ?= /usr/local
+INIT   := $(BUILD)/pyrunc-init
+
+.PHONY: all help packages generate check lint types test test-root demo fuzz bench install clean update-plans
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+all: bin/pyrunc ## build everything: bin/pyrunc, the init, the native module
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+-include csrc/native/native.mk csrc/launcher/launcher.mk
+
+packages:
+	@tools/bootstrap packages
+
+$(VENV)/.requirements: requirements.txt requirements-dev.txt tools/bootstrap | packages
+	@tools/bootstrap venv $(PYTHON)
+
+$(INIT): $(wildcard csrc/init/*.[ch] csrc/init/Makefile) | packages
+	@mkdir -p $(BUILD)
+	@$(MAKE) -C csrc/init OUT=$(CURDIR)/$(BUILD)
+
+# The stock front end: the system's interpreter, the checkout and the virtual environment, no site, no environment.
+$(BUILD)/pyrunc-stock: tools/stock.py.in Makefile
+	@mkdir -p $(BUILD)
+	@sed -e 's|@PYTHON@|$(PYTHON)|' -e 's|@ROOT@|$(CURDIR)|' -e 's|@SITE@|$(CURDIR)/$(VENV)/lib|' $< >$@.tmp
+	@chmod 755 $@.tmp && mv $@.tmp $@
+
+bin/pyrunc: $(VENV)/.requirements $(INIT) $(BUILD)/pyrunc-stock $(NATIVE) $(LAUNCHER)
+	@mkdir -p bin
+	@ln -sfn ../$(or $(LAUNCHER),$(BUILD)/pyrunc-stock) $@ && touch -h $@
+
+generate: ## write the generated files again (ops, man pages, completions)
+	@$(PYTHON) csrc/generate.py
+	@$(PYTHON) tools/manual.py
+
+check: lint types ## everything that needs no root: form, lint, types, layers, generated files, C analysers
+	@tools/check
+
+lint: $(VENV)/.requirements ## ruff
+	@$(VENV)/bin/ruff format --check . && $(VENV)/bin/ruff check .
+
+types: $(VENV)/.requirements ## mypy --strict
+	@$(VENV)/bin/mypy
+
+test: all ## all tests; those that need root are skipped without it
+	@$(PY) -m pytest
+
+test-root: all ## only the tests that need root
+	@$(PY) -m pytest -m root
+
+demo: all ## run a container through its life and show it from inside
+	@tools/demo
+
+fuzz: all ## fuzz the plan decoder (SECONDS=60)
+	@$(MAKE) -C csrc/init fuzz OUT=$(CURDIR)/$(BUILD) SECONDS=$(or $(SECONDS),60)
+
+bench: all ## start-up and life times beside runc and crun
+	@tools/bench
+
+update-plans: all ## write the plan snapshots again; review the diff
+	@$(PY) -m pytest tests/plans --update-plans
+
+install: all ## install under PREFIX (default /usr/local)
+	@tools/install $(DESTDIR)$(PREFIX)
+
+clean: ## remove what the build made (not .venv)
+	rm -rf $(BUILD) bin dist pyrunc/_native*.so
