@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options and fixtures of the whole suite.
+
+What touches the system is marked `root` and checked for leftovers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import machine
+from tests.support.bundle import BUSYBOX, Config, make_base, make_bundle
+from tests.support.runtime import FRONTS, TREE, Container, Result, Runtime, find_program
+
+PRIVILEGED = ("container", "security")  # directories below tests/ whose tests all need root
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--runtime", default="", help="test this program instead: runc, crun or a path"
+    )
+    parser.addoption(
+        "--front", choices=sorted(FRONTS), default=os.environ.get("PYRUNC_FRONT", "launcher")
+    )
+    parser.addoption("--update-plans", action="store_true", help="write the plan snapshots again")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.geteuid() == 0:
+        machine.isolate()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies in a privileged directory, and skip what is marked when we are not root."""
+    skip = pytest.mark.skip(reason="needs root")
+    for item in items:
+        parts = item.path.relative_to(TREE).parts
+        if len(parts) > 1 and parts[1] in PRIVILEGED:
+            item.add_marker("root")
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def program(request: pytest.FixtureRequest) -> Path:
+    """The program under test."""
+    found = find_program(request.config.getoption("--runtime"), request.config.getoption("--front"))
+    if not found.exists():
+        pytest.fail(f"{found} is missing: run `make`")
+    return found
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The busybox root file system that all bundles are linked from."""
+    if not BUSYBOX.exists():
+        pytest.skip("the Debian package busybox-static is missing")
+    directory = tmp_path_factory.mktemp("base")
+    for parent in (directory, *directory.parents[:2]):  # mapped ids must get to the bundles below
+        parent.chmod(0o711)
+    return make_base(directory / "rootfs")
+
+
+@pytest.fixture
+def clean_machine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test that leaves a mount, a cgroup, a process, a socket or a file behind."""
+    before = machine.Snapshot()
+    yield
+    left = before.leftovers()
+    if left:
+        machine.remove_cgroups()
+        pytest.fail("the test left on the machine:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def workspace(clean_machine: None, tmp_path: Path) -> Path:
+    """A directory for this test that ids of user namespaces can get through."""
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o711)
+    return tmp_path
+
+
+@pytest.fixture
+def runtime(workspace: Path, program: Path) -> Iterator[Runtime]:
+    """The runtime under test with a state directory that must be empty again after the test."""
+    root = workspace / "state"
+    root.mkdir(mode=0o700)
+    found = Runtime(program, root)
+    yield found
+    left = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")]
+    for name in left:
+        found("delete", "--force", name)
+    if left:
+        pytest.fail(f"the test left containers: {', '.join(sorted(left))}", pytrace=False)
+
+
+@pytest.fixture
+def make_config(base: Path, workspace: Path) -> Callable[[], Config]:
+    """Make one more bundle."""
+    made: list[Config] = []
+
+    def make() -> Config:
+        made.append(make_bundle(base, workspace / f"bundle{len(made)}"))
+        return made[-1]
+
+    return make
+
+
+@pytest.fixture
+def config(make_config: Callable[[], Config]) -> Config:
+    """The config of a fresh busybox bundle, to be changed by the test."""
+    return make_config()
+
+
+@pytest.fixture
+def run(runtime: Runtime) -> Callable[..., Result]:
+    """run(config, *argv): run a program in a new container to its end."""
+    return runtime.run
+
+
+@pytest.fixture
+def shell(runtime: Runtime) -> Callable[..., str]:
+    """shell(config, script): what a shell script in a new container writes; it must succeed."""
+
+    def shell(config: Config, script: str, **more: Any) -> str:
+        return runtime.run(config, "sh", "-ec", script, **more).ok().stdout
+
+    return shell
+
+
+@pytest.fixture
+def create(runtime: Runtime) -> Iterator[Callable[..., Container]]:
+    """create(config, *argv): a created container, deleted after the test."""
+    made: list[Container] = []
+
+    def create(config: Config, *argv: str, **more: Any) -> Container:
+        made.append(runtime.create(config, *argv, **more))
+        return made[-1]
+
+    yield create
+    for container in reversed(made):
+        container.delete().ok()

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a test may leave on the machine: nothing.
+
+Snapshots of everything that a container can leave, and their difference. The test process has a
+mount namespace of its own and is a child subreaper, so a mount that is new in it and a process
+that has become its child were left by the test and by nobody else. Names of cgroups and files
+carry the session's token; with ``CI`` set the machine is ours alone and every new name counts.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TOKEN = f"pt{os.getpid()}"
+
+CLONE_NEWNS = 0x20000
+MS_REC, MS_PRIVATE = 0x4000, 1 << 18
+PR_SET_CHILD_SUBREAPER = 36
+CGROUPS = Path("/sys/fs/cgroup")
+SHARED_DIRECTORIES = ("/tmp", "/var/tmp", "/run", "/dev/shm", "/run/pyrunc", "/run/netns")
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result: int, what: str) -> None:
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{what}: {os.strerror(error)}")
+
+
+def mount(
+    source: str, target: str | Path, fstype: str = "", flags: int = 0, data: str = ""
+) -> None:
+    """mount(2)."""
+    check(
+        LIBC.mount(
+            source.encode(),
+            str(target).encode(),
+            fstype.encode() or None,
+            flags,
+            data.encode() or None,
+        ),
+        f"mount {target}",
+    )
+
+
+def unmount(target: str | Path) -> None:
+    """umount2(2), lazily."""
+    check(LIBC.umount2(str(target).encode(), 2), f"umount {target}")
+
+
+def isolate() -> None:
+    """Give this process a private mount namespace and make orphans of containers its children."""
+    check(LIBC.unshare(CLONE_NEWNS), "unshare")
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    check(LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+
+
+def children() -> dict[int, str]:
+    """The living children of this process with the program that each runs."""
+    found = {}
+    for pid in Path("/proc/self/task", str(os.getpid()), "children").read_text().split():
+        try:
+            state = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0]
+            if state not in "ZX":
+                found[int(pid)] = Path("/proc", pid, "comm").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
+            continue
+    return found
+
+
+def reap() -> None:
+    """Collect the dead that have become our children."""
+    for pid in Path("/proc/self/task", str(os.getpid()), "children").read_text().split():
+        try:
+            os.waitpid(int(pid), os.WNOHANG)
+        except ChildProcessError:
+            continue
+
+
+def mounts() -> frozenset[str]:
+    """The mount table without the ids, which move when anything is mounted."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return frozenset(" ".join(line.split()[2:]) for line in lines)
+
+
+def cgroups() -> frozenset[str]:
+    """Every cgroup of every hierarchy."""
+    found = []
+    for directory, names, _ in os.walk(CGROUPS):
+        found += [os.path.join(directory, name) for name in names]
+    return frozenset(found)
+
+
+def names() -> frozenset[str]:
+    """The names in the directories that programs share."""
+    found = []
+    for directory in SHARED_DIRECTORIES:
+        if os.path.isdir(directory):
+            found += [os.path.join(directory, name) for name in os.listdir(directory)]
+    return frozenset(found)
+
+
+def abstract_sockets() -> frozenset[str]:
+    """Names of abstract sockets: any process of the network namespace could connect to one."""
+    lines = Path("/proc/net/unix").read_text().splitlines()[1:]
+    return frozenset(line.split()[7] for line in lines if len(line.split()) > 7 and " @" in line)
+
+
+def ours(name: str) -> bool:
+    """Whether a new name can only come from this session."""
+    return bool(os.environ.get("CI")) or TOKEN in name or "pyrunc-init" in name
+
+
+@dataclass
+class Snapshot:
+    """The state of the machine at one moment."""
+
+    mounts: frozenset[str] = field(default_factory=mounts)
+    cgroups: frozenset[str] = field(default_factory=cgroups)
+    names: frozenset[str] = field(default_factory=names)
+    sockets: frozenset[str] = field(default_factory=abstract_sockets)
+    children: dict[int, str] = field(default_factory=children)
+
+    def leftovers(self, *, patience_s: float = 2.0) -> list[str]:
+        """What is there now and was not then. A process that is just dying gets a moment."""
+        deadline = time.monotonic() + patience_s
+        while True:
+            reap()
+            found = self._difference()
+            if not found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.02)
+
+    def _difference(self) -> list[str]:
+        now = Snapshot()
+        new = [
+            *(f"mount {line}" for line in sorted(now.mounts - self.mounts)),
+            *(f"lost mount {line}" for line in sorted(self.mounts - now.mounts)),
+            *(f"cgroup {path}" for path in sorted(now.cgroups - self.cgroups) if ours(path)),
+            *(f"file {path}" for path in sorted(now.names - self.names) if ours(path)),
+            *(
+                f"abstract socket {name}"
+                for name in sorted(now.sockets - self.sockets)
+                if ours(name)
+            ),
+            *(
+                f"process {pid} ({now.children[pid]})"
+                for pid in sorted(now.children.keys() - self.children)
+            ),
+        ]
+        return new
+
+
+def remove_cgroups(token: str = TOKEN) -> None:
+    """Remove the cgroups that a failed test left, deepest first."""
+    for path in sorted(cgroups(), key=len, reverse=True):
+        if token in path:
+            try:
+                os.rmdir(path)
+            except OSError:  # still populated; the report has named it
+                continue

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program under test: pyrunc through one of its front ends, or a peer to test the tests."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.bundle import Config
+from tests.support.machine import TOKEN
+
+TREE = Path(__file__).resolve().parents[2]
+FRONTS = {
+    "launcher": TREE / "bin/pyrunc",
+    "boot": TREE / "build/pyrunc-boot",
+    "stock": TREE / "build/pyrunc-stock",
+}
+TIMEOUT_S = 60
+NUMBERS: Iterator[int] = itertools.count(1)
+
+
+class Failed(AssertionError):
+    """A command that had to succeed did not."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+
+    def ok(self) -> Result:
+        """This result, if the command succeeded."""
+        if self.status:
+            raise Failed(f"{' '.join(self.argv)}: status {self.status}\n{self.stderr}{self.stdout}")
+        return self
+
+    @property
+    def lines(self) -> list[str]:
+        return self.stdout.splitlines()
+
+    @property
+    def error(self) -> str:
+        """The first line on the standard error, which is all that engines show."""
+        return (self.stderr.splitlines() or [""])[0]
+
+
+@dataclass
+class Runtime:
+    """A runtime program with a state directory of its own."""
+
+    program: Path
+    root: Path
+    globals: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """pyrunc, runc or crun."""
+        return "pyrunc" if self.program.name.startswith("pyrunc") else self.program.name
+
+    def argv(self, *args: str | Path) -> list[str]:
+        return [str(self.program), "--root", str(self.root), *self.globals, *map(str, args)]
+
+    def __call__(
+        self,
+        *args: str | Path,
+        stdin: str = "",
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
+        timeout_s: float = TIMEOUT_S,
+        prefix: Sequence[str] = (),
+    ) -> Result:
+        """Run one command to its end. A command that hangs is killed and the test fails."""
+        argv = [*prefix, *self.argv(*args)]
+        with subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(os.environ) if env is None else env,
+            cwd=cwd,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        ) as child:
+            try:
+                out, err = child.communicate(stdin.encode(), timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.communicate()
+                raise Failed(f"{' '.join(argv)}: still running after {timeout_s} s") from None
+        text = (stream.decode(errors="surrogateescape") for stream in (out, err))
+        return Result(tuple(argv), child.returncode, *text)
+
+    def new_id(self) -> str:
+        """An id that no other test of any session uses; the harness finds leftovers by it."""
+        return f"{TOKEN}-{next(NUMBERS)}"
+
+    def run(
+        self, config: Config, *argv: str, flags: Sequence[str | Path] = (), **more: Any
+    ) -> Result:
+        """`run` a program in a new container to its end."""
+        if argv:
+            config.process["args"] = list(argv)
+        config.write()
+        return self("run", "--bundle", config.bundle, *flags, self.new_id(), **more)
+
+    def create(self, config: Config, *argv: str, flags: Sequence[str | Path] = ()) -> Container:
+        """`create` a container that waits for `start`; its output goes to a file."""
+        if argv:
+            config.process["args"] = list(argv)
+        config.write()
+        container = Container(self, self.new_id(), config)
+        container.create(*flags)
+        return container
+
+
+@dataclass
+class Container:
+    """A container that was created and may be started, killed and deleted."""
+
+    runtime: Runtime
+    id: str
+    config: Config
+
+    @property
+    def output_file(self) -> Path:
+        return self.config.bundle / f"{self.id}.out"
+
+    @property
+    def output(self) -> str:
+        """What the container has written so far."""
+        return self.output_file.read_text(errors="surrogateescape")
+
+    def create(self, *flags: str | Path) -> None:
+        with self.output_file.open("wb") as output, Path("/dev/null").open() as null:
+            argv = self.runtime.argv("create", "--bundle", self.config.bundle, *flags, self.id)
+            done = subprocess.run(
+                argv, stdin=null, stdout=output, stderr=output, check=False, timeout=TIMEOUT_S
+            )
+        Result(tuple(argv), done.returncode, "", self.output).ok()
+
+    def command(self, verb: str, *args: str | Path) -> Result:
+        return self.runtime(verb, self.id, *args)
+
+    def start(self) -> Container:
+        self.command("start").ok()
+        return self
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.command("state").ok().stdout)
+        return found
+
+    @property
+    def pid(self) -> int:
+        return int(self.state()["pid"])
+
+    def wait(self, status: str = "stopped", *, patience_s: float = 20) -> Container:
+        """Wait until the container has this status."""
+        from tests.support.wait import until
+
+        until(
+            lambda: self.state()["status"] == status,
+            f"{self.id} is {status}",
+            patience_s=patience_s,
+        )
+        return self
+
+    def delete(self, *, force: bool = True) -> Result:
+        return self.runtime("delete", *(["--force"] if force else []), self.id)
+
+
+def find_program(name: str, front: str) -> Path:
+    """The program that `--runtime` and `--front` (or PYRUNC_FRONT) mean."""
+    if not name:
+        return FRONTS[front]
+    found = shutil.which(name)
+    if not found:
+        raise FileNotFoundError(f"no runtime {name}")
+    return Path(found)

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting for something to become true; a test never sleeps a fixed time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+def until(condition: Callable[[], object], what: str, *, patience_s: float = 20) -> None:
+    """Return as soon as the condition holds; fail naming it when the patience is at its end."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {patience_s} s: {what}")
+        time.sleep(0.01)
