@@ -1,0 +1,1887 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ops of a plan. Generated from optable.py by csrc/generate.py: do not edit."""
+
+from __future__ import annotations
+
+from struct import pack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DIGEST = 0xDE49A21D60B19931
+
+RENDEZVOUS_NAMESPACES = 1
+RENDEZVOUS_MOUNTS = 2
+RENDEZVOUS_HOOKS = 3
+RENDEZVOUS_CONSOLE = 4
+RENDEZVOUS_SECCOMP = 5
+RENDEZVOUS_READY = 6
+RENDEZVOUS = ("namespaces", "mounts", "hooks", "console", "seccomp", "ready")
+
+PROC_PIDS = 0
+PROC_FULL = 1
+PROC_HOST = 2
+ATTACH_KEEP = 1
+ATTACH_REAL_DIRECTORY = 2
+ATTACH_PROC_ALLOWED = 4
+ATTACH_NOFOLLOW = 8
+SLOT_LIMIT = 4096
+NO_INDEX = 4294967295
+
+
+def _str(value: str) -> bytes:
+    data = value.encode("utf-8", "surrogateescape")
+    if b"\0" in data:
+        raise ValueError("a string of a plan holds a NUL")
+    return pack("<I", len(data)) + data + b"\0"
+
+
+def _bytes(value: bytes, before: int) -> bytes:
+    return pack("<I", len(value)) + bytes(-(before + 4) % 8) + value + bytes(-len(value) % 8)
+
+
+def _strs(values: Sequence[str], before: int) -> bytes:
+    if not values:
+        data = b""
+    else:
+        data = "\0".join(values).encode("utf-8", "surrogateescape") + b"\0"
+        if data.count(b"\0") != len(values):
+            raise ValueError("a string of a plan holds a NUL")
+    head = pack("<II", len(values), len(data))
+    return head + bytes(-(before + 8) % 8 + 8 * (len(values) + 1)) + data
+
+
+def _op(code: int, body: bytes) -> bytes:
+    padding = -len(body) % 8
+    return pack("<II", code, 8 + len(body) + padding) + body + bytes(padding)
+
+
+class Op:
+    """One operation. `pointer` and `what` serve messages and are not encoded."""
+
+    __slots__ = ("pointer", "what")
+    NAME = ""
+    CODE = 0
+    FIELDS: tuple[str, ...] = ()
+    STEPS: tuple[str, ...] = ()
+    pointer: str
+    what: str
+
+    def encode(self) -> bytes:
+        """The op as the init reads it: code, size, fields, padding to 8 bytes."""
+        raise NotImplementedError
+
+
+class SetDumpable(Op):
+    """PR_SET_DUMPABLE: 0 hides /proc/PID of the init from everybody but root."""
+
+    __slots__ = ("value",)
+    NAME = "set_dumpable"
+    CODE = 1
+    FIELDS = ("value",)
+    STEPS = ("prctl",)
+
+    def __init__(
+        self,
+        *,
+        value: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.value = value
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(1, pack("<I", self.value))
+
+
+class SetSession(Op):
+    """setsid: no controlling terminal of the caller is inherited."""
+
+    __slots__ = ()
+    NAME = "set_session"
+    CODE = 2
+    FIELDS = ()
+    STEPS = ("setsid",)
+
+    def __init__(
+        self,
+        *,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(2, b"")
+
+
+class OpenProc(Op):
+    """Open a procfs into a slot: a new detached one (PROC_PIDS, PROC_FULL) or the one at /proc
+    (PROC_HOST).
+    """
+
+    __slots__ = ("kind", "slot")
+    NAME = "open_proc"
+    CODE = 3
+    FIELDS = ("slot", "kind")
+    STEPS = ("open", "verify")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        kind: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.kind = kind
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(3, pack("<II", self.slot, self.kind))
+
+
+class WriteProc(Op):
+    """Write a value with one write(2) to a file of a verified procfs. `tolerate` is an errno of
+    open or write, or 0. Unless `readback` is empty, the file must then read as `readback`,
+    alone or followed by ` (MODE)`, up to a newline.
+    """
+
+    __slots__ = ("path", "proc", "readback", "tolerate", "value")
+    NAME = "write_proc"
+    CODE = 4
+    FIELDS = ("proc", "path", "value", "readback", "tolerate")
+    STEPS = ("open", "verify", "write", "readback")
+
+    def __init__(
+        self,
+        *,
+        proc: int,
+        path: str,
+        value: str,
+        readback: str,
+        tolerate: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.proc = proc
+        self.path = path
+        self.value = value
+        self.readback = readback
+        self.tolerate = tolerate
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.proc)
+        body += _str(self.path)
+        body += _str(self.value)
+        body += _str(self.readback)
+        body += pack("<I", self.tolerate)
+        return _op(4, body)
+
+
+class CloseSlot(Op):
+    """Close a slot."""
+
+    __slots__ = ("slot",)
+    NAME = "close_slot"
+    CODE = 5
+    FIELDS = ("slot",)
+    STEPS = ("close",)
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(5, pack("<I", self.slot))
+
+
+class Await(Op):
+    """Tell the parent and wait for its answer. Descriptors that come with it fill up to `count`
+    slots from `slot`; the rest stays empty.
+    """
+
+    __slots__ = ("count", "name", "slot")
+    NAME = "await"
+    CODE = 6
+    FIELDS = ("name", "slot", "count")
+    STEPS = ("send", "receive")
+
+    def __init__(
+        self,
+        *,
+        name: int,
+        slot: int,
+        count: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.name = name
+        self.slot = slot
+        self.count = count
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(6, pack("<III", self.name, self.slot, self.count))
+
+
+class OpenNamespace(Op):
+    """Open a namespace file (host path) and verify that it is one of the given kind (a
+    CLONE_NEW* flag).
+    """
+
+    __slots__ = ("kind", "path", "slot")
+    NAME = "open_namespace"
+    CODE = 7
+    FIELDS = ("slot", "path", "kind")
+    STEPS = ("open", "verify")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        kind: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.kind = kind
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        body += pack("<I", self.kind)
+        return _op(7, body)
+
+
+class JoinNamespace(Op):
+    """setns to an opened namespace. `tolerate` is an errno or 0."""
+
+    __slots__ = ("kind", "slot", "tolerate")
+    NAME = "join_namespace"
+    CODE = 8
+    FIELDS = ("slot", "kind", "tolerate")
+    STEPS = ("setns",)
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        kind: int,
+        tolerate: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.kind = kind
+        self.tolerate = tolerate
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(8, pack("<III", self.slot, self.kind, self.tolerate))
+
+
+class JoinProcess(Op):
+    """setns to the namespaces (CLONE_NEW* flags) of the process behind a pidfd, all or none."""
+
+    __slots__ = ("flags", "slot")
+    NAME = "join_process"
+    CODE = 9
+    FIELDS = ("slot", "flags")
+    STEPS = ("setns",)
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        flags: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.flags = flags
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(9, pack("<II", self.slot, self.flags))
+
+
+class Unshare(Op):
+    """Unshare the namespaces given as CLONE_NEW* flags."""
+
+    __slots__ = ("flags",)
+    NAME = "unshare"
+    CODE = 10
+    FIELDS = ("flags",)
+    STEPS = ("unshare",)
+
+    def __init__(
+        self,
+        *,
+        flags: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.flags = flags
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(10, pack("<I", self.flags))
+
+
+class Become(Op):
+    """Take the ids that the user namespace maps: setgroups([]) unless `keep_groups`, setresgid,
+    setresuid.
+    """
+
+    __slots__ = ("gid", "keep_groups", "uid")
+    NAME = "become"
+    CODE = 11
+    FIELDS = ("uid", "gid", "keep_groups")
+    STEPS = ("setgroups", "setgid", "setuid")
+
+    def __init__(
+        self,
+        *,
+        uid: int,
+        gid: int,
+        keep_groups: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.uid = uid
+        self.gid = gid
+        self.keep_groups = keep_groups
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(11, pack("<III", self.uid, self.gid, self.keep_groups))
+
+
+class JoinCgroup(Op):
+    """Write 0 to each of `count` slots from `slot` that is not empty: the calling thread enters
+    the cgroups; the slots are closed.
+    """
+
+    __slots__ = ("count", "slot")
+    NAME = "join_cgroup"
+    CODE = 12
+    FIELDS = ("slot", "count")
+    STEPS = ("write",)
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        count: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.count = count
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(12, pack("<II", self.slot, self.count))
+
+
+class Fork(Op):
+    """clone3 a sibling that goes on with the plan; the caller reports its pid and exits. A
+    cgroup2 directory in `cgroup`, unless that is empty, is entered.
+    """
+
+    __slots__ = ("cgroup",)
+    NAME = "fork"
+    CODE = 13
+    FIELDS = ("cgroup",)
+    STEPS = ("clone", "report")
+
+    def __init__(
+        self,
+        *,
+        cgroup: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.cgroup = cgroup
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(13, pack("<I", self.cgroup))
+
+
+class RaiseLoopback(Op):
+    """Set the interface lo up."""
+
+    __slots__ = ()
+    NAME = "raise_loopback"
+    CODE = 14
+    FIELDS = ()
+    STEPS = ("socket", "up")
+
+    def __init__(
+        self,
+        *,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(14, b"")
+
+
+class PropagateRoot(Op):
+    """mount(NULL, /, NULL, flags): MS_REC and one of the propagation flags."""
+
+    __slots__ = ("flags",)
+    NAME = "propagate_root"
+    CODE = 15
+    FIELDS = ("flags",)
+    STEPS = ("mount",)
+
+    def __init__(
+        self,
+        *,
+        flags: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.flags = flags
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(15, pack("<Q", self.flags))
+
+
+class CloneTree(Op):
+    """open_tree(OPEN_TREE_CLONE) of a host path into a slot. `type` (S_IFMT bits, 0: any) and
+    `rdev` are verified.
+    """
+
+    __slots__ = ("nofollow", "path", "rdev", "recursive", "slot", "type")
+    NAME = "clone_tree"
+    CODE = 16
+    FIELDS = ("slot", "path", "recursive", "nofollow", "type", "rdev")
+    STEPS = ("open", "clone", "verify")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        recursive: int,
+        nofollow: int,
+        type: int,
+        rdev: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.recursive = recursive
+        self.nofollow = nofollow
+        self.type = type
+        self.rdev = rdev
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        body += pack("<IIIQ", self.recursive, self.nofollow, self.type, self.rdev)
+        return _op(16, body)
+
+
+class NewMount(Op):
+    """fsopen, fsconfig for each option (`key` or `key=value`), fsmount with MOUNT_ATTR_* flags
+    into a slot.
+    """
+
+    __slots__ = ("attributes", "fstype", "options", "slot", "source")
+    NAME = "new_mount"
+    CODE = 17
+    FIELDS = ("slot", "fstype", "source", "options", "attributes")
+    STEPS = ("open", "option", "create", "mount")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        fstype: str,
+        source: str,
+        options: Sequence[str],
+        attributes: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.fstype = fstype
+        self.source = source
+        self.options = options
+        self.attributes = attributes
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.fstype)
+        body += _str(self.source)
+        body += _strs(self.options, len(body))
+        body += pack("<Q", self.attributes)
+        return _op(17, body)
+
+
+class SetAttributes(Op):
+    """mount_setattr on a slot. With `keep_locked`, EPERM is answered by keeping the flags that a
+    user namespace locks, except that a flag in `explicit` which cannot be cleared is an
+    error.
+    """
+
+    __slots__ = ("clear", "explicit", "keep_locked", "recursive", "set", "slot")
+    NAME = "set_attributes"
+    CODE = 18
+    FIELDS = ("slot", "set", "clear", "recursive", "keep_locked", "explicit")
+    STEPS = ("setattr", "locked")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        set: int,
+        clear: int,
+        recursive: int,
+        keep_locked: int,
+        explicit: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.set = set
+        self.clear = clear
+        self.recursive = recursive
+        self.keep_locked = keep_locked
+        self.explicit = explicit
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(18, pack("<IQQIIQ", self.slot, self.set, self.clear, self.recursive, self.keep_locked, self.explicit))
+
+
+class SetPropagation(Op):
+    """mount_setattr with a propagation flag (MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE) on
+    a slot.
+    """
+
+    __slots__ = ("flags", "recursive", "slot")
+    NAME = "set_propagation"
+    CODE = 19
+    FIELDS = ("slot", "flags", "recursive")
+    STEPS = ("setattr",)
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        flags: int,
+        recursive: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.flags = flags
+        self.recursive = recursive
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(19, pack("<IQI", self.slot, self.flags, self.recursive))
+
+
+class AttachRoot(Op):
+    """Clone the rootfs (host path) with all below it and attach the clone over it; the slot is
+    the container's root.
+    """
+
+    __slots__ = ("path", "slot")
+    NAME = "attach_root"
+    CODE = 20
+    FIELDS = ("slot", "path")
+    STEPS = ("open", "clone", "attach")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        return _op(20, body)
+
+
+class EnterRoot(Op):
+    """Keep / in slot `host` and make slot `root` the root of the calling task (fchdir, chroot).
+    """
+
+    __slots__ = ("host", "root")
+    NAME = "enter_root"
+    CODE = 21
+    FIELDS = ("root", "host")
+    STEPS = ("open", "chdir", "chroot")
+
+    def __init__(
+        self,
+        *,
+        root: int,
+        host: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.root = root
+        self.host = host
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(21, pack("<II", self.root, self.host))
+
+
+class LeaveRoot(Op):
+    """Make slot `host` the root again."""
+
+    __slots__ = ("host",)
+    NAME = "leave_root"
+    CODE = 22
+    FIELDS = ("host",)
+    STEPS = ("chdir", "chroot")
+
+    def __init__(
+        self,
+        *,
+        host: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.host = host
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(22, pack("<I", self.host))
+
+
+class Attach(Op):
+    """Resolve a path, create what is missing (a directory or an empty file, as the mounted
+    object is), move_mount the slot there.
+    """
+
+    __slots__ = ("flags", "path", "slot")
+    NAME = "attach"
+    CODE = 23
+    FIELDS = ("slot", "path", "flags")
+    STEPS = ("resolve", "create", "verify", "attach")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        flags: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.flags = flags
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        body += pack("<I", self.flags)
+        return _op(23, body)
+
+
+class MountClassic(Op):
+    """mount(2) on a resolved directory, for flags that the new mount interface does not carry
+    (MS_REMOUNT, MS_I_VERSION, MS_SILENT).
+    """
+
+    __slots__ = ("data", "flags", "fstype", "path", "source")
+    NAME = "mount_classic"
+    CODE = 24
+    FIELDS = ("path", "fstype", "source", "flags", "data")
+    STEPS = ("resolve", "create", "mount")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        fstype: str,
+        source: str,
+        flags: int,
+        data: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.path = path
+        self.fstype = fstype
+        self.source = source
+        self.flags = flags
+        self.data = data
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = _str(self.path)
+        body += _str(self.fstype)
+        body += _str(self.source)
+        body += pack("<Q", self.flags)
+        body += _str(self.data)
+        return _op(24, body)
+
+
+class InheritMode(Op):
+    """Give the root of the detached tmpfs in a slot the permissions of the directory that it is
+    going to cover, if there is one.
+    """
+
+    __slots__ = ("path", "slot")
+    NAME = "inherit_mode"
+    CODE = 25
+    FIELDS = ("slot", "path")
+    STEPS = ("resolve", "chmod")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        return _op(25, body)
+
+
+class CopyUp(Op):
+    """Copy the tree below a path into the detached tmpfs of a slot (tmpcopyup)."""
+
+    __slots__ = ("path", "slot")
+    NAME = "copy_up"
+    CODE = 26
+    FIELDS = ("slot", "path")
+    STEPS = ("open", "copy")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        return _op(26, body)
+
+
+class MakeDirectory(Op):
+    """Create a directory and its parents with this mode, owned by uid:gid; an existing directory
+    is left alone.
+    """
+
+    __slots__ = ("gid", "mode", "path", "uid")
+    NAME = "make_directory"
+    CODE = 27
+    FIELDS = ("path", "mode", "uid", "gid")
+    STEPS = ("resolve", "create")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        mode: int,
+        uid: int,
+        gid: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.path = path
+        self.mode = mode
+        self.uid = uid
+        self.gid = gid
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = _str(self.path)
+        body += pack("<III", self.mode, self.uid, self.gid)
+        return _op(27, body)
+
+
+class MakeSymlink(Op):
+    """Create a symbolic link. Something that exists is left alone, or, with `replace`, removed
+    first.
+    """
+
+    __slots__ = ("path", "replace", "target")
+    NAME = "make_symlink"
+    CODE = 28
+    FIELDS = ("path", "target", "replace")
+    STEPS = ("resolve", "remove", "symlink")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        target: str,
+        replace: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.path = path
+        self.target = target
+        self.replace = replace
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = _str(self.path)
+        body += _str(self.target)
+        body += pack("<I", self.replace)
+        return _op(28, body)
+
+
+class MakeDevice(Op):
+    """mknod with `mode` (type and permissions), verify by descriptor, chmod, chown. An existing
+    node must be the same device.
+    """
+
+    __slots__ = ("gid", "mode", "path", "rdev", "uid")
+    NAME = "make_device"
+    CODE = 29
+    FIELDS = ("path", "mode", "rdev", "uid", "gid")
+    STEPS = ("resolve", "mknod", "verify", "chmod", "chown")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        mode: int,
+        rdev: int,
+        uid: int,
+        gid: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.path = path
+        self.mode = mode
+        self.rdev = rdev
+        self.uid = uid
+        self.gid = gid
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = _str(self.path)
+        body += pack("<IQII", self.mode, self.rdev, self.uid, self.gid)
+        return _op(29, body)
+
+
+class Mask(Op):
+    """Hide a path: a directory under slot `directory` (a read-only tmpfs), anything else under
+    slot `null` (/dev/null). ENOENT and ENOTDIR mean nothing to hide.
+    """
+
+    __slots__ = ("directory", "null", "path")
+    NAME = "mask"
+    CODE = 30
+    FIELDS = ("path", "null", "directory")
+    STEPS = ("resolve", "clone", "attach", "verify")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        null: int,
+        directory: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.path = path
+        self.null = null
+        self.directory = directory
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = _str(self.path)
+        body += pack("<II", self.null, self.directory)
+        return _op(30, body)
+
+
+class MakeReadonly(Op):
+    """Cover a path with a read-only recursive clone of itself. ENOENT and ENOTDIR mean nothing
+    to protect.
+    """
+
+    __slots__ = ("path",)
+    NAME = "make_readonly"
+    CODE = 31
+    FIELDS = ("path",)
+    STEPS = ("resolve", "clone", "setattr", "attach", "verify")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.path = path
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(31, _str(self.path))
+
+
+class Pivot(Op):
+    """fchdir(slot), pivot_root(., .), detach the old root, chdir(/)."""
+
+    __slots__ = ("slot",)
+    NAME = "pivot"
+    CODE = 32
+    FIELDS = ("slot",)
+    STEPS = ("chdir", "pivot", "propagation", "detach", "root")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(32, pack("<I", self.slot))
+
+
+class MoveRoot(Op):
+    """--no-pivot: hide the proc and sysfs mounts of the host, MS_MOVE the root slot to /,
+    chroot.
+    """
+
+    __slots__ = ("path", "slot")
+    NAME = "move_root"
+    CODE = 33
+    FIELDS = ("slot", "path")
+    STEPS = ("hide", "chdir", "move", "chroot")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        return _op(33, body)
+
+
+class ChangeRoot(Op):
+    """chroot into a host path (no mount namespace)."""
+
+    __slots__ = ("path",)
+    NAME = "change_root"
+    CODE = 34
+    FIELDS = ("path",)
+    STEPS = ("open", "chroot")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.path = path
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(34, _str(self.path))
+
+
+class SetRootAttributes(Op):
+    """mount_setattr on /."""
+
+    __slots__ = ("clear", "recursive", "set")
+    NAME = "set_root_attributes"
+    CODE = 35
+    FIELDS = ("set", "clear", "recursive")
+    STEPS = ("setattr",)
+
+    def __init__(
+        self,
+        *,
+        set: int,
+        clear: int,
+        recursive: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.set = set
+        self.clear = clear
+        self.recursive = recursive
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(35, pack("<QQI", self.set, self.clear, self.recursive))
+
+
+class VerifyMount(Op):
+    """Check that what is seen at a path has these MOUNT_ATTR_* flags (statvfs) and, unless 0,
+    this file system magic.
+    """
+
+    __slots__ = ("attributes", "magic", "path")
+    NAME = "verify_mount"
+    CODE = 36
+    FIELDS = ("path", "attributes", "magic")
+    STEPS = ("resolve", "flags", "magic")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        attributes: int,
+        magic: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.path = path
+        self.attributes = attributes
+        self.magic = magic
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = _str(self.path)
+        body += pack("<QQ", self.attributes, self.magic)
+        return _op(36, body)
+
+
+class SetHostname(Op):
+    """sethostname."""
+
+    __slots__ = ("name",)
+    NAME = "set_hostname"
+    CODE = 37
+    FIELDS = ("name",)
+    STEPS = ("sethostname",)
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.name = name
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(37, _str(self.name))
+
+
+class SetDomainname(Op):
+    """setdomainname."""
+
+    __slots__ = ("name",)
+    NAME = "set_domainname"
+    CODE = 38
+    FIELDS = ("name",)
+    STEPS = ("setdomainname",)
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.name = name
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(38, _str(self.name))
+
+
+class NewKeyring(Op):
+    """Join a new anonymous session keyring and let the user namespace's others link it.
+    `tolerate` is an errno or 0.
+    """
+
+    __slots__ = ("permissions", "tolerate")
+    NAME = "new_keyring"
+    CODE = 39
+    FIELDS = ("permissions", "tolerate")
+    STEPS = ("join", "permissions")
+
+    def __init__(
+        self,
+        *,
+        permissions: int,
+        tolerate: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.permissions = permissions
+        self.tolerate = tolerate
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(39, pack("<II", self.permissions, self.tolerate))
+
+
+class OpenConsole(Op):
+    """Open a terminal in the container's devpts, set its size, give it to uid, bind it on
+    /dev/console if asked, send the master to the parent (rendezvous console), make it the
+    controlling terminal and stdio.
+    """
+
+    __slots__ = ("bind", "columns", "rows", "uid")
+    NAME = "open_console"
+    CODE = 40
+    FIELDS = ("rows", "columns", "uid", "bind")
+    STEPS = (
+        "open",
+        "verify",
+        "unlock",
+        "peer",
+        "size",
+        "chown",
+        "console",
+        "attach",
+        "send",
+        "terminal",
+        "stdio",
+    )
+
+    def __init__(
+        self,
+        *,
+        rows: int,
+        columns: int,
+        uid: int,
+        bind: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.rows = rows
+        self.columns = columns
+        self.uid = uid
+        self.bind = bind
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(40, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
+
+
+class OwnStdio(Op):
+    """Give the descriptors 0-2 to a uid where they are pipes, sockets or files that are not
+    /dev/null.
+    """
+
+    __slots__ = ("uid",)
+    NAME = "own_stdio"
+    CODE = 41
+    FIELDS = ("uid",)
+    STEPS = ("chown",)
+
+    def __init__(
+        self,
+        *,
+        uid: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.uid = uid
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(41, pack("<I", self.uid))
+
+
+class ReopenNull(Op):
+    """Replace those of the descriptors 0-2 that are the host's /dev/null by the container's."""
+
+    __slots__ = ()
+    NAME = "reopen_null"
+    CODE = 42
+    FIELDS = ()
+    STEPS = ("open", "verify")
+
+    def __init__(
+        self,
+        *,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(42, b"")
+
+
+class SetUmask(Op):
+    """umask."""
+
+    __slots__ = ("mask",)
+    NAME = "set_umask"
+    CODE = 43
+    FIELDS = ("mask",)
+    STEPS = ("umask",)
+
+    def __init__(
+        self,
+        *,
+        mask: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.mask = mask
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(43, pack("<I", self.mask))
+
+
+class SetAffinity(Op):
+    """sched_setaffinity with a bit mask; empty means every processor."""
+
+    __slots__ = ("mask",)
+    NAME = "set_affinity"
+    CODE = 44
+    FIELDS = ("mask",)
+    STEPS = ("affinity",)
+
+    def __init__(
+        self,
+        *,
+        mask: bytes,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.mask = mask
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(44, _bytes(self.mask, 0))
+
+
+class SetScheduler(Op):
+    """sched_setattr."""
+
+    __slots__ = ("deadline", "flags", "nice", "period", "policy", "priority", "runtime")
+    NAME = "set_scheduler"
+    CODE = 45
+    FIELDS = ("policy", "flags", "nice", "priority", "runtime", "deadline", "period")
+    STEPS = ("setattr",)
+
+    def __init__(
+        self,
+        *,
+        policy: int,
+        flags: int,
+        nice: int,
+        priority: int,
+        runtime: int,
+        deadline: int,
+        period: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.policy = policy
+        self.flags = flags
+        self.nice = nice
+        self.priority = priority
+        self.runtime = runtime
+        self.deadline = deadline
+        self.period = period
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(45, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
+
+
+class SetIoPriority(Op):
+    """ioprio_set of the calling process."""
+
+    __slots__ = ("value",)
+    NAME = "set_io_priority"
+    CODE = 46
+    FIELDS = ("value",)
+    STEPS = ("ioprio",)
+
+    def __init__(
+        self,
+        *,
+        value: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.value = value
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(46, pack("<I", self.value))
+
+
+class SetPersonality(Op):
+    """personality(2)."""
+
+    __slots__ = ("persona",)
+    NAME = "set_personality"
+    CODE = 47
+    FIELDS = ("persona",)
+    STEPS = ("personality",)
+
+    def __init__(
+        self,
+        *,
+        persona: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.persona = persona
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(47, pack("<Q", self.persona))
+
+
+class SetMemoryPolicy(Op):
+    """set_mempolicy with a node bit mask."""
+
+    __slots__ = ("mode", "nodes")
+    NAME = "set_memory_policy"
+    CODE = 48
+    FIELDS = ("mode", "nodes")
+    STEPS = ("mempolicy",)
+
+    def __init__(
+        self,
+        *,
+        mode: int,
+        nodes: bytes,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.mode = mode
+        self.nodes = nodes
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.mode)
+        body += _bytes(self.nodes, len(body))
+        return _op(48, body)
+
+
+class SetNoNewPrivileges(Op):
+    """PR_SET_NO_NEW_PRIVS."""
+
+    __slots__ = ()
+    NAME = "set_no_new_privileges"
+    CODE = 49
+    FIELDS = ()
+    STEPS = ("prctl",)
+
+    def __init__(
+        self,
+        *,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(49, b"")
+
+
+class LimitBoundingSet(Op):
+    """Drop every capability of the bounding set that is not in `keep`."""
+
+    __slots__ = ("keep",)
+    NAME = "limit_bounding_set"
+    CODE = 50
+    FIELDS = ("keep",)
+    STEPS = ("read", "drop")
+
+    def __init__(
+        self,
+        *,
+        keep: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.keep = keep
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(50, pack("<Q", self.keep))
+
+
+class SetGroups(Op):
+    """setgroups to exactly these gids (u32 each), read back."""
+
+    __slots__ = ("gids",)
+    NAME = "set_groups"
+    CODE = 51
+    FIELDS = ("gids",)
+    STEPS = ("setgroups", "verify")
+
+    def __init__(
+        self,
+        *,
+        gids: bytes,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.gids = gids
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(51, _bytes(self.gids, 0))
+
+
+class SetIds(Op):
+    """setresgid, setresuid with the capabilities kept for set_capabilities; all four ids are
+    verified.
+    """
+
+    __slots__ = ("gid", "uid")
+    NAME = "set_ids"
+    CODE = 52
+    FIELDS = ("uid", "gid")
+    STEPS = ("keepcaps", "setgid", "setuid", "verify")
+
+    def __init__(
+        self,
+        *,
+        uid: int,
+        gid: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.uid = uid
+        self.gid = gid
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(52, pack("<II", self.uid, self.gid))
+
+
+class SetCapabilities(Op):
+    """capset of the three sets, clear the ambient set, raise `ambient`, verify."""
+
+    __slots__ = ("ambient", "effective", "inheritable", "permitted")
+    NAME = "set_capabilities"
+    CODE = 53
+    FIELDS = ("effective", "permitted", "inheritable", "ambient")
+    STEPS = ("keepcaps", "capset", "clear", "ambient", "verify")
+
+    def __init__(
+        self,
+        *,
+        effective: int,
+        permitted: int,
+        inheritable: int,
+        ambient: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.effective = effective
+        self.permitted = permitted
+        self.inheritable = inheritable
+        self.ambient = ambient
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(53, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
+
+
+class LoadSeccomp(Op):
+    """seccomp(SECCOMP_SET_MODE_FILTER). With `listener` the parent fetches the notification
+    descriptor (rendezvous seccomp, value = its number) before the init closes it.
+    """
+
+    __slots__ = ("filter", "flags", "listener")
+    NAME = "load_seccomp"
+    CODE = 54
+    FIELDS = ("flags", "filter", "listener")
+    STEPS = ("load", "listener")
+
+    def __init__(
+        self,
+        *,
+        flags: int,
+        filter: bytes,
+        listener: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.flags = flags
+        self.filter = filter
+        self.listener = listener
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.flags)
+        body += _bytes(self.filter, len(body))
+        body += pack("<I", self.listener)
+        return _op(54, body)
+
+
+class ChangeDirectory(Op):
+    """Open a path as a directory (created with its parents if `create`), fchdir, verify that it
+    is inside the root. With `retry_later` EACCES and EPERM are left to a later op.
+    """
+
+    __slots__ = ("create", "path", "retry_later")
+    NAME = "change_directory"
+    CODE = 55
+    FIELDS = ("path", "create", "retry_later")
+    STEPS = ("open", "create", "chdir", "verify")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        create: int,
+        retry_later: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.path = path
+        self.create = create
+        self.retry_later = retry_later
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = _str(self.path)
+        body += pack("<II", self.create, self.retry_later)
+        return _op(55, body)
+
+
+class FindHome(Op):
+    """Look up the home directory of a uid in /etc/passwd for execute."""
+
+    __slots__ = ("uid",)
+    NAME = "find_home"
+    CODE = 56
+    FIELDS = ("uid",)
+    STEPS = ("read",)
+
+    def __init__(
+        self,
+        *,
+        uid: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.uid = uid
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(56, pack("<I", self.uid))
+
+
+class FindExecutable(Op):
+    """Look a program up as execve would: a name with a slash as it is, else along `search` (the
+    value of PATH).
+    """
+
+    __slots__ = ("name", "search")
+    NAME = "find_executable"
+    CODE = 57
+    FIELDS = ("name", "search")
+    STEPS = ("path", "stat", "directory", "permission")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        search: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.name = name
+        self.search = search
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = _str(self.name)
+        body += _str(self.search)
+        return _op(57, body)
+
+
+class RunHook(Op):
+    """Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty). Its
+    standard input is `head`, the pid of the init, `tail`. The report's errno is the wait
+    status for step exit; its detail is the end of the hook's output.
+    """
+
+    __slots__ = ("argv", "cwd", "env", "head", "path", "tail", "timeout_ms")
+    NAME = "run_hook"
+    CODE = 58
+    FIELDS = ("path", "argv", "env", "timeout_ms", "head", "tail", "cwd")
+    STEPS = ("spawn", "timeout", "exit")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        argv: Sequence[str],
+        env: Sequence[str],
+        timeout_ms: int,
+        head: str,
+        tail: str,
+        cwd: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.path = path
+        self.argv = argv
+        self.env = env
+        self.timeout_ms = timeout_ms
+        self.head = head
+        self.tail = tail
+        self.cwd = cwd
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = _str(self.path)
+        body += _strs(self.argv, len(body))
+        body += _strs(self.env, len(body))
+        body += pack("<I", self.timeout_ms)
+        body += _str(self.head)
+        body += _str(self.tail)
+        body += _str(self.cwd)
+        return _op(58, body)
+
+
+class WaitAtGate(Op):
+    """Wait until `start` writes a byte to the fifo in slot `gate`; reports then go to the fifo
+    in slot `report`.
+    """
+
+    __slots__ = ("gate", "report")
+    NAME = "wait_at_gate"
+    CODE = 59
+    FIELDS = ("gate", "report")
+    STEPS = ("wait",)
+
+    def __init__(
+        self,
+        *,
+        gate: int,
+        report: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.gate = gate
+        self.report = report
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(59, pack("<II", self.gate, self.report))
+
+
+class Execute(Op):
+    """Close every descriptor above stdio and the `preserved` ones, then execve the program that
+    find_executable found. `home` is the index in env that find_home's answer replaces, or
+    NO_INDEX.
+    """
+
+    __slots__ = ("argv", "env", "home", "preserved")
+    NAME = "execute"
+    CODE = 60
+    FIELDS = ("argv", "env", "home", "preserved")
+    STEPS = ("close", "execve")
+
+    def __init__(
+        self,
+        *,
+        argv: Sequence[str],
+        env: Sequence[str],
+        home: int,
+        preserved: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.argv = argv
+        self.env = env
+        self.home = home
+        self.preserved = preserved
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = _strs(self.argv, 0)
+        body += _strs(self.env, len(body))
+        body += pack("<II", self.home, self.preserved)
+        return _op(60, body)
+
+
+OPS: tuple[type[Op], ...] = (
+    SetDumpable,
+    SetSession,
+    OpenProc,
+    WriteProc,
+    CloseSlot,
+    Await,
+    OpenNamespace,
+    JoinNamespace,
+    JoinProcess,
+    Unshare,
+    Become,
+    JoinCgroup,
+    Fork,
+    RaiseLoopback,
+    PropagateRoot,
+    CloneTree,
+    NewMount,
+    SetAttributes,
+    SetPropagation,
+    AttachRoot,
+    EnterRoot,
+    LeaveRoot,
+    Attach,
+    MountClassic,
+    InheritMode,
+    CopyUp,
+    MakeDirectory,
+    MakeSymlink,
+    MakeDevice,
+    Mask,
+    MakeReadonly,
+    Pivot,
+    MoveRoot,
+    ChangeRoot,
+    SetRootAttributes,
+    VerifyMount,
+    SetHostname,
+    SetDomainname,
+    NewKeyring,
+    OpenConsole,
+    OwnStdio,
+    ReopenNull,
+    SetUmask,
+    SetAffinity,
+    SetScheduler,
+    SetIoPriority,
+    SetPersonality,
+    SetMemoryPolicy,
+    SetNoNewPrivileges,
+    LimitBoundingSet,
+    SetGroups,
+    SetIds,
+    SetCapabilities,
+    LoadSeccomp,
+    ChangeDirectory,
+    FindHome,
+    FindExecutable,
+    RunHook,
+    WaitAtGate,
+    Execute,
+)
