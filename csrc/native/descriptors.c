@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Descriptors and files. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "native.h"
+
+/* Newer than the headers of Debian 12. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020
+#endif
+
+enum { POLL_MAX = 256 };
+
+int native_close_range(unsigned int first, unsigned int last, int cloexec)
+{
+	return native_result(syscall(SYS_close_range, first, last, cloexec ? CLOSE_RANGE_CLOEXEC : 0));
+}
+
+int native_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+	const struct open_how how = { .flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve };
+
+	return native_result(syscall(SYS_openat2, dir_fd, path, &how, sizeof(how)));
+}
+
+static int write_all(int fd, const uint8_t *data, size_t size)
+{
+	while (size > 0) {
+		const ssize_t written = write(fd, data, size);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return -errno;
+		data += written;
+		size -= (size_t)written;
+	}
+	return 0;
+}
+
+/* MFD_EXEC and MFD_NOEXEC_SEAL came with Linux 6.3; older kernels refuse them with EINVAL. */
+static int make_memfd(const char *name, int executable)
+{
+	const unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	const int fd = memfd_create(name, flags | (executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
+
+	if (fd >= 0 || errno != EINVAL)
+		return native_result(fd);
+	return native_result(memfd_create(name, flags));
+}
+
+/* A memory file with this content that nobody can change any more. */
+int native_memfd_sealed(const char *name, const uint8_t *data, size_t size, int executable)
+{
+	const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+	const int fd = make_memfd(name, executable);
+	int error;
+
+	if (fd < 0)
+		return fd;
+	error = write_all(fd, data, size);
+	if (error == 0 && fcntl(fd, F_ADD_SEALS, seals | F_SEAL_EXEC) < 0) {
+		/* F_SEAL_EXEC (the mode stays as it is) came with Linux 6.3 too. */
+		if (errno != EINVAL || fcntl(fd, F_ADD_SEALS, seals) < 0)
+			error = -errno;
+	}
+	if (error == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		error = -errno;
+	if (error == 0)
+		return fd;
+	close(fd);
+	return error;
+}
+
+int native_get_seals(int fd)
+{
+	return native_result(fcntl(fd, F_GET_SEALS));
+}
+
+int native_mkfifoat(int dir_fd, const char *path, unsigned int mode)
+{
+	return native_result(mkfifoat(dir_fd, path, mode));
+}
+
+int native_mount_id(int dir_fd, const char *path, int flags, uint64_t *mount_id)
+{
+	struct statx result;
+
+	if (statx(dir_fd, path, flags, STATX_MNT_ID, &result) < 0)
+		return -errno;
+	if (!(result.stx_mask & STATX_MNT_ID))
+		return -ENOSYS;
+	*mount_id = result.stx_mnt_id;
+	return 0;
+}
+
+int native_poll(const int *fds, const short *events, short *revents, unsigned int count, int timeout_ms)
+{
+	struct pollfd polled[POLL_MAX];
+	int ready;
+
+	if (count > POLL_MAX)
+		return -EINVAL;
+	for (unsigned int i = 0; i < count; i++)
+		polled[i] = (struct pollfd){ .fd = fds[i], .events = events[i] };
+	ready = poll(polled, count, timeout_ms);
+	if (ready < 0)
+		return -errno;
+	for (unsigned int i = 0; i < count; i++)
+		revents[i] = polled[i].revents;
+	return ready;
+}
+
+/* Descriptors 0-2 that the caller left closed become /dev/null: the next file opened must not pose as stdout. */
+int native_ensure_stdio(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* All below are open, so the kernel hands out this very number. */
+		if (open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) < 0)
+			return -errno;
+	}
+	return 0;
+}

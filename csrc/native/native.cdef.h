@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The functions of pyrunc._native, declared once: cffi reads this file as it is, native.h includes it, so that
+ * the C compiler checks what Python is told. (cffi reads no preprocessor lines; hence there are none.)
+ *
+ * Every function returns a number >= 0, or a negative errno. Every descriptor that one of them makes is
+ * close-on-exec. A descriptor list that "may be NULL" is NULL exactly when its count is 0.
+ */
+
+/* processes (process.c) */
+int native_spawn(int exe_fd, const char *argv0, const int *fds, unsigned int count, int base, int cgroup_fd,
+		 int *pidfd, int *step);
+int native_run_program(const char *path, char *const *argv, char *const *env, const int *stdio, const char *cwd,
+		       int new_session, int *pidfd, int *step);
+int native_pidfd_open(int pid);
+int native_pidfd_send_signal(int pidfd, int signal);
+int native_pidfd_getfd(int pidfd, int fd);
+int native_waitid_pidfd(int pidfd, int nohang, int *code, int *status);
+int native_set_subreaper(int on);
+int native_set_dumpable(int on);
+int native_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
+int native_get_prlimit(int pid, int resource, uint64_t *soft, uint64_t *hard);
+int native_sched_setaffinity(int pid, const uint8_t *mask, size_t size);
+
+/* descriptors and files (descriptors.c) */
+int native_close_range(unsigned int first, unsigned int last, int cloexec);
+int native_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
+int native_memfd_sealed(const char *name, const uint8_t *data, size_t size, int executable);
+int native_get_seals(int fd);
+int native_mkfifoat(int dir_fd, const char *path, unsigned int mode);
+int native_mount_id(int dir_fd, const char *path, int flags, uint64_t *mount_id);
+int native_poll(const int *fds, const short *events, short *revents, unsigned int count, int timeout_ms);
+int native_ensure_stdio(void);
+
+/* sockets (sockets.c) */
+int native_socketpair_seqpacket(int *pair);
+int native_connect_unix(const char *path, int type);
+int64_t native_send_message(int fd, const uint8_t *data, size_t size, const int *fds, unsigned int count);
+int64_t native_recv_message(int fd, uint8_t *data, size_t size, int *fds, unsigned int room, unsigned int *received);
+
+/* mounts (mounts.c) */
+int native_open_tree(int dir_fd, const char *path, unsigned int flags);
+int native_move_mount(int from_fd, const char *from_path, int to_fd, const char *to_path, unsigned int flags);
+int native_mount_setattr(int dir_fd, const char *path, unsigned int flags, uint64_t attr_set, uint64_t attr_clear,
+			 uint64_t propagation, int userns_fd);
+int native_fsopen(const char *fstype, unsigned int flags);
+int native_fsconfig(int fs_fd, unsigned int command, const char *key, const char *value, int aux);
+int native_fsmount(int fs_fd, unsigned int flags, unsigned int attributes);
+int native_mount(const char *source, const char *target, const char *fstype, uint64_t flags, const char *data);
+int native_umount2(const char *target, int flags);
+
+/* terminals (terminal.c) */
+int native_get_winsize(int fd, unsigned short *rows, unsigned short *columns);
+int native_set_winsize(int fd, unsigned short rows, unsigned short columns);
+int native_terminal_state_size(void);
+int native_terminal_raw(int fd, uint8_t *saved);
+int native_terminal_restore(int fd, const uint8_t *saved);
+
+/* bpf (bpf.c) */
+int native_bpf(int command, uint8_t *attr, unsigned int size);

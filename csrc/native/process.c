@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Starting programs and looking after processes.
+ *
+ * Both starters use clone3(CLONE_VM | CLONE_VFORK): the child borrows the caller's memory and the caller sleeps
+ * until the child execs or exits. That costs the same whatever the size of the caller (fork would copy its page
+ * tables: 1.2 ms), and lets the child report a failure by writing to a variable. The price: between clone and
+ * exec the child may only make system calls and touch its own stack; nothing here allocates or takes a lock.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "native.h"
+
+/* Most objects that a child is handed: far above what any plan needs, and it bounds the arrays here. */
+enum { NATIVE_MAX_OBJECTS = 1024 };
+enum { CHILD_STACK = 32768, KERNEL_SIGNALS = 64, CHILD_FAILED = 127 };
+
+/* Where a child failed; the numbers are the indices of STEPS in pyrunc/syscalls.py. */
+enum step { STEP_CLONE, STEP_SIGNALS, STEP_DESCRIPTORS, STEP_SESSION, STEP_CHDIR, STEP_EXEC };
+
+/* What the child needs and what it reports. Lives on the caller's stack, shared through CLONE_VM. */
+struct start {
+	uint64_t old_mask;
+	volatile int error;
+	volatile int step;
+	/* spawn */
+	int exe_fd;
+	const char *argv0;
+	const int *fds;
+	int count;
+	int base;
+	/* run_program */
+	const char *path;
+	char *const *argv;
+	char *const *env;
+	const int *stdio;
+	const char *cwd;
+	int new_session;
+};
+
+typedef void child_main(struct start *start);
+
+/* The kernel's own layout: the signal set of the C library is larger, and its wrappers leave out signals 32, 33. */
+static int set_signal_mask(const uint64_t *mask, uint64_t *old)
+{
+	return (int)syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, old, sizeof(*mask));
+}
+
+static void fail(struct start *start, enum step step)
+{
+	start->error = errno;
+	start->step = (int)step;
+	_exit(CHILD_FAILED);
+}
+
+/*
+ * Ignored signals stay ignored over execve and Python ignores SIGPIPE and SIGXFSZ; a caller may ignore others.
+ * CLONE_CLEAR_SIGHAND is no help: it resets handlers but keeps what is ignored.
+ */
+static void default_signals(struct start *start)
+{
+	const uint8_t default_action[64] = { 0 }; /* larger than struct sigaction of any kernel; 0 is SIG_DFL */
+	const uint64_t nothing_blocked = 0;
+
+	for (int signal = 1; signal <= KERNEL_SIGNALS; signal++)
+		if (signal != SIGKILL && signal != SIGSTOP &&
+		    syscall(SYS_rt_sigaction, signal, default_action, NULL, sizeof(uint64_t)) < 0)
+			fail(start, STEP_SIGNALS);
+	if (set_signal_mask(&nothing_blocked, NULL) < 0)
+		fail(start, STEP_SIGNALS);
+}
+
+/* A duplicate at or above `floor`, so that placing another descriptor cannot overwrite it. */
+static int lift(struct start *start, int fd, int floor)
+{
+	const int lifted = fcntl(fd, F_DUPFD_CLOEXEC, floor);
+
+	if (lifted < 0)
+		fail(start, STEP_DESCRIPTORS);
+	return lifted;
+}
+
+/* Put fd at `target`, open over execve. dup2 onto itself would leave close-on-exec set. */
+static void place(struct start *start, int fd, int target)
+{
+	if ((fd == target ? fcntl(fd, F_SETFD, 0) : dup2(fd, target)) < 0)
+		fail(start, STEP_DESCRIPTORS);
+}
+
+/*
+ * fds[i] becomes base + i. A source inside the target range is lifted above it first, else an earlier dup2 could
+ * overwrite it; the executable likewise. All above the range is marked close-on-exec (execveat still needs the
+ * executable). Below the range lie only stdio and the preserved descriptors, which keep the flag that they have:
+ * whatever this program opened itself has it set.
+ */
+static void place_objects(struct start *start)
+{
+	const int end = start->base + start->count;
+	int sources[NATIVE_MAX_OBJECTS];
+
+	for (int i = 0; i < start->count; i++) {
+		sources[i] = start->fds[i];
+		if (sources[i] >= start->base && sources[i] < end && sources[i] != start->base + i)
+			sources[i] = lift(start, sources[i], end);
+	}
+	start->exe_fd = lift(start, start->exe_fd, end);
+	for (int i = 0; i < start->count; i++)
+		place(start, sources[i], start->base + i);
+	if (syscall(SYS_close_range, end, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		fail(start, STEP_DESCRIPTORS);
+}
+
+static void spawn_child(struct start *start)
+{
+	char *const argv[] = { (char *)(uintptr_t)start->argv0, NULL };
+	char *const env[] = { NULL };
+
+	default_signals(start);
+	place_objects(start);
+	syscall(SYS_execveat, start->exe_fd, "", argv, env, AT_EMPTY_PATH);
+	fail(start, STEP_EXEC);
+}
+
+/* stdio[i] becomes descriptor i (-1: keep what the caller has there); nothing else survives. */
+static void place_stdio(struct start *start)
+{
+	int sources[3];
+
+	for (int i = 0; i < 3; i++) {
+		sources[i] = start->stdio[i];
+		if (sources[i] >= 0 && sources[i] < 3 && sources[i] != i)
+			sources[i] = lift(start, sources[i], 3);
+	}
+	for (int i = 0; i < 3; i++)
+		if (sources[i] >= 0)
+			place(start, sources[i], i);
+	if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		fail(start, STEP_DESCRIPTORS);
+}
+
+static void program_child(struct start *start)
+{
+	default_signals(start);
+	place_stdio(start);
+	if (start->new_session && setsid() < 0)
+		fail(start, STEP_SESSION);
+	if (start->cwd && chdir(start->cwd) < 0)
+		fail(start, STEP_CHDIR);
+	execve(start->path, start->argv, start->env);
+	fail(start, STEP_EXEC);
+}
+
+/*
+ * clone3 whose child calls body(start) on its own stack. Written in assembly because the child wakes up on an
+ * empty stack: no compiled code may run there before the call. body never returns.
+ */
+static long clone3_call(struct clone_args *args, child_main *body, struct start *start)
+{
+#if defined(__x86_64__)
+	long result;
+	register child_main *body_register __asm__("r8") = body;
+	register struct start *start_register __asm__("r9") = start;
+
+	__asm__ volatile("syscall\n\t"
+			 "testq %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xorl %%ebp, %%ebp\n\t"
+			 "movq %%r9, %%rdi\n\t"
+			 "callq *%%r8\n\t"
+			 "hlt\n"
+			 "1:"
+			 : "=a"(result)
+			 : "0"((long)SYS_clone3), "D"(args), "S"(sizeof(*args)), "r"(body_register),
+			   "r"(start_register)
+			 : "rcx", "r11", "memory", "cc");
+#elif defined(__aarch64__)
+	register long result __asm__("x0") = (long)args;
+	register size_t size __asm__("x1") = sizeof(*args);
+	register long number __asm__("x8") = SYS_clone3;
+	register child_main *body_register __asm__("x10") = body;
+	register struct start *start_register __asm__("x11") = start;
+
+	__asm__ volatile("svc #0\n\t"
+			 "cbnz x0, 1f\n\t"
+			 "mov x29, xzr\n\t"
+			 "mov x30, xzr\n\t"
+			 "mov x0, x11\n\t"
+			 "blr x10\n\t"
+			 "brk #1\n"
+			 "1:"
+			 : "+r"(result)
+			 : "r"(size), "r"(number), "r"(body_register), "r"(start_register)
+			 : "memory", "cc");
+#else
+#error "clone3_call is written for x86_64 and aarch64"
+#endif
+	if (result < 0) {
+		errno = (int)-result;
+		return -1;
+	}
+	return result;
+}
+
+/* Start body in a child and return its pid once it has become another program, or a negative errno. */
+static int start_child(struct start *start, child_main *body, int cgroup_fd, int *pidfd, int *step)
+{
+	_Alignas(16) uint8_t stack[CHILD_STACK];
+	const uint64_t all_blocked = ~UINT64_C(0);
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD,
+		.pidfd = (uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)stack,
+		.stack_size = sizeof(stack),
+	};
+	long pid;
+	int error;
+
+	if (cgroup_fd >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (__u64)cgroup_fd;
+	}
+	start->error = 0;
+	start->step = STEP_CLONE;
+	*pidfd = -1;
+	/* A handler of ours may not run in the child: it would see, and change, the caller's memory. */
+	if (set_signal_mask(&all_blocked, &start->old_mask) < 0)
+		return -errno;
+	pid = clone3_call(&args, body, start);
+	error = pid < 0 ? errno : start->error;
+	set_signal_mask(&start->old_mask, NULL);
+	*step = start->step;
+	if (error == 0)
+		return (int)pid;
+	if (pid > 0) {
+		while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		close(*pidfd);
+		*pidfd = -1;
+	}
+	return -error;
+}
+
+int native_spawn(int exe_fd, const char *argv0, const int *fds, unsigned int count, int base, int cgroup_fd,
+		 int *pidfd, int *step)
+{
+	struct start start = {
+		.exe_fd = exe_fd, .argv0 = argv0, .fds = fds, .count = (int)count, .base = base
+	};
+
+	*step = STEP_DESCRIPTORS;
+	if (base < 3 || count > NATIVE_MAX_OBJECTS)
+		return -EINVAL;
+	return start_child(&start, spawn_child, cgroup_fd, pidfd, step);
+}
+
+int native_run_program(const char *path, char *const *argv, char *const *env, const int *stdio, const char *cwd,
+		       int new_session, int *pidfd, int *step)
+{
+	struct start start = {
+		.path = path, .argv = argv, .env = env, .stdio = stdio, .cwd = cwd, .new_session = new_session
+	};
+
+	return start_child(&start, program_child, -1, pidfd, step);
+}
+
+int native_pidfd_open(int pid)
+{
+	return native_result(syscall(SYS_pidfd_open, pid, 0));
+}
+
+int native_pidfd_send_signal(int pidfd, int signal)
+{
+	return native_result(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+}
+
+int native_pidfd_getfd(int pidfd, int fd)
+{
+	return native_result(syscall(SYS_pidfd_getfd, pidfd, fd, 0));
+}
+
+/* 1: the child is reaped, `code` and `status` are si_code and si_status. 0: it still runs (only with nohang). */
+int native_waitid_pidfd(int pidfd, int nohang, int *code, int *status)
+{
+	siginfo_t info;
+
+	info.si_pid = 0; /* waitid leaves it alone when nothing has changed */
+	if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | (nohang ? WNOHANG : 0)) < 0)
+		return -errno;
+	if (info.si_pid == 0)
+		return 0;
+	*code = info.si_code;
+	*status = info.si_status;
+	return 1;
+}
+
+int native_set_subreaper(int on)
+{
+	return native_result(prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0));
+}
+
+int native_set_dumpable(int on)
+{
+	return native_result(prctl(PR_SET_DUMPABLE, on, 0, 0, 0));
+}
+
+/* The C library's prlimit changes RLIM_INFINITY on some machines; the kernel's takes 64 bits everywhere. */
+int native_prlimit(int pid, int resource, uint64_t soft, uint64_t hard)
+{
+	const uint64_t limit[2] = { soft, hard };
+
+	return native_result(syscall(SYS_prlimit64, pid, resource, limit, NULL));
+}
+
+int native_get_prlimit(int pid, int resource, uint64_t *soft, uint64_t *hard)
+{
+	uint64_t limit[2];
+
+	if (syscall(SYS_prlimit64, pid, resource, NULL, limit) < 0)
+		return -errno;
+	*soft = limit[0];
+	*hard = limit[1];
+	return 0;
+}
+
+int native_sched_setaffinity(int pid, const uint8_t *mask, size_t size)
+{
+	return native_result(syscall(SYS_sched_setaffinity, pid, size, mask));
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Terminals of the caller: their size and their mode. */
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+
+#include "native.h"
+
+int native_get_winsize(int fd, unsigned short *rows, unsigned short *columns)
+{
+	struct winsize size;
+
+	if (ioctl(fd, TIOCGWINSZ, &size) < 0)
+		return -errno;
+	*rows = size.ws_row;
+	*columns = size.ws_col;
+	return 0;
+}
+
+int native_set_winsize(int fd, unsigned short rows, unsigned short columns)
+{
+	const struct winsize size = { .ws_row = rows, .ws_col = columns };
+
+	return native_result(ioctl(fd, TIOCSWINSZ, &size));
+}
+
+int native_terminal_state_size(void)
+{
+	return (int)sizeof(struct termios);
+}
+
+/* Every byte goes to the container as typed; the former state is saved for terminal_restore. */
+int native_terminal_raw(int fd, uint8_t *saved)
+{
+	struct termios state;
+
+	if (tcgetattr(fd, &state) < 0)
+		return -errno;
+	memcpy(saved, &state, sizeof(state));
+	cfmakeraw(&state);
+	return native_result(tcsetattr(fd, TCSANOW, &state));
+}
+
+int native_terminal_restore(int fd, const uint8_t *saved)
+{
+	struct termios state;
+
+	memcpy(&state, saved, sizeof(state));
+	return native_result(tcsetattr(fd, TCSANOW, &state));
+}

@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The system calls that Python lacks, one function each, over ``pyrunc._native`` (csrc/native).
+
+Every function raises ``OSError(errno, text[, subject])``; every descriptor that one returns is
+close-on-exec. A call that a signal interrupts is repeated, after the Python handler has run.
+``setns`` is not offered: Python never joins a container. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pyrunc._native import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, NoReturn
+
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_SYMLINK_NOFOLLOW = 0x100
+AT_RECURSIVE = 0x8000
+
+OPEN_TREE_CLONE = 1
+MOVE_MOUNT_F_EMPTY_PATH = 0x04
+MOVE_MOUNT_T_EMPTY_PATH = 0x40
+
+RESOLVE_NO_XDEV = 0x01
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+
+FSCONFIG_SET_FLAG = 0
+FSCONFIG_SET_STRING = 1
+FSCONFIG_SET_FD = 5
+FSCONFIG_CMD_CREATE = 6
+
+SOCK_STREAM = 1
+SOCK_DGRAM = 2
+SOCK_SEQPACKET = 5
+
+POLLIN = 0x01
+POLLOUT = 0x04
+POLLERR = 0x08
+POLLHUP = 0x10
+
+SEAL_SEAL, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE, SEAL_EXEC = 1, 2, 4, 8, 0x20
+
+# si_code of waitid: the status is an exit code; any other value: the signal that ended the process.
+CLD_EXITED = 1
+
+# Processors in an affinity mask of "all"; the kernel drops those that machine or cpuset lack.
+MAX_PROCESSORS = 8192
+
+# Where a starting child can fail: enum step of csrc/native/process.c. The error names it.
+STEPS = ("clone3", "signals", "descriptors", "setsid", "chdir", "execve")
+
+_EINTR = 4
+
+
+def _raise(result: int, subject: str | bytes | None = None) -> NoReturn:
+    error = -result
+    if subject is None:
+        raise OSError(error, os.strerror(error))
+    raise OSError(error, os.strerror(error), os.fsdecode(subject))
+
+
+def _check(result: int, subject: str | bytes | None = None) -> int:
+    if result < 0:
+        _raise(result, subject)
+    return result
+
+
+def _path(path: str | bytes) -> bytes:
+    """Bytes for C. A NUL would silently end the path early."""
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise ValueError(f"embedded null byte in {path!r}")
+    return encoded
+
+
+# -- processes -------------------------------------------------------------------------------------
+
+
+def spawn(
+    exe_fd: int, argv0: bytes, fds: Sequence[int], *, base: int, cgroup_fd: int = -1
+) -> tuple[int, int]:
+    """Start a program from a descriptor, with an empty environment; returns ``(pid, pidfd)``.
+
+    ``fds[i]`` becomes descriptor ``base + i``. Descriptors below ``base`` are preserved as they are
+    (those that are close-on-exec end at the exec); all others are closed. Signals are at their
+    defaults and none is blocked.
+    """
+    pidfd = ffi.new("int *")
+    step = ffi.new("int *")
+    pid = lib.native_spawn(exe_fd, _path(argv0), list(fds), len(fds), base, cgroup_fd, pidfd, step)
+    if pid < 0:
+        _raise(pid, STEPS[step[0]])
+    return pid, pidfd[0]
+
+
+def _strings(strings: Iterable[bytes]) -> tuple[Any, list[Any]]:
+    """A NULL-terminated ``char *[]`` and what keeps its strings alive."""
+    kept = [ffi.new("char[]", _path(string)) for string in strings]
+    return ffi.new("char *[]", [*kept, ffi.NULL]), kept
+
+
+def run_program(
+    path: bytes,
+    argv: Sequence[bytes],
+    env: Sequence[bytes],
+    *,
+    stdin_fd: int = -1,
+    stdout_fd: int = -1,
+    stderr_fd: int = -1,
+    cwd: bytes | None = None,
+    setsid: bool = False,
+) -> tuple[int, int]:
+    """Start a program of the host (a hook, newuidmap); returns ``(pid, pidfd)``.
+
+    Only the three standard descriptors survive; -1 leaves the caller's. ``env`` is the whole
+    environment.
+    """
+    pidfd = ffi.new("int *")
+    step = ffi.new("int *")
+    arguments, kept_arguments = _strings(argv)
+    environment, kept_environment = _strings(env)
+    pid = lib.native_run_program(
+        _path(path),
+        arguments,
+        environment,
+        [stdin_fd, stdout_fd, stderr_fd],
+        ffi.NULL if cwd is None else _path(cwd),
+        setsid,
+        pidfd,
+        step,
+    )
+    del kept_arguments, kept_environment
+    if pid < 0:
+        _raise(pid, path if STEPS[step[0]] == "execve" else STEPS[step[0]])
+    return pid, pidfd[0]
+
+
+def pidfd_open(pid: int) -> int:
+    return _check(lib.native_pidfd_open(pid))
+
+
+def pidfd_send_signal(pidfd: int, signal: int) -> None:
+    _check(lib.native_pidfd_send_signal(pidfd, signal))
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    return _check(lib.native_pidfd_getfd(pidfd, fd))
+
+
+def waitid_pidfd(pidfd: int, nohang: bool = False) -> tuple[int, int] | None:
+    """Reap a child: ``(si_code, si_status)``, or None when ``nohang`` and it still runs."""
+    code = ffi.new("int *")
+    status = ffi.new("int *")
+    while (result := lib.native_waitid_pidfd(pidfd, nohang, code, status)) == -_EINTR:
+        pass
+    return (code[0], status[0]) if _check(result) else None
+
+
+def set_subreaper(on: bool = True) -> None:
+    _check(lib.native_set_subreaper(on))
+
+
+def set_dumpable(on: bool) -> None:
+    _check(lib.native_set_dumpable(on))
+
+
+def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
+    _check(lib.native_prlimit(pid, resource, soft, hard))
+
+
+def get_prlimit(pid: int, resource: int) -> tuple[int, int]:
+    soft = ffi.new("uint64_t *")
+    hard = ffi.new("uint64_t *")
+    _check(lib.native_get_prlimit(pid, resource, soft, hard))
+    return soft[0], hard[0]
+
+
+def sched_setaffinity(pid: int, mask: bytes | None) -> None:
+    """Bind a process to the processors of a little-endian bit mask; None: all of its cpuset."""
+    if mask is None:
+        mask = b"\xff" * (MAX_PROCESSORS // 8)
+    mask += bytes(-len(mask) % 8)  # the kernel reads longs
+    _check(lib.native_sched_setaffinity(pid, mask, len(mask)))
+
+
+# -- descriptors and files -------------------------------------------------------------------------
+
+
+def close_range(first: int, last: int, cloexec: bool = False) -> None:
+    """Close the descriptors from ``first`` to ``last``, or mark them close-on-exec."""
+    _check(lib.native_close_range(first, last, cloexec))
+
+
+def openat2(dirfd: int, path: str | bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
+    while (fd := lib.native_openat2(dirfd, _path(path), flags, mode, resolve)) == -_EINTR:
+        pass
+    return _check(fd, path)
+
+
+def memfd_sealed(name: bytes, data: bytes | bytearray | memoryview, exec: bool = False) -> int:
+    """A memory file that nobody can change any more (and, from Linux 6.3, its mode neither)."""
+    return _check(lib.native_memfd_sealed(name, ffi.from_buffer(data), len(data), exec), name)
+
+
+def get_seals(fd: int) -> int:
+    return _check(lib.native_get_seals(fd))
+
+
+def mkfifoat(dirfd: int, path: str | bytes, mode: int) -> None:
+    _check(lib.native_mkfifoat(dirfd, _path(path), mode), path)
+
+
+def mount_id(dirfd: int, path: str | bytes = b"", flags: int = AT_EMPTY_PATH) -> int:
+    """The id of the mount that a file lies on."""
+    result = ffi.new("uint64_t *")
+    _check(lib.native_mount_id(dirfd, _path(path), flags, result), path or None)
+    return int(result[0])
+
+
+def poll(
+    fds: Sequence[int], timeout_ms: int = -1, *, writers: Sequence[int] = ()
+) -> list[tuple[int, int]]:
+    """Wait until a descriptor of ``fds`` can be read or one of ``writers`` be written.
+
+    Returns ``[(fd, revents)]``, empty when the time is over; a negative time-out waits for ever.
+    """
+    every = [*fds, *writers]
+    events = [POLLIN] * len(fds) + [POLLOUT] * len(writers)
+    revents = ffi.new("short[]", max(len(every), 1))
+    deadline = time.monotonic() + timeout_ms / 1000
+    while (ready := lib.native_poll(every, events, revents, len(every), timeout_ms)) == -_EINTR:
+        if timeout_ms >= 0:
+            timeout_ms = max(0, int((deadline - time.monotonic()) * 1000))
+    _check(ready)
+    return [(fd, revents[i]) for i, fd in enumerate(every) if revents[i]] if ready else []
+
+
+def ensure_stdio() -> None:
+    """Open /dev/null in place of each standard descriptor that is closed."""
+    _check(lib.native_ensure_stdio())
+
+
+# -- sockets ---------------------------------------------------------------------------------------
+
+
+def socketpair_seqpacket() -> tuple[int, int]:
+    pair = ffi.new("int[2]")
+    _check(lib.native_socketpair_seqpacket(pair))
+    return pair[0], pair[1]
+
+
+def connect_unix(path: str | bytes, type: int = SOCK_STREAM) -> int:
+    """Connect to a socket file; the path may be longer than the 108 bytes of sun_path."""
+    return _check(lib.native_connect_unix(_path(path), type), path)
+
+
+def send_message(fd: int, data: bytes | bytearray, fds: Sequence[int] = ()) -> int:
+    """Send one message, with descriptors; returns how much was sent. No SIGPIPE: EPIPE raises."""
+    passed = list(fds) if fds else ffi.NULL
+    buffer = ffi.from_buffer(data)
+    while (sent := lib.native_send_message(fd, buffer, len(data), passed, len(fds))) == -_EINTR:
+        pass
+    return _check(sent)
+
+
+def recv_message(fd: int, size: int, max_fds: int = 0) -> tuple[bytes, list[int]]:
+    """One message and its descriptors; ``b""`` is the end. EMSGSIZE if either exceeds its room."""
+    data = ffi.new("uint8_t[]", max(size, 1))
+    fds = ffi.new("int[]", max(max_fds, 1))
+    received = ffi.new("unsigned int *")
+    while (got := lib.native_recv_message(fd, data, size, fds, max_fds, received)) == -_EINTR:
+        pass
+    _check(got)
+    return bytes(ffi.buffer(data, got)), [fds[i] for i in range(received[0])]
+
+
+# -- mounts ----------------------------------------------------------------------------------------
+
+
+def open_tree(dirfd: int, path: str | bytes, flags: int = 0) -> int:
+    return _check(lib.native_open_tree(dirfd, _path(path), flags), path)
+
+
+def move_mount(
+    from_fd: int,
+    from_path: str | bytes,
+    to_fd: int,
+    to_path: str | bytes,
+    flags: int = MOVE_MOUNT_F_EMPTY_PATH,
+) -> None:
+    _check(lib.native_move_mount(from_fd, _path(from_path), to_fd, _path(to_path), flags), to_path)
+
+
+def mount_setattr(
+    dirfd: int,
+    path: str | bytes,
+    flags: int,
+    *,
+    set: int = 0,
+    clear: int = 0,
+    propagation: int = 0,
+    userns_fd: int = -1,
+) -> None:
+    result = lib.native_mount_setattr(dirfd, _path(path), flags, set, clear, propagation, userns_fd)
+    _check(result, path or None)
+
+
+def fsopen(fstype: str | bytes, flags: int = 0) -> int:
+    return _check(lib.native_fsopen(_path(fstype), flags), fstype)
+
+
+def fsconfig(
+    fs_fd: int,
+    command: int,
+    key: str | bytes | None = None,
+    value: str | bytes | None = None,
+    aux: int = 0,
+) -> None:
+    """``command`` is one of FSCONFIG_*; key and value are text."""
+    key_text = ffi.NULL if key is None else _path(key)
+    value_text = ffi.NULL if value is None else _path(value)
+    _check(lib.native_fsconfig(fs_fd, command, key_text, value_text, aux), key)
+
+
+def fsmount(fs_fd: int, flags: int = 0, attributes: int = 0) -> int:
+    return _check(lib.native_fsmount(fs_fd, flags, attributes))
+
+
+def mount(
+    source: str | bytes | None,
+    target: str | bytes,
+    fstype: str | bytes | None,
+    flags: int,
+    data: str | bytes | None = None,
+) -> None:
+    texts = [ffi.NULL if text is None else _path(text) for text in (source, fstype, data)]
+    _check(lib.native_mount(texts[0], _path(target), texts[1], flags, texts[2]), target)
+
+
+def umount2(target: str | bytes, flags: int) -> None:
+    _check(lib.native_umount2(_path(target), flags), target)
+
+
+# -- terminals -------------------------------------------------------------------------------------
+
+
+def get_winsize(fd: int) -> tuple[int, int]:
+    """``(rows, columns)`` of a terminal."""
+    rows = ffi.new("unsigned short *")
+    columns = ffi.new("unsigned short *")
+    _check(lib.native_get_winsize(fd, rows, columns))
+    return rows[0], columns[0]
+
+
+def set_winsize(fd: int, rows: int, columns: int) -> None:
+    _check(lib.native_set_winsize(fd, rows, columns))
+
+
+def terminal_raw(fd: int) -> bytes:
+    """Make a terminal pass every byte through; returns the state for ``terminal_restore``."""
+    saved = ffi.new("uint8_t[]", lib.native_terminal_state_size())
+    _check(lib.native_terminal_raw(fd, saved))
+    return bytes(ffi.buffer(saved))
+
+
+def terminal_restore(fd: int, state: bytes) -> None:
+    if len(state) != lib.native_terminal_state_size():
+        raise ValueError("not a state that terminal_raw returned")
+    _check(lib.native_terminal_restore(fd, state))
+
+
+# -- bpf -------------------------------------------------------------------------------------------
+
+
+def address(buffer: bytes | bytearray) -> int:
+    """The address of a buffer, for the attributes of ``bpf``; the caller keeps the buffer alive."""
+    return int(ffi.cast("uintptr_t", ffi.from_buffer(buffer)))
+
+
+def bpf(command: int, attr: bytearray) -> int:
+    """bpf(2) with a packed ``union bpf_attr``, which the kernel may write its answer into."""
+    while (result := lib.native_bpf(command, ffi.from_buffer(attr), len(attr))) == -_EINTR:
+        pass
+    return _check(result)
