@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python3 -m pyrunc``: the same program as the launcher's, through the stock interpreter."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyrunc import cli
+
+
+def _open_closed_stdio() -> None:
+    """FD-1: a descriptor of ours must never get the number of a standard one that the caller has closed."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while True:
+        fd = os.open("/dev/null", os.O_RDWR)
+        if fd > 2:
+            os.close(fd)
+            return
+        os.set_inheritable(fd, True)
+
+
+def main() -> None:
+    """Run the command line of this process and leave."""
+    _open_closed_stdio()
+    os._exit(cli.main([os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a command line to a verb, and the single place that prints an error and picks an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyrunc import flags
+from pyrunc.errors import ConfigErrors, Failure, UsageError
+from pyrunc.log import LEVELS, log, printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.flags import Args
+
+PROGRAM = "pyrunc"
+FAILED = 1
+EXEC_FAILED = 255
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command line (without the program's name); returns the exit status. Nothing escapes but SystemExit."""
+    log.reset()
+    args: Args | None = None
+    try:
+        args = flags.parse(argv)
+        return _dispatch(args)
+    except Failure as failure:
+        _report(failure, args)
+    except KeyboardInterrupt:
+        log.error(_prefix(args) + "interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone
+        return FAILED
+    except Exception as error:
+        _report_bug(error, args)
+    return EXEC_FAILED if args is not None and args.verb == "exec" else FAILED
+
+
+def _dispatch(args: Args) -> int:
+    if args.flag("version"):
+        from pyrunc import version
+
+        emit(version.text())
+        return 0
+    if args.flag("help") or not args.verb:
+        from pyrunc import usage
+
+        emit(usage.verb(args.verb) if args.verb else usage.program())
+        return 0
+    log.configure(
+        path=args.text("log"),
+        json=args.text("log-format") == "json",
+        level=args.text("log-level"),
+        debugging=args.flag("debug"),
+    )
+    module = __import__(f"{PROGRAM}.commands.{args.verb}", fromlist=("run",))
+    status: int = module.run(args)
+    return status
+
+
+def emit(text: str) -> None:
+    """Write to standard output, all of it."""
+    data = memoryview(text.encode("utf-8", "surrogateescape"))
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def _prefix(args: Args | None) -> str:
+    """``pyrunc: create web1: ``: whose error it is."""
+    if args is None or not args.verb:
+        return f"{PROGRAM}: "
+    name = f" {args.positionals[0]}" if args.positionals else ""
+    return f"{PROGRAM}: {args.verb}{name}: "
+
+
+def _report(failure: Failure, args: Args | None) -> None:
+    if isinstance(failure, UsageError) and failure.usage:
+        from pyrunc import usage
+
+        print("Incorrect Usage.\n\n" + usage.verb(failure.usage), file=sys.stderr, flush=True)
+        args = None  # as Go's packages print it: no verb before `"create" requires ...`
+    log.error(_prefix(args) + str(failure), more=_more(failure))
+    if log.least == LEVELS["debug"] and failure.__cause__ is not None:
+        log.debug(f"caused by {failure.__cause__!r}")
+
+
+def _more(failure: Failure) -> str:
+    """The lines after the first one."""
+    lines = []
+    place = failure.place()
+    if isinstance(failure, ConfigErrors):
+        lines += [f"  config  {problem.line()}" for problem in failure.problems[1:]]
+    elif place:
+        lines.append(f"  {place}")
+    if failure.detail:
+        lines.append(f"  detail  {failure.detail}")
+    if failure.hint:
+        lines.append(f"  hint    {failure.hint}")
+    return "".join(printable(line) + "\n" for line in lines)
+
+
+def _report_bug(error: Exception, args: Args | None) -> None:
+    """An exception that nobody foresaw: one line all the same; the traceback only with --debug."""
+    more = ""
+    if log.debugging:
+        import traceback
+
+        more = "".join(traceback.format_exception(error))
+    elif not isinstance(error, OSError):
+        more = "  hint    this is a bug in pyrunc; --debug shows where\n"
+    what = str(error) if isinstance(error, OSError) else f"internal error: {type(error).__name__}: {error}"
+    log.error(_prefix(args) + what, more=more)

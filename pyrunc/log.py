@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Log records, and the one place that writes to standard error.
+
+A record is one write: clients read the file while we append, podman parses a whole JSON log as one document, conmon
+reads standard error once with 8 KiB. Logging never changes the outcome of a command: a full disk is ignored.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+
+from pyrunc.errors import Failure, HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+LEVELS: Final = {"debug": 0, "info": 1, "warning": 2, "error": 3, "fatal": 4}
+MAX_MESSAGE = 4096
+MAX_STDERR = 8000  # conmon reads at most 8191 bytes of an error
+STDERR = 2
+
+# Characters that would let a foreign string forge a line or drive the reader's terminal: controls, and the
+# bidirectional marks that reorder what is seen.
+_BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2028\u2029\u2066\u2067\u2068\u2069"
+
+
+class Log:
+    """Where records go. One instance, `log`, is configured from the command line."""
+
+    __slots__ = ("debugging", "fd", "json", "least")
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.fd = -1
+        self.json = False
+        self.least = LEVELS["info"]
+        self.debugging = False
+
+    def configure(self, *, path: str, json: bool, level: str, debugging: bool) -> None:
+        self.json = json
+        self.debugging = debugging
+        self.least = LEVELS[level] if level else LEVELS["debug" if debugging else "info"]
+        if path:
+            self.fd = _open(path)
+
+    def debug(self, message: str) -> None:
+        if self.least == 0:
+            self.write("debug", message)
+
+    def info(self, message: str) -> None:
+        self.write("info", message)
+
+    def warning(self, message: str) -> None:
+        self.write("warning", message)
+
+    def write(self, level: str, message: str) -> None:
+        """Write one record to the log file, or to standard error when there is none."""
+        if LEVELS[level] < self.least:
+            return
+        _write(STDERR if self.fd < 0 else self.fd, self._record(level, message))
+
+    def error(self, first: str, *, more: str = "") -> None:
+        """Report the error that ends the command: the record with the first line, and all of it on standard error."""
+        if self.fd >= 0 or self.json:
+            _write(STDERR if self.fd < 0 else self.fd, self._record("error", first))
+        if self.fd >= 0:
+            if not _same_file(self.fd, STDERR):
+                _write(STDERR, _bounded(printable(first) + "\n" + more, MAX_STDERR))
+        elif not self.json:
+            _write(STDERR, _bounded(printable(first) + "\n" + more, MAX_STDERR))
+
+    def _record(self, level: str, message: str) -> str:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        message = _bounded(message, MAX_MESSAGE)
+        if self.json:
+            return f'{{"level":"{level}","msg":{quote_json(message)},"time":"{now}"}}\n'
+        return f"time={quote(now)} level={level} msg={quote(printable(message))}\n"
+
+
+def _open(path: str) -> int:
+    """LG-2: never become a terminal's owner, never wait for a pipe's reader, never write to a disk device."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    try:
+        fd = os.open(path, flags, 0o644)
+        mode = os.fstat(fd).st_mode
+    except OSError as error:
+        raise HostError(f"cannot open the log file {path}", errno=error.errno or 0) from error
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+        raise HostError(f"the log file {path} is neither a regular file nor a pipe")
+    return fd
+
+
+def _same_file(fd: int, other: int) -> bool:
+    try:
+        one, two = os.fstat(fd), os.fstat(other)
+    except OSError:  # standard error may be closed
+        return False
+    return (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino)
+
+
+def _write(fd: int, text: str) -> None:
+    try:
+        os.write(fd, text.encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        # A full disk, a closed standard error or a reader that went away must not change the outcome.
+        if error.errno not in (
+            errno.ENOSPC, errno.EDQUOT, errno.EPIPE, errno.EBADF, errno.EAGAIN, errno.EIO, errno.EFBIG,
+        ):  # fmt: skip
+            raise Failure("cannot write a log record", errno=error.errno or 0) from error
+
+
+def _bounded(text: str, limit: int) -> str:
+    if len(text) <= limit // 4:
+        return text
+    data = text.encode("utf-8", "surrogateescape")
+    if len(data) <= limit:
+        return text
+    mark = " [cut]\n" if text.endswith("\n") else " [cut]"
+    return data[: limit - len(mark)].decode("utf-8", "replace") + mark
+
+
+def printable(text: str) -> str:
+    """The text on one line: control and reordering characters are shown as escapes."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if code < 0x20 or 0x7F <= code < 0xA0 or char in _BIDI:
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return char
+
+
+def quote(text: str) -> str:
+    """A double-quoted word as Go's log packages write it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def quote_json(text: str) -> str:
+    """A JSON string of ASCII characters; a byte that is no UTF-8 stays a lone surrogate (surrogateescape)."""
+    parts = ['"']
+    for char in text:
+        code = ord(char)
+        if char in '"\\':
+            parts.append("\\" + char)
+        elif 0x20 <= code < 0x7F:
+            parts.append(char)
+        elif code > 0xFFFF:
+            code -= 0x10000
+            parts.append(f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}")
+        elif char == "\n":
+            parts.append("\\n")
+        else:
+            parts.append(f"\\u{code:04x}")
+    parts.append('"')
+    return "".join(parts)
+
+
+log = Log()
