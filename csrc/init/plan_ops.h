@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0xde49a21d60b19931ULL
+#define PLAN_DIGEST 0x5d501c4e7ce0cda8ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -571,7 +571,8 @@ struct op_load_seccomp {
 int run_load_seccomp(const struct op_load_seccomp *op, uint32_t *step);
 
 /* Open a path as a directory (created with its parents if `create`), fchdir, verify that it is */
-/* inside the root. With `retry_later` EACCES and EPERM are left to a later op. */
+/* inside the root. With `retry_later` EACCES and EPERM are left to the next change_directory, */
+/* which does nothing if this one has succeeded. */
 enum step_change_directory { STEP_CHANGE_DIRECTORY_OPEN, STEP_CHANGE_DIRECTORY_CREATE, STEP_CHANGE_DIRECTORY_CHDIR, STEP_CHANGE_DIRECTORY_VERIFY };
 struct op_change_directory {
 	const char *path;
@@ -621,13 +622,15 @@ struct op_wait_at_gate {
 int run_wait_at_gate(const struct op_wait_at_gate *op, uint32_t *step);
 
 /* Close every descriptor above stdio and the `preserved` ones, then execve the program that */
-/* find_executable found. `home` is the index in env that find_home's answer replaces, or */
-/* NO_INDEX. */
+/* find_executable found. `home` is the index in env that find_home's answer replaces, `listen` */
+/* that of LISTEN_PID, whose value becomes the pid of the task as it sees it itself (asked for */
+/* before a filter is loaded); each may be NO_INDEX. */
 enum step_execute { STEP_EXECUTE_CLOSE, STEP_EXECUTE_EXECVE };
 struct op_execute {
 	struct strings argv;
 	struct strings env;
 	uint32_t home;
+	uint32_t listen;
 	uint32_t preserved;
 };
 int run_execute(const struct op_execute *op, uint32_t *step);
@@ -1219,6 +1222,8 @@ static bool decode_execute(struct reader *reader, struct op_execute *op)
 	if (!read_strs(reader, &op->env))
 		return false;
 	if (!read_u32(reader, &op->home))
+		return false;
+	if (!read_u32(reader, &op->listen))
 		return false;
 	if (!read_u32(reader, &op->preserved))
 		return false;

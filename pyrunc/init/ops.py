@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0xDE49A21D60B19931
+DIGEST = 0x5D501C4E7CE0CDA8
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -1629,7 +1629,8 @@ class LoadSeccomp(Op):
 
 class ChangeDirectory(Op):
     """Open a path as a directory (created with its parents if `create`), fchdir, verify that it
-    is inside the root. With `retry_later` EACCES and EPERM are left to a later op.
+    is inside the root. With `retry_later` EACCES and EPERM are left to the next
+    change_directory, which does nothing if this one has succeeded.
     """
 
     __slots__ = ("create", "path", "retry_later")
@@ -1789,14 +1790,15 @@ class WaitAtGate(Op):
 
 class Execute(Op):
     """Close every descriptor above stdio and the `preserved` ones, then execve the program that
-    find_executable found. `home` is the index in env that find_home's answer replaces, or
-    NO_INDEX.
+    find_executable found. `home` is the index in env that find_home's answer replaces,
+    `listen` that of LISTEN_PID, whose value becomes the pid of the task as it sees it itself
+    (asked for before a filter is loaded); each may be NO_INDEX.
     """
 
-    __slots__ = ("argv", "env", "home", "preserved")
+    __slots__ = ("argv", "env", "home", "listen", "preserved")
     NAME = "execute"
     CODE = 60
-    FIELDS = ("argv", "env", "home", "preserved")
+    FIELDS = ("argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
     def __init__(
@@ -1805,6 +1807,7 @@ class Execute(Op):
         argv: Sequence[str],
         env: Sequence[str],
         home: int,
+        listen: int,
         preserved: int,
         pointer: str = "",
         what: str = "",
@@ -1812,6 +1815,7 @@ class Execute(Op):
         self.argv = argv
         self.env = env
         self.home = home
+        self.listen = listen
         self.preserved = preserved
         self.pointer = pointer
         self.what = what
@@ -1819,7 +1823,7 @@ class Execute(Op):
     def encode(self) -> bytes:
         body = _strs(self.argv, 0)
         body += _strs(self.env, len(body))
-        body += pack("<II", self.home, self.preserved)
+        body += pack("<III", self.home, self.listen, self.preserved)
         return _op(60, body)
 
 

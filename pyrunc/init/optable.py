@@ -40,7 +40,7 @@ CONSTANTS = {
     "ATTACH_PROC_ALLOWED": 4,  # attach: the target may lie on procfs
     "ATTACH_NOFOLLOW": 8,  # attach: the last component may be no symbolic link
     "SLOT_LIMIT": 4096,  # slots are 1 .. SLOT_LIMIT - 1
-    "NO_INDEX": 0xFFFFFFFF,  # execute.home: leave the environment alone
+    "NO_INDEX": 0xFFFFFFFF,  # execute.home, execute.listen: leave the environment alone
 }
 
 OPS = {
@@ -256,7 +256,7 @@ OPS = {
     ),
     "change_directory": (
         "Open a path as a directory (created with its parents if `create`), fchdir, verify that it is inside the root. "
-        "With `retry_later` EACCES and EPERM are left to a later op.",
+        "With `retry_later` EACCES and EPERM are left to the next change_directory, which does nothing if this one has succeeded.",
         {"path": STR, "create": U32, "retry_later": U32},
         ("open", "create", "chdir", "verify"),
     ),
@@ -279,8 +279,9 @@ OPS = {
     ),
     "execute": (
         "Close every descriptor above stdio and the `preserved` ones, then execve the program that find_executable found. "
-        "`home` is the index in env that find_home's answer replaces, or NO_INDEX.",
-        {"argv": STRS, "env": STRS, "home": U32, "preserved": U32},
+        "`home` is the index in env that find_home's answer replaces, `listen` that of LISTEN_PID, whose value becomes the pid of the "
+        "task as it sees it itself (asked for before a filter is loaded); each may be NO_INDEX.",
+        {"argv": STRS, "env": STRS, "home": U32, "listen": U32, "preserved": U32},
         ("close", "execve"),
     ),
 }
