@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the runtime-tools validation programs against one or more runtimes.
+
+``python -m conformance.oci.run --tree DIR --runtime bin/pyrunc [--runtime runc] [--only NAME] [--report DIR]``
+
+A program passes when it reports no failed test and no error. The exit status alone tells nothing: it is 0 for most failures, and the
+hook programs report errors only in their YAML blocks. The programs share fixed cgroup names, so they run one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from conformance.report import FAIL, PASS, SKIP, Report, Verdict, parse_runtimes
+
+TIMEOUT_S = 120
+CGROUP = Path("/sys/fs/cgroup")
+# Cgroups that the programs name themselves and leave behind when a container was never made.
+LEFTOVERS = ("testdir", "cgrouptest", "runtime-tools")
+# Version 1 hierarchies that the programs want and that a host may have left unmounted. With hugetlb on version 1 the unified
+# hierarchy of a hybrid host has no controllers, which crun demands.
+HIERARCHIES = ("hugetlb", "net_cls", "net_prio", "perf_event")
+SETUP = """
+for name in "$@"; do mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name"; done
+exec "$PROGRAM"
+"""
+
+
+def judge(output: str, status: int) -> Verdict:
+    """The verdict on what a validation program printed."""
+    failed = [
+        line
+        for line in output.splitlines()
+        if line.startswith("not ok") and "# TODO" not in line
+    ]
+    errors = [line.strip() for line in output.splitlines() if '"error"' in line]
+    passed = sum(line.startswith("ok ") and "# SKIP" not in line for line in output.splitlines())
+    skipped = sum("# SKIP" in line for line in output.splitlines())
+    # Beside an assertion, an error in a YAML block may be the expected one.
+    if failed or (errors and not passed) or status != 0:
+        return Verdict(FAIL, output[-6000:] + f"\nexit status {status}")
+    if skipped and not passed:
+        return Verdict(SKIP, output[-2000:])
+    return Verdict(PASS)
+
+
+def run_program(program: Path, *, tree: Path, runtime: str) -> Verdict:
+    """Run one program in a mount namespace of its own and clean up after it."""
+    started = time.monotonic()
+    hierarchies = missing_hierarchies()
+    for name in hierarchies:
+        (CGROUP / name).mkdir()
+    process = subprocess.Popen(
+        ["unshare", "-m", "--propagation", "private", "sh", "-c", SETUP, "sh", *hierarchies],
+        cwd=tree,
+        env={**os.environ, "RUNTIME": runtime, "TMPDIR": "/tmp", "PROGRAM": str(program)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+        verdict = judge(output.decode(errors="replace"), process.returncode)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        verdict = Verdict(FAIL, output.decode(errors="replace")[-4000:] + "\ntimed out")
+    remove_leftovers()
+    for name in hierarchies:
+        (CGROUP / name).rmdir()
+    return Verdict(verdict.status, verdict.detail, time.monotonic() - started)
+
+
+def missing_hierarchies() -> list[str]:
+    """The controllers of HIERARCHIES that this kernel has on version 1 and that are not mounted."""
+    if not (CGROUP / "pids").is_dir():
+        return []
+    lines = Path("/proc/cgroups").read_text().splitlines()[1:]
+    offered = {line.split()[0] for line in lines}
+    return [name for name in HIERARCHIES if name in offered and not (CGROUP / name).exists()]
+
+
+def remove_leftovers() -> None:
+    """Remove the cgroups that the programs name themselves, deepest first."""
+    for hierarchy in CGROUP.iterdir():
+        for name in LEFTOVERS:
+            top = hierarchy / name
+            for directory, _, _ in os.walk(top, topdown=False):
+                try:
+                    os.rmdir(directory)
+                except OSError as error:
+                    print(f"cannot remove {directory}: {error}", file=sys.stderr)
+
+
+def programs(tree: Path, only: list[str]) -> list[Path]:
+    found = sorted(tree.glob("validation/*/*.t"))
+    return [path for path in found if not only or path.stem in only]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--tree", type=Path, required=True, help="the built runtime-tools")
+    parser.add_argument("--runtime", action="append", required=True, metavar="[NAME=]PATH")
+    parser.add_argument("--only", action="append", default=[], metavar="TEST")
+    parser.add_argument("--report", type=Path, default=Path("build/conformance"))
+    arguments = parser.parse_args()
+    runtimes = {
+        name: shutil.which(path) or str(Path(path).resolve())
+        for name, path in parse_runtimes(arguments.runtime).items()
+    }
+    expected = json.loads((Path(__file__).parent / "expected.json").read_text())
+    report = Report("oci-runtime-tools", runtimes, reasons=expected)
+    for program in programs(arguments.tree, arguments.only):
+        for name, path in runtimes.items():
+            verdict = run_program(program, tree=arguments.tree, runtime=path)
+            report.add(program.stem, name, verdict)
+            print(f"{name:>8} {verdict.status} {program.stem} ({verdict.seconds:.1f} s)", flush=True)
+    paths = report.write(arguments.report)
+    print(report.table(), *(f"wrote {path}" for path in paths), sep="\n")
+    first = next(iter(runtimes))
+    unexplained = [test for test in report.failures(first) if test not in expected]
+    for test in unexplained:
+        print(f"{first} fails {test} without an explanation in expected.json", file=sys.stderr)
+    return 1 if unexplained else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
