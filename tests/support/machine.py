@@ -52,6 +52,12 @@ def unmount(target: str | Path) -> None:
     check(LIBC.umount2(str(target).encode(), 2), f"umount {target}")
 
 
+def is_mount_point(target: Path) -> bool:
+    """Whether something is mounted on exactly this path, even a bind of itself."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return any(line.split()[4] == str(target) for line in lines)
+
+
 def isolate() -> None:
     """Give this process a private mount namespace and make orphans of containers its children."""
     check(LIBC.unshare(CLONE_NEWNS), "unshare")
