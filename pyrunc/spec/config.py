@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes to checked nodes: a configuration, a process (`exec --process`), resources (`update`)."""
+
+from __future__ import annotations
+
+from pyrunc.spec import strict
+from pyrunc.spec.check import check_config, check_process, check_resources
+from pyrunc.spec.model import Config, Process, User
+from pyrunc.spec.model_linux import Linux
+from pyrunc.spec.model_resources import Resources
+from pyrunc.spec.problems import Problems
+from pyrunc.spec.readers import read_node
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.spec.readers import AnyNode
+
+
+def parse_config(data: bytes, *, source: str = "config.json") -> Config:
+    """The configuration of a container; ConfigErrors with everything that is wrong."""
+    raw = strict.decode(data, source=source)
+    problems = Problems()
+    config = read_node(Config, raw, "", problems)
+    if config.linux is None:
+        config.linux = _empty(Linux, "/linux")
+    if type(raw) is dict:
+        if config.process is not None:
+            _complete(config.process)
+        check_config(config, problems)
+    problems.finish(source=source)
+    config.raw = raw
+    config.warnings = tuple(problems.warnings)
+    return config
+
+
+def parse_process(data: bytes, *, source: str = "process.json") -> Process:
+    """A process that `exec` adds to a container; pointers start at the process."""
+    raw = strict.decode(data, source=source)
+    problems = Problems()
+    process = read_node(Process, raw, "", problems)
+    if type(raw) is dict:
+        _complete(process)
+        check_process(process, problems)
+    problems.finish(source=source)
+    return process
+
+
+def parse_resources(data: bytes, *, source: str = "resources.json") -> Resources:
+    """Limits that `update` changes; pointers start at the resources."""
+    raw = strict.decode(data, source=source)
+    problems = Problems()
+    resources = read_node(Resources, raw, "", problems)
+    if type(raw) is dict:
+        check_resources(resources, problems, partial=True)
+    problems.finish(source=source)
+    return resources
+
+
+def _complete(process: Process) -> None:
+    if process.user is None:
+        process.user = _empty(User, process.pointer + "/user")
+
+
+def _empty(cls: type[AnyNode], pointer: str) -> AnyNode:
+    return read_node(cls, {}, pointer, Problems())

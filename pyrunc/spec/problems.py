@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The collector of everything that is wrong in one configuration, and its wording."""
+
+from __future__ import annotations
+
+from pyrunc.errors import ConfigErrors, Problem, shorten
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_PROBLEMS = 100  # a hostile file could have 10^5; nobody reads more than this
+
+
+def join(pointer: str, name: str) -> str:
+    """A JSON pointer (RFC 6901) one level down."""
+    if "~" in name or "/" in name:
+        name = name.replace("~", "~0").replace("/", "~1")
+    return f"{pointer}/{name}"
+
+
+def show(value: object) -> str:
+    """A value as a message quotes it: as in JSON where it is short, by its kind otherwise."""
+    if value is None or value is True or value is False:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "an array"
+    if isinstance(value, str):
+        return f"'{value}'" if value.isidentifier() and len(value) < 100 else shorten(value)
+    return shorten(value)
+
+
+def listing(names: Iterable[str], *, limit: int = 300) -> str:
+    """Allowed names, cut at a length that an error line can carry."""
+    text = ""
+    for name in names:
+        if len(text) + len(name) > limit:
+            return f"{text}, …"
+        text = f"{text}, {name}" if text else name
+    return text
+
+
+def suggestion(word: str, names: Iterable[str]) -> str:
+    """A "did you mean" for a misspelt word, or nothing."""
+    known = list(names)
+    folded = {name.lower().replace("_", "").replace("-", ""): name for name in known}
+    same = folded.get(word.lower().replace("_", "").replace("-", ""))
+    if same:
+        return f"did you mean '{same}'?"
+    import difflib
+
+    close = difflib.get_close_matches(word[:64], known, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else ""
+
+
+class Problems:
+    """Errors and warnings in the order in which they were found."""
+
+    __slots__ = ("errors", "warnings")
+
+    def __init__(self) -> None:
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def add(
+        self,
+        pointer: str,
+        message: str,
+        *,
+        value: str = "",
+        allowed: str = "",
+        hint: str = "",
+    ) -> None:
+        if len(self.errors) < MAX_PROBLEMS:
+            self.errors.append(Problem(pointer, message, value=value, allowed=allowed, hint=hint))
+
+    def warn(self, pointer: str, message: str, *, value: str = "", hint: str = "") -> None:
+        if len(self.warnings) < MAX_PROBLEMS:
+            self.warnings.append(Problem(pointer, message, value=value, hint=hint))
+
+    def kind(self, pointer: str, value: object, wanted: str) -> None:
+        """A value of the wrong JSON type or outside its range."""
+        self.add(pointer, "wrong value", value=show(value), allowed=wanted)
+
+    def choice(self, pointer: str, value: str, names: Iterable[str], *, what: str) -> None:
+        """A word outside an enumeration."""
+        known = list(names)
+        self.add(
+            pointer,
+            f"unknown {what} {show(value)}",
+            allowed=listing(known),
+            hint=suggestion(value, known),
+        )
+
+    def below(self, pointer: str) -> bool:
+        """Is anything wrong at or below a pointer? Then checks that build on it are left out."""
+        inside = pointer + "/"
+        return any(
+            error.pointer == pointer or error.pointer.startswith(inside) for error in self.errors
+        )
+
+    def finish(self, *, source: str) -> None:
+        if self.errors:
+            raise ConfigErrors(self.errors, source=source)
