@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several verbs need of the command line."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.container import list_ids
+from pyrunc.errors import UsageError
+from pyrunc.state import in_user_namespace, open_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.flags import Args
+
+
+def matching_ids(root: str, pattern: str) -> list[str]:
+    """The ids that a regular expression matches as a whole."""
+    import re
+
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"invalid regular expression {pattern!r}: {error}") from None
+    root_fd = open_root(root)
+    if root_fd < 0:
+        return []
+    return [name for name in list_ids(root_fd) if compiled.fullmatch(name)]
+
+
+def cgroup_driver(args: Args) -> str:
+    """cgroupfs, systemd or disabled."""
+    if args.given("cgroup-manager"):
+        return args.text("cgroup-manager")
+    return "systemd" if args.flag("systemd-cgroup") else "cgroupfs"
+
+
+def rootless(args: Args) -> bool:
+    """Whether cgroups that cannot be written are tolerated (when nobody asks for limits)."""
+    choice = args.text("rootless")
+    if choice == "auto":
+        return os.geteuid() != 0 or in_user_namespace()
+    return choice == "true"

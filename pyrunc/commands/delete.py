@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""delete: remove a container and everything that belongs to it."""
+
+from __future__ import annotations
+
+from pyrunc import container
+from pyrunc.commands.common import matching_ids
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.flags import Args
+
+
+def run(args: Args) -> int:
+    root = args.text("root")
+    ids = matching_ids(root, args.positionals[0]) if args.flag("regex") else [args.positionals[0]]
+    for container_id in ids:
+        container.delete(root, container_id, force=args.flag("force"))
+    return 0

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kill: signal the first process of a container."""
+
+from __future__ import annotations
+
+from pyrunc import process
+from pyrunc.commands.common import matching_ids
+from pyrunc.container import Container
+from pyrunc.errors import StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.flags import Args
+
+DEFAULT_SIGNAL = "TERM"
+
+
+def run(args: Args) -> int:
+    name = args.positionals[1] if len(args.positionals) > 1 else DEFAULT_SIGNAL
+    number = process.parse_signal(name)
+    root = args.text("root")
+    ids = matching_ids(root, args.positionals[0]) if args.flag("regex") else [args.positionals[0]]
+    for container_id in ids:
+        _kill(Container.load(root, container_id), number, everything=args.flag("all"))
+    return 0
+
+
+def _kill(container: Container, number: int, *, everything: bool) -> None:
+    if everything:
+        container.kill(number)
+        container.kill_all(number)
+    elif not container.kill(number):
+        raise StateError(f"container not running: {container.id}")

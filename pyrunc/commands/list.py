@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""list: the containers of a state root, as a table, as JSON, or only their ids."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc import jsontext
+from pyrunc.cli import emit
+from pyrunc.container import Container, list_ids
+from pyrunc.errors import Failure
+from pyrunc.log import log
+from pyrunc.state import StateDirectory, open_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.flags import Args
+
+COLUMNS = ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")
+KEYS = ("id", "pid", "status", "bundle", "created", "owner")
+LEAST_WIDTH = 12
+GAP = 3
+
+
+def run(args: Args) -> int:
+    root_fd = open_root(args.text("root"))
+    found = [] if root_fd < 0 else _containers(root_fd)
+    if args.flag("quiet"):
+        emit("".join(f"{one['id']}\n" for one in found))
+    elif args.text("format") == "json":
+        emit((jsontext.encode(found) if found else "null") + "\n")
+    else:
+        emit(_table(found))
+    return 0
+
+
+def _containers(root_fd: int) -> list[dict[str, Any]]:
+    found = []
+    for name in list_ids(root_fd):
+        try:
+            directory = StateDirectory.open_at(os.dup(root_fd), name)
+            if directory is None:
+                continue
+            state = directory.load()
+            if state is not None:
+                container = Container(directory, state)
+                found.append({**container.oci_state(container.status()), "owner": _owner(state["owner"])})
+            directory.close()
+        except (Failure, OSError, KeyError, TypeError) as error:
+            log.warning(f"list: {name}: {error}")
+    return found
+
+
+def _owner(uid: int) -> str:
+    """The name of a user. /etc/passwd is read here: the launcher has no name services."""
+    try:
+        with open("/etc/passwd", encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                fields = line.split(":")
+                if len(fields) > 2 and fields[2] == str(uid):
+                    return fields[0]
+    except OSError:  # no such file: nobody has a name
+        pass
+    return f"#{uid}"
+
+
+def _table(found: list[dict[str, Any]]) -> str:
+    rows = [COLUMNS, *(tuple(str(one[key]) for key in KEYS) for one in found)]
+    widths = [max(LEAST_WIDTH, *(len(row[i]) + GAP for row in rows)) for i in range(len(COLUMNS))]
+    return "".join(
+        "".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n"
+        for row in rows
+    )

@@ -1,0 +1,410 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The container as users see it: its status (computed, never stored), start, signals, deletion.
+
+What `create` does is in commands/create.py; the files are in state.py.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from struct import Struct
+
+from pyrunc import process
+from pyrunc.errors import Failure, InitError, StateError
+from pyrunc.log import log
+from pyrunc.state import StateDirectory, check_id, missing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Final
+
+    from pyrunc.cgroups import Manager
+
+CREATED: Final = "created"
+RUNNING: Final = "running"
+PAUSED: Final = "paused"
+STOPPED: Final = "stopped"
+CREATING: Final = "creating"
+
+KILL_PATIENCE_MS: Final = 10_000
+
+# What the init writes to the report fifo (init/launch.py has the same for its socket).
+MESSAGE: Final = Struct("<IIIi240s")
+ERROR: Final = 3
+EXEC: Final = 5
+
+
+class Container:
+    """An existing container: its open state directory and what state.json holds."""
+
+    __slots__ = ("directory", "state")
+
+    def __init__(self, directory: StateDirectory, state: dict[str, Any]) -> None:
+        self.directory = directory
+        self.state = state
+
+    @classmethod
+    def load(cls, root: str, container_id: str, *, lock: bool = False) -> Container:
+        """The container of this name; StateError when there is none."""
+        directory = StateDirectory.open(root, check_id(container_id))
+        if directory is None:
+            raise missing(container_id)
+        if lock:
+            directory.lock()
+        state = directory.load()
+        if state is None:
+            directory.close()
+            raise missing(container_id)
+        return cls(directory, state)
+
+    @property
+    def id(self) -> str:
+        return self.directory.id
+
+    @property
+    def pid(self) -> int:
+        return int(self.state["pid"])
+
+    @property
+    def start_time(self) -> int:
+        return int(self.state["startTime"])
+
+    # -- status ------------------------------------------------------------------------------------------------------
+
+    def status(self) -> str:
+        """created running paused stopped."""
+        gate = self.directory.open_gate()
+        if gate >= 0:
+            # Somebody holds the reading end: only the init does, so it lives and waits.
+            os.close(gate)
+            found = CREATED
+        elif process.alive(self.pid, self.start_time):
+            found = RUNNING
+        else:
+            return STOPPED
+        return PAUSED if self.frozen() else found
+
+    def frozen(self) -> bool:
+        """Whether the container's cgroup is frozen; one read says no, which is the usual answer."""
+        where = self.state.get("freezer")
+        if not where or not _maybe_frozen(where):
+            return False
+        return self.cgroup().frozen()
+
+    def oci_state(self, status: str) -> dict[str, Any]:
+        """The state as the specification defines it; hooks read it."""
+        return oci_state(self.state, status=status, pid=0 if status == STOPPED else self.pid)
+
+    def cgroup(self) -> Manager:
+        """The manager of the container's cgroups; the driver is the one that created it."""
+        from pyrunc import cgroups
+
+        return cgroups.from_record(self.state["cgroup"])
+
+    # -- start -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Let the init pass its gate and wait until the program runs or could not be run. The lock must be held."""
+        gate = self.directory.open_gate()
+        if gate < 0:
+            raise self._not_startable(self.status())
+        try:
+            if self.frozen():
+                raise self._not_startable(PAUSED)
+            self._pass_gate(gate)
+        finally:
+            os.close(gate)
+        self.directory.remove_gate()
+        self.run_hooks("poststart", RUNNING)
+
+    def _not_startable(self, status: str) -> StateError:
+        if status == STOPPED:
+            return StateError("cannot start a container that has stopped")
+        if status == RUNNING:
+            return StateError("cannot start an already running container")
+        return StateError(f"cannot start a container in the {status} state")
+
+    def _pass_gate(self, gate: int) -> None:
+        # The report must be open before the byte is written: then the init lived when it was opened, was its writer,
+        # and the end of the stream will be seen. The fifo closes at the execve, or when the init ends.
+        report = self.directory.open_report()
+        try:
+            os.write(gate, b"0")
+            running = False
+            for message in _messages(report):
+                kind, op, step, value, detail = message
+                if kind == ERROR:
+                    raise self._late_failure(op, step, value, detail)
+                running = running or kind == EXEC
+            if not running:
+                raise InitError("the container's init ended before it could run the program")
+        except BrokenPipeError:
+            raise self._not_startable(STOPPED) from None
+        finally:
+            os.close(report)
+
+    def _late_failure(self, op: int, step: int, errno: int, detail: bytes) -> InitError:
+        """The sentence for a failure after the gate; the plan is gone, but its last ops are in the state."""
+        from pyrunc import hints
+
+        late = self.state["late"]
+        index = op - int(late["first"])
+        if not 0 <= index < len(late["ops"]):
+            return InitError("cannot start the program", errno=errno)
+        failed = LateOp(late["ops"][index])
+        name = failed.STEPS[step] if step < len(failed.STEPS) else str(step)
+        text = detail.rstrip(b"\0").decode("utf-8", "replace")
+        what, number, text = hints.sentence(failed, name, errno, text)
+        return InitError(
+            what,
+            pointer=failed.pointer,
+            op=failed.NAME,
+            step=name,
+            errno=number,
+            hint=hints.hint(failed.NAME, name, number),
+            detail=text,
+        )
+
+    # -- hooks -------------------------------------------------------------------------------------------------------
+
+    def run_hooks(self, kind: str, status: str) -> None:
+        """Run the hooks of a kind; when one fails the container is killed."""
+        saved = self.state["hooks"].get(kind)
+        if not saved:
+            return
+        from pyrunc import hooks
+
+        try:
+            hooks.run_all(kind, [hooks.SavedHook(one) for one in saved], self.oci_state(status))
+        except Failure:
+            self.kill(process.SIGKILL)
+            raise
+
+    # -- signals -----------------------------------------------------------------------------------------------------
+
+    def kill(self, number: int) -> bool:
+        """Signal the init, or with SIGKILL everything when the init's end would not end the rest. False: stopped."""
+        everything = number == process.SIGKILL and self.state["sharedPid"]
+        pidfd = process.open_pidfd(self.pid, self.start_time)
+        try:
+            sent = pidfd >= 0 and process.signal(pidfd, number)
+            if everything:
+                self.cgroup().kill()
+            elif sent and number == process.SIGKILL and self.frozen():
+                self.cgroup().kill()  # a frozen v1 task dies only when it is thawed
+        finally:
+            if pidfd >= 0:
+                os.close(pidfd)
+        return sent
+
+    def kill_all(self, number: int) -> None:
+        """Signal every process of the container's cgroups, also when the init has ended."""
+        manager = self.cgroup()
+        if number == process.SIGKILL:
+            manager.kill()
+            return
+        for pid in manager.pids():
+            found = process.read_stat(pid)
+            pidfd = process.open_pidfd(pid, found.start_time) if found is not None else -1
+            if pidfd >= 0:
+                process.signal(pidfd, number)
+                os.close(pidfd)
+
+    def stop(self) -> None:
+        """Kill the container and wait until its init is dead."""
+        pidfd = process.open_pidfd(self.pid, self.start_time)
+        if pidfd < 0:
+            return
+        try:
+            self.kill(process.SIGKILL)
+            if not process.wait_dead(pidfd, KILL_PATIENCE_MS):
+                raise StateError(
+                    f"container init still running: process {self.pid} does not die",
+                    hint="it may wait for a device or a network file system: see /proc/PID/wchan",
+                )
+        finally:
+            os.close(pidfd)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def destroy(self) -> None:
+        """Remove what belongs to a stopped container, then run the poststop hooks."""
+        if self.state["sharedPid"] and self.state["cgroup"]["driver"] != "disabled":
+            self.cgroup().kill()
+        undo(self.state["made"])
+        self.directory.remove()
+        run_poststop(self.state["hooks"].get("poststop") or (), self.state)
+
+
+class LateOp:
+    """An op that runs after the gate, as hints.py wants to see it."""
+
+    __slots__ = ("NAME", "STEPS", "argv", "path", "pointer", "timeout_ms", "what")
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self.NAME: str = record["name"]
+        self.STEPS: list[str] = record["steps"]
+        self.what: str = record["what"]
+        self.pointer: str = record["pointer"]
+        self.path: str = record.get("path", "")
+        self.argv: list[str] = record.get("argv", [""])
+        self.timeout_ms: int = record.get("timeoutMs", 0)
+
+
+def oci_state(state: Mapping[str, Any], *, status: str, pid: int) -> dict[str, Any]:
+    found = {
+        "ociVersion": state["ociVersion"],
+        "id": state["id"],
+        "pid": pid,
+        "status": status,
+        "bundle": state["bundle"],
+        "rootfs": state["rootfs"],
+        "created": state.get("created", ""),
+    }
+    if state["annotations"]:
+        found["annotations"] = state["annotations"]
+    return found
+
+
+def _maybe_frozen(where: Sequence[Any]) -> bool:
+    """`where`: version and path of the file that says whether a cgroup is frozen."""
+    version, path = where
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # the cgroup is gone
+        return False
+    try:
+        text = os.read(fd, 64)
+    except OSError:  # ENODEV: it is going
+        return False
+    finally:
+        os.close(fd)
+    return text.strip() != (b"0" if version == 2 else b"THAWED")
+
+
+def _messages(fd: int) -> list[tuple[int, int, int, int, bytes]]:
+    """All messages up to the end of the stream."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    data = b""
+    while True:
+        poll.poll()
+        try:
+            part = os.read(fd, 4096)
+        except BlockingIOError:
+            continue
+        if not part:
+            break
+        data += part
+    whole = len(data) - len(data) % MESSAGE.size
+    return [MESSAGE.unpack_from(data, at) for at in range(0, whole, MESSAGE.size)]
+
+
+# -- deletion, also of what was never finished ---------------------------------------------------------------------------
+
+
+def _kill_process(record: Mapping[str, Any]) -> None:
+    pidfd = process.open_pidfd(int(record["pid"]), int(record["startTime"]))
+    if pidfd >= 0:
+        process.signal(pidfd, process.SIGKILL)
+        process.wait_dead(pidfd, KILL_PATIENCE_MS)
+        os.close(pidfd)
+
+
+def _remove_cgroup(record: Mapping[str, Any]) -> None:
+    from pyrunc import cgroups
+
+    cgroups.from_record(record["record"]).destroy()
+
+
+# How each kind of intent is undone; every one is happy when there is nothing to undo.
+UNDO: Final = {"process": _kill_process, "cgroup": _remove_cgroup}
+
+
+def undo(records: Sequence[Mapping[str, Any]]) -> None:
+    """Undo what was made, the latest first."""
+    for record in records:
+        action = UNDO.get(str(record.get("kind")))
+        if action is not None:
+            action(record)
+
+
+def run_poststop(saved: Sequence[Mapping[str, Any]], state: Mapping[str, Any]) -> None:
+    """Run every poststop hook; the container is gone whatever they say."""
+    if not saved:
+        return
+    from pyrunc import hooks
+
+    stopped = oci_state(state, status=STOPPED, pid=0)
+    hooks.run_all_warn("poststop", [hooks.SavedHook(one) for one in saved], stopped)
+
+
+def delete(root: str, container_id: str, *, force: bool) -> None:
+    """Delete a container, or what is left of one."""
+    directory = StateDirectory.open(root, check_id(container_id))
+    if directory is None:
+        if force:
+            return
+        raise missing(container_id)
+    try:
+        _delete(directory, force=force)
+    finally:
+        directory.close()
+
+
+def _delete(directory: StateDirectory, *, force: bool) -> None:
+    locked = directory.try_lock()
+    if not locked and force:
+        _kill_unlocked(directory)
+    if not locked:
+        directory.lock()
+    try:
+        state = directory.load()
+    except StateError as error:
+        if not force:
+            raise
+        log.warning(str(error))
+        state = None
+    if state is None:
+        _delete_half_created(directory)
+        if not force:
+            raise missing(directory.id)
+        return
+    container = Container(directory, state)
+    status = container.status()
+    if status in (RUNNING, PAUSED) and not force:
+        raise StateError(f"cannot delete container {directory.id} that is not stopped: {status}")
+    if status != STOPPED:
+        container.stop()
+    container.destroy()
+
+
+def _kill_unlocked(directory: StateDirectory) -> None:
+    """A command that holds the lock may wait for the container itself: end that, so that it lets go."""
+    state = directory.load()
+    if state is not None:
+        Container(directory, state).kill(process.SIGKILL)
+
+
+def _delete_half_created(directory: StateDirectory) -> None:
+    """What a killed create has left: its init ends by itself, its intents name the rest (AR-5)."""
+    records = directory.intents()
+    undo(records)
+    directory.remove()
+    for record in records:
+        if record.get("kind") == "hooks":
+            run_poststop(record["poststop"], record["state"])
+
+
+def list_ids(root_fd: int) -> list[str]:
+    """The names below a state root that can be containers; files of others are ignored."""
+    names = []
+    for name in os.listdir(root_fd):
+        try:
+            check_id(name)
+        except StateError:
+            continue
+        names.append(name)
+    return sorted(names)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hooks that run in the runtime's namespaces: prestart, createRuntime, poststart, poststop.
+
+A hook gets the state on its standard input, exactly the environment that its `env` names (HK-1), the bundle as working
+directory, a session of its own and no descriptor of ours. (createContainer and startContainer hooks are run by the
+init: op run_hook.)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+
+from pyrunc import jsontext, process, syscalls
+from pyrunc.errors import Failure
+from pyrunc.log import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Final, Protocol
+
+    class Hook(Protocol):
+        """A hook of the configuration."""
+
+        @property
+        def path(self) -> str: ...
+        @property
+        def args(self) -> Sequence[str]: ...
+        @property
+        def env(self) -> Sequence[str] | None: ...
+        @property
+        def timeout(self) -> int | None: ...
+        @property
+        def pointer(self) -> str: ...
+
+
+MAX_OUTPUT: Final = 64 * 1024
+SHOWN_OUTPUT: Final = 512  # bytes of each stream in an error text; the log bounds the whole
+
+
+class SavedHook:
+    """A hook read back from the state file."""
+
+    __slots__ = ("args", "env", "path", "pointer", "timeout")
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self.path: str = record["path"]
+        self.args: list[str] = record["args"]
+        self.env: list[str] = record["env"]
+        self.timeout: int | None = record["timeout"]
+        self.pointer: str = record["pointer"]
+
+
+def save(hooks: Sequence[Hook]) -> list[dict[str, Any]]:
+    """The form in which hooks are kept in the state."""
+    return [
+        {
+            "path": hook.path,
+            "args": list(hook.args),
+            "env": list(hook.env or ()),
+            "timeout": hook.timeout,
+            "pointer": hook.pointer,
+        }
+        for hook in hooks
+    ]
+
+
+def run_all(kind: str, hooks: Sequence[Hook], state: Mapping[str, Any]) -> None:
+    """Run hooks in order; the first failure ends it."""
+    for index, hook in enumerate(hooks):
+        run(hook, name=f"{kind} hook #{index}", state=state)
+
+
+def run_all_warn(kind: str, hooks: Sequence[Hook], state: Mapping[str, Any]) -> None:
+    """Run every hook; a failure is a warning (poststop: the specification asks for this)."""
+    for index, hook in enumerate(hooks):
+        try:
+            run(hook, name=f"{kind} hook #{index}", state=state)
+        except Failure as failure:
+            log.warning(str(failure))
+
+
+def run(hook: Hook, *, name: str, state: Mapping[str, Any]) -> None:
+    """Run one hook to its end; Failure when it does not end well and in time."""
+    stdin = syscalls.memfd_sealed(b"pyrunc-state", jsontext.encode(state).encode())
+    out_read, out_write = os.pipe2(os.O_CLOEXEC)
+    err_read, err_write = os.pipe2(os.O_CLOEXEC)
+    try:
+        os.lseek(stdin, 0, os.SEEK_SET)
+        pid, pidfd = syscalls.run_program(
+            os.fsencode(hook.path),
+            [os.fsencode(word) for word in hook.args or (hook.path,)],
+            [os.fsencode(word) for word in hook.env or ()],
+            stdin_fd=stdin,
+            stdout_fd=out_write,
+            stderr_fd=err_write,
+            cwd=os.fsencode(str(state["bundle"])),
+            setsid=True,
+        )
+    except OSError as error:
+        for fd in (out_read, err_read):
+            os.close(fd)
+        raise Failure(
+            f"error running {name}: {hook.path}", errno=error.errno or errno.EIO, pointer=hook.pointer
+        ) from None
+    finally:
+        for fd in (stdin, out_write, err_write):
+            os.close(fd)
+    capture = _Capture(out_read, err_read)
+    try:
+        ended = _wait(pidfd, capture, hook.timeout)
+        if not ended:
+            _kill_session(pid, pidfd)
+        result = syscalls.waitid_pidfd(pidfd)
+        capture.drain()
+    finally:
+        capture.close()
+        os.close(pidfd)
+    if not ended:
+        raise Failure(
+            f"error running {name}: hook ran past specified timeout of {float(hook.timeout or 0):.1f}s"
+            f"{capture.text()}",
+            pointer=f"{hook.pointer}/timeout",
+        )
+    assert result is not None
+    code, status = result
+    if (code, status) != (syscalls.CLD_EXITED, 0):
+        how = "exit status" if code == syscalls.CLD_EXITED else "signal"
+        raise Failure(f"error running {name}: {how} {status}{capture.text()}", pointer=hook.pointer)
+
+
+class _Capture:
+    """The ends of what a hook writes to standard output and error."""
+
+    __slots__ = ("_data", "fds")
+
+    def __init__(self, out: int, err: int) -> None:
+        self.fds = {out: "stdout", err: "stderr"}
+        self._data = {"stdout": b"", "stderr": b""}
+        for fd in self.fds:
+            os.set_blocking(fd, False)
+
+    def read(self, fd: int) -> bool:
+        """Take what is there; False at the end of the stream."""
+        try:
+            data = os.read(fd, MAX_OUTPUT)
+        except BlockingIOError:
+            return True
+        name = self.fds[fd]
+        self._data[name] = (self._data[name] + data)[-MAX_OUTPUT:]
+        return bool(data)
+
+    def drain(self) -> None:
+        """Take what the hook has left in the pipes; a daemon of the hook may hold them open for ever."""
+        for fd in self.fds:
+            self.read(fd)
+
+    def close(self) -> None:
+        for fd in self.fds:
+            os.close(fd)
+
+    def text(self) -> str:
+        """`, stdout: ..., stderr: ...`, with the end of each, where the cause is."""
+        parts = []
+        for name, data in self._data.items():
+            text = data[-SHOWN_OUTPUT:].decode("utf-8", "replace").strip()
+            mark = "[cut] " if len(data) > SHOWN_OUTPUT else ""
+            parts.append(f", {name}: {mark}{text}")
+        return "".join(parts)
+
+
+def _wait(pidfd: int, capture: _Capture, timeout_s: int | None) -> bool:
+    """Read the output until the hook has ended; False when its time is over."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    poll = select.poll()
+    for fd in (pidfd, *capture.fds):
+        poll.register(fd, select.POLLIN)
+    while True:
+        left_ms = None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000) + 1)
+        ready = [fd for fd, _events in poll.poll(left_ms)]
+        if pidfd in ready:
+            return True
+        for fd in ready:
+            if not capture.read(fd):
+                poll.unregister(fd)
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+
+
+def _kill_session(pid: int, pidfd: int) -> None:
+    """Kill the hook and what it has started (HK-3). While we have not reaped the hook its session id names only it."""
+    process.signal(pidfd, process.SIGKILL)
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == pid:
+            continue
+        found = process.read_stat(int(entry))
+        if found is None or found.session != pid:
+            continue
+        member = process.open_pidfd(int(entry), found.start_time)
+        if member >= 0:
+            process.signal(member, process.SIGKILL)
+            os.close(member)
+

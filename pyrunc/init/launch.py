@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start pyrunc-init with a plan and answer it. The one impure module of this package.
+
+Messages are fixed: ``{u32 type, u32 op, u32 step, i32 value, char detail[240]}``, one packet each, both ways.
+"""
+
+from __future__ import annotations
+
+import os
+from struct import Struct
+
+from pyrunc import initimage, process, syscalls
+from pyrunc.errors import Failure, HostError, InitError
+from pyrunc.init.ops import RENDEZVOUS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Final
+
+    from pyrunc.init.plan import Plan
+
+    Handler = Callable[["Message"], Sequence[int]]
+
+AWAIT: Final = 1
+FORKED: Final = 2
+ERROR: Final = 3
+GO: Final = 4
+EXEC: Final = 5
+
+MESSAGE: Final = Struct("<IIIi240s")
+FIRST_FREE: Final = 3  # descriptors above stdio
+
+
+class Message:
+    """One report of the init, with the descriptors that came along."""
+
+    __slots__ = ("detail", "fds", "op", "step", "type", "value")
+
+    def __init__(self, data: bytes, fds: Sequence[int] = ()) -> None:
+        if len(data) != MESSAGE.size:
+            raise InitError(f"the init sent {len(data)} bytes instead of a message")
+        self.type, self.op, self.step, self.value, detail = MESSAGE.unpack(data)
+        self.detail = detail.rstrip(b"\0").decode("utf-8", "replace")
+        self.fds = list(fds)
+
+
+def go() -> bytes:
+    return MESSAGE.pack(GO, 0, 0, 0, b"")
+
+
+class Child:
+    """A started init: its process, its end of the sync socket, and the plan that it executes."""
+
+    __slots__ = ("_past", "pid", "pidfd", "plan", "start_time", "sync")
+
+    def __init__(self, *, pid: int, pidfd: int, sync: int, plan: Plan) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.sync = sync
+        self.plan = plan
+        self.start_time = 0
+        self._past: list[int] = []  # pidfds of tasks that forked and ended
+
+    def note_start_time(self) -> int:
+        """The start time of the init: with the pid, its name."""
+        found = process.read_stat(self.pid)
+        self.start_time = found.start_time if found is not None else 0
+        return self.start_time
+
+    def serve(
+        self, handlers: Mapping[int, Handler], *, until: int, on_forked: Callable[[], None]
+    ) -> None:
+        """Answer the init until the rendezvous `until` was answered, or with 0 until its program runs."""
+        while True:
+            data, fds = syscalls.recv_message(self.sync, MESSAGE.size, 4)
+            if not data:
+                raise self._ended()
+            message = Message(data, fds)
+            if message.type == AWAIT:
+                self._answer(message, handlers)
+                if message.value == until:
+                    self._reap_past()
+                    return
+            elif message.type == FORKED:
+                self._past.append(self.pidfd)
+                self.pid = message.value
+                self.pidfd = syscalls.pidfd_open(self.pid)
+                on_forked()
+            elif message.type == ERROR:
+                raise self.plan.failure(message.op, message.step, message.value, message.detail)
+            elif message.type == EXEC:
+                if until == 0:
+                    self._await_exec()
+                    self._reap_past()
+                    return
+            else:
+                raise InitError(f"the init sent a message of unknown type {message.type}")
+
+    def _answer(self, message: Message, handlers: Mapping[int, Handler]) -> None:
+        handler = handlers.get(message.value)
+        if handler is None:
+            name = RENDEZVOUS[message.value - 1] if 0 < message.value <= len(RENDEZVOUS) else message.value
+            raise InitError(f"the init asks for {name}, which its parent does not know")
+        try:
+            answer = handler(message)
+        finally:
+            for fd in message.fds:
+                os.close(fd)
+        try:
+            syscalls.send_message(self.sync, go(), answer)
+        except BrokenPipeError:
+            raise self._ended() from None
+
+    def _await_exec(self) -> None:
+        """After EXEC: the end of the stream is success, since the socket closes at the execve."""
+        data, _fds = syscalls.recv_message(self.sync, MESSAGE.size)
+        if data:
+            message = Message(data)
+            raise self.plan.failure(message.op, message.step, message.value, message.detail)
+
+    def _ended(self) -> Failure:
+        """The init went away without a report."""
+        ended = syscalls.waitid_pidfd(self.pidfd) or (0, 0)
+        code, status = ended
+        os.close(self.pidfd)
+        self.pidfd = -1
+        how = f"with status {status}" if code == syscalls.CLD_EXITED else f"by signal {status}"
+        return InitError(
+            f"the init ended without a report, {how}",
+            hint="SIGKILL: perhaps the memory limit is too low" if status == process.SIGKILL else "",
+        )
+
+    def _reap_past(self) -> None:
+        for pidfd in self._past:
+            syscalls.waitid_pidfd(pidfd)
+            os.close(pidfd)
+        self._past = []
+
+    def close_sync(self) -> None:
+        if self.sync >= 0:
+            os.close(self.sync)
+            self.sync = -1
+
+    def kill(self) -> None:
+        """End the init, whatever it does; nothing of it remains."""
+        self.close_sync()
+        for pidfd in (*self._past, self.pidfd):
+            if pidfd >= 0:
+                process.signal(pidfd, process.SIGKILL)
+                syscalls.waitid_pidfd(pidfd)
+                os.close(pidfd)
+        self._past = []
+        self.pidfd = -1
+
+    def close(self) -> None:
+        """Let go of a container that goes on without us."""
+        self.close_sync()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+
+def spawn(
+    plan: Plan, objects: Sequence[int] = (), *, preserve_fds: int = 0, cgroup_fd: int = -1
+) -> Child:
+    """Start the init; it begins with the plan at once."""
+    base = FIRST_FREE + preserve_fds
+    sync, theirs = syscalls.socketpair_seqpacket()
+    plan_fd = exe = -1
+    try:
+        plan_fd = syscalls.memfd_sealed(b"pyrunc-plan", plan.encode())
+        exe = initimage.open_init()
+        pid, pidfd = syscalls.spawn(
+            exe,
+            b"pyrunc-init:%d" % base,
+            [theirs, plan_fd, exe, *objects],
+            base=base,
+            cgroup_fd=cgroup_fd,
+        )
+    except OSError as error:
+        os.close(sync)
+        raise HostError(
+            f"cannot start the init: {error.filename or 'memory file'}", errno=error.errno or 0
+        ) from error
+    finally:
+        for fd in (theirs, plan_fd, exe):
+            if fd >= 0:
+                os.close(fd)
+    return Child(pid=pid, pidfd=pidfd, sync=sync, plan=plan)

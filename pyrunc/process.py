@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes of the host by pid and start time, and signals through pidfds only.
+
+A pid alone names nobody: it may have been given to another process. A start time (field 22 of /proc/PID/stat) makes it
+a name, and a pidfd that was opened before the start time was compared keeps it one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from _signal import pidfd_send_signal
+
+from pyrunc.errors import Failure, StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+SIGKILL: Final = 9
+DEAD: Final = "ZXx"  # zombies and the dying have ended as far as users can tell
+
+# The numbers of x86 and arm; the real-time signals have no portable names.
+SIGNALS: Final = {
+    name: number
+    for number, name in enumerate(
+        "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG "
+        "XCPU XFSZ VTALRM PROF WINCH IO PWR SYS".split(),
+        1,
+    )
+} | {"CLD": 17, "POLL": 29, "IOT": 6}
+MAX_SIGNAL: Final = 64
+
+
+class Stat:
+    """What /proc/PID/stat says."""
+
+    __slots__ = ("session", "start_time", "state")
+
+    def __init__(self, *, state: str, session: int, start_time: int) -> None:
+        self.state = state
+        self.session = session
+        self.start_time = start_time
+
+
+def read_stat(pid: int) -> Stat | None:
+    """None when there is no such process."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        data = os.read(fd, 4096)
+    except ProcessLookupError:  # it ended between the two calls
+        return None
+    finally:
+        os.close(fd)
+    # The name of the program may hold spaces and brackets; the last bracket ends it.
+    fields = data[data.rindex(b")") + 2 :].split()
+    return Stat(state=fields[0].decode(), session=int(fields[3]), start_time=int(fields[19]))
+
+
+def alive(pid: int, start_time: int) -> bool:
+    """Whether this very process runs."""
+    if pid <= 1:
+        return False
+    found = read_stat(pid)
+    return found is not None and found.start_time == start_time and found.state not in DEAD
+
+
+def open_pidfd(pid: int, start_time: int) -> int:
+    """A pidfd of this very process, or -1 when it has ended. The caller closes it."""
+    if pid <= 1:
+        return -1
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return -1
+    if alive(pid, start_time):
+        return pidfd
+    os.close(pidfd)
+    return -1
+
+
+def signal(pidfd: int, number: int) -> bool:
+    """Send a signal; False when the process has ended."""
+    try:
+        pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError as error:
+        raise Failure(f"cannot send signal {number}", errno=error.errno or errno.EPERM) from None
+    return True
+
+
+def wait_dead(pidfd: int, timeout_ms: int) -> bool:
+    """Wait until the process has ended (it may stay a zombie of somebody else)."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(timeout_ms))
+
+
+def parse_signal(text: str) -> int:
+    """A decimal number, or a name in any case with or without SIG."""
+    if text.isascii() and text.isdigit() and len(text) < 4:
+        number = int(text)
+        if number <= MAX_SIGNAL:
+            return number
+    name = text.upper().removeprefix("SIG")
+    if name in SIGNALS:
+        return SIGNALS[name]
+    raise StateError(
+        f'unknown signal "{text}"', hint=f"use a number from 0 to {MAX_SIGNAL}, or a name such as TERM"
+    )
