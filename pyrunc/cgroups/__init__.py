@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control groups: where a container is placed, what it may use, who is in it, and how it goes away.
+
+    names place writes convert* devices*   PURE: texts in, writes out
+    layout tree member                     the mounted hierarchies and descriptors beneath them
+    fs systemd disabled                    the drivers: what `resolve` and `from_record` return
+
+The driver and all paths are in the record that the state file keeps: later commands look at nothing
+else.
+"""
+
+from __future__ import annotations
+
+from pyrunc.cgroups import fs, layout
+from pyrunc.errors import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Manager = fs.FsManager
+
+DRIVERS = ("cgroupfs", "systemd", "disabled")
+
+
+def resolve(
+    driver: str, cgroups_path: str | None, container_id: str, *, rootless: bool = False
+) -> Manager:
+    """Choose the container's cgroups. Looks at the host, changes nothing."""
+    if driver == "disabled":
+        return fs.FsManager([], driver="disabled")
+    if driver == "systemd":
+        from pyrunc.cgroups import systemd
+
+        return systemd.resolve(
+            layout.probe(), cgroups_path=cgroups_path, container_id=container_id, rootless=rootless
+        )
+    if driver != "cgroupfs":
+        raise Failure(f"unknown cgroup manager {driver!r} (allowed: {', '.join(DRIVERS)})")
+    return fs.FsManager.resolve(
+        layout.probe(), cgroups_path=cgroups_path, container_id=container_id, rootless=rootless
+    )
+
+
+def from_record(record: dict[str, Any]) -> Manager:
+    """The manager of an existing container, from what `record()` gave."""
+    driver = record.get("driver")
+    if driver == "systemd":
+        from pyrunc.cgroups import systemd
+
+        return systemd.from_record(record)
+    if driver not in DRIVERS:
+        raise Failure(f"the saved state names an unknown cgroup manager: {driver!r}")
+    return fs.FsManager.from_record(record)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every driver offers, and the small objects that it hands to the rest of the program."""
+
+from __future__ import annotations
+
+import posix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.cgroups.layout import Hierarchy
+
+
+class Entry:
+    """How the init enters the cgroups.
+
+    kind "tasks": `fds` are `tasks` files opened for writing; the init writes "0" to each. That moves
+    the calling thread and, unlike cgroup.procs or a foreign pid, takes no system-wide lock.
+    kind "into": there are none of those.
+    kind "attach": call Manager.attach(pid) while the task waits. kind "none": nothing to do.
+    `into` >= 0, with any kind: a cgroup2 directory for clone3(CLONE_INTO_CGROUP).
+    `leaf` >= 0: a cgroup.procs file that the init writes "0" to once it has unshared its cgroup
+    namespace.
+    """
+
+    __slots__ = ("fds", "into", "kind", "leaf")
+
+    def __init__(
+        self, kind: str, *, fds: tuple[int, ...] = (), into: int = -1, leaf: int = -1
+    ) -> None:
+        self.kind = kind
+        self.fds = fds
+        self.into = into
+        self.leaf = leaf
+
+    def close(self) -> None:
+        for fd in (*self.fds, self.into, self.leaf):
+            if fd >= 0:
+                posix.close(fd)
+        self.fds, self.into, self.leaf = (), -1, -1
+
+
+class View:
+    """Facts for mounts of type cgroup: version 1 or 2, and (hierarchy, the container's path in it)
+    pairs."""
+
+    __slots__ = ("hierarchies", "version")
+
+    def __init__(self, version: int, hierarchies: tuple[tuple[Hierarchy, str], ...]) -> None:
+        self.version = version
+        self.hierarchies = hierarchies

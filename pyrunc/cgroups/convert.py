@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PURE: linux.resources -> the list of writes, for a host whose controllers are spread over v1 and
+v2 hierarchies.
+
+The controllers are visited in the order in which they must be written. A property whose controller
+is nowhere on this host is an error: it was asked for and cannot be applied (AR-6).
+"""
+
+from __future__ import annotations
+
+from pyrunc.cgroups import convert_v1, convert_v2, writes
+from pyrunc.cgroups.writes import Write
+from pyrunc.errors import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyrunc.spec.model_resources import Resources
+
+# Which properties of linux.resources make a controller needed at all: a create converts only what
+# is present.
+PRESENT = (
+    ("pids", "pids"),
+    ("memory", "memory"),
+    ("blkio", "block_io"),
+    ("cpu", "cpu"),
+    ("cpuset", "cpu"),
+    ("hugetlb", "hugepage_limits"),
+    ("rdma", "rdma"),
+    ("net_cls", "network"),
+    ("net_prio", "network"),
+)
+V2_NAMES = {"blkio": "io"}
+
+
+def to_writes(
+    resources: Resources | None, *, versions: Mapping[str, int], default: int
+) -> list[Write]:
+    """`versions`: controller -> 1 or 2, for all that this host has; `default`: for the others."""
+    if resources is None:
+        return []
+    found: list[Write] = []
+    for controller, attribute in PRESENT:
+        if not getattr(resources, attribute):
+            continue
+        version = versions.get(controller) or versions.get(V2_NAMES.get(controller, ""), default)
+        table = convert_v1.CONVERTERS if version == 1 else convert_v2.CONVERTERS
+        convert = table.get(controller)
+        if convert is not None:
+            found.extend(convert(resources))
+    if resources.unified:
+        found.extend(_unified(resources, versions, default))
+    for write in found:
+        if write.controller not in versions:
+            raise Unavailable(write)
+    return found
+
+
+def _unified(resources: Resources, versions: Mapping[str, int], default: int) -> list[Write]:
+    found = list(writes.unified(resources))
+    for write in found:
+        if versions.get(write.controller, default) == 1:
+            raise Failure(
+                f"unified resource {write.file} cannot be applied:"
+                f" {write.controller} is a cgroup v1 controller here",
+                pointer=write.pointer,
+            )
+    return found
+
+
+class Unavailable(Failure):
+    """No hierarchy of this host has the controller that a resource needs."""
+
+    def __init__(self, write: Write) -> None:
+        super().__init__(
+            f"controller {write.controller} not available:"
+            f" cannot write {write.value!r} to {write.file}",
+            pointer=write.pointer,
+            hint="the kernel lacks this controller, or it is not mounted or not enabled",
+        )
+        self.controller = write.controller

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cpuset of cgroup v1: a new cgroup has no processors and no memory nodes, and takes no task until
+it has both."""
+
+from __future__ import annotations
+
+import posix
+
+from pyrunc.cgroups import tree
+from pyrunc.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.cgroups.member import Member
+
+FILES = ("cpuset.cpus", "cpuset.mems")
+
+
+def initialise(member: Member) -> None:
+    """Fill the empty lists of the cgroup, and of its parents first, from their parents."""
+    top = member.open_top()
+    try:
+        for file in FILES:
+            _inherit(top, member.parts, file)
+    except OSError as error:
+        raise HostError(
+            f"cannot initialise the cpuset {member.path}", errno=error.errno or 0
+        ) from error
+    finally:
+        posix.close(top)
+
+
+def _inherit(top: int, parts: Sequence[str], file: str) -> str:
+    path = "/".join((*parts, file))
+    value = tree.read_text(top, path)
+    if value or not parts:
+        return value
+    value = _inherit(top, parts[:-1], file)
+    if value:
+        tree.write_at(top, path, value)
+    return value

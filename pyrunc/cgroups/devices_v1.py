@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The devices controller of cgroup v1: from what the kernel has to what the configuration asks
+for."""
+
+from __future__ import annotations
+
+from pyrunc.cgroups import devices
+from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.writes import Write
+
+
+def apply(member: Member, target: devices.Access, *, old: devices.Access | None = None) -> None:
+    """`old` is what was applied before: the kernel hides the exceptions of a base that allows."""
+    current = devices.parse_list(member.read("devices.list"))
+    if current.allow and old is not None and old.allow:
+        current = old
+    member.apply(
+        Write("devices", file=file, value=line, pointer="/linux/resources/devices")
+        for file, line in devices.transition(current, target)
+    )

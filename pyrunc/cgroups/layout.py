@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where this host mounts its cgroup hierarchies, and where the caller is in them.
+
+Read once per command from /proc/self/mountinfo and /proc/self/cgroup; the parsers are pure. A
+hierarchy carries the device number of its superblock: a directory opened later is verified by
+comparing fstat's st_dev with it, which says that the directory belongs to a cgroup file system
+(CG-1) without another system call.
+"""
+
+from __future__ import annotations
+
+import posix
+
+from pyrunc.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
+OPTIONS_THAT_ARE_NO_CONTROLLER = frozenset(
+    [
+        "rw",
+        "ro",
+        "xattr",
+        "noprefix",
+        "clone_children",
+        "cpuset_v2_mode",
+        "none",
+        "all",
+        "favordynmods",
+        "release_agent",
+    ]
+)
+
+
+class Hierarchy:
+    """One mounted hierarchy. `name` is "" for cgroup2, the controllers ("cpu,cpuacct") or "name=x"
+    for a v1 one."""
+
+    __slots__ = ("controllers", "device", "mount", "name", "own", "version")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        controllers: tuple[str, ...],
+        version: int,
+        mount: str,
+        device: int,
+        own: str = "/",
+    ) -> None:
+        self.name = name
+        self.controllers = controllers
+        self.version = version
+        self.mount = mount
+        self.device = device
+        self.own = own  # the caller's cgroup, seen from the mount
+
+
+class Layout:
+    """The hierarchies of the host: kind "v1", "hybrid" or "v2"; at most one is a cgroup2, and it is
+    the last."""
+
+    __slots__ = ("hierarchies", "kind")
+
+    def __init__(self, hierarchies: Iterable[Hierarchy]) -> None:
+        self.hierarchies = tuple(sorted(hierarchies, key=lambda item: item.version))
+        versions = {item.version for item in self.hierarchies}
+        self.kind = "hybrid" if len(versions) == 2 else "v2" if versions == {2} else "v1"
+
+
+class Mounted:
+    """What mountinfo says about one mount of a cgroup file system."""
+
+    __slots__ = ("device", "mount", "options", "root", "version")
+
+    def __init__(
+        self, *, device: int, root: str, mount: str, version: int, options: tuple[str, ...]
+    ) -> None:
+        self.device = device
+        self.root = root
+        self.mount = mount
+        self.version = version
+        self.options = options
+
+
+def _unescape(text: str) -> str:
+    for escape, letter in ESCAPES:
+        text = text.replace(escape, letter)
+    return text
+
+
+def _device(text: str) -> int:
+    major, _, minor = text.partition(":")
+    return posix.makedev(int(major), int(minor))
+
+
+def parse_mountinfo(data: bytes) -> list[Mounted]:
+    """The cgroup mounts of a mountinfo file, in its order."""
+    found = []
+    for line in data.split(b"\n"):
+        # Most lines are of other file systems: do not split those.
+        if b" - cgroup" not in line:
+            continue
+        left, _, right = line.decode("utf-8", "surrogateescape").partition(" - ")
+        fields = left.split(" ")
+        fstype, _, rest = right.partition(" ")
+        if fstype not in ("cgroup", "cgroup2"):
+            continue
+        found.append(
+            Mounted(
+                device=_device(fields[2]),
+                root=_unescape(fields[3]),
+                mount=_unescape(fields[4]),
+                version=2 if fstype == "cgroup2" else 1,
+                options=tuple(rest.rpartition(" ")[2].split(",")),
+            )
+        )
+    return found
+
+
+def parse_own(data: bytes) -> dict[str, str]:
+    """/proc/PID/cgroup: hierarchy name ("" for cgroup2) -> path."""
+    own = {}
+    for line in data.decode("utf-8", "surrogateescape").splitlines():
+        _, _, rest = line.partition(":")
+        name, _, path = rest.partition(":")
+        own[name] = path
+    return own
+
+
+def _below_mount(path: str, root: str) -> str:
+    """A path of /proc/PID/cgroup as seen below a mount with this root (bind mounts show a part)."""
+    if root == "/" or root.startswith("/.."):
+        return path
+    if path == root:
+        return "/"
+    return path[len(root) :] if path.startswith(root + "/") else path
+
+
+def _name(mounted: Mounted, own: dict[str, str]) -> str | None:
+    """How /proc/self/cgroup names a v1 mount: its controllers in the kernel's order, or name=x."""
+    for option in mounted.options:
+        if option.startswith("name="):
+            return option
+    options = frozenset(mounted.options) - OPTIONS_THAT_ARE_NO_CONTROLLER
+    for name in own:
+        if name and options.issuperset(name.split(",")):
+            return name
+    return None
+
+
+def build(mounts: list[Mounted], own: dict[str, str]) -> Layout:
+    """Put the two files together. Of the mounts of one hierarchy the first whole one is taken."""
+    found: dict[str, Hierarchy] = {}
+    for mounted in sorted(mounts, key=lambda item: item.root != "/"):  # stable: whole ones first
+        name = "" if mounted.version == 2 else _name(mounted, own)
+        if name is None or name in found or name not in own:
+            continue
+        found[name] = Hierarchy(
+            name=name,
+            controllers=() if name.startswith("name=") or not name else tuple(name.split(",")),
+            version=mounted.version,
+            mount=mounted.mount,
+            device=mounted.device,
+            own=_below_mount(own[name], mounted.root),
+        )
+    return Layout(found.values())
+
+
+def read_whole(path: str) -> bytes:
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        chunks = []
+        while chunk := posix.read(fd, 65536):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        posix.close(fd)
+
+
+def probe(*, proc: str = "/proc/self") -> Layout:
+    try:
+        layout = build(
+            parse_mountinfo(read_whole(f"{proc}/mountinfo")),
+            parse_own(read_whole(f"{proc}/cgroup")),
+        )
+    except OSError as error:
+        raise HostError(f"cannot read {proc}/cgroup", errno=error.errno or 0) from error
+    if not layout.hierarchies:
+        raise HostError(
+            "no cgroup file system is mounted",
+            hint="mount cgroup2 on /sys/fs/cgroup, or use --cgroup-manager=disabled",
+        )
+    return layout

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One container's cgroup in one hierarchy: where it is, whether it was there before, and its open
+descriptor."""
+
+from __future__ import annotations
+
+import errno
+import posix
+
+from pyrunc.cgroups import names, tree
+from pyrunc.cgroups.layout import Hierarchy
+from pyrunc.cgroups.writes import Write
+from pyrunc.errors import Failure, HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+GONE = (errno.ENOENT, errno.ENODEV)
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Member:
+    """`kept` leading components existed before the container: they are never removed."""
+
+    __slots__ = ("claimed", "denied", "fd", "hierarchy", "kept", "parts")
+
+    def __init__(
+        self, hierarchy: Hierarchy, *, parts: tuple[str, ...], kept: int, claimed: bool = False
+    ) -> None:
+        self.hierarchy = hierarchy
+        self.parts = parts
+        self.kept = kept
+        self.claimed = claimed  # a cgroup that existed, was found empty, and is ours now
+        self.denied = 0  # the errno with which a rootless caller may go on without it
+        self.fd = -1
+
+    @classmethod
+    def placed(cls, hierarchy: Hierarchy, parts: tuple[str, ...]) -> Member:
+        """A new member; looks which part of the path exists, the leaf first and then its parent."""
+        base = hierarchy.mount
+        kept = len(parts)
+        while kept and not posix.access(f"{base}/{'/'.join(parts[:kept])}", posix.F_OK):
+            kept -= 1
+        return cls(hierarchy, parts=parts, kept=kept)
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Member:
+        """The state file is read as untrusted: the path goes through the same rules again."""
+        hierarchy = Hierarchy(
+            name=str(record["name"]),
+            controllers=tuple(map(str, record["controllers"])),
+            version=int(record["version"]),
+            mount=str(record["mount"]),
+            device=int(record["device"]),
+        )
+        parts = names.components(str(record["path"]), pointer="")
+        if not parts or not hierarchy.mount.startswith("/"):
+            raise Failure("the saved state names no cgroup")
+        return cls(
+            hierarchy, parts=parts, kept=int(record["kept"]), claimed=bool(record["claimed"])
+        )
+
+    def record(self) -> dict[str, object]:
+        return {
+            "name": self.hierarchy.name,
+            "controllers": list(self.hierarchy.controllers),
+            "version": self.hierarchy.version,
+            "mount": self.hierarchy.mount,
+            "device": self.hierarchy.device,
+            "path": "/".join(self.parts),
+            "kept": self.kept,
+            "claimed": self.claimed,
+        }
+
+    @property
+    def path(self) -> str:
+        """For messages and `explain`; never opened to write."""
+        return f"{self.hierarchy.mount}/{'/'.join(self.parts)}"
+
+    @property
+    def ours(self) -> bool:
+        """Whether the container may kill in it and remove it (CG-8)."""
+        return self.claimed or self.kept < len(self.parts)
+
+    def open_top(self) -> int:
+        return tree.open_hierarchy(self.hierarchy)
+
+    def open(self) -> int:
+        """The descriptor of the cgroup; OSError when it is gone."""
+        if self.fd < 0:
+            # One open and one fstat: st_dev ties the leaf to the superblock that was verified at
+            # create.
+            self.fd = tree.open_verified(self.path, device=self.hierarchy.device)
+        return self.fd
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            posix.close(self.fd)
+            self.fd = -1
+
+    def make(self) -> bool:
+        """mkdir with parents. True when it is new."""
+        top = self.open_top()
+        try:
+            self.fd, new = tree.make_path(top, self.parts, device=self.hierarchy.device)
+        except OSError as error:
+            raise HostError(
+                f"cannot create the cgroup {self.path}",
+                errno=error.errno or 0,
+                hint=self._why(error),
+            ) from error
+        finally:
+            posix.close(top)
+        if not new:
+            # There before, or made since we looked: by somebody else either way.
+            self.kept = len(self.parts)
+        return new
+
+    def _why(self, error: OSError) -> str:
+        if error.errno == errno.EAGAIN:
+            return "a parent cgroup's cgroup.max.descendants or cgroup.max.depth is reached"
+        if error.errno == errno.ENOSPC:
+            return "a parent cgroup's limits are exhausted, or its cpuset is empty"
+        return ""
+
+    def remove(self, deadline: float) -> bool:
+        """Remove the cgroup and the parents made for it. False when it is busy at the deadline."""
+        self.close()
+        try:
+            top = self.open_top()
+        except HostError as error:
+            if error.errno == errno.ENOENT:  # the hierarchy is not mounted any more
+                return True
+            raise
+        try:
+            done = tree.remove(top, self.parts, deadline=deadline)
+            if done and self.kept < len(self.parts) - 1:
+                tree.remove_empty_parents(top, self.parts, existing=self.kept)
+            return done
+        finally:
+            posix.close(top)
+
+    def pids(self) -> list[int]:
+        try:
+            return tree.subtree_pids(self.open())
+        except OSError as error:
+            if error.errno in GONE:
+                return []
+            raise
+
+    def read(self, name: str) -> str:
+        return tree.read_text(self.open(), name)
+
+    def put(self, name: str, value: str) -> None:
+        tree.write_at(self.open(), name, value)
+
+    def write(self, write: Write) -> None:
+        """Apply one write with its fallback and its tolerated errnos; OSError when it fails."""
+        try:
+            self.put(write.file, write.value)
+        except OSError as error:
+            if error.errno == errno.ENOENT and write.otherwise is not None:
+                self.write(write.otherwise)
+            elif error.errno not in write.tolerate:
+                raise
+
+    def apply(self, writes: Iterable[Write]) -> None:
+        """Writes in order. Of a group, those that fail with EINVAL are tried again at its end."""
+        waiting: list[Write] = []
+        for write in writes:
+            if waiting and waiting[0].group != write.group:
+                self._settle(waiting)
+            try:
+                self.write(write)
+            except OSError as error:
+                if not write.group or error.errno not in (errno.EINVAL, errno.EBUSY):
+                    raise self.refused(write, error) from error
+                waiting.append(write)
+        self._settle(waiting)
+
+    def _settle(self, waiting: list[Write]) -> None:
+        for write in reversed(waiting):
+            try:
+                self.write(write)
+            except OSError as error:
+                raise self.refused(write, error) from error
+        waiting.clear()
+
+    def refused(self, write: Write, error: OSError) -> Failure:
+        code = error.errno or 0
+        if write.controller == "memory" and code == errno.EBUSY:
+            return self._too_small(write)
+        if code == errno.ENOENT:
+            return Failure(
+                f"cannot set {write.file}: this kernel has no such control"
+                f" (controller {write.controller} not available in {self.path})",
+                pointer=write.pointer,
+                errno=code,
+            )
+        return Failure(
+            f"cannot write {write.value!r} to {self.path}/{write.file}",
+            pointer=write.pointer,
+            errno=code,
+            hint=HINTS.get((write.file, code), HINTS.get((write.controller, code), "")),
+        )
+
+    def _too_small(self, write: Write) -> Failure:
+        try:
+            now, peak = self.read("memory.usage_in_bytes"), self.read("memory.max_usage_in_bytes")
+        except OSError:
+            now = peak = "unknown"
+        return Failure(
+            f"unable to set memory limit to {write.value} (current usage: {now}, peak usage: {peak})",
+            pointer=write.pointer,
+            errno=errno.EBUSY,
+        )
+
+
+HINTS = {
+    ("cpuset", errno.EACCES): "the parent cgroup does not have these processors or memory nodes",
+    ("cpuset", errno.EINVAL): "a processor or memory node of the list does not exist on this host",
+    ("cpuset.cpus", errno.ENOSPC): "the list is empty after removing what the parent lacks",
+    ("cpu", errno.EINVAL): "the value is out of the kernel's range, or larger than the parent's",
+    ("blkio", errno.ENODEV): "there is no such block device",
+    ("io", errno.ENODEV): "there is no such block device",
+    ("io", errno.EOPNOTSUPP): "the device's io scheduler does not take weights",
+    ("devices", errno.EPERM): "the parent cgroup does not allow this device",
+}

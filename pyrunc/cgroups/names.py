@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PURE: the names that a configuration may bring into the cgroup file systems (CG-2, CG-3).
+
+Everything here refuses rather than cleans: a path that needs cleaning is one that somebody did not
+mean.
+"""
+
+from __future__ import annotations
+
+from pyrunc.errors import Failure
+
+MAX_PATH = 4096
+MAX_DEPTH = 32
+MAX_FILE = 64
+MAX_COMPONENT = 255
+
+FILE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
+KNOWN_CONTROLLERS = frozenset(
+    [
+        "cpu",
+        "cpuacct",
+        "cpuset",
+        "memory",
+        "devices",
+        "freezer",
+        "blkio",
+        "io",
+        "pids",
+        "hugetlb",
+        "rdma",
+        "misc",
+        "dmem",
+        "net_cls",
+        "net_prio",
+        "perf_event",
+    ]
+)
+
+
+def _bad(what: str, value: str, why: str, pointer: str) -> Failure:
+    return Failure(f"{what} {value[:120]!r} is not valid: {why}", pointer=pointer)
+
+
+def components(path: str, *, pointer: str, what: str = "cgroup path") -> tuple[str, ...]:
+    """The components of a cgroup path, absolute or not: one leading slash is all that may be."""
+    if len(path.encode("utf-8", "surrogateescape")) > MAX_PATH:
+        raise _bad(what, path, f"longer than {MAX_PATH} bytes", pointer)
+    parts = tuple(path.removeprefix("/").split("/")) if path.strip("/") else ()
+    if len(parts) > MAX_DEPTH:
+        raise _bad(what, path, f"deeper than {MAX_DEPTH} levels", pointer)
+    for part in parts:
+        if part in ("", ".", ".."):
+            raise _bad(what, path, f"a component is {part!r}", pointer)
+        if any(ord(letter) < 32 or ord(letter) == 127 for letter in part):
+            raise _bad(what, path, "it has a control character", pointer)
+        if len(part.encode("utf-8", "surrogateescape")) > MAX_COMPONENT:
+            raise _bad(what, path, f"a component is longer than {MAX_COMPONENT} bytes", pointer)
+    return parts
+
+
+def cgroups_path(path: str, *, pointer: str = "/linux/cgroupsPath") -> tuple[str, ...]:
+    parts = components(path, pointer=pointer, what="cgroupsPath")
+    if not parts:
+        raise _bad("cgroupsPath", path, "it names the root of the hierarchy", pointer)
+    return parts
+
+
+def sub_path(path: str, *, pointer: str = "") -> tuple[str, ...]:
+    """A path strictly beneath the container's cgroup (exec --cgroup); "/" and "" are itself."""
+    return components(path, pointer=pointer, what="sub-cgroup")
+
+
+def control_file(name: str, *, pointer: str) -> str:
+    """A file of a cgroup that the configuration names: one component, `controller.parameter`."""
+    if not 0 < len(name) <= MAX_FILE or not FILE_CHARACTERS.issuperset(name):
+        raise _bad("control file", name, "it must be [a-z0-9_.]{1,64}", pointer)
+    controller, dot, rest = name.partition(".")
+    if not dot or not controller or not rest or rest.startswith(".") or ".." in name:
+        raise _bad("control file", name, "it must look like controller.parameter", pointer)
+    return name

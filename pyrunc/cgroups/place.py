@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PURE: cgroupsPath and the caller's own cgroup -> the container's cgroup in a hierarchy (fs
+drivers)."""
+
+from __future__ import annotations
+
+from pyrunc.cgroups import names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.cgroups.layout import Hierarchy
+
+
+def own_parts(hierarchy: Hierarchy) -> tuple[str, ...]:
+    """The cgroup that a relative path starts from: the caller's own.
+
+    On v2 its parent: a cgroup with processes may not give controllers to its children.
+    """
+    # A cgroup outside the caller's cgroup namespace is shown as /.. and cannot be reached: start at
+    # the root.
+    parts = tuple(part for part in hierarchy.own.split("/") if part)
+    if ".." in parts:
+        return ()
+    return parts[:-1] if hierarchy.version == 2 else parts
+
+
+def parts_for(
+    hierarchy: Hierarchy, *, cgroups_path: str | None, container_id: str
+) -> tuple[str, ...]:
+    if not cgroups_path:
+        return (*own_parts(hierarchy), *names.components(container_id, pointer=""))
+    parts = names.cgroups_path(cgroups_path)
+    return parts if cgroups_path.startswith("/") else (*own_parts(hierarchy), *parts)
