@@ -24,7 +24,7 @@ class Verdict:
 
 @dataclass
 class Report:
-    """The verdicts of a suite: test name -> runtime name -> verdict, with a reason for failures that are explained."""
+    """The verdicts of a suite: test -> runtime -> verdict, and why a failure is no fault of ours."""
 
     suite: str
     runtimes: Mapping[str, str]
@@ -88,9 +88,7 @@ class Report:
             cells = "".join(_cell(row.get(name)) for name in names)
             reason = html.escape(self.reasons.get(test, ""))
             rows.append(f"<tr><th>{html.escape(test)}</th>{cells}<td>{reason}</td></tr>")
-        sums = "".join(
-            f"<td>{self.count(name, PASS)} of {len(self.rows)}</td>" for name in names
-        )
+        sums = "".join(f"<td>{self.count(name, PASS)} of {len(self.rows)}</td>" for name in names)
         return _PAGE.format(
             suite=html.escape(self.suite), heads=heads, rows="\n".join(rows), sums=sums
         )
@@ -116,7 +114,9 @@ def _cell(verdict: Verdict | None) -> str:
         return "<td>-</td>"
     text = f"{verdict.status} <small>{verdict.seconds:.1f} s</small>"
     if verdict.detail:
-        text = f"<details><summary>{text}</summary><pre>{html.escape(verdict.detail)}</pre></details>"
+        text = (
+            f"<details><summary>{text}</summary><pre>{html.escape(verdict.detail)}</pre></details>"
+        )
     return f'<td class="{verdict.status}">{text}</td>'
 
 

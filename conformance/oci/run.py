@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the runtime-tools validation programs against one or more runtimes.
 
-``python -m conformance.oci.run --tree DIR --runtime bin/pyrunc [--runtime runc] [--only NAME] [--report DIR]``
+``python -m conformance.oci.run --tree DIR --runtime bin/pyrunc [--runtime runc] [--only NAME]
+[--report DIR]``
 
-A program passes when it reports no failed test and no error. The exit status alone tells nothing: it is 0 for most failures, and the
-hook programs report errors only in their YAML blocks. The programs share fixed cgroup names, so they run one after the other.
+A program passes when it reports no failed test and no error. The exit status alone tells nothing:
+it is 0 for most failures, and the hook programs report errors only in their YAML blocks. The
+programs share fixed cgroup names, so they run one after the other.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ TIMEOUT_S = 120
 CGROUP = Path("/sys/fs/cgroup")
 # Cgroups that the programs name themselves and leave behind when a container was never made.
 LEFTOVERS = ("testdir", "cgrouptest", "runtime-tools")
-# Version 1 hierarchies that the programs want and that a host may have left unmounted. With hugetlb on version 1 the unified
-# hierarchy of a hybrid host has no controllers, which crun demands.
+# Version 1 hierarchies that the programs want and that a host may have left unmounted. With hugetlb
+# on version 1 the unified hierarchy of a hybrid host has no controllers, which crun demands.
 HIERARCHIES = ("hugetlb", "net_cls", "net_prio", "perf_event")
 SETUP = """
 for name in "$@"; do mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name"; done
@@ -37,9 +39,7 @@ exec "$PROGRAM"
 def judge(output: str, status: int) -> Verdict:
     """The verdict on what a validation program printed."""
     failed = [
-        line
-        for line in output.splitlines()
-        if line.startswith("not ok") and "# TODO" not in line
+        line for line in output.splitlines() if line.startswith("not ok") and "# TODO" not in line
     ]
     errors = [line.strip() for line in output.splitlines() if '"error"' in line]
     passed = sum(line.startswith("ok ") and "# SKIP" not in line for line in output.splitlines())
@@ -123,7 +123,9 @@ def main() -> int:
         for name, path in runtimes.items():
             verdict = run_program(program, tree=arguments.tree, runtime=path)
             report.add(program.stem, name, verdict)
-            print(f"{name:>8} {verdict.status} {program.stem} ({verdict.seconds:.1f} s)", flush=True)
+            print(
+                f"{name:>8} {verdict.status} {program.stem} ({verdict.seconds:.1f} s)", flush=True
+            )
     paths = report.write(arguments.report)
     print(report.table(), *(f"wrote {path}" for path in paths), sep="\n")
     first = next(iter(runtimes))
