@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the man pages say beyond the flag table: a description, notes and examples for each command.
+
+Paragraphs are separated by blank lines; a paragraph that begins with four spaces is shown as it is.
+"""
+
+from __future__ import annotations
+
+PROGRAM = """
+pyrunc creates and runs containers from OCI bundles: a directory with a root file system and a
+config.json. It follows the OCI runtime specification and the command line of runc, so containerd,
+Docker, Podman, CRI-O and BuildKit can use it in place of runc.
+
+Global flags stand before the command. Every flag may be written with one dash or two, and with its
+value as the next word or after an equals sign. When a flag with one value is repeated, the last one
+counts. Nothing is abbreviated.
+"""
+
+PROGRAM_FILES = """
+/run/pyrunc is the state directory of root, $XDG_RUNTIME_DIR/pyrunc that of other users. It holds
+one directory for each container, which is private to the owner.
+"""
+
+TEXTS = {
+    "create": """
+Set up everything that config.json asks for and leave the container waiting for "pyrunc start". The
+config is read once; later changes of the file have no effect. The program is looked up now, so a
+missing one is reported here.
+
+If anything cannot be applied, nothing is left behind: no process, no cgroup, no state.
+""",
+    "start": """
+Let the program of a created container run. Returns when the container has passed its gate; that the
+program itself could not be executed shows as exit status 255 of the container's first process.
+""",
+    "state": """
+Write the state of a container as JSON: ociVersion, id, pid, status, bundle, rootfs, created,
+annotations and owner. The status is computed each time: creating, created, running, paused or
+stopped.
+""",
+    "kill": """
+Send a signal, SIGTERM unless SIGNAL says otherwise, to the first process of a container. SIGNAL is
+a number or a name with or without SIG. A container that shares its pid namespace with the host is
+killed as a whole by SIGKILL.
+
+Signals go through a pidfd whose start time was compared, never to a process that has got the number
+since.
+""",
+    "delete": """
+Remove a stopped or created container: its cgroups, its state, and at last its poststop hooks run.
+With --force a running one is killed first, and a container that does not exist is no error; a
+container whose creation was interrupted leaves nothing either.
+""",
+    "run": """
+Create and start a container. Without --detach, wait for its end, pass signals on to it, delete it
+and exit as its program did.
+""",
+    "exec": """
+Run one more process in a container. Its namespaces, cgroup, seccomp filter and security labels are
+those of the container; the process itself comes from --process or from the arguments and the
+container's own process.
+""",
+    "list": """
+List the containers of the state directory. A container whose state cannot be read is named on the
+standard error and the others are listed all the same.
+""",
+    "spec": """
+Write a config.json to start from into the bundle. An existing file is not replaced. With --rootless
+the file suits a user without privileges: a user namespace with the caller as root, no network
+namespace, no limits.
+""",
+    "features": """
+Write, as JSON, what this runtime supports on any kernel: namespaces, capabilities, mount options,
+cgroups, seccomp. Engines ask this before they use something new.
+""",
+    "explain": """
+Show what "create" would do with a bundle, without doing it: the operations of the plan in their
+order, each with the place in config.json that asks for it, and the files that would be written in
+the container's cgroup. It compiles the same plan that runs.
+""",
+    "check": """
+Report everything that is wrong with a bundle at once: the problems that would stop "create", then
+warnings, such as properties that are not known and are ignored.
+""",
+    "doctor": """
+Report what this machine offers to containers: kernel, namespaces, cgroups, security modules.
+""",
+    "ps": """
+List the processes of a container, from its cgroup.
+""",
+    "pause": """
+Freeze all processes of a container.
+""",
+    "resume": """
+Let the processes of a paused container go on.
+""",
+    "update": """
+Change the resource limits of a container. Only what is given is written.
+""",
+    "events": """
+Write statistics of a container, one JSON object a line, and a line for each out-of-memory kill.
+""",
+    "checkpoint": """
+Save a running container with CRIU.
+""",
+    "restore": """
+Restore a container that was saved.
+""",
+    "completion": """
+Write the completion of a shell.
+""",
+}
+
+EXAMPLES = {
+    "create": """
+    pyrunc create --bundle /srv/web --pid-file /run/web.pid web
+    pyrunc start web
+""",
+    "run": """
+    mkdir -p box/rootfs/bin && cp /bin/busybox box/rootfs/bin/sh
+    pyrunc spec --bundle box
+    pyrunc run --bundle box box1
+""",
+    "kill": """
+    pyrunc kill web HUP
+    pyrunc kill web 9
+""",
+    "list": """
+    pyrunc list --format json
+""",
+    "explain": """
+    pyrunc explain /srv/web | less
+""",
+    "exec": """
+    pyrunc exec web sh -c 'echo $HOME'
+""",
+    "update": """
+    pyrunc update --memory 512m --pids-limit 100 web
+    echo '{"pids": {"limit": 50}}' | pyrunc update --resources - web
+""",
+}
+
+EXIT_STATUS = "0 on success, 1 when something could not be done."
+EXIT_STATUSES = {
+    "run": "The exit status of the program, 128 plus the signal when a signal ended it, or 1.",
+    "exec": "The exit status of the process, 128 plus the signal when a signal ended it, or 255.",
+}
