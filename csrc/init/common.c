@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Descriptors, slots and the text of the error report. */
+#include <linux/magic.h>
+#include <signal.h>
+#include <string.h>
+
+#include "init.h"
+#include "plan_ops.h"
+#include "sys.h"
+
+char detail_text[DETAIL_SIZE];
+bool hidden;
+bool death_signal;
+
+static int slots[SLOT_LIMIT]; /* descriptor + 1, so that the untouched table is empty */
+
+void close_descriptor(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+int give(int *fd)
+{
+	int value = *fd;
+
+	*fd = -1;
+	return value;
+}
+
+void detail_clear(void)
+{
+	if (detail_text[0] != '\0')
+		memset(detail_text, 0, sizeof(detail_text));
+}
+
+void detail_bytes(const char *text, size_t length)
+{
+	if (length > DETAIL_SIZE)
+		length = DETAIL_SIZE;
+	memset(detail_text, 0, sizeof(detail_text));
+	memcpy(detail_text, text, length);
+}
+
+void detail(const char *text)
+{
+	detail_bytes(text, strlen(text));
+}
+
+void detail_more(const char *text)
+{
+	size_t used = strnlen(detail_text, DETAIL_SIZE);
+	size_t length = strlen(text);
+
+	if (length > DETAIL_SIZE - used)
+		length = DETAIL_SIZE - used;
+	memcpy(detail_text + used, text, length);
+}
+
+int slot_get(uint32_t slot)
+{
+	if (slot == 0 || slot >= SLOT_LIMIT || slots[slot] == 0)
+		return -EBADF;
+	return slots[slot] - 1;
+}
+
+/* Takes the descriptor in any case. */
+int slot_put(uint32_t slot, int fd)
+{
+	if (slot == 0 || slot >= SLOT_LIMIT || slots[slot] != 0) {
+		close(fd);
+		return -EBUSY;
+	}
+	slots[slot] = fd + 1;
+	return 0;
+}
+
+int slot_close(uint32_t slot)
+{
+	int fd = slot_get(slot);
+
+	if (fd < 0)
+		return fd;
+	slots[slot] = 0;
+	return sys_result(close(fd));
+}
+
+bool is_procfs(int fd)
+{
+	struct statfs status;
+
+	return sys_fstatfs(fd, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
+}
+
+bool same_object(const struct stat *one, const struct stat *other)
+{
+	return one->st_dev == other->st_dev && one->st_ino == other->st_ino &&
+	       one->st_rdev == other->st_rdev &&
+	       (one->st_mode & S_IFMT) == (other->st_mode & S_IFMT);
+}
+
+/* A change of the ids sets the dumpable flag to what fs.suid_dumpable says. */
+void keep_hidden(void)
+{
+	if (hidden)
+		sys_prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* Best effort: the kernel clears it at each fork and change of ids; the end of the socket is what
+ * counts. */
+void set_death_signal(void)
+{
+	death_signal = sys_prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
+}
+
+void clear_death_signal(void)
+{
+	if (death_signal)
+		sys_prctl(PR_SET_PDEATHSIG, 0);
+	death_signal = false;
+}
+
+size_t format_decimal(char *buffer, uint64_t value)
+{
+	char reversed[20];
+	size_t length = 0;
+
+	do {
+		reversed[length++] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value != 0);
+	for (size_t i = 0; i < length; i++)
+		buffer[i] = reversed[length - 1 - i];
+	buffer[length] = '\0';
+	return length;
+}

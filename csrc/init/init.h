@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the families of ops share. Functions that can fail return a negative errno. One thread, no
+ * heap, no signal handlers.
+ */
+#ifndef INIT_H
+#define INIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#define CLEANUP_CLOSE __attribute__((cleanup(close_descriptor)))
+
+/* Descriptors have one owner: -1 after they are closed or given away. */
+void close_descriptor(int *fd);
+int give(int *fd);
+
+/* The bounded text of an error report: the most useful fact, such as the component of a path that
+ * failed. */
+#define DETAIL_SIZE 240
+extern char detail_text[DETAIL_SIZE];
+void detail_clear(void);
+void detail(const char *text);
+void detail_more(const char *text);
+void detail_bytes(const char *text, size_t length);
+
+/* The descriptor table of the plan. */
+int slot_get(uint32_t slot);
+int slot_put(uint32_t slot, int fd);
+int slot_close(uint32_t slot);
+
+/* sync.c: messages of a fixed size, one expected type in each state. */
+enum message_type {
+	MESSAGE_AWAIT = 1,
+	MESSAGE_FORKED = 2,
+	MESSAGE_ERROR = 3,
+	MESSAGE_GO = 4,
+	MESSAGE_EXEC = 5,
+};
+
+struct message {
+	uint32_t type;
+	uint32_t op;
+	uint32_t step;
+	int32_t value;
+	char detail[DETAIL_SIZE];
+};
+
+extern uint32_t current_op; /* index of the op that runs */
+extern int sync_fd;
+int sync_send(enum message_type type, uint32_t step, int32_t value);
+int sync_await(uint32_t name, uint32_t extra); /* without descriptors: write and read only */
+int sync_await_sending(uint32_t name, int fd); /* one descriptor goes to the parent */
+int sync_await_receiving(uint32_t name, uint32_t slot,
+			 uint32_t n); /* up to n descriptors come back into slots */
+void sync_switch(int fd);	      /* from now on messages go to this descriptor */
+_Noreturn void leave(void);	      /* without a word: nobody listens */
+
+/* main.c */
+extern int descriptor_base; /* the first descriptor that is not the container's */
+extern pid_t own_pid; /* as this task sees it itself; asked for before a filter may forbid it */
+
+/* resolve.c: paths below the root of this task, which already is the container's. */
+struct creation {
+	mode_t type;	/* S_IFDIR or S_IFREG */
+	mode_t mode;	/* of the object itself */
+	mode_t parents; /* of missing parents */
+	uid_t uid;	/* (uid_t)-1: as it is */
+	gid_t gid;
+	uint64_t resolve; /* RESOLVE_NO_SYMLINKS or 0, besides the usual ones */
+	bool nofollow;	  /* the last component may be no link */
+};
+
+int open_root(void);
+int resolve(const char *path, uint64_t flags, uint64_t extra);
+int resolve_parent(const char *path, mode_t mode, const char **name,
+		   char *buffer); /* creates missing parents */
+int resolve_or_create(const char *path, const struct creation *creation, uint32_t *step,
+		      uint32_t create_step);
+bool same_object(const struct stat *one, const struct stat *other);
+
+/* Open what is known to be an object of this type and number by an O_PATH look-up first: no side
+ * effect of open before. */
+int open_verified(const char *path, uint64_t flags, mode_t type, dev_t rdev);
+
+/* The descriptor of the program that find_executable found, and the home that find_home found. */
+extern char program_path[4096];
+extern char home_variable[4096];
+
+bool is_procfs(int fd);
+extern bool hidden; /* set_dumpable 0: kept through changes of credentials */
+extern bool death_signal;
+void keep_hidden(void);
+void clear_death_signal(void);
+void set_death_signal(void);
+size_t format_decimal(char *buffer, uint64_t value); /* buffer of 21 bytes */
+
+#endif

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Ids, groups, capabilities and the seccomp filter; each is read back. */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <string.h>
+
+#include "init.h"
+#include "plan_ops.h"
+#include "sys.h"
+
+#define GROUPS_MAX 65536 /* NGROUPS_MAX of the kernel */
+#define CAPABILITIES_MAX 64
+
+int run_set_no_new_privileges(const struct op_set_no_new_privileges *op, uint32_t *step)
+{
+	(void)op;
+	(void)step;
+	return sys_prctl(PR_SET_NO_NEW_PRIVS, 1);
+}
+
+int run_limit_bounding_set(const struct op_limit_bounding_set *op, uint32_t *step)
+{
+	for (unsigned long capability = 0; capability < CAPABILITIES_MAX; capability++) {
+		int result;
+
+		*step = STEP_LIMIT_BOUNDING_SET_READ;
+		result = sys_prctl(PR_CAPBSET_READ, capability);
+		if (result == -EINVAL &&
+		    capability > 0) /* the first one that the kernel does not know */
+			return 0;
+		if (result < 0)
+			return result;
+		if (result == 0 || (op->keep >> capability & 1) != 0)
+			continue;
+		*step = STEP_LIMIT_BOUNDING_SET_DROP;
+		result = sys_prctl(PR_CAPBSET_DROP, capability);
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+static void sort(gid_t *gids, size_t count)
+{
+	for (size_t gap = count / 2; gap > 0; gap /= 2) {
+		for (size_t i = gap; i < count; i++) {
+			gid_t gid = gids[i];
+			size_t j = i;
+
+			for (; j >= gap && gids[j - gap] > gid; j -= gap)
+				gids[j] = gids[j - gap];
+			gids[j] = gid;
+		}
+	}
+}
+
+int run_set_groups(const struct op_set_groups *op, uint32_t *step)
+{
+	static gid_t seen[GROUPS_MAX];
+	gid_t *wanted = (gid_t *)(void *)op->gids.data;
+	size_t count = op->gids.length / sizeof(gid_t);
+	int result;
+
+	if (op->gids.length % sizeof(gid_t) != 0 || count > GROUPS_MAX)
+		return -EINVAL;
+	result = sys_setgroups(count, count == 0 ? NULL : wanted);
+	if (result < 0)
+		return result;
+	*step = STEP_SET_GROUPS_VERIFY;
+	result = sys_getgroups(GROUPS_MAX, seen);
+	if (result < 0)
+		return result;
+	/* the kernel keeps them in the order of its own ids */
+	sort(seen, (size_t)result);
+	sort(wanted, count);
+	if ((size_t)result != count || memcmp(seen, wanted, op->gids.length) != 0)
+		return -EPERM;
+	return 0;
+}
+
+static bool all_are(const uint32_t ids[3], uint32_t wanted)
+{
+	return ids[0] == wanted && ids[1] == wanted && ids[2] == wanted;
+}
+
+int run_set_ids(const struct op_set_ids *op, uint32_t *step)
+{
+	uid_t ids[3];
+	int result = sys_prctl(PR_SET_KEEPCAPS, 1);
+
+	if (result < 0)
+		return result;
+	*step = STEP_SET_IDS_SETGID;
+	result = sys_setresgid(op->gid);
+	if (result < 0)
+		return result;
+	*step = STEP_SET_IDS_SETUID;
+	result = sys_setresuid(op->uid);
+	if (result < 0)
+		return result;
+	keep_hidden();
+	*step = STEP_SET_IDS_VERIFY;
+	result = sys_getresuid(ids);
+	if (result < 0 || !all_are(ids, op->uid))
+		return result < 0 ? result : -EPERM;
+	result = sys_getresgid(ids);
+	if (result < 0 || !all_are(ids, op->gid))
+		return result < 0 ? result : -EPERM;
+	return 0;
+}
+
+static void split(struct __user_cap_data_struct data[2], const struct op_set_capabilities *op)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		data[i].effective = (uint32_t)(op->effective >> (32 * i));
+		data[i].permitted = (uint32_t)(op->permitted >> (32 * i));
+		data[i].inheritable = (uint32_t)(op->inheritable >> (32 * i));
+	}
+}
+
+static int raise_ambient(uint64_t ambient)
+{
+	for (unsigned long capability = 0; capability < CAPABILITIES_MAX; capability++) {
+		int result;
+
+		if ((ambient >> capability & 1) == 0)
+			continue;
+		result = sys_prctl_ambient(PR_CAP_AMBIENT_RAISE, capability);
+		if (result < 0) {
+			char number[21];
+
+			format_decimal(number, capability);
+			detail(number);
+			return result;
+		}
+	}
+	return 0;
+}
+
+static int verify_capabilities(const struct __user_cap_data_struct wanted[2])
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct seen[2];
+	int result = sys_capget(&header, seen);
+
+	if (result < 0)
+		return result;
+	return memcmp(seen, wanted, sizeof(seen)) == 0 ? 0 : -EPERM;
+}
+
+int run_set_capabilities(const struct op_set_capabilities *op, uint32_t *step)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	int result = sys_prctl(PR_SET_KEEPCAPS, 0);
+
+	if (result < 0)
+		return result;
+	split(data, op);
+	*step = STEP_SET_CAPABILITIES_CAPSET;
+	result = sys_capset(&header, data);
+	if (result < 0)
+		return result;
+	*step = STEP_SET_CAPABILITIES_CLEAR;
+	result = sys_prctl_ambient(PR_CAP_AMBIENT_CLEAR_ALL, 0);
+	if (result < 0)
+		return result;
+	*step = STEP_SET_CAPABILITIES_AMBIENT;
+	result = raise_ambient(op->ambient);
+	if (result < 0)
+		return result;
+	*step = STEP_SET_CAPABILITIES_VERIFY;
+	return verify_capabilities(data);
+}
+
+int run_load_seccomp(const struct op_load_seccomp *op, uint32_t *step)
+{
+	struct sock_fprog program = {
+		.len = (unsigned short)(op->filter.length / sizeof(struct sock_filter)),
+		.filter = (struct sock_filter *)(void *)op->filter.data,
+	};
+	unsigned int flags = op->flags;
+	int result;
+
+	if (op->filter.length % sizeof(struct sock_filter) != 0 ||
+	    op->filter.length / sizeof(struct sock_filter) > BPF_MAXINSNS)
+		return -EINVAL;
+	if (op->listener != 0)
+		flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	result = sys_seccomp(SECCOMP_SET_MODE_FILTER, flags, &program);
+	if (result < 0)
+		return result;
+	/* with TSYNC a positive result is a thread that could not be synchronised: there is only
+	 * one thread */
+	if (op->listener == 0)
+		return result == 0 ? 0 : -EIO;
+	*step = STEP_LOAD_SECCOMP_LISTENER;
+	flags = (unsigned int)result;
+	result = sync_await(RENDEZVOUS_SECCOMP, flags);
+	close((int)flags);
+	return result;
+}

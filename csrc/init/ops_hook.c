@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Hooks that run in the init's namespaces: their own session, their own environment, a time limit,
+ * a bounded report. */
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "init.h"
+#include "plan_ops.h"
+#include "sys.h"
+
+#define POLL_MAX_MS 1000
+
+struct hook {
+	const struct op_run_hook *op;
+	pid_t pid;
+	int pidfd;
+	int input;   /* its standard input, non-blocking */
+	int output;  /* its standard output and error, non-blocking */
+	int failure; /* the errno of a failed start; closed by the exec */
+	char number[21];
+	size_t written;
+	int64_t end_ms; /* 0: no limit */
+	char tail[DETAIL_SIZE];
+	size_t used;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+		return 0;
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static _Noreturn void become_hook(const struct op_run_hook *op, int input, int output, int failure)
+{
+	int result = 0;
+
+	setsid();
+	if (op->cwd[0] != '\0')
+		result = sys_chdir(op->cwd);
+	if (result >= 0 && (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0))
+		result = -errno;
+	if (result >= 0)
+		result = sys_result(dup3(failure, 3, O_CLOEXEC));
+	if (result >= 0) {
+		failure = 3;
+		sys_close_range(4, ~0U, 0);
+		execve(op->path, op->argv.items, op->env.items);
+		result = -errno;
+	}
+	(void)!write(failure, &result, sizeof(result));
+	_exit(255);
+}
+
+static int spawn_in(struct hook *hook, const int input[2], const int output[2],
+		    const int failure[2])
+{
+	struct clone_args args = {.flags = CLONE_PIDFD, .exit_signal = SIGCHLD};
+
+	args.pidfd = (uint64_t)(uintptr_t)&hook->pidfd;
+	/* the number that the hook is told is the init's, in the init's own pid namespace */
+	format_decimal(hook->number, (uint64_t)own_pid);
+	hook->pid = sys_clone3(&args);
+	if (hook->pid == 0)
+		become_hook(hook->op, input[0], output[1], failure[1]);
+	return hook->pid < 0 ? hook->pid : 0;
+}
+
+static void keep_first(int pair[2], int *first)
+{
+	close_descriptor(&pair[1]);
+	*first = pair[0];
+}
+
+static int spawn(struct hook *hook)
+{
+	int input[2] = {-1, -1};
+	int output[2] = {-1, -1};
+	int failure[2] = {-1, -1};
+	int result = sys_result(pipe2(input, O_CLOEXEC));
+
+	if (result >= 0)
+		result = sys_result(pipe2(output, O_CLOEXEC));
+	if (result >= 0)
+		result = sys_result(pipe2(failure, O_CLOEXEC));
+	if (result >= 0)
+		result = spawn_in(hook, input, output, failure);
+	close_descriptor(&input[0]);
+	hook->input = input[1];
+	keep_first(output, &hook->output);
+	keep_first(failure, &hook->failure);
+	if (result >= 0) {
+		int problem = 0;
+
+		if (sys_read(hook->failure, &problem, sizeof(problem)) == (int)sizeof(problem))
+			result = problem;
+		fcntl(hook->input, F_SETFL, O_NONBLOCK);
+		fcntl(hook->output, F_SETFL, O_NONBLOCK);
+	}
+	return result;
+}
+
+/* Head, number and tail are one text; `written` counts through all three. */
+static void feed(struct hook *hook)
+{
+	const char *parts[] = {hook->op->head, hook->number, hook->op->tail};
+	size_t skip = hook->written;
+
+	for (size_t i = 0; i < 3; i++) {
+		size_t length = strlen(parts[i]);
+		int result;
+
+		if (skip >= length) {
+			skip -= length;
+			continue;
+		}
+		result = sys_write(hook->input, parts[i] + skip, length - skip);
+		if (result == -EAGAIN)
+			return;
+		if (result < 0) /* a hook need not read its input */
+			break;
+		hook->written += (size_t)result;
+		if ((size_t)result < length - skip)
+			return;
+		skip = 0;
+	}
+	close_descriptor(&hook->input);
+}
+
+static void keep_tail(struct hook *hook, const char *text, size_t length)
+{
+	size_t keep;
+
+	if (length > sizeof(hook->tail)) {
+		text += length - sizeof(hook->tail);
+		length = sizeof(hook->tail);
+	}
+	keep = sizeof(hook->tail) - length;
+	if (keep > hook->used)
+		keep = hook->used;
+	memmove(hook->tail, hook->tail + hook->used - keep, keep);
+	memcpy(hook->tail + keep, text, length);
+	hook->used = keep + length;
+}
+
+static void drain(struct hook *hook)
+{
+	char text[4096];
+	int length = 0;
+
+	for (int i = 0; i < 16 && (i == 0 || length == (int)sizeof(text)); i++) {
+		length = sys_read(hook->output, text, sizeof(text));
+		if (length > 0)
+			keep_tail(hook, text, (size_t)length);
+	}
+	if (length == 0)
+		close_descriptor(&hook->output);
+}
+
+static int next_wait(const struct hook *hook)
+{
+	int64_t left = POLL_MAX_MS;
+
+	if (hook->end_ms != 0 && hook->end_ms - now_ms() < left)
+		left = hook->end_ms - now_ms();
+	return left < 0 ? 0 : (int)left;
+}
+
+/* Until it ends. A child that it leaves behind with its output open does not hold us up. */
+static int watch(struct hook *hook)
+{
+	for (;;) {
+		struct pollfd fds[] = {
+			{.fd = hook->pidfd, .events = POLLIN},
+			{.fd = hook->input, .events = POLLOUT},
+			{.fd = hook->output, .events = POLLIN},
+		};
+
+		if (poll(fds, 3, next_wait(hook)) < 0 && errno != EINTR)
+			return -errno;
+		if (fds[1].revents != 0)
+			feed(hook);
+		if (fds[2].revents != 0)
+			drain(hook);
+		if (fds[0].revents != 0)
+			return 0;
+		if (hook->end_ms != 0 && now_ms() >= hook->end_ms)
+			return -ETIMEDOUT;
+	}
+}
+
+static int collect(struct hook *hook)
+{
+	int status = 0;
+
+	while (waitpid(hook->pid, &status, __WALL) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return status;
+}
+
+static int finish(struct hook *hook, int result, uint32_t *step)
+{
+	int status;
+
+	if (result < 0)
+		kill(-hook->pid,
+		     SIGKILL); /* its session: the leader is our child and not yet collected */
+	if (result < 0)
+		kill(hook->pid, SIGKILL);
+	status = collect(hook);
+	if (hook->output >= 0)
+		drain(hook);
+	detail_bytes(hook->tail, hook->used);
+	if (result < 0)
+		return result;
+	*step = STEP_RUN_HOOK_EXIT;
+	return -status;
+}
+
+int run_run_hook(const struct op_run_hook *op, uint32_t *step)
+{
+	struct hook hook = {
+		.op = op, .pid = -1, .pidfd = -1, .input = -1, .output = -1, .failure = -1};
+	int result;
+
+	if (op->timeout_ms != 0)
+		hook.end_ms = now_ms() + op->timeout_ms;
+	result = spawn(&hook);
+	if (result >= 0) {
+		*step = STEP_RUN_HOOK_TIMEOUT;
+		result = watch(&hook);
+	}
+	if (hook.pid > 0)
+		result = finish(&hook, result, step);
+	close_descriptor(&hook.pidfd);
+	close_descriptor(&hook.input);
+	close_descriptor(&hook.output);
+	close_descriptor(&hook.failure);
+	return result;
+}

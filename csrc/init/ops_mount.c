@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Detached mounts: made and given their attributes before anybody can see them. */
+#include <limits.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "init.h"
+#include "plan_ops.h"
+#include "sys.h"
+
+#ifndef MOUNT_ATTR_NOSYMFOLLOW
+#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
+#endif
+#define ST_NOSYMFOLLOW_FLAG 0x2000
+#define ATIME_BITS (MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME)
+#define SIMPLE_BITS (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+#define STRING_MAX 255 /* fsconfig takes no longer string */
+
+static int set_attributes(int fd, const char *path, uint64_t set, uint64_t clear, bool recursive)
+{
+	struct mount_attr attr = {.attr_set = set, .attr_clr = clear};
+	unsigned int flags = recursive ? AT_RECURSIVE : 0;
+
+	if ((set | clear) == 0)
+		return 0;
+	return sys_mount_setattr(fd, path, path[0] == '\0' ? flags | AT_EMPTY_PATH : flags, &attr);
+}
+
+int run_propagate_root(const struct op_propagate_root *op, uint32_t *step)
+{
+	(void)step;
+	return sys_mount(NULL, "/", NULL, (unsigned long)op->flags, NULL);
+}
+
+int run_clone_tree(const struct op_clone_tree *op, uint32_t *step)
+{
+	struct stat status;
+	int tree;
+	int result;
+	unsigned int flags =
+		OPEN_TREE_CLONE | AT_EMPTY_PATH | (op->recursive != 0 ? AT_RECURSIVE : 0);
+	CLEANUP_CLOSE int fd = sys_open(op->path, O_PATH | (op->nofollow != 0 ? O_NOFOLLOW : 0));
+
+	if (fd < 0)
+		return fd;
+	*step = STEP_CLONE_TREE_VERIFY;
+	result = sys_fstat(fd, &status);
+	if (result < 0)
+		return result;
+	if (op->type != 0 && (status.st_mode & S_IFMT) != op->type)
+		return op->type == S_IFDIR ? -ENOTDIR : -ENODEV;
+	if (op->rdev != 0 && status.st_rdev != op->rdev)
+		return -ENODEV;
+	*step = STEP_CLONE_TREE_CLONE;
+	tree = sys_open_tree(fd, "", flags);
+	return tree < 0 ? tree : slot_put(op->slot, tree);
+}
+
+/* The kernel tells in words what it dislikes, one message per read: "e overlay: Unrecognized mount
+ * option". */
+static void read_log(int fs)
+{
+	char text[DETAIL_SIZE];
+	int length = sys_read(fs, text, sizeof(text) - 1);
+
+	if (length <= 2)
+		return;
+	while (length > 2 && text[length - 1] == '\n')
+		length--;
+	text[length] = '\0';
+	if (detail_text[0] != '\0')
+		detail_more(": ");
+	detail_more(text + 2);
+}
+
+static int set_option(int fs, char *option)
+{
+	char *equals = strchr(option, '=');
+	int result;
+
+	if (equals == NULL)
+		return sys_fsconfig(fs, FSCONFIG_SET_FLAG, option, NULL);
+	*equals = '\0';
+	result = sys_fsconfig(fs, FSCONFIG_SET_STRING, option, equals + 1);
+	*equals = '=';
+	return result;
+}
+
+static bool has_long_option(const struct op_new_mount *op)
+{
+	for (uint32_t i = 0; i < op->options.count; i++) {
+		const char *equals = strchr(op->options.items[i], '=');
+
+		if (equals != NULL && strlen(equals + 1) > STRING_MAX)
+			return true;
+	}
+	return strlen(op->source) > STRING_MAX;
+}
+
+static int join_options(const struct strings *options, char *data, size_t size)
+{
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < options->count; i++) {
+		size_t length = strlen(options->items[i]);
+
+		if (used + length + 2 > size)
+			return -E2BIG;
+		if (i > 0)
+			data[used++] = ',';
+		memcpy(data + used, options->items[i], length);
+		used += length;
+	}
+	data[used] = '\0';
+	return 0;
+}
+
+/*
+ * Options longer than fsconfig takes (the layers of an overlay) go through mount(2), over /proc in
+ * this mount namespace for a moment: a directory that every host has and that nobody else looks at
+ * here.
+ */
+static int mount_long(const struct op_new_mount *op, uint32_t *step)
+{
+	char data[4096];
+	int tree;
+	int result = join_options(&op->options, data, sizeof(data));
+
+	*step = STEP_NEW_MOUNT_CREATE;
+	if (result < 0)
+		return result;
+	result = sys_mount(op->source, "/proc", op->fstype, 0, data);
+	if (result < 0)
+		return result;
+	*step = STEP_NEW_MOUNT_MOUNT;
+	tree = sys_open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE);
+	result = sys_umount2("/proc", 2 /* MNT_DETACH */);
+	if (tree < 0)
+		return tree;
+	if (result >= 0)
+		result = set_attributes(tree, "", op->attributes, 0, false);
+	if (result < 0) {
+		close(tree);
+		return result;
+	}
+	return slot_put(op->slot, tree);
+}
+
+static int configure(int fs, const struct op_new_mount *op)
+{
+	int result = 0;
+
+	if (op->source[0] != '\0')
+		result = sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", op->source);
+	if (result < 0)
+		detail(op->source);
+	for (uint32_t i = 0; result >= 0 && i < op->options.count; i++) {
+		result = set_option(fs, op->options.items[i]);
+		if (result < 0)
+			detail(op->options.items[i]);
+	}
+	return result;
+}
+
+int run_new_mount(const struct op_new_mount *op, uint32_t *step)
+{
+	CLEANUP_CLOSE int fs = -1;
+	int result;
+
+	if (has_long_option(op))
+		return mount_long(op, step);
+	fs = sys_fsopen(op->fstype);
+	if (fs < 0)
+		return fs;
+	*step = STEP_NEW_MOUNT_OPTION;
+	result = configure(fs, op);
+	if (result >= 0) {
+		*step = STEP_NEW_MOUNT_CREATE;
+		result = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
+	}
+	if (result >= 0) {
+		*step = STEP_NEW_MOUNT_MOUNT;
+		result = sys_fsmount(fs, (unsigned int)op->attributes);
+	}
+	if (result < 0) {
+		read_log(fs);
+		return result;
+	}
+	return slot_put(op->slot, result);
+}
+
+static uint64_t attributes_of(uint64_t flags)
+{
+	static const struct {
+		uint64_t flag;
+		uint64_t attribute;
+	} table[] = {
+		{ST_RDONLY, MOUNT_ATTR_RDONLY},
+		{ST_NOSUID, MOUNT_ATTR_NOSUID},
+		{ST_NODEV, MOUNT_ATTR_NODEV},
+		{ST_NOEXEC, MOUNT_ATTR_NOEXEC},
+		{ST_NOATIME, MOUNT_ATTR_NOATIME},
+		{ST_NODIRATIME, MOUNT_ATTR_NODIRATIME},
+		{ST_NOSYMFOLLOW_FLAG, MOUNT_ATTR_NOSYMFOLLOW},
+	};
+	uint64_t attributes = 0;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if ((flags & table[i].flag) != 0)
+			attributes |= table[i].attribute;
+	/* strict atime is the absence of both flags, relatime is the attribute 0 */
+	if ((flags & (ST_NOATIME | ST_RELATIME)) == 0)
+		attributes |= MOUNT_ATTR_STRICTATIME;
+	return attributes;
+}
+
+/*
+ * The flags of a host mount are locked in a user namespace. They stay as they are, except that a
+ * flag which the configuration asks to clear in so many words must not silently stay.
+ */
+static int keep_locked(int fd, const struct op_set_attributes *op)
+{
+	struct statfs status;
+	uint64_t now;
+	uint64_t clear = op->clear;
+	uint64_t set = op->set;
+	int result = sys_fstatfs(fd, &status);
+
+	if (result < 0)
+		return result;
+	now = attributes_of((uint64_t)status.f_flags);
+	if ((op->clear & now & SIMPLE_BITS & op->explicit) != 0)
+		return -EPERM;
+	clear &= ~(now & SIMPLE_BITS);
+	result = set_attributes(fd, "", set, clear, op->recursive != 0);
+	if (result != -EPERM || ((set | clear) & ATIME_BITS) == 0)
+		return result;
+	if ((op->explicit & ATIME_BITS) != 0)
+		return result;
+	set &= ~(uint64_t)ATIME_BITS;
+	clear &= ~(uint64_t)ATIME_BITS;
+	return set_attributes(fd, "", set, clear, op->recursive != 0);
+}
+
+int run_set_attributes(const struct op_set_attributes *op, uint32_t *step)
+{
+	int fd = slot_get(op->slot);
+	int result;
+
+	if (fd < 0)
+		return fd;
+	result = set_attributes(fd, "", op->set, op->clear, op->recursive != 0);
+	if (result != -EPERM || op->keep_locked == 0)
+		return result;
+	*step = STEP_SET_ATTRIBUTES_LOCKED;
+	return keep_locked(fd, op);
+}
+
+int run_set_propagation(const struct op_set_propagation *op, uint32_t *step)
+{
+	struct mount_attr attr = {.propagation = op->flags};
+	int fd = slot_get(op->slot);
+
+	(void)step;
+	if (fd < 0)
+		return fd;
+	return sys_mount_setattr(fd, "", AT_EMPTY_PATH | (op->recursive != 0 ? AT_RECURSIVE : 0),
+				 &attr);
+}
+
+int run_set_root_attributes(const struct op_set_root_attributes *op, uint32_t *step)
+{
+	(void)step;
+	return set_attributes(AT_FDCWD, "/", op->set, op->clear, op->recursive != 0);
+}
+
+int run_verify_mount(const struct op_verify_mount *op, uint32_t *step)
+{
+	struct statfs status;
+	uint64_t missing;
+	int result;
+	CLEANUP_CLOSE int fd = resolve(op->path, O_PATH, 0);
+
+	if (fd < 0)
+		return fd;
+	*step = STEP_VERIFY_MOUNT_FLAGS;
+	result = sys_fstatfs(fd, &status);
+	if (result < 0)
+		return result;
+	missing = op->attributes & ~attributes_of((uint64_t)status.f_flags);
+	if (missing != 0)
+		return -EPERM;
+	*step = STEP_VERIFY_MOUNT_MAGIC;
+	if (op->magic != 0 && (uint64_t)status.f_type != op->magic)
+		return -EMEDIUMTYPE;
+	return 0;
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+/* From the working directory to the exec of the container's program. */
+#include <limits.h>
+#include <string.h>
+#include <time.h>
+
+#include "init.h"
+#include "plan_ops.h"
+#include "sys.h"
+
+char program_path[PATH_MAX];
+
+static int verify_inside(void)
+{
+	char path[PATH_MAX];
+	long length = syscall(SYS_getcwd, path, sizeof(path));
+
+	if (length < 0)
+		return -errno;
+	if (path[0] == '/') /* "(unreachable)/..." otherwise */
+		return 0;
+	detail(path);
+	return -EXDEV;
+}
+
+static bool refused(int result)
+{
+	return result == -EACCES || result == -EPERM;
+}
+
+static int enter_directory(const struct op_change_directory *op, uint32_t *step)
+{
+	const struct creation creation = {
+		.type = S_IFDIR, .mode = 0755, .parents = 0755, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	int result;
+	CLEANUP_CLOSE int fd = resolve(op->path, O_PATH | O_DIRECTORY, 0);
+
+	if (fd == -ENOENT && op->create != 0) {
+		*step = STEP_CHANGE_DIRECTORY_CREATE;
+		fd = resolve_or_create(op->path, &creation, step, STEP_CHANGE_DIRECTORY_CREATE);
+	}
+	if (fd < 0)
+		return fd;
+	*step = STEP_CHANGE_DIRECTORY_CHDIR;
+	result = sys_fchdir(fd);
+	if (result < 0)
+		return result;
+	*step = STEP_CHANGE_DIRECTORY_VERIFY;
+	return verify_inside();
+}
+
+/* The user may have rights that root without capabilities has not, and the other way round: one
+ * success is enough. */
+int run_change_directory(const struct op_change_directory *op, uint32_t *step)
+{
+	static bool entered;
+	int result;
+
+	if (entered) {
+		entered = false;
+		return 0;
+	}
+	result = enter_directory(op, step);
+	if (op->retry_later == 0)
+		return result;
+	entered = result >= 0;
+	if (*step == STEP_CHANGE_DIRECTORY_VERIFY)
+		return result;
+	return refused(result) ? 0 : result;
+}
+
+/*
+ * A regular file that this user may execute, as execve will see it: faccessat2 with the effective
+ * ids also answers EACCES for a mount that is noexec.
+ */
+static int examine(const char *path, uint32_t *step)
+{
+	struct stat status;
+	int result;
+
+	*step = STEP_FIND_EXECUTABLE_STAT;
+	result = sys_result(fstatat(AT_FDCWD, path, &status, 0));
+	if (result < 0)
+		return result;
+	*step = STEP_FIND_EXECUTABLE_DIRECTORY;
+	if (S_ISDIR(status.st_mode))
+		return -EISDIR;
+	*step = STEP_FIND_EXECUTABLE_PERMISSION;
+	if (!S_ISREG(status.st_mode))
+		return -EACCES;
+	return sys_faccessat2(AT_FDCWD, path, X_OK, AT_EACCESS);
+}
+
+/* The shortest leading part of the path that cannot be looked at goes into the report. */
+static void blame_component(char *path)
+{
+	for (size_t i = 1; path[i] != '\0'; i++) {
+		struct stat status;
+		int result;
+
+		if (path[i] != '/')
+			continue;
+		path[i] = '\0';
+		result = sys_result(fstatat(AT_FDCWD, path, &status, 0));
+		if (result >= 0)
+			result = sys_faccessat2(AT_FDCWD, path, X_OK, AT_EACCESS);
+		if (result < 0) {
+			detail(path);
+			path[i] = '/';
+			return;
+		}
+		path[i] = '/';
+	}
+	detail(path);
+}
+
+static bool join(const char *directory, size_t length, const char *name)
+{
+	size_t size = strlen(name);
+
+	if (length == 0) { /* an empty entry of PATH is the working directory */
+		directory = ".";
+		length = 1;
+	}
+	if (length + 1 + size + 1 > sizeof(program_path))
+		return false;
+	memcpy(program_path, directory, length);
+	program_path[length] = '/';
+	memcpy(program_path + length + 1, name, size + 1);
+	return true;
+}
+
+static int search(const char *name, const char *path, uint32_t *step)
+{
+	bool blamed = false;
+
+	for (;;) {
+		size_t length = strcspn(path, ":");
+		int result = -ENOENT;
+
+		if (join(path, length, name))
+			result = examine(program_path, step);
+		if (result >= 0)
+			return 0;
+		if (result == -EACCES && !blamed) {
+			blame_component(program_path);
+			blamed = true;
+		}
+		if (path[length] == '\0')
+			break;
+		path += length + 1;
+	}
+	*step = STEP_FIND_EXECUTABLE_PATH;
+	return -ENOENT;
+}
+
+int run_find_executable(const struct op_find_executable *op, uint32_t *step)
+{
+	size_t length = strlen(op->name);
+	int result;
+
+	if (length == 0)
+		return -ENOENT;
+	if (strchr(op->name, '/') == NULL)
+		return search(op->name, op->search, step);
+	if (length >= sizeof(program_path))
+		return -ENAMETOOLONG;
+	memcpy(program_path, op->name, length + 1);
+	result = examine(program_path, step);
+	if (result == -EACCES)
+		blame_component(program_path);
+	return result;
+}
+
+/* From here on pyrunc is gone: `start` listens on a fifo instead of the socket, whose end tells
+ * `create` that all is well. */
+int run_wait_at_gate(const struct op_wait_at_gate *op, uint32_t *step)
+{
+	int gate = slot_get(op->gate);
+	int report = slot_get(op->report);
+	char byte;
+	int result;
+
+	(void)step;
+	if (gate < 0 || report < 0)
+		return gate < 0 ? gate : report;
+	clear_death_signal();
+	sync_switch(report);
+	result = sys_read(gate, &byte, 1);
+	if (result == 0)
+		leave();
+	return result < 0 ? result : slot_close(op->gate);
+}
+
+/* Descriptors are closed for good, not only marked: a working directory or program in /proc/self/fd
+ * would still find them. */
+static int close_all(uint32_t preserved)
+{
+	unsigned int first = 3 + preserved;
+	unsigned int sync = (unsigned int)sync_fd;
+	int result = 0;
+
+	if (first > sync)
+		return -EINVAL;
+	if (first < sync)
+		result = sys_close_range(first, sync - 1, 0);
+	if (result >= 0)
+		result = sys_close_range(sync + 1, ~0U, 0);
+	return result;
+}
+
+static int set_variable(const struct strings *env, uint32_t index, char *variable)
+{
+	if (index == NO_INDEX)
+		return 0;
+	if (index >= env->count)
+		return -EINVAL;
+	env->items[index] = variable;
+	return 0;
+}
+
+int run_execute(const struct op_execute *op, uint32_t *step)
+{
+	static char listen_variable[sizeof("LISTEN_PID=") + 20] = "LISTEN_PID=";
+	int result;
+
+	if (program_path[0] == '\0')
+		return -ENOENT;
+	format_decimal(listen_variable + sizeof("LISTEN_PID=") - 1, (uint64_t)own_pid);
+	result = set_variable(&op->env, op->home, home_variable);
+	if (result >= 0)
+		result = set_variable(&op->env, op->listen, listen_variable);
+	if (result < 0)
+		return result;
+	result = close_all(op->preserved);
+	if (result < 0)
+		return result;
+	*step = STEP_EXECUTE_EXECVE;
+	clear_death_signal();
+	result = sync_send(MESSAGE_EXEC, 0, 0);
+	if (result < 0)
+		leave();
+	execve(program_path, op->argv.items, op->env.items);
+	result = -errno;
+	detail(program_path);
+	return result;
+}
