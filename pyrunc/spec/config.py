@@ -21,10 +21,10 @@ def parse_config(data: bytes, *, source: str = "config.json") -> Config:
     raw = strict.decode(data, source=source)
     problems = Problems()
     config = read_node(Config, raw, "", problems)
-    if config.linux is None:
+    if not config.has("linux"):
         config.linux = _empty(Linux, "/linux")
     if type(raw) is dict:
-        if config.process is not None:
+        if config.has("process"):
             _complete(config.process)
         check_config(config, problems)
     problems.finish(source=source)
@@ -57,7 +57,7 @@ def parse_resources(data: bytes, *, source: str = "resources.json") -> Resources
 
 
 def _complete(process: Process) -> None:
-    if process.user is None:
+    if not process.has("user"):
         process.user = _empty(User, process.pointer + "/user")
 
 

@@ -129,7 +129,7 @@ SIGRTMIN, SIGRTMAX = 34, 64  # the C library keeps 32 and 33 for itself
 
 
 def signal_number(text: str) -> int | None:
-    """A signal as a decimal number (0 to 64) or a name in any case, with or without SIG; RTMIN+n."""
+    """A signal: a decimal number (0 to 64) or a name in any case, SIG being optional; RTMIN+n."""
     if text.isascii() and text.isdigit():
         number = int(text) if len(text) <= 3 else 999
         return number if number <= SIGRTMAX else None

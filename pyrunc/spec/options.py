@@ -90,6 +90,12 @@ RECURSIVE = {
     "rnostrictatime": (MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME),
 }
 
+# What people write for an option; only for hints.
+MISSPELT = {
+    "rdonly": "ro", "readonly": "ro", "read-only": "ro", "rdwr": "rw", "readwrite": "rw",
+    "no-suid": "nosuid", "no-dev": "nodev", "no-exec": "noexec", "recursive": "rbind",
+}
+
 # Options that pyrunc carries out itself.
 EXTRAS = ("tmpcopyup", "idmap", "ridmap", "copy-symlink", "src-nofollow", "dest-nofollow")
 

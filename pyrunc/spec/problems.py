@@ -82,7 +82,7 @@ class Problems:
 
     def kind(self, pointer: str, value: object, wanted: str) -> None:
         """A value of the wrong JSON type or outside its range."""
-        self.add(pointer, "wrong value", value=show(value), allowed=wanted)
+        self.add(pointer, f"wrong value {show(value)}", value=show(value), allowed=wanted)
 
     def choice(self, pointer: str, value: str, names: Iterable[str], *, what: str) -> None:
         """A word outside an enumeration."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 UINT16, UINT32, UINT64 = (0, 2**16 - 1), (0, 2**32 - 1), (0, 2**64 - 1)
 INT32, INT64 = (-(2**31), 2**31 - 1), (-(2**63), 2**63 - 1)
+WIDE = {UINT64: "an unsigned integer of 64 bits", INT64: "an integer of 64 bits"}
 
 
 class Node:
@@ -62,6 +63,10 @@ class Node:
         cls.MAPS = tuple(maps)
         cls.REQUIRED = tuple(name for name, field in fields.items() if field[2])
 
+    def has(self, *attributes: str) -> bool:
+        """Were these required properties right? While checks run, a wrong one is None."""
+        return all(getattr(self, attribute) is not None for attribute in attributes)
+
     def __repr__(self) -> str:
         shown = (f"{name}={getattr(self, name)!r}" for name in self.__slots__)
         return f"{type(self).__name__}({', '.join(shown)})"
@@ -92,7 +97,9 @@ def read_node(cls: type[AnyNode], value: object, pointer: str, problems: Problem
                 setattr(node, attribute, found)
     for name in cls.REQUIRED:
         if value.get(name) is None:
-            problems.add(pointer, f"the property '{name}' is required")
+            unknown = [other for other in value if other not in fields]
+            hint = suggestion(name, unknown).replace("did you mean", "is it misspelt as")
+            problems.add(pointer, f"the property '{name}' is required", hint=hint)
     return node
 
 
@@ -146,7 +153,7 @@ def has_control(text: str) -> bool:
 def integer(limits: tuple[int, int], *, what: str = "") -> Kind:
     """An integer within limits. bool is a kind of int to Python, and 1.0 is no integer."""
     low, high = limits
-    wanted = what or f"an integer from {low} to {high}"
+    wanted = what or WIDE.get(limits) or f"an integer from {low} to {high}"
 
     def read(value: Any, pointer: str, name: str, problems: Problems) -> int | None:
         if type(value) is int and low <= value <= high:

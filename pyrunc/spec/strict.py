@@ -101,10 +101,7 @@ def depth(data: bytes) -> int:
 
     One round removes the innermost containers, so the rounds count the depth.
     """
-    if b"\\" in data:  # escaped quotes do not end a string
-        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    skeleton = data.translate(_FOLD, _NOT_BRACKETS)
-    braces = b"".join(skeleton.split(b'"')[::2])
+    braces = _outside_strings(_unescaped(data).translate(_FOLD, _NOT_BRACKETS))
     rounds = 0
     while braces and rounds <= MAX_DEPTH:
         braces = braces.replace(b"{}", b"")
@@ -113,14 +110,23 @@ def depth(data: bytes) -> int:
 
 
 def nodes(data: bytes) -> int:
-    """An upper bound of the number of values; exact only when it would refuse."""
-    bound = data.count(b",") + data.count(b"{") + data.count(b"[") + 1
-    if bound <= MAX_NODES:
-        return bound
-    if b"\\" in data:
-        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside = b"".join(data.split(b'"')[::2])
+    """An upper bound of the number of values, without reading them."""
+    if len(data) < MAX_NODES:  # a value and what separates it from the next take two bytes
+        return len(data)
+    outside = _outside_strings(_unescaped(data))
     return outside.count(b",") + outside.count(b"{") + outside.count(b"[") + 1
+
+
+def _unescaped(data: bytes) -> bytes:
+    """Without escaped quotes, which do not end a string."""
+    return data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
+
+
+def _outside_strings(data: bytes) -> bytes:
+    # Two quotes with nothing between them are an empty string, or the end of one and the start of
+    # the next. Without them, what is inside stays inside, and little is left to split.
+    data = data.replace(b'""', b"")
+    return b"".join(data.split(b'"')[::2]) if b'"' in data else data
 
 
 def decode(data: bytes, *, source: str = "config.json") -> Any:

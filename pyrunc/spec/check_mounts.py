@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of mounts and of id mappings. What depends on the file systems is the planner's."""
+
+from __future__ import annotations
+
+from pyrunc.spec.limits import MAX_DATA, MAX_MAPPINGS, MAX_MOUNTS, MAX_PATH
+from pyrunc.spec.options import BINDS, MISSPELT, names, parse_mount_options
+from pyrunc.spec.problems import Problems, show, suggestion
+from pyrunc.spec.readers import has_control
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.spec.model import Mount
+    from pyrunc.spec.model_linux import IdMapping
+    from pyrunc.spec.options import MountOptions
+
+
+def check_mounts(mounts: tuple[Mount, ...], problems: Problems) -> None:
+    if len(mounts) > MAX_MOUNTS:
+        problems.add("/mounts", f"{len(mounts)} are too many", allowed=f"at most {MAX_MOUNTS}")
+    for mount in mounts:
+        if mount.has("destination"):
+            _destination(mount, problems)
+        options = parse_mount_options(mount)
+        _options(mount, options, problems)
+        if options.bind:
+            _bind(mount, options, problems)
+        elif not mount.type and not options.flags and not options.propagation:
+            problems.add(
+                mount.pointer,
+                "a mount needs a type",
+                hint="a bind mount has the option 'bind' or 'rbind'",
+            )
+        _idmap(mount, options, problems)
+
+
+def components(path: str) -> list[str]:
+    """A path without empty and `.` components, `..` resolved: compare these, never prefixes."""
+    found: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del found[-1:]
+        elif part and part != ".":
+            found.append(part)
+    return found
+
+
+def _destination(mount: Mount, problems: Problems) -> None:
+    path, pointer = mount.destination, mount.pointer + "/destination"
+    if not path:
+        problems.add(pointer, "the destination must not be empty", allowed="an absolute path")
+    elif len(path.encode()) > MAX_PATH:
+        problems.add(pointer, "the path is too long", allowed=f"at most {MAX_PATH} bytes")
+    elif not components(path):
+        problems.add(
+            pointer,
+            "nothing can be mounted on the root of the container",
+            value=show(path),
+            hint="the root file system is the property 'root'",
+        )
+    elif not path.startswith("/"):
+        problems.warn(
+            pointer,
+            "a relative destination is deprecated; it is taken as below /",
+            value=show(path),
+        )
+
+
+def _options(mount: Mount, options: MountOptions, problems: Problems) -> None:
+    pointer = mount.pointer + "/options"
+    for index, option in enumerate(mount.options):
+        if has_control(option):
+            problems.add(f"{pointer}/{index}", "control character in an option", value=show(option))
+    if sum(len(option.encode()) + 1 for option in options.data) > MAX_DATA:
+        problems.add(pointer, "the options are too long", allowed=f"at most {MAX_DATA} bytes")
+
+
+def _bind(mount: Mount, options: MountOptions, problems: Problems) -> None:
+    if not mount.source:
+        problems.add(mount.pointer, "a bind mount needs a source", allowed="a path on the host")
+    for option in options.data:
+        index = mount.options.index(option)
+        problems.add(
+            f"{mount.pointer}/options/{index}",
+            "bind mounts cannot have any filesystem-specific options applied",
+            value=show(option),
+            hint=suggestion(MISSPELT.get(option, option), names()),
+        )
+    if mount.type and mount.type not in BINDS and mount.type != "none":
+        problems.warn(
+            mount.pointer + "/type", "a bind mount has no file system type", value=show(mount.type)
+        )
+
+
+def _idmap(mount: Mount, options: MountOptions, problems: Problems) -> None:
+    given = [option for option in mount.options if option.partition("=")[0] in ("idmap", "ridmap")]
+    has_maps = bool(mount.uid_mappings or mount.gid_mappings)
+    if not given and not has_maps:
+        return
+    pointer = mount.pointer
+    if len({option.partition("=")[0] for option in given}) > 1:
+        problems.add(pointer + "/options", "idmap and ridmap exclude each other")
+    if not options.bind:
+        problems.add(
+            pointer, "id-mapped mounts must be bind mounts", hint="add the option 'bind' or 'rbind'"
+        )
+    if options.idmap_text and has_maps:
+        problems.add(pointer, "mappings are given twice: as properties and in the option idmap=")
+    if not options.idmap_text and bool(mount.uid_mappings) != bool(mount.gid_mappings):
+        missing = "gidMappings" if mount.uid_mappings else "uidMappings"
+        problems.add(pointer, f"an id-mapped mount needs both mappings: '{missing}' is missing")
+    check_mappings(mount.uid_mappings, pointer + "/uidMappings", problems)
+    check_mappings(mount.gid_mappings, pointer + "/gidMappings", problems)
+
+
+def check_mappings(mappings: tuple[IdMapping, ...], pointer: str, problems: Problems) -> None:
+    """What the kernel would answer with EINVAL (UN-1)."""
+    if len(mappings) > MAX_MAPPINGS:
+        problems.add(pointer, f"{len(mappings)} are too many", allowed=f"at most {MAX_MAPPINGS}")
+        return
+    whole = [
+        entry
+        for entry in mappings
+        if entry.has("container_id", "host_id", "size")  # else reported already
+    ]
+    for entry in whole:
+        if entry.size == 0:
+            problems.add(entry.pointer + "/size", "the size must not be 0")
+        elif max(entry.container_id, entry.host_id) + entry.size > 2**32 - 1:
+            problems.add(entry.pointer, "the range ends above the last id", allowed="4294967294")
+    for side, start in (("container", "container_id"), ("host", "host_id")):
+        ordered = sorted(whole, key=lambda entry: int(getattr(entry, start)))
+        # zip, because itertools is not loaded at start-up
+        for lower, upper in zip(ordered, ordered[1:], strict=False):  # noqa: RUF007
+            if getattr(lower, start) + lower.size > getattr(upper, start):
+                problems.add(upper.pointer, f"the {side} ids overlap those of {lower.pointer}")
