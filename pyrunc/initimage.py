@@ -15,7 +15,7 @@ from pyrunc import buildinfo, syscalls
 from pyrunc.errors import HostError
 
 MAX_SIZE = 256 * 1024
-PATH = os.path.join(os.path.dirname(__file__), "init", "pyrunc-init")
+NAME = "init/pyrunc-init"  # below the package
 
 
 def open_init() -> int:
@@ -35,8 +35,10 @@ def open_init() -> int:
 def init_image() -> bytes:
     if buildinfo.INIT_IMAGE is not None:
         return buildinfo.INIT_IMAGE
-    image = _read(PATH)
-    _verify(image)
+    # Frozen modules have no __file__; they never come here.
+    path = os.path.join(os.path.dirname(__file__), NAME)
+    image = _read(path)
+    _verify(image, path=path)
     return image
 
 
@@ -58,14 +60,14 @@ def _read(path: str) -> bytes:
         os.close(fd)
 
 
-def _verify(image: bytes) -> None:
+def _verify(image: bytes, *, path: str) -> None:
     try:
         from pyrunc.initdigest import SHA256
     except ImportError:
-        raise HostError(f"no digest is recorded for {PATH}", hint="build it with `make`") from None
+        raise HostError(f"no digest is recorded for {path}", hint="build it with `make`") from None
     if _sha256(image) != SHA256:
         raise HostError(
-            f"{PATH} is not the init program of this build: its SHA-256 differs",
+            f"{path} is not the init program of this build: its SHA-256 differs",
             hint="install pyrunc again, or build it with `make`",
         )
 

@@ -253,7 +253,7 @@ def test_an_init_that_differs_from_its_digest_is_not_run(
     """EX-5: the file is checked before it is copied."""
     pytest.importorskip("pyrunc.initdigest", reason="the init is not built (run `make`)")
     (tmp_path / "init").write_bytes(b"\x7fELF swapped")
-    monkeypatch.setattr(initimage, "PATH", str(tmp_path / "init"))
+    monkeypatch.setattr(initimage, "NAME", str(tmp_path / "init"))
     with pytest.raises(HostError, match="SHA-256 differs"):
         initimage.open_init()
 
@@ -262,6 +262,6 @@ def test_an_init_that_is_no_regular_file_is_not_run(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(tmp_path / "init")
-    monkeypatch.setattr(initimage, "PATH", str(tmp_path / "init"))
+    monkeypatch.setattr(initimage, "NAME", str(tmp_path / "init"))
     with pytest.raises(HostError, match="not a regular file"):
         initimage.open_init()

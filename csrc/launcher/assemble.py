@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last step of the launcher's build: strip, dump, undump, try.
+
+The dump is an optimisation. If any part of it fails, the boot program, which starts the same
+application cold, takes the launcher's place, with a warning.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import undump
+
+TIMEOUT_S = 300
+# No variable of the build's environment may get into the dump; nor its time zone (time.tzname).
+ENVIRONMENT = {"TZ": "UTC"}
+
+
+class DumpError(Exception):
+    pass
+
+
+def run(*command: str) -> str:
+    """Run with pipes as standard descriptors: the dumped streams then take nothing as seekable."""
+    result = subprocess.run(
+        command,
+        check=False,
+        input="",
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        cwd="/",
+        timeout=TIMEOUT_S,
+    )
+    if result.returncode:
+        raise DumpError(f"{command[0]}: exit {result.returncode}: {result.stderr.strip()}")
+    return result.stdout
+
+
+def without_randomisation(*command: str) -> str:
+    """Addresses of the stack and of mappings are in the dump: make them the same every time."""
+    setarch = shutil.which("setarch")
+    if setarch is not None:
+        try:
+            return run(setarch, "-R", *command)
+        except DumpError as error:
+            if "personality" not in str(error):  # a container may forbid it: not reproducible then
+                raise
+    return run(*command)
+
+
+def make_undumped(program: str, target: str) -> None:
+    dump = program + ".dump"
+    without_randomisation(os.path.abspath(program), os.path.abspath(dump))
+    with open(program, "rb") as file:
+        image = file.read()
+    with open(dump, "rb") as file:
+        merged = undump.merge(image, file.read())
+    os.unlink(dump)
+    with open(target + ".new", "wb") as file:
+        file.write(merged)
+    os.chmod(target + ".new", 0o755)
+    said = run(os.path.abspath(target + ".new"), "--version")
+    if "undumped" not in said:
+        raise DumpError(f"the launcher answers --version with {said!r}")
+    os.replace(target + ".new", target)
+
+
+def main() -> None:
+    boot, program, target = sys.argv[1:]
+    try:
+        make_undumped(program, target)
+    except (DumpError, SystemExit, OSError, subprocess.TimeoutExpired) as error:
+        print(f"warning: the dump failed, {target} will start cold: {error}", file=sys.stderr)
+        shutil.copy2(boot, target + ".new")
+        os.replace(target + ".new", target)
+
+
+if __name__ == "__main__":
+    main()

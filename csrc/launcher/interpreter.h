@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The embedded interpreter (interpreter.c), as both main programs use it: boot.c and undumped.c. */
+#ifndef PYRUNC_INTERPRETER_H
+#define PYRUNC_INTERPRETER_H
+
+void interpreter_start(void);
+void interpreter_train(void);
+void interpreter_reattach(void);
+void process_prepare(void);
+_Noreturn void run_and_exit(int argc, char **argv, const char *front_end);
+_Noreturn void die(const char *what);
+
+#endif

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+# The fast launcher: one static executable. Included by the Makefile; wants BUILD, VENV, PY, PYTHON, INIT.
+# build/pyrunc is the undumped program (the boot program where the dump fails), build/pyrunc-boot starts cold.
+L_ROOT   ?= .
+L_SRC    := csrc/launcher
+L_OUT    := $(BUILD)/launcher
+LAUNCHER := $(BUILD)/pyrunc
+
+# Where the system's Python keeps its static library and its headers (package libpython3.11-dev).
+L_PYLIB = $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_config_var("LIBPL") + "/" + s.get_config_var("LIBRARY"))')
+L_PYINC = $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"))')
+
+L_CC     = $(CC) -O2 -g0 -fno-pie -std=gnu11 -fno-strict-aliasing -ffile-prefix-map=$(CURDIR)=. -isystem $(L_PYINC)
+L_HARD   = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
+L_WARN   = -Wall -Wextra -Werror -Wswitch-enum -Wshadow -Wconversion -Wmissing-prototypes
+# The linker says for each of getpwnam, dlopen etc. that it needs the shared C library: pyrunc calls none of them.
+L_LINK   = $(CC) -static -no-pie -Wl,-z,relro,-z,now,-z,noexecstack,--build-id=none,--no-warnings
+L_LIBS   = $(L_PYLIB) -lffi -lexpat -lz -lm $(addprefix -l:,libseccomp.a)
+
+L_NATIVE := $(patsubst csrc/native/%.c,$(L_OUT)/%_ext.o,$(wildcard csrc/native/*.c))
+L_EXT    := $(L_OUT)/cffi_backend_ext.o $(L_OUT)/speedups_ext.o $(L_OUT)/native_module_ext.o $(L_NATIVE)
+L_COMMON := $(L_OUT)/modules.o $(L_OUT)/frozen.o $(L_OUT)/frozen_code.o $(L_EXT)
+L_PYTHON := $(shell find $(L_ROOT)/pyrunc -name '*.py' -not -name initdigest.py)
+
+$(L_OUT)/sdists/.stamp: $(L_SRC)/sdists.txt $(L_SRC)/fetch_sdists.py $(VENV)/.requirements
+	@$(PY) $(L_SRC)/fetch_sdists.py $(L_SRC)/sdists.txt $(L_OUT)/sdists
+	@touch $@
+
+$(L_OUT)/cffi_backend_ext.o: $(L_OUT)/sdists/.stamp
+	@$(L_CC) $(L_HARD) -w -DUSE__THREAD -DHAVE_SYNC_SYNCHRONIZE -DFFI_BUILDING=1 \
+	    -c $(L_OUT)/sdists/cffi/src/c/_cffi_backend.c -o $@
+
+$(L_OUT)/speedups_ext.o: $(L_OUT)/sdists/.stamp
+	@$(L_CC) $(L_HARD) -w -c $(L_OUT)/sdists/simplejson/simplejson/_speedups.c -o $@
+
+$(L_OUT)/native_module.c: csrc/native/build.py $(wildcard csrc/native/*.h) $(VENV)/.requirements
+	@mkdir -p $(L_OUT)
+	@$(PY) csrc/native/build.py --emit-c $@ >/dev/null
+
+$(L_OUT)/native_module_ext.o: $(L_OUT)/native_module.c
+	@$(L_CC) $(L_HARD) -Icsrc/native -c $< -o $@
+
+$(L_OUT)/%_ext.o: csrc/native/%.c $(wildcard csrc/native/*.h)
+	@mkdir -p $(L_OUT)
+	@$(L_CC) $(L_HARD) $(L_WARN) -Icsrc/native -c $< -o $@
+
+# The interpreter that freezes must be the one that is linked in: bytecode differs between versions.
+$(L_OUT)/frozen.c: $(L_PYTHON) $(addprefix $(L_SRC)/,freeze.py entry.py training.py) $(INIT) $(VENV)/.requirements
+	@$(PYTHON) -ISB $(L_SRC)/freeze.py --root $(L_ROOT) --site $$(echo $(VENV)/lib/python3*/site-packages) --init $(INIT) $(L_OUT)
+
+$(L_OUT)/frozen.o: $(L_OUT)/frozen.c
+	@$(L_CC) -c $< -o $@
+
+$(L_OUT)/frozen_code.o: $(L_OUT)/frozen.c
+	@$(L_CC) -Wa,-I$(L_OUT) -c $(L_OUT)/frozen.S -o $@
+
+$(L_OUT)/boot/%.o: $(L_SRC)/%.c $(wildcard $(L_SRC)/*.h)
+	@mkdir -p $(@D)
+	@$(L_CC) $(L_HARD) $(L_WARN) -c $< -o $@
+
+$(L_OUT)/%.o: $(L_SRC)/%.c $(wildcard $(L_SRC)/*.h)
+	@mkdir -p $(@D)
+	@$(L_CC) $(L_HARD) $(L_WARN) -fno-builtin -DPYRUNC_UNDUMPED -c $< -o $@
+
+$(BUILD)/pyrunc-boot: $(L_OUT)/boot/boot.o $(L_OUT)/boot/interpreter.o $(L_COMMON)
+	@$(L_LINK) -s $^ $(L_LIBS) -o $@
+
+# Stripped before the dump: stripping afterwards would drop the heap.
+$(L_OUT)/undumped: $(addprefix $(L_OUT)/,undumped.o interpreter.o memory.o early.o) $(L_COMMON) $(L_SRC)/region.ld
+	@$(L_LINK) -s -Wl,-T,$(L_SRC)/region.ld $(filter %.o,$^) $(L_LIBS) -o $@
+
+$(LAUNCHER): $(L_OUT)/undumped $(BUILD)/pyrunc-boot $(addprefix $(L_SRC)/,assemble.py undump.py)
+	@$(PYTHON) -B $(L_SRC)/assemble.py $(BUILD)/pyrunc-boot $(L_OUT)/undumped $@
