@@ -28,7 +28,7 @@ def resolve(
 ) -> Manager:
     """Choose the container's cgroups. Looks at the host, changes nothing."""
     if driver == "disabled":
-        return fs.FsManager([], driver="disabled")
+        return fs.FsManager([], driver="disabled", rootless=rootless)
     if driver == "systemd":
         from pyrunc.cgroups import systemd
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Entry:
     """How the init enters the cgroups.
 
-    kind "tasks": `fds` are `tasks` files opened for writing; the init writes "0" to each. That moves
-    the calling thread and, unlike cgroup.procs or a foreign pid, takes no system-wide lock.
+    kind "tasks": `fds` are `tasks` files opened for writing; the init writes "0" to each. That
+    moves the calling thread and, unlike cgroup.procs or a foreign pid, takes no system-wide lock.
     kind "into": there are none of those.
     kind "attach": call Manager.attach(pid) while the task waits. kind "none": nothing to do.
     `into` >= 0, with any kind: a cgroup2 directory for clone3(CLONE_INTO_CGROUP).

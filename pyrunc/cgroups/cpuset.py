@@ -4,8 +4,6 @@ it has both."""
 
 from __future__ import annotations
 
-import posix
-
 from pyrunc.cgroups import tree
 from pyrunc.errors import HostError
 
@@ -28,8 +26,6 @@ def initialise(member: Member) -> None:
         raise HostError(
             f"cannot initialise the cpuset {member.path}", errno=error.errno or 0
         ) from error
-    finally:
-        posix.close(top)
 
 
 def _inherit(top: int, parts: Sequence[str], file: str) -> str:

@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pyrunc.spec.model_resources import DeviceRule
+
     Key = tuple[str, int, int]  # "b" or "c", major, minor
 
 ANY = -1
@@ -81,7 +83,7 @@ def rule_text(key: Key, access: int) -> str:
     return f"{kind} {first}:{second} {access_text(access)}"
 
 
-def from_config(nodes: Iterable[object]) -> list[Rule]:
+def from_config(nodes: Iterable[DeviceRule]) -> list[Rule]:
     """resources.devices -> rules; an absent major or minor is any, an absent type everything."""
     rules = []
     for node in nodes:
@@ -174,7 +176,7 @@ def evaluate(rules: Iterable[Rule]) -> Access:
     return access
 
 
-def target(nodes: Iterable[object]) -> Access:
+def target(nodes: Iterable[DeviceRule]) -> Access:
     """The configuration's rules, then the defaults."""
     return evaluate((*from_config(nodes), *DEFAULTS))
 
@@ -187,7 +189,6 @@ def describe(access: Access) -> str:
 
 
 # -- v1 --------------------------------------------------------------------------------------------
-# -----------------
 
 
 def parse_list(text: str) -> Access:

@@ -5,7 +5,6 @@ cgroup.subtree_control."""
 from __future__ import annotations
 
 import errno
-import posix
 
 from pyrunc.cgroups import tree
 
@@ -23,17 +22,14 @@ def enable(member: Member, *, wanted: Iterable[str] | None = None) -> frozenset[
     Never fails: a controller that cannot be had matters only to a resource that needs it.
     """
     top = member.open_top()
-    try:
-        goal = wanted if wanted is not None else tree.read_text(top, "cgroup.controllers").split()
-        # The usual case, two reads: an earlier container has enabled everything already.
-        have = member.read("cgroup.controllers").split()
-        if set(goal) <= set(have):
-            return frozenset(have)
-        for depth in range(len(member.parts)):
-            _enable_in(top, "/".join(member.parts[:depth]) or ".", goal)
-        return frozenset(member.read("cgroup.controllers").split())
-    finally:
-        posix.close(top)
+    goal = wanted if wanted is not None else tree.read_text(top, "cgroup.controllers").split()
+    # The usual case, two reads: an earlier container has enabled everything already.
+    have = member.read("cgroup.controllers").split()
+    if set(goal) <= set(have):
+        return frozenset(have)
+    for depth in range(len(member.parts)):
+        _enable_in(top, "/".join(member.parts[:depth]) or ".", goal)
+    return frozenset(member.read("cgroup.controllers").split())
 
 
 def _enable_in(top: int, path: str, goal: Iterable[str]) -> None:
@@ -58,19 +54,15 @@ def _enable_in(top: int, path: str, goal: Iterable[str]) -> None:
 def explain(member: Member, controller: str) -> str:
     """Which level lacks a controller, and why: the hint of `controller X not available`."""
     top = member.open_top()
-    try:
-        path = "."
-        for depth in range(len(member.parts) + 1):
-            path = "/".join(member.parts[:depth]) or "."
-            try:
-                offered = tree.read_text(top, f"{path}/cgroup.controllers").split()
-            except OSError:
-                break
-            if controller not in offered:
-                return _lacking(member, top, depth)
-        return ""
-    finally:
-        posix.close(top)
+    for depth in range(len(member.parts) + 1):
+        path = "/".join(member.parts[:depth]) or "."
+        try:
+            offered = tree.read_text(top, f"{path}/cgroup.controllers").split()
+        except OSError:
+            break
+        if controller not in offered:
+            return _lacking(member, top, depth)
+    return ""
 
 
 def _lacking(member: Member, top: int, depth: int) -> str:

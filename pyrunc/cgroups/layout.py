@@ -15,30 +15,17 @@ from pyrunc.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
-OPTIONS_THAT_ARE_NO_CONTROLLER = frozenset(
-    [
-        "rw",
-        "ro",
-        "xattr",
-        "noprefix",
-        "clone_children",
-        "cpuset_v2_mode",
-        "none",
-        "all",
-        "favordynmods",
-        "release_agent",
-    ]
-)
 
 
 class Hierarchy:
     """One mounted hierarchy. `name` is "" for cgroup2, the controllers ("cpu,cpuacct") or "name=x"
     for a v1 one."""
 
-    __slots__ = ("controllers", "device", "mount", "name", "own", "version")
+    __slots__ = ("controllers", "device", "fd", "mount", "name", "own", "version")
 
     def __init__(
         self,
@@ -49,12 +36,14 @@ class Hierarchy:
         mount: str,
         device: int,
         own: str = "/",
+        fd: int = -1,
     ) -> None:
         self.name = name
         self.controllers = controllers
         self.version = version
         self.mount = mount
         self.device = device
+        self.fd = fd  # the mount, verified; -1: not opened yet
         self.own = own  # the caller's cgroup, seen from the mount
 
 
@@ -86,6 +75,8 @@ class Mounted:
 
 
 def _unescape(text: str) -> str:
+    if "\\" not in text:
+        return text
     for escape, letter in ESCAPES:
         text = text.replace(escape, letter)
     return text
@@ -144,19 +135,24 @@ def _name(mounted: Mounted, own: dict[str, str]) -> str | None:
     for option in mounted.options:
         if option.startswith("name="):
             return option
-    options = frozenset(mounted.options) - OPTIONS_THAT_ARE_NO_CONTROLLER
+    options = frozenset(mounted.options)
     for name in own:
         if name and options.issuperset(name.split(",")):
             return name
     return None
 
 
-def build(mounts: list[Mounted], own: dict[str, str]) -> Layout:
+def build(
+    mounts: list[Mounted],
+    own: dict[str, str],
+    *,
+    opened: Callable[[Mounted], int] = lambda mounted: 0,
+) -> Layout:
     """Put the two files together. Of the mounts of one hierarchy the first whole one is taken."""
     found: dict[str, Hierarchy] = {}
     for mounted in sorted(mounts, key=lambda item: item.root != "/"):  # stable: whole ones first
         name = "" if mounted.version == 2 else _name(mounted, own)
-        if name is None or name in found or name not in own:
+        if name is None or name in found or name not in own or (fd := opened(mounted)) < 0:
             continue
         found[name] = Hierarchy(
             name=name,
@@ -165,6 +161,7 @@ def build(mounts: list[Mounted], own: dict[str, str]) -> Layout:
             mount=mounted.mount,
             device=mounted.device,
             own=_below_mount(own[name], mounted.root),
+            fd=fd,
         )
     return Layout(found.values())
 
@@ -180,11 +177,24 @@ def read_whole(path: str) -> bytes:
         posix.close(fd)
 
 
+def open_mount(mounted: Mounted) -> int:
+    """The descriptor of a mount, or -1: mountinfo lists mounts that others cover, too."""
+    try:
+        fd = posix.open(mounted.mount, DIRECTORY)
+    except OSError:
+        return -1
+    if posix.fstat(fd).st_dev == mounted.device:
+        return fd
+    posix.close(fd)
+    return -1
+
+
 def probe(*, proc: str = "/proc/self") -> Layout:
     try:
         layout = build(
             parse_mountinfo(read_whole(f"{proc}/mountinfo")),
             parse_own(read_whole(f"{proc}/cgroup")),
+            opened=open_mount,
         )
     except OSError as error:
         raise HostError(f"cannot read {proc}/cgroup", errno=error.errno or 0) from error

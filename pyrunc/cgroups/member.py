@@ -24,7 +24,7 @@ DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 class Member:
     """`kept` leading components existed before the container: they are never removed."""
 
-    __slots__ = ("claimed", "denied", "fd", "hierarchy", "kept", "parts")
+    __slots__ = ("claimed", "fd", "hierarchy", "kept", "parts")
 
     def __init__(
         self, hierarchy: Hierarchy, *, parts: tuple[str, ...], kept: int, claimed: bool = False
@@ -33,17 +33,23 @@ class Member:
         self.parts = parts
         self.kept = kept
         self.claimed = claimed  # a cgroup that existed, was found empty, and is ours now
-        self.denied = 0  # the errno with which a rootless caller may go on without it
         self.fd = -1
 
     @classmethod
     def placed(cls, hierarchy: Hierarchy, parts: tuple[str, ...]) -> Member:
         """A new member; looks which part of the path exists, the leaf first and then its parent."""
-        base = hierarchy.mount
+        top = tree.open_hierarchy(hierarchy)
         kept = len(parts)
-        while kept and not posix.access(f"{base}/{'/'.join(parts[:kept])}", posix.F_OK):
+        while kept and not posix.access("/".join(parts[:kept]), posix.F_OK, dir_fd=top):
             kept -= 1
         return cls(hierarchy, parts=parts, kept=kept)
+
+    def writable(self) -> bool:
+        """Whether the caller may make what is missing of the path."""
+        start = "/".join(self.parts[: min(self.kept, len(self.parts) - 1)]) or "."
+        return posix.access(
+            start, posix.W_OK | posix.X_OK, dir_fd=self.open_top(), effective_ids=True
+        )
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Member:
@@ -96,6 +102,12 @@ class Member:
         return self.fd
 
     def close(self) -> None:
+        for owner in (self, self.hierarchy):
+            if owner.fd >= 0:
+                posix.close(owner.fd)
+                owner.fd = -1
+
+    def close_leaf(self) -> None:
         if self.fd >= 0:
             posix.close(self.fd)
             self.fd = -1
@@ -111,8 +123,6 @@ class Member:
                 errno=error.errno or 0,
                 hint=self._why(error),
             ) from error
-        finally:
-            posix.close(top)
         if not new:
             # There before, or made since we looked: by somebody else either way.
             self.kept = len(self.parts)
@@ -127,20 +137,17 @@ class Member:
 
     def remove(self, deadline: float) -> bool:
         """Remove the cgroup and the parents made for it. False when it is busy at the deadline."""
-        self.close()
+        self.close_leaf()
         try:
             top = self.open_top()
         except HostError as error:
             if error.errno == errno.ENOENT:  # the hierarchy is not mounted any more
                 return True
             raise
-        try:
-            done = tree.remove(top, self.parts, deadline=deadline)
-            if done and self.kept < len(self.parts) - 1:
-                tree.remove_empty_parents(top, self.parts, existing=self.kept)
-            return done
-        finally:
-            posix.close(top)
+        done = tree.remove(top, self.parts, deadline=deadline)
+        if done and self.kept < len(self.parts) - 1:
+            tree.remove_empty_parents(top, self.parts, existing=self.kept)
+        return done
 
     def pids(self) -> list[int]:
         try:
@@ -212,7 +219,8 @@ class Member:
         except OSError:
             now = peak = "unknown"
         return Failure(
-            f"unable to set memory limit to {write.value} (current usage: {now}, peak usage: {peak})",
+            f"unable to set memory limit to {write.value}"
+            f" (current usage: {now}, peak usage: {peak})",
             pointer=write.pointer,
             errno=errno.EBUSY,
         )

@@ -15,26 +15,6 @@ MAX_FILE = 64
 MAX_COMPONENT = 255
 
 FILE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
-KNOWN_CONTROLLERS = frozenset(
-    [
-        "cpu",
-        "cpuacct",
-        "cpuset",
-        "memory",
-        "devices",
-        "freezer",
-        "blkio",
-        "io",
-        "pids",
-        "hugetlb",
-        "rdma",
-        "misc",
-        "dmem",
-        "net_cls",
-        "net_prio",
-        "perf_event",
-    ]
-)
 
 
 def _bad(what: str, value: str, why: str, pointer: str) -> Failure:

@@ -24,10 +24,8 @@ def own_parts(hierarchy: Hierarchy) -> tuple[str, ...]:
     return parts[:-1] if hierarchy.version == 2 else parts
 
 
-def parts_for(
-    hierarchy: Hierarchy, *, cgroups_path: str | None, container_id: str
-) -> tuple[str, ...]:
-    if not cgroups_path:
-        return (*own_parts(hierarchy), *names.components(container_id, pointer=""))
-    parts = names.cgroups_path(cgroups_path)
-    return parts if cgroups_path.startswith("/") else (*own_parts(hierarchy), *parts)
+def components(cgroups_path: str | None, *, container_id: str) -> tuple[str, ...]:
+    """cgroupsPath, or the container's id where there is none; below the own cgroup if relative."""
+    if cgroups_path:
+        return names.cgroups_path(cgroups_path)
+    return names.components(container_id, pointer="")

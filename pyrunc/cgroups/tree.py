@@ -13,6 +13,7 @@ import errno
 import posix
 import time
 
+from pyrunc.cgroups.layout import DIRECTORY
 from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from pyrunc.cgroups.layout import Hierarchy
 
-DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 READ = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 WRITE = posix.O_WRONLY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
@@ -39,12 +39,16 @@ def open_verified(path: str, *, device: int, dir_fd: int | None = None) -> int:
 
 
 def open_hierarchy(hierarchy: Hierarchy) -> int:
+    """The mount of a hierarchy, opened once; it belongs to the hierarchy object."""
+    if hierarchy.fd >= 0:
+        return hierarchy.fd
     try:
-        return open_verified(hierarchy.mount, device=hierarchy.device)
+        hierarchy.fd = open_verified(hierarchy.mount, device=hierarchy.device)
     except OSError as error:
         raise HostError(
             f"cannot open the cgroup hierarchy {hierarchy.mount}", errno=error.errno or 0
         ) from error
+    return hierarchy.fd
 
 
 def read_at(dir_fd: int, name: str) -> bytes:
@@ -100,6 +104,12 @@ def children(dir_fd: int) -> list[str]:
             if entry.is_dir(follow_symlinks=False):
                 names.append(entry.name)
     return sorted(names)
+
+
+def files(dir_fd: int, *, prefix: str) -> list[str]:
+    """The names of the control files that begin like this."""
+    posix.lseek(dir_fd, 0, 0)
+    return sorted(name for name in posix.listdir(dir_fd) if name.startswith(prefix))
 
 
 def walk(dir_fd: int, path: str = "") -> Iterator[tuple[str, int]]:

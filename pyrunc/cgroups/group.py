@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cgroups of one container as one thing: who is in it, freezing, killing, figures."""
+
+from __future__ import annotations
+
+from pyrunc.cgroups import freezer, kill
+from pyrunc.cgroups.base import View
+from pyrunc.cgroups.member import Member
+from pyrunc.errors import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.cgroups.oom import Watch
+
+# The hierarchy whose list of processes stands for the container's, best first.
+LISTING = ("freezer", "devices", "pids")
+
+
+class Cgroups:
+    """`members`: one per hierarchy, a cgroup2 last; none at all for a container without cgroups."""
+
+    def __init__(self, members: list[Member], *, driver: str, rootless: bool = False) -> None:
+        self.members = members
+        self.driver = driver
+        self.rootless = rootless
+        # Hierarchies that a rootless caller may not write to and does not need.
+        self.denied: list[Member] = []
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "driver": self.driver,
+            "rootless": self.rootless,
+            "cgroups": [member.record() for member in self.members],
+        }
+
+    def paths(self) -> dict[str, str]:
+        """Controller -> path, "" for cgroup2: the form in which other programs know them."""
+        found = {}
+        for member in self.members:
+            for controller in member.hierarchy.controllers or (member.hierarchy.name,):
+                found[controller] = member.path
+        return found
+
+    def view(self) -> View:
+        version = 1 if any(member.hierarchy.version == 1 for member in self.members) else 2
+        return View(
+            version,
+            tuple((member.hierarchy, "/" + "/".join(member.parts)) for member in self.members),
+        )
+
+    @property
+    def unified(self) -> Member | None:
+        """The cgroup2, alone or beside v1 hierarchies."""
+        last = self.members[-1] if self.members else None
+        return last if last is not None and last.hierarchy.version == 2 else None
+
+    def find(self, controller: str) -> Member | None:
+        """The cgroup in the hierarchy that has a controller, which is the cgroup2 if no v1 has."""
+        for member in self.members:
+            if controller in member.hierarchy.controllers:
+                return member
+        return self.unified
+
+    def close(self) -> None:
+        for member in self.members:
+            member.close()
+
+    # -- processes ---------------------------------------------------------------------------------
+
+    def pids(self) -> list[int]:
+        """Every process of the container, sub-cgroups included, in the kernel's order."""
+        for controller in LISTING:
+            for member in self.members:
+                if controller in member.hierarchy.controllers:
+                    return member.pids()
+        return self.members[-1].pids() if self.members else []
+
+    def kill(self) -> None:
+        """SIGKILL to every process in the cgroups."""
+        kill.kill([member for member in self.members if member.ours])
+
+    def frozen(self) -> bool:
+        member = freezer.choose(self.members)
+        return member is not None and freezer.frozen(member)
+
+    def freeze(self) -> None:
+        freezer.freeze(self._freezer())
+
+    def thaw(self) -> None:
+        freezer.thaw(self._freezer())
+
+    def _freezer(self) -> Member:
+        member = freezer.choose(self.members)
+        if member is None:
+            raise Failure(
+                "cannot pause or resume: the container has no cgroup with a freezer",
+                hint="it was created without cgroups; mount the freezer hierarchy or cgroup2",
+            )
+        return member
+
+    # -- figures -----------------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, Any]:
+        """The `data` of `events`."""
+        from pyrunc.cgroups import stats
+
+        return stats.collect(self.members)
+
+    def oom_kills(self) -> int:
+        """How many processes of the container the kernel has killed for its memory limit."""
+        from pyrunc.cgroups import oom
+
+        member = self.find("memory")
+        return oom.kills(member) if member is not None else 0
+
+    def watch_oom(self) -> Watch:
+        """A source of events for `events`: descriptors to poll, and what they mean."""
+        from pyrunc.cgroups import oom
+
+        member = self.find("memory")
+        if member is None:
+            raise Failure("cannot watch for OOM events: the container has no memory cgroup")
+        return oom.Watch(member)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resources of one container: what would be written, writing it, and changing it while it runs."""
+
+from __future__ import annotations
+
+import errno
+
+from pyrunc.cgroups import convert, devices, devices_v1, enable, tree
+from pyrunc.cgroups.group import Cgroups
+from pyrunc.errors import Failure, HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyrunc.cgroups.member import Member
+    from pyrunc.cgroups.writes import Write
+    from pyrunc.spec.model_resources import Resources
+
+NO_PERMISSION = "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"
+
+
+class Limited(Cgroups):
+    # -- what would be written ---------------------------------------------------------------------
+
+    def writes(self, resources: Resources | None, *, made: bool = True) -> list[Write]:
+        """The writes for this host; `made`: the cgroups exist, so their controllers can be seen."""
+        if resources is None:
+            return []
+        versions = self._versions(made=made)
+        default = 1 if any(one.hierarchy.version == 1 for one in self.members) else 2
+        try:
+            return convert.to_writes(resources, versions=versions, default=default)
+        except convert.Unavailable as missing:
+            if self.denied:
+                raise Failure(NO_PERMISSION, pointer=missing.pointer, errno=errno.EACCES) from None
+            if self.unified is not None:
+                missing.hint = enable.explain(self.unified, missing.controller) or missing.hint
+            raise
+
+    def _versions(self, *, made: bool) -> dict[str, int]:
+        """Controller -> version of its hierarchy: what the host has or, once made, the cgroup."""
+        found = {
+            controller: 1 for member in self.members for controller in member.hierarchy.controllers
+        }
+        if self.unified is not None:
+            for name in self._offered(self.unified, made=made):
+                found.setdefault(name, 2)
+        return found
+
+    def _offered(self, member: Member, *, made: bool) -> list[str]:
+        # Beside v1 hierarchies controllers are enabled only when they are needed.
+        if made and len(self.members) == 1:
+            return member.read("cgroup.controllers").split()
+        return tree.read_text(member.open_top(), "cgroup.controllers").split()
+
+    def planned(self, resources: Resources | None) -> list[tuple[str, str]]:
+        """(file, value) of every write that `apply` will do, for `explain`; nothing need exist."""
+        found = []
+        for write in self.writes(resources, made=False):
+            member = self.find(write.controller)
+            if member is not None:
+                found.append((f"{member.path}/{write.file}", write.value))
+        found.extend(self._planned_devices(resources))
+        return found
+
+    def _planned_devices(self, resources: Resources | None) -> Iterator[tuple[str, str]]:
+        member = self.find("devices")
+        if member is None:
+            return
+        access = device_target(resources)
+        if member.hierarchy.version == 1:
+            # A new cgroup starts with its parent's list; on a host that is everything.
+            for file, line in devices.transition(devices.Access(True), access):
+                yield f"{member.path}/{file}", line
+        else:
+            yield f"{member.path} (device program)", devices.describe(access)
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def apply(self, resources: Resources | None) -> None:
+        """All limits and the device rules; the cgroups must be empty."""
+        pending = self.writes(resources)
+        if pending:
+            self.enable_needed(pending)
+            self.put(pending)
+        self.apply_devices(resources)
+
+    def put(self, pending: list[Write]) -> None:
+        """Do the writes in their order, those for one hierarchy in a row together."""
+        batch: list[Write] = []
+        owner: Member | None = None
+        for write in pending:
+            member = self.find(write.controller)
+            if member is not owner and owner is not None:
+                owner.apply(batch)
+                batch = []
+            owner = member
+            batch.append(write)
+        if owner is not None:
+            owner.apply(batch)
+
+    def enable_needed(self, pending: list[Write]) -> None:
+        """On a hybrid host the cgroup2 gets a controller when a resource needs it."""
+        member = self.unified
+        if member is None or len(self.members) == 1:
+            return
+        wanted = {write.controller for write in pending if self.find(write.controller) is member}
+        for controller in wanted - enable.enable(member, wanted=wanted) if wanted else ():
+            raise HostError(
+                f"controller {controller} not available in {member.path}",
+                hint=enable.explain(member, controller),
+            )
+
+    def apply_devices(
+        self, resources: Resources | None, *, old: Resources | None = None, new: bool = True
+    ) -> None:
+        """`new`: no program is attached yet. `old`: the rules that are in force."""
+        member = self.find("devices")
+        if member is None:
+            return
+        access = device_target(resources)
+        if member.hierarchy.version == 1:
+            before = None if new else device_target(old)
+            devices_v1.apply(member, access, old=before)
+        else:
+            from pyrunc.cgroups import bpf
+
+            bpf.apply(member.open(), access, new=new, lenient=self.rootless)
+
+
+def device_target(resources: Resources | None) -> devices.Access:
+    return devices.target(resources.devices if resources is not None else ())
