@@ -24,7 +24,7 @@ class Verdict:
 
 @dataclass
 class Report:
-    """The verdicts of a suite: test -> runtime -> verdict, and why a failure is no fault of ours."""
+    """The verdicts of a suite: test -> runtime -> verdict, and the reasons of known failures."""
 
     suite: str
     runtimes: Mapping[str, str]

@@ -32,7 +32,20 @@ LEFTOVERS = ("testdir", "cgrouptest", "runtime-tools")
 HIERARCHIES = ("hugetlb", "net_cls", "net_prio", "perf_event")
 SETUP = """
 for name in "$@"; do mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name"; done
-exec "$PROGRAM"
+"$PROGRAM"
+status=$?
+# A hierarchy with a group in it outlives its last mount and confuses whoever reads /proc/cgroups.
+for name in $LEFTOVERS; do
+    find /sys/fs/cgroup/*/"$name" -depth -type d -exec rmdir {} \\; 2>/dev/null
+done
+# A removed group dies a little later; until then its hierarchy cannot be given up.
+for name in "$@"; do
+    for attempt in $(seq 100); do
+        grep -q "^$name\\s[0-9]*\\s1\\s" /proc/cgroups && break
+        sleep 0.05
+    done
+done
+exit $status
 """
 
 
@@ -61,7 +74,13 @@ def run_program(program: Path, *, tree: Path, runtime: str) -> Verdict:
     process = subprocess.Popen(
         ["unshare", "-m", "--propagation", "private", "sh", "-c", SETUP, "sh", *hierarchies],
         cwd=tree,
-        env={**os.environ, "RUNTIME": runtime, "TMPDIR": "/tmp", "PROGRAM": str(program)},
+        env={
+            **os.environ,
+            "RUNTIME": runtime,
+            "TMPDIR": "/tmp",
+            "PROGRAM": str(program),
+            "LEFTOVERS": " ".join(LEFTOVERS),
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -74,7 +93,6 @@ def run_program(program: Path, *, tree: Path, runtime: str) -> Verdict:
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
         verdict = Verdict(FAIL, output.decode(errors="replace")[-4000:] + "\ntimed out")
-    remove_leftovers()
     for name in hierarchies:
         (CGROUP / name).rmdir()
     return Verdict(verdict.status, verdict.detail, time.monotonic() - started)
@@ -87,18 +105,6 @@ def missing_hierarchies() -> list[str]:
     lines = Path("/proc/cgroups").read_text().splitlines()[1:]
     offered = {line.split()[0] for line in lines}
     return [name for name in HIERARCHIES if name in offered and not (CGROUP / name).exists()]
-
-
-def remove_leftovers() -> None:
-    """Remove the cgroups that the programs name themselves, deepest first."""
-    for hierarchy in CGROUP.iterdir():
-        for name in LEFTOVERS:
-            top = hierarchy / name
-            for directory, _, _ in os.walk(top, topdown=False):
-                try:
-                    os.rmdir(directory)
-                except OSError as error:
-                    print(f"cannot remove {directory}: {error}", file=sys.stderr)
 
 
 def programs(tree: Path, only: list[str]) -> list[Path]:

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the engine suites share: commands with time-outs, daemons, the search for leftovers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+class Failed(AssertionError):
+    """An expectation on an engine did not hold."""
+
+
+class Unavailable(Exception):
+    """The machine lacks what a test needs; the text names it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended. `output` is the standard output, `errors` the standard error."""
+
+    argv: tuple[str, ...]
+    status: int
+    output: str
+    errors: str
+
+    def ok(self) -> Outcome:
+        """This outcome, if the status is 0."""
+        return self.exited(0)
+
+    def exited(self, status: int) -> Outcome:
+        """This outcome, if the command ended with `status`."""
+        if self.status != status:
+            raise Failed(
+                f"{' '.join(self.argv)}\nstatus {self.status}, expected {status}\n"
+                f"{self.output}{self.errors}"
+            )
+        return self
+
+    @property
+    def text(self) -> str:
+        return self.output.strip()
+
+
+def command(
+    *argv: str, timeout_s: float = 60, env: dict[str, str] | None = None, stdin: str = ""
+) -> Outcome:
+    """Run a command to its end."""
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            env={**os.environ, **(env or {})},
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{' '.join(argv)}: no end after {timeout_s:.0f} s") from error
+    return Outcome(argv, done.returncode, done.stdout, done.stderr)
+
+
+def expect(condition: object, message: str) -> None:
+    """Raise Failed with the message unless the condition is true."""
+    if not condition:
+        raise Failed(message)
+
+
+def eventually(check: Callable[[], object], message: str, *, timeout_s: float = 20) -> None:
+    """Wait until a check is true; raise Failed when it stays false."""
+    end = time.monotonic() + timeout_s
+    while not check():
+        if time.monotonic() > end:
+            raise Failed(f"{message} (waited {timeout_s:.0f} s)")
+        time.sleep(0.05)
+
+
+class Daemon:
+    """A daemon of ours with its log in a file; stopped by its pid."""
+
+    def __init__(self, argv: Sequence[str], *, log: Path, env: dict[str, str] | None = None):
+        self.log = log
+        with log.open("ab") as stream:
+            self.process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+            )
+
+    def wait_until(self, check: Callable[[], object], *, timeout_s: float = 40) -> None:
+        """Wait until the daemon answers; raise Failed with the end of its log when it does not."""
+
+        def answers() -> object:
+            if self.process.poll() is not None:
+                raise Failed(f"the daemon ended\n{self.log.read_text()[-4000:]}")
+            return check()
+
+        try:
+            eventually(answers, "the daemon does not answer", timeout_s=timeout_s)
+        except Failed as error:
+            raise Failed(f"{error}\n{self.log.read_text()[-4000:]}") from error
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def cgroups() -> set[str]:
+    """Every cgroup directory below the roots of all hierarchies."""
+    found = set()
+    for hierarchy in CGROUP.iterdir() if CGROUP.is_dir() else ():
+        for directory, names, _ in os.walk(hierarchy):
+            found.update(f"{directory}/{name}" for name in names)
+    return found
+
+
+def mounts() -> set[str]:
+    """The mount points of this mount namespace."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {line.split()[4] for line in lines}
+
+
+def processes() -> Iterator[tuple[int, str]]:
+    """Every process with its command line."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                text = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
+            except OSError:  # it ended meanwhile
+                continue
+            yield int(entry.name), text
+
+
+class Footprint:
+    """What an engine run must not leave: mounts, cgroups, network namespaces, processes."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.mounts, self.cgroups, self.networks = mounts(), cgroups(), self._networks()
+
+    @staticmethod
+    def _networks() -> set[str]:
+        directory = Path("/run/netns")
+        return {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+
+    def leftovers(self) -> list[str]:
+        left = [f"mount {path}" for path in sorted(mounts() - self.mounts)]
+        left += [f"cgroup {path}" for path in sorted(cgroups() - self.cgroups)]
+        left += [f"network namespace {name}" for name in sorted(self._networks() - self.networks)]
+        left += [
+            f"process {pid} {text[:120]}"
+            for pid, text in processes()
+            if str(self.directory) in text and pid != os.getpid()
+        ]
+        return left
+
+    def remove(self) -> None:
+        """Remove the cgroups and mounts that were left, so that the next run starts clean."""
+        for path in sorted(mounts() - self.mounts, key=len, reverse=True):
+            subprocess.run(["umount", "-l", path], capture_output=True, check=False)
+        for path in sorted(cgroups() - self.cgroups, key=len, reverse=True):
+            try:
+                os.rmdir(path)
+            except OSError as error:
+                print(f"cannot remove {path}: {error.strerror}")
+
+
+def need(*programs: str) -> None:
+    """Raise Unavailable unless all programs are installed."""
+    missing = [name for name in programs if not shutil.which(name)]
+    if missing:
+        raise Unavailable("not installed: " + ", ".join(missing))
