@@ -14,12 +14,17 @@ from pyrunc.flag_table import GLOBAL, VERBS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Final
 
     from pyrunc.flag_table import FlagRow
 
     Value = str | bool | int | list[str]
 
-NAME, SHORT, KIND, PLACEHOLDER, TEXT, DEFAULT, HIDDEN = range(7)
+# Places in a row of the table.
+NAME: Final = 0
+SHORT: Final = 1
+KIND: Final = 2
+DEFAULT: Final = 5
 
 # As Go's strconv.ParseBool.
 BOOLEANS = {
@@ -80,12 +85,16 @@ def _convert(name: str, kind: str, value: str) -> Value:
         return BOOLEANS[value]
     if kind == "int":
         if not (value.isascii() and value.isdigit() and len(value) <= MAX_INT_DIGITS):
-            raise UsageError(f'invalid value "{value}" for --{name}: it must be a decimal number, 0 or more')
+            raise UsageError(
+                f'invalid value "{value}" for --{name}: it must be a decimal number, 0 or more'
+            )
         return int(value)
     if "|" in kind and value not in kind.split("|"):
         if kind == "auto|true|false" and value in BOOLEANS:
             return "true" if BOOLEANS[value] else "false"
-        raise UsageError(f'invalid value "{value}" for --{name}: it must be one of {kind.replace("|", ", ")}')
+        raise UsageError(
+            f'invalid value "{value}" for --{name}: it must be one of {kind.replace("|", ", ")}'
+        )
     return value
 
 

@@ -104,7 +104,9 @@ def run(hook: Hook, *, name: str, state: Mapping[str, Any]) -> None:
         for fd in (out_read, err_read):
             os.close(fd)
         raise Failure(
-            f"error running {name}: {hook.path}", errno=error.errno or errno.EIO, pointer=hook.pointer
+            f"error running {name}: {hook.path}",
+            errno=error.errno or errno.EIO,
+            pointer=hook.pointer,
         ) from None
     finally:
         for fd in (stdin, out_write, err_write):
@@ -179,7 +181,9 @@ def _wait(pidfd: int, capture: _Capture, timeout_s: int | None) -> bool:
     for fd in (pidfd, *capture.fds):
         poll.register(fd, select.POLLIN)
     while True:
-        left_ms = None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000) + 1)
+        left_ms = (
+            None if deadline is None else max(0, int((deadline - time.monotonic()) * 1000) + 1)
+        )
         ready = [fd for fd, _events in poll.poll(left_ms)]
         if pidfd in ready:
             return True
@@ -203,4 +207,3 @@ def _kill_session(pid: int, pidfd: int) -> None:
         if member >= 0:
             process.signal(member, process.SIGKILL)
             os.close(member)
-

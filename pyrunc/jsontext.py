@@ -31,13 +31,9 @@ class _Context:
 
 def decode(text: str) -> Any:
     """The value of a JSON text; ValueError when it is none."""
-    try:
-        from _json import make_scanner
-    except ImportError:  # the launcher links simplejson's scanner in
-        from simplejson._speedups import make_scanner
     text = text.strip(" \t\n\r")
     try:
-        value, end = make_scanner(_Context())(text, 0)
+        value, end = _make_scanner()(_Context())(text, 0)
     except StopIteration as stop:
         raise ValueError(f"no JSON value at character {stop.value}") from None
     if end != len(text):
@@ -45,12 +41,24 @@ def decode(text: str) -> Any:
     return value
 
 
-def encode(value: Any, *, indent: int = 0) -> str:
+def _make_scanner() -> Any:
+    try:
+        from _json import make_scanner
+    except ImportError:  # the launcher links simplejson's scanner in
+        from simplejson._speedups import c_make_scanner
+
+        return c_make_scanner
+    return make_scanner
+
+
+def encode(value: Any, *, indent: int | str = 0) -> str:
     """A JSON text of ASCII characters; with `indent`, one member a line."""
+    if isinstance(indent, int):
+        indent = " " * indent
     return _encode(value, indent, "\n" if indent else "")
 
 
-def _encode(value: Any, indent: int, newline: str) -> str:
+def _encode(value: Any, indent: str, newline: str) -> str:
     if isinstance(value, str):
         return quote(value)
     if value is None:
@@ -61,10 +69,10 @@ def _encode(value: Any, indent: int, newline: str) -> str:
         return "false"
     if isinstance(value, (int, float)):
         return repr(value)
-    inner = newline + " " * indent if newline else ""
+    inner = newline + indent
     colon = ": " if indent else ":"
     if isinstance(value, dict):
-        items = [quote(str(key)) + colon + _encode(item, indent, inner) for key, item in value.items()]
+        items = [f"{quote(str(key))}{colon}{_encode(item, indent, inner)}" for key, item in value.items()]
         ends = "{}"
     elif isinstance(value, (list, tuple)):
         items = [_encode(item, indent, inner) for item in value]

@@ -151,7 +151,9 @@ class StateDirectory:
             raise HostError(
                 f"cannot make the state directory of container {container_id}",
                 errno=error.errno or 0,
-                hint="the file system of the state root is full" if error.errno == errno.ENOSPC else "",
+                hint="the file system of the state root is full"
+                if error.errno == errno.ENOSPC
+                else "",
             ) from None
         return cls(container_id=container_id, root_fd=root_fd, fd=fd)
 
@@ -189,7 +191,9 @@ class StateDirectory:
             time.sleep(LOCK_STEP_S)
             if self.try_lock():
                 return
-        raise StateError(f"another command works on container {self.id}", hint="try again when it is done")
+        raise StateError(
+            f"another command works on container {self.id}", hint="try again when it is done"
+        )
 
     def try_lock(self) -> bool:
         try:
@@ -203,7 +207,9 @@ class StateDirectory:
     def read(self, name: str) -> str | None:
         """The text of a file; None when there is none."""
         try:
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
+            fd = os.open(
+                name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd
+            )
         except FileNotFoundError:
             return None
         try:
@@ -298,7 +304,9 @@ class StateDirectory:
             raise
 
     def open_report(self) -> int:
-        return os.open(REPORT, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+        return os.open(
+            REPORT, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd
+        )
 
     def remove_gate(self) -> None:
         for name in (GATE, REPORT):
@@ -310,7 +318,7 @@ class StateDirectory:
         try:
             os.unlink(name, dir_fd=self.fd)
         except FileNotFoundError:  # another delete was quicker
-            pass
+            return
 
     def remove(self) -> None:
         """Remove the directory with all that it holds; it may be gone already."""
@@ -329,11 +337,25 @@ def _remove_tree(parent: int, name: str, fd: int) -> None:
             child = os.open(entry, _DIRECTORY, dir_fd=fd)
             try:
                 if os.fstat(child).st_dev != device:
-                    raise Failure(f"something is mounted on {name}/{entry} in the state directory") from None
+                    raise Failure(
+                        f"something is mounted on {name}/{entry} in the state directory"
+                    ) from None
                 _remove_tree(fd, entry, child)
             finally:
                 os.close(child)
     try:
         os.rmdir(name, dir_fd=parent)
     except FileNotFoundError:  # another delete was quicker
-        pass
+        return
+
+
+def list_ids(root_fd: int) -> list[str]:
+    """The names below a state root that can be containers; files of others are ignored."""
+    names = []
+    for name in os.listdir(root_fd):
+        try:
+            check_id(name)
+        except StateError:
+            continue
+        names.append(name)
+    return sorted(names)

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import os
 
-from pyrunc.container import list_ids
 from pyrunc.errors import UsageError
-from pyrunc.state import in_user_namespace, open_root
+from pyrunc.state import in_user_namespace, list_ids, open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrunc import container
+from pyrunc import deletion
 from pyrunc.commands.common import matching_ids
 
 TYPE_CHECKING = False
@@ -15,5 +15,5 @@ def run(args: Args) -> int:
     root = args.text("root")
     ids = matching_ids(root, args.positionals[0]) if args.flag("regex") else [args.positionals[0]]
     for container_id in ids:
-        container.delete(root, container_id, force=args.flag("force"))
+        deletion.delete(root, container_id, force=args.flag("force"))
     return 0

@@ -7,10 +7,10 @@ import os
 
 from pyrunc import jsontext
 from pyrunc.cli import emit
-from pyrunc.container import Container, list_ids
+from pyrunc.container import Container
 from pyrunc.errors import Failure
 from pyrunc.log import log
-from pyrunc.state import StateDirectory, open_root
+from pyrunc.state import StateDirectory, list_ids, open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def _containers(root_fd: int) -> list[dict[str, Any]]:
             state = directory.load()
             if state is not None:
                 container = Container(directory, state)
-                found.append({**container.oci_state(container.status()), "owner": _owner(state["owner"])})
+                found.append(
+                    {**container.oci_state(container.status()), "owner": _owner(state["owner"])}
+                )
             directory.close()
         except (Failure, OSError, KeyError, TypeError) as error:
             log.warning(f"list: {name}: {error}")

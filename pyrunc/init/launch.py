@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pyrunc.init.plan import Plan
 
+    # Takes a report, gives the descriptors that go back with the answer; they are closed then.
     Handler = Callable[["Message"], Sequence[int]]
 
 AWAIT: Final = 1
@@ -100,7 +101,11 @@ class Child:
     def _answer(self, message: Message, handlers: Mapping[int, Handler]) -> None:
         handler = handlers.get(message.value)
         if handler is None:
-            name = RENDEZVOUS[message.value - 1] if 0 < message.value <= len(RENDEZVOUS) else message.value
+            name = (
+                RENDEZVOUS[message.value - 1]
+                if 0 < message.value <= len(RENDEZVOUS)
+                else message.value
+            )
             raise InitError(f"the init asks for {name}, which its parent does not know")
         try:
             answer = handler(message)
@@ -111,6 +116,9 @@ class Child:
             syscalls.send_message(self.sync, go(), answer)
         except BrokenPipeError:
             raise self._ended() from None
+        finally:
+            for fd in answer:
+                os.close(fd)
 
     def _await_exec(self) -> None:
         """After EXEC: the end of the stream is success, since the socket closes at the execve."""
@@ -128,7 +136,9 @@ class Child:
         how = f"with status {status}" if code == syscalls.CLD_EXITED else f"by signal {status}"
         return InitError(
             f"the init ended without a report, {how}",
-            hint="SIGKILL: perhaps the memory limit is too low" if status == process.SIGKILL else "",
+            hint="SIGKILL: perhaps the memory limit is too low"
+            if status == process.SIGKILL
+            else "",
         )
 
     def _reap_past(self) -> None:

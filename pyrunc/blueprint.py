@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything about a container that is decided before anything is made: what `explain` shows."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+
+from pyrunc import cgroups, hooks, host, jsontext, seccomp, spec
+from pyrunc.commands.common import cgroup_driver, rootless
+from pyrunc.container import oci_state
+from pyrunc.errors import Failure, UsageError
+from pyrunc.init.cgroup_view import CgroupView
+from pyrunc.init.compile_create import compile_create
+from pyrunc.state import check_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.flags import Args
+    from pyrunc.spec import Config
+
+FIRST_PRESERVED = 3
+MAX_PRESERVED = 1024
+
+
+class Blueprint:
+    """A checked configuration, where it is to live, and the plan for it. Making one changes nothing."""
+
+    __slots__ = (
+        "bundle",
+        "cgroup",
+        "config",
+        "console_socket",
+        "data",
+        "host",
+        "id",
+        "pid_file",
+        "plan",
+        "preserve_fds",
+        "rootfs",
+        "rootless",
+        "warnings",
+    )
+
+    def __init__(self, args: Args, *, container_id: str, bundle: str) -> None:
+        self.id = check_id(container_id)
+        self.preserve_fds = check_preserved(args.number("preserve-fds"))
+        self.bundle = os.path.abspath(bundle)
+        name = args.text("config")
+        self.data = spec.read_bounded(os.path.join(self.bundle, name), name=name)
+        self.config = spec.parse_config(self.data, source=name)
+        self.host = host.probe()
+        self.warnings = spec.check_host(self.config, self.host, source=name)
+        self.rootfs = find_rootfs(self.config, self.bundle)
+        self.rootless = rootless(args)
+        self.pid_file = ""
+        self.console_socket = ""
+        linux = self.config.linux
+        self.cgroup = cgroups.resolve(
+            cgroup_driver(args), linux.cgroups_path, self.id, rootless=self.rootless
+        )
+        self.plan = compile_create(
+            self.config,
+            self.host,
+            container_id=self.id,
+            rootfs=self.rootfs,
+            bundle=self.bundle,
+            cgroup=CgroupView.of(self.cgroup.view()),
+            seccomp=seccomp.compile(linux.seccomp),
+            preserve_fds=self.preserve_fds,
+            no_pivot=args.flag("no-pivot"),
+            no_new_keyring=args.flag("no-new-keyring"),
+            console=self.terminal,
+            state_json=self.hook_state,
+        )
+
+    @property
+    def terminal(self) -> bool:
+        process = self.config.process
+        return process is not None and bool(process.terminal)
+
+    @property
+    def new_namespaces(self) -> frozenset[str]:
+        return frozenset(one.type for one in self.config.linux.namespaces if not one.path)
+
+    @property
+    def shared_pid(self) -> bool:
+        """Whether the end of the init leaves the other processes of the container alive."""
+        return "pid" not in self.new_namespaces
+
+    def record(self) -> dict[str, Any]:
+        """The part of the state that is known before anything is made."""
+        return {
+            "ociVersion": self.config.oci_version,
+            "id": self.id,
+            "bundle": self.bundle,
+            "rootfs": self.rootfs,
+            "annotations": self.config.annotations,
+        }
+
+    def hook_state(self, status: str) -> tuple[str, str]:
+        """The state that hooks inside the container read: what is before and after the pid."""
+        text = jsontext.encode(oci_state(self.record(), status=status, pid=0))
+        # No string can hold this: the quotes in it would be escaped.
+        head, mark, tail = text.partition('"pid":0')
+        return head + mark[:-1], tail
+
+    def saved_hooks(self) -> dict[str, list[dict[str, Any]]]:
+        """The hooks that later commands run."""
+        found = self.config.hooks
+        if found is None:
+            return {"poststart": [], "poststop": []}
+        return {"poststart": hooks.save(found.poststart), "poststop": hooks.save(found.poststop)}
+
+
+def find_rootfs(config: Config, bundle: str) -> str:
+    """The absolute path of the root file system: an existing directory, and no link to one."""
+    root = config.root
+    if root is None:
+        raise Failure("the configuration has no root", pointer="/root")
+    path = os.path.normpath(os.path.join(bundle, root.path))
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError as error:
+        raise Failure(
+            f"cannot find the root file system {path}",
+            errno=error.errno or 0,
+            pointer="/root/path",
+            hint="root.path is relative to the bundle; is the image unpacked there?",
+        ) from None
+    if stat.S_ISLNK(mode):
+        raise Failure(f"the root file system {path} is a symbolic link", pointer="/root/path")
+    if not stat.S_ISDIR(mode):
+        raise Failure(f"the root file system {path}: not a directory", pointer="/root/path")
+    return path
+
+
+def check_preserved(count: int) -> int:
+    """Every descriptor that the process shall get must be open, and be the caller's, not ours."""
+    if count > MAX_PRESERVED:
+        raise UsageError(f"--preserve-fds {count}: at most {MAX_PRESERVED} descriptors are passed")
+    for fd in range(FIRST_PRESERVED, FIRST_PRESERVED + count):
+        try:
+            ours = fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+        except OSError:
+            ours = fcntl.FD_CLOEXEC
+        if ours:
+            raise UsageError(f"unable to stat preserved-fd {fd} of {count}: bad file descriptor")
+    return count

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""check: every problem and every doubt about a bundle, in one go."""
+
+from __future__ import annotations
+
+from pyrunc import jsontext
+from pyrunc.blueprint import Blueprint
+from pyrunc.cli import emit
+from pyrunc.errors import ConfigErrors, Failure, Problem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyrunc.flags import Args
+
+
+def run(args: Args) -> int:
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    bundle = args.positionals[0] if args.positionals else "."
+    try:
+        blueprint = Blueprint(args, container_id="checked", bundle=bundle)
+    except ConfigErrors as errors:
+        problems.extend(errors.problems)
+    except Failure as failure:
+        problems.append(Problem(failure.pointer, str(failure), hint=failure.hint))
+    else:
+        warnings.extend(blueprint.config.warnings)
+        warnings.extend(blueprint.warnings)
+        warnings.extend(blueprint.plan.warnings)
+        if not args.flag("no-schema"):
+            warnings.extend(_schema_problems(blueprint))
+    if args.text("format") == "json":
+        emit(jsontext.encode({"errors": _rows(problems), "warnings": _rows(warnings)}, indent=2) + "\n")
+    else:
+        emit("".join(f"error    {one.line()}\n" for one in problems))
+        emit("".join(f"warning  {one.line()}\n" for one in warnings))
+        emit(f"{len(problems)} error(s), {len(warnings)} warning(s)\n")
+    return 1 if problems else 0
+
+
+def _rows(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    return [
+        {"pointer": one.pointer, "message": one.line(), "value": one.value, "hint": one.hint}
+        for one in problems
+    ]
+
+
+def _schema_problems(blueprint: Blueprint) -> list[Problem]:
+    """What the published JSON schema says beyond our own checks."""
+    try:
+        from pyrunc.spec import schema
+    except ImportError as error:
+        return [Problem("", f"the JSON schema was not checked: {error}")]
+    return list(schema.problems(blueprint.config.raw))

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of a container: delete it, or what is left of one that was never finished.
+
+What has to be undone is written down before it is made: in the intents while the container is being created, in
+`made` of its state later (AR-5). Every step may be repeated, and none minds that there is nothing left to do.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc import process
+from pyrunc.container import KILL_PATIENCE_MS, PAUSED, RUNNING, STOPPED, Container, oci_state
+from pyrunc.errors import StateError
+from pyrunc.log import log
+from pyrunc.state import StateDirectory, check_id, missing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Final
+
+
+def _kill_process(record: Mapping[str, Any]) -> None:
+    pidfd = process.open_pidfd(int(record["pid"]), int(record["startTime"]))
+    if pidfd >= 0:
+        process.signal(pidfd, process.SIGKILL)
+        process.wait_dead(pidfd, KILL_PATIENCE_MS)
+        os.close(pidfd)
+
+
+def _remove_cgroup(record: Mapping[str, Any]) -> None:
+    from pyrunc import cgroups
+
+    cgroups.from_record(record["record"]).destroy()
+
+
+# How each kind of intent is undone; every one is happy when there is nothing to undo.
+UNDO: Final = {"process": _kill_process, "cgroup": _remove_cgroup}
+
+
+def undo(records: Sequence[Mapping[str, Any]]) -> None:
+    """Undo what was made, the latest first."""
+    for record in records:
+        action = UNDO.get(str(record.get("kind")))
+        if action is not None:
+            action(record)
+
+
+def run_poststop(saved: Sequence[Mapping[str, Any]], state: Mapping[str, Any]) -> None:
+    """Run every poststop hook; the container is gone whatever they say."""
+    if not saved:
+        return
+    from pyrunc import hooks
+
+    stopped = oci_state(state, status=STOPPED, pid=0)
+    hooks.run_all_warn("poststop", [hooks.SavedHook(one) for one in saved], stopped)
+
+
+def destroy(container: Container) -> None:
+    """Remove what belongs to a stopped container, then run the poststop hooks."""
+    state = container.state
+    if state["sharedPid"]:
+        container.cgroup().kill()
+    undo(state["made"])
+    container.directory.remove()
+    run_poststop(state["hooks"].get("poststop") or (), state)
+
+
+def delete(root: str, container_id: str, *, force: bool) -> None:
+    """Delete a container, or what is left of one."""
+    directory = StateDirectory.open(root, check_id(container_id))
+    if directory is None:
+        if force:
+            return
+        raise missing(container_id)
+    try:
+        _delete(directory, force=force)
+    finally:
+        directory.close()
+
+
+def _delete(directory: StateDirectory, *, force: bool) -> None:
+    locked = directory.try_lock()
+    if not locked and force:
+        _kill_unlocked(directory)
+    if not locked:
+        directory.lock()
+    try:
+        state = directory.load()
+    except StateError as error:
+        if not force:
+            raise
+        log.warning(str(error))
+        state = None
+    if state is None:
+        _delete_half_created(directory)
+        if not force:
+            raise missing(directory.id)
+        return
+    container = Container(directory, state)
+    status = container.status()
+    if status in (RUNNING, PAUSED) and not force:
+        raise StateError(f"cannot delete container {directory.id} that is not stopped: {status}")
+    if status != STOPPED:
+        container.stop()
+    destroy(container)
+
+
+def _kill_unlocked(directory: StateDirectory) -> None:
+    """A command that holds the lock may wait for the container itself: end that, so that it lets go."""
+    state = directory.load()
+    if state is not None:
+        Container(directory, state).kill(process.SIGKILL)
+
+
+def _delete_half_created(directory: StateDirectory) -> None:
+    """What a killed create has left: its init ends by itself, its intents name the rest (AR-5)."""
+    records = directory.intents()
+    undo(records)
+    directory.remove()
+    for record in records:
+        if record.get("kind") == "hooks":
+            run_poststop(record["poststop"], record["state"])

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The document of `features`: what works with this program on any kernel, not what this host has.
+
+Engines decide by it what they ask for, so nothing is in here that does not work yet.
+"""
+
+from __future__ import annotations
+
+from pyrunc import __version__, buildinfo, version
+from pyrunc.flag_table import VERBS
+from pyrunc.spec import constants, options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+# Parsed and checked, but refused by the planner so far.
+NOT_YET_OPTIONS: Final = frozenset(("idmap", "ridmap", "tmpcopyup", "copy-symlink"))
+SYSTEMD: Final = False
+IDMAP: Final = False
+NET_DEVICES: Final = False
+INTEL_RDT: Final = False
+
+
+def document() -> dict[str, Any]:
+    """The features structure of runtime-spec 1.3."""
+    return {
+        "ociVersionMin": version.SPEC_MIN,
+        "ociVersionMax": version.SPEC_MAX,
+        "hooks": list(constants.HOOK_KINDS),
+        "mountOptions": [name for name in options.names() if name not in NOT_YET_OPTIONS],
+        "linux": _linux(),
+        "annotations": _annotations(),
+        "potentiallyUnsafeConfigAnnotations": sorted(constants.UNSAFE_ANNOTATIONS),
+    }
+
+
+def _linux() -> dict[str, Any]:
+    return {
+        "namespaces": sorted(constants.NAMESPACES),
+        "capabilities": list(constants.CAP_NAMES),
+        "cgroup": {
+            "v1": True,
+            "v2": True,
+            "systemd": SYSTEMD,
+            "systemdUser": SYSTEMD,
+            "rdma": True,
+        },
+        "seccomp": {
+            "enabled": True,
+            "actions": sorted(constants.SECCOMP_ACTIONS),
+            "operators": sorted(constants.SECCOMP_OPERATORS),
+            "archs": sorted(constants.SECCOMP_ARCHITECTURES),
+            "knownFlags": sorted(constants.SECCOMP_FLAGS),
+            "supportedFlags": sorted(constants.SECCOMP_FLAGS),
+        },
+        "apparmor": {"enabled": True},
+        "selinux": {"enabled": True},
+        "intelRdt": {"enabled": INTEL_RDT, "schemata": INTEL_RDT, "monitoring": INTEL_RDT},
+        "memoryPolicy": {
+            "modes": sorted(constants.MEMORY_POLICIES),
+            "flags": sorted(constants.MEMORY_POLICY_FLAGS),
+        },
+        "mountExtensions": {"idmap": {"enabled": IDMAP}},
+        "netDevices": {"enabled": NET_DEVICES},
+    }
+
+
+def _annotations() -> dict[str, str]:
+    found = {
+        "org.pyrunc.version": __version__,
+        "org.pyrunc.commit": version.commit(),
+        "org.pyrunc.checkpoint.enabled": "false",
+        "org.pyrunc.commands": " ".join(sorted(VERBS)),
+    }
+    for name, value in buildinfo.describe().items():
+        found[f"org.pyrunc.{name}"] = value
+    return found
