@@ -191,7 +191,7 @@ def cgroup_values(pid: int) -> dict[str, str]:
     """The memory limit and the processor quota of a process, whatever the version."""
     files = {"memory": ("memory.limit_in_bytes", "memory.max")}
     files["cpu"] = ("cpu.cfs_quota_us", "cpu.max")
-    values = {}
+    values: dict[str, str] = {}
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, names, path = line.split(":", 2)
         for controller, candidates in files.items():
@@ -226,9 +226,6 @@ def test_the_default_seccomp_profile(engine: Containerd) -> None:
 def test_user_namespaces(engine: Containerd) -> None:
     options = ("--uidmap", "0:100000:1000", "--gidmap", "0:100000:1000", "--remap-labels")
     outcome = engine.run("a", "cat", "/proc/self/uid_map", options=options)
-    if "unknown flag" in outcome.errors or "flag provided but not defined" in outcome.errors:
-        options = ("--uidmap", "0:100000:1000", "--gidmap", "0:100000:1000")
-        outcome = engine.run("a", "cat", "/proc/self/uid_map", options=options)
     expect("100000" in outcome.ok().output, repr(outcome))
 
 

@@ -125,7 +125,7 @@ class Daemon:
 
 def cgroups() -> set[str]:
     """Every cgroup directory below the roots of all hierarchies."""
-    found = set()
+    found: set[str] = set()
     for hierarchy in CGROUP.iterdir() if CGROUP.is_dir() else ():
         for directory, names, _ in os.walk(hierarchy):
             found.update(f"{directory}/{name}" for name in names)

@@ -34,16 +34,8 @@ SETUP = """
 for name in "$@"; do mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name"; done
 "$PROGRAM"
 status=$?
-# A hierarchy with a group in it outlives its last mount and confuses whoever reads /proc/cgroups.
 for name in $LEFTOVERS; do
     find /sys/fs/cgroup/*/"$name" -depth -type d -exec rmdir {} \\; 2>/dev/null
-done
-# A removed group dies a little later; until then its hierarchy cannot be given up.
-for name in "$@"; do
-    for attempt in $(seq 100); do
-        grep -q "^$name\\s[0-9]*\\s1\\s" /proc/cgroups && break
-        sleep 0.05
-    done
 done
 exit $status
 """
@@ -107,6 +99,26 @@ def missing_hierarchies() -> list[str]:
     return [name for name in HIERARCHIES if name in offered and not (CGROUP / name).exists()]
 
 
+def settle() -> None:
+    """Wait until the hierarchies that only the programs used are gone.
+
+    A removed group lingers for a while, and a hierarchy with one outlives its last mount, which
+    confuses whoever reads /proc/cgroups. Unmounting it once more gives it up.
+    """
+    script = (
+        'd=$(mktemp -d); for n in "$@"; do mount -t cgroup -o $n $n $d && umount $d; done; rmdir $d'
+    )
+    for _ in range(20):
+        lines = [line.split() for line in Path("/proc/cgroups").read_text().splitlines()]
+        alive = [
+            words[0] for words in lines if words[0] in missing_hierarchies() and words[1] != "0"
+        ]
+        if not alive:
+            return
+        subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", *alive], check=True)
+        time.sleep(0.5)
+
+
 def programs(tree: Path, only: list[str]) -> list[Path]:
     found = sorted(tree.glob("validation/*/*.t"))
     return [path for path in found if not only or path.stem in only]
@@ -132,6 +144,7 @@ def main() -> int:
             print(
                 f"{name:>8} {verdict.status} {program.stem} ({verdict.seconds:.1f} s)", flush=True
             )
+    settle()
     paths = report.write(arguments.report)
     print(report.table(), *(f"wrote {path}" for path in paths), sep="\n")
     first = next(iter(runtimes))
