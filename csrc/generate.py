@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes both sides of the op table: ``pyrunc/init/ops.py`` and ``csrc/init/plan_ops.h``.
 
-``python3 csrc/generate.py`` rewrites the two files, ``--check`` only tells whether they are stale. Both are committed, so
-that building the C program needs no Python.
+``python3 csrc/generate.py`` rewrites the two files, ``--check`` only tells whether they are stale.
+Both are committed, so that building the C program needs no Python.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ def load() -> Table:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    ops = [
-        Spec(code, name, *row) for code, (name, row) in enumerate(module.OPS.items(), start=1)
-    ]
+    ops = [Spec(code, name, *row) for code, (name, row) in enumerate(module.OPS.items(), start=1)]
     canonical = json.dumps(
         [
             [[op.name, list(op.fields.items()), op.steps] for op in ops],
@@ -291,7 +289,11 @@ def header_text(table: Table) -> str:
     lines += [f"#define {name} {value}U" for name, value in table.constants.items()]
     lines += ["", "enum op_code {"]
     lines += [f"\tOP_{op.name.upper()} = {op.code}," for op in table.ops]
-    lines.append("};")
+    lines += [
+        "};",
+        "",
+        "#define FOR_EACH_OP(X)" + "".join(f" \\\n\tX({op.name})" for op in table.ops),
+    ]
     for op in table.ops:
         lines += c_struct(op)
     lines += ["", "#ifdef PLAN_OPS_DECODER", "#include <errno.h>"]

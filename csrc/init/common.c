@@ -51,11 +51,9 @@ void detail(const char *text)
 void detail_more(const char *text)
 {
 	size_t used = strnlen(detail_text, DETAIL_SIZE);
-	size_t length = strlen(text);
 
-	if (length > DETAIL_SIZE - used)
-		length = DETAIL_SIZE - used;
-	memcpy(detail_text + used, text, length);
+	for (; used < DETAIL_SIZE && *text != '\0'; used++)
+		detail_text[used] = *text++;
 }
 
 int slot_get(uint32_t slot)

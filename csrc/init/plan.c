@@ -162,7 +162,8 @@ int plan_run(uint8_t *plan, uint32_t *op_index, uint32_t *step)
 	struct reader rest = {.at = plan, .end = plan + sizeof(header), .fill = true};
 	int result = -EPROTO;
 
-	read_raw(&rest, &header, sizeof(header));
+	if (!read_raw(&rest, &header, sizeof(header)))
+		return -EPROTO;
 	rest.end = plan + header.length;
 	for (*op_index = 0; *op_index < header.count; ++*op_index) {
 		struct reader op;

@@ -90,6 +90,68 @@ enum op_code {
 	OP_EXECUTE = 60,
 };
 
+#define FOR_EACH_OP(X) \
+	X(set_dumpable) \
+	X(set_session) \
+	X(open_proc) \
+	X(write_proc) \
+	X(close_slot) \
+	X(await) \
+	X(open_namespace) \
+	X(join_namespace) \
+	X(join_process) \
+	X(unshare) \
+	X(become) \
+	X(join_cgroup) \
+	X(fork) \
+	X(raise_loopback) \
+	X(propagate_root) \
+	X(clone_tree) \
+	X(new_mount) \
+	X(set_attributes) \
+	X(set_propagation) \
+	X(attach_root) \
+	X(enter_root) \
+	X(leave_root) \
+	X(attach) \
+	X(mount_classic) \
+	X(inherit_mode) \
+	X(copy_up) \
+	X(make_directory) \
+	X(make_symlink) \
+	X(make_device) \
+	X(mask) \
+	X(make_readonly) \
+	X(pivot) \
+	X(move_root) \
+	X(change_root) \
+	X(set_root_attributes) \
+	X(verify_mount) \
+	X(set_hostname) \
+	X(set_domainname) \
+	X(new_keyring) \
+	X(open_console) \
+	X(own_stdio) \
+	X(reopen_null) \
+	X(set_umask) \
+	X(set_affinity) \
+	X(set_scheduler) \
+	X(set_io_priority) \
+	X(set_personality) \
+	X(set_memory_policy) \
+	X(set_no_new_privileges) \
+	X(limit_bounding_set) \
+	X(set_groups) \
+	X(set_ids) \
+	X(set_capabilities) \
+	X(load_seccomp) \
+	X(change_directory) \
+	X(find_home) \
+	X(find_executable) \
+	X(run_hook) \
+	X(wait_at_gate) \
+	X(execute)
+
 /* PR_SET_DUMPABLE: 0 hides /proc/PID of the init from everybody but root. */
 enum step_set_dumpable { STEP_SET_DUMPABLE_PRCTL };
 struct op_set_dumpable {
