@@ -28,7 +28,6 @@ def check_config(config: Config, problems: Problems) -> None:
         _version(config.oci_version, problems)
     if config.has("process"):
         check_process(config.process, problems)
-        _mapped_ids(config, problems)
     if config.has("root") and config.root.path == "":
         problems.add("/root/path", "the path of the root file system must not be empty")
     _names(config, problems)
@@ -36,6 +35,8 @@ def check_config(config: Config, problems: Problems) -> None:
     _hooks(config, problems)
     _annotations(config, problems)
     check_linux(config.linux, problems)
+    if config.has("process"):
+        _mapped_ids(config, problems)
 
 
 def _version(version: str, problems: Problems) -> None:
@@ -61,7 +62,7 @@ def _names(config: Config, problems: Problems) -> None:
         pointer = f"/{name}"
         if len(value.encode()) > MAX_HOSTNAME:
             problems.kind(pointer, value, f"at most {MAX_HOSTNAME} bytes")
-        if config.linux.namespace("uts") is None and not problems.below("/linux/namespaces"):
+        if config.linux.namespace("uts") is None and not problems.touches("/linux/namespaces"):
             problems.add(
                 pointer,
                 f"unable to set {name} without a private UTS namespace",
@@ -97,7 +98,7 @@ def _annotations(config: Config, problems: Problems) -> None:
 def _mapped_ids(config: Config, problems: Problems) -> None:
     """An id that the new user namespace does not map could not be taken on (UN-5)."""
     namespace = config.linux.namespace("user")
-    if namespace is None or namespace.path or problems.below("/linux"):
+    if namespace is None or namespace.path or problems.touches("/linux"):
         return
     user = config.process.user
     wanted = [("uid", user.uid, "uid"), ("gid", user.gid, "gid")]

@@ -26,7 +26,7 @@ BALANCING = ("MPOL_BIND", "MPOL_PREFERRED_MANY")
 
 def check_linux(linux: Linux, problems: Problems) -> None:
     _namespaces(linux, problems)
-    if not problems.below("/linux/namespaces"):
+    if not problems.touches("/linux/namespaces"):
         _user_namespace(linux, problems)
         _needs_namespace(linux, problems)
         _sysctl(linux, problems)
@@ -77,7 +77,7 @@ def _user_namespace(linux: Linux, problems: Problems) -> None:
                 "user namespace mappings specified, but user namespace isn't enabled in the config",
                 hint="add {'type': 'user'} to /linux/namespaces",
             )
-        elif user is not None and not user.path and not mappings and not problems.below(pointer):
+        elif user is not None and not user.path and not mappings and not problems.touches(pointer):
             problems.add(
                 user.pointer,
                 f"a new user namespace needs /linux/{name}",
@@ -136,7 +136,7 @@ def interface_problem(name: str) -> str:
 
 
 def _net_devices(linux: Linux, problems: Problems) -> None:
-    alone = linux.namespace("network") is not None or problems.below("/linux/namespaces")
+    alone = linux.namespace("network") is not None or problems.touches("/linux/namespaces")
     if linux.net_devices and not alone:
         problems.add(
             "/linux/netDevices",
@@ -169,7 +169,7 @@ def _devices(devices: tuple[Device, ...], problems: Problems) -> None:
             continue
         for name, number in (("major", device.major), ("minor", device.minor)):
             where = f"{device.pointer}/{name}"
-            if number is None and device.type != "p" and not problems.below(where):
+            if number is None and device.type != "p" and not problems.touches(where):
                 problems.add(device.pointer, f"the property '{name}' is required")
         parts = tuple(components(device.path))
         if not parts or ".." in device.path.split("/") or parts[0] in ("proc", "sys"):

@@ -25,7 +25,9 @@ def check_mounts(mounts: tuple[Mount, ...], problems: Problems) -> None:
         _options(mount, options, problems)
         if options.bind:
             _bind(mount, options, problems)
-        elif not mount.type and not options.flags and not options.propagation:
+        elif not (mount.type or options.flags or options.propagation) and not problems.touches(
+            mount.pointer + "/type"
+        ):
             problems.add(
                 mount.pointer,
                 "a mount needs a type",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def check_process(process: Process, problems: Problems) -> None:
     pointer = process.pointer
-    if not process.args and not problems.below(pointer + "/args"):
+    if not process.args and not problems.touches(pointer + "/args"):
         problems.add(pointer + "/args", "args must not be empty", allowed="the program to run")
     _cwd(process, problems)
     _strings(process, problems)
@@ -83,7 +83,7 @@ def _capabilities(capabilities: Capabilities, problems: Problems) -> None:
     """Unknown names are warned of and dropped: engines pass names of newer kernels."""
     for kind in CAPABILITY_SETS:
         for index, name in enumerate(getattr(capabilities, kind) or ()):
-            if name not in CAPABILITIES:
+            if name not in CAPABILITIES and not problems.crowded():
                 problems.warn(
                     f"{capabilities.pointer}/{kind}/{index}",
                     f"unknown capability {show(name)} is ignored",

@@ -55,7 +55,7 @@ def is_component(name: str) -> bool:
 def _device_rule(rule: DeviceRule, problems: Problems) -> None:
     pointer = rule.pointer + "/access"
     if not rule.access:
-        if not problems.below(rule.pointer):
+        if not problems.touches(rule.pointer):
             problems.add(
                 rule.pointer, "a device rule needs 'access'", allowed="a composition of r, w, m"
             )
@@ -104,7 +104,7 @@ def _block_io(block_io: BlockIo, problems: Problems) -> None:
                 problems.kind(f"{entry.pointer}/{name}", weight, f"{low} to {high}, or 0 for unset")
     for device in block_io.weight_device:
         given = device.has("weight") or device.has("leaf_weight")
-        if not given and not problems.below(device.pointer):
+        if not given and not problems.touches(device.pointer):
             problems.add(device.pointer, "at least one of weight and leafWeight is required")
 
 
@@ -123,7 +123,7 @@ def _network(network: Network, problems: Problems) -> None:
 def _rdma(name: str, device: Rdma, problems: Problems) -> None:
     if not is_component(name) or " " in name:
         problems.add(device.pointer, "not the name of an RDMA device", value=show(name))
-    elif not problems.below(device.pointer) and not (
+    elif not problems.touches(device.pointer) and not (
         device.has("hca_handles") or device.has("hca_objects")
     ):
         problems.add(device.pointer, "at least one of hcaHandles and hcaObjects is required")

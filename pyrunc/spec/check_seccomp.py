@@ -28,7 +28,7 @@ def check_seccomp(seccomp: Seccomp, problems: Problems) -> None:
         )
     notified = False
     for rule in seccomp.syscalls:
-        if not rule.names and not problems.below(rule.pointer):
+        if not rule.names and not problems.touches(rule.pointer):
             problems.add(rule.pointer + "/names", "a rule needs at least one system call")
         if rule.errno_ret is not None:
             _errno(rule.action, rule.errno_ret, rule.pointer, "errnoRet", problems)

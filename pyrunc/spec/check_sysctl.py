@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 MAX_VALUE = 4096
+MAX_NAME = 255
+MAX_SHOWN = 100  # characters of a key in a message
 
 IPC = frozenset(
     "kernel/" + name
@@ -47,8 +49,11 @@ def sysctl_problem(key: str, value: str, *, own: Collection[str]) -> str:
     """Why a sysctl may not be set, or "". `own`: kinds of namespaces that the container owns."""
     path = sysctl_path(key)
     parts = path.split("/")
-    if any(part in ("", ".", "..") or not part.isprintable() for part in parts):
-        return f'sysctl "{_safe(key)}" is not a valid name'
+    key = "".join(char if char.isprintable() else "?" for char in key[:MAX_SHOWN])
+    if len(path) > MAX_NAME or any(
+        part in ("", ".", "..") or not part.isprintable() for part in parts
+    ):
+        return f'sysctl "{key}" is not a valid name'
     if len(value.encode()) > MAX_VALUE:
         return f'the value of sysctl "{key}" is longer than {MAX_VALUE} bytes'
     if "\n" in value or "\0" in value:
@@ -72,7 +77,3 @@ def _owner(path: str, parts: list[str]) -> str | None:
         if len(parts) > len(tree) and tuple(parts[: len(tree)]) == tree:
             return kind
     return None
-
-
-def _safe(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -13,20 +13,20 @@ from pyrunc.spec.readers import read_node
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyrunc.spec.readers import AnyNode
 
 
 def parse_config(data: bytes, *, source: str = "config.json") -> Config:
     """The configuration of a container; ConfigErrors with everything that is wrong."""
-    raw = strict.decode(data, source=source)
-    problems = Problems()
+    raw, problems = _decode(data, source)
     config = read_node(Config, raw, "", problems)
     if not config.has("linux"):
         config.linux = _empty(Linux, "/linux")
-    if type(raw) is dict:
-        if config.has("process"):
-            _complete(config.process)
-        check_config(config, problems)
+    if config.has("process"):
+        _complete(config.process)
+    check_config(config, problems)
     problems.finish(source=source)
     config.raw = raw
     config.warnings = tuple(problems.warnings)
@@ -35,25 +35,30 @@ def parse_config(data: bytes, *, source: str = "config.json") -> Config:
 
 def parse_process(data: bytes, *, source: str = "process.json") -> Process:
     """A process that `exec` adds to a container; pointers start at the process."""
-    raw = strict.decode(data, source=source)
-    problems = Problems()
+    raw, problems = _decode(data, source)
     process = read_node(Process, raw, "", problems)
-    if type(raw) is dict:
-        _complete(process)
-        check_process(process, problems)
+    _complete(process)
+    check_process(process, problems)
     problems.finish(source=source)
     return process
 
 
 def parse_resources(data: bytes, *, source: str = "resources.json") -> Resources:
     """Limits that `update` changes; pointers start at the resources."""
-    raw = strict.decode(data, source=source)
-    problems = Problems()
+    raw, problems = _decode(data, source)
     resources = read_node(Resources, raw, "", problems)
-    if type(raw) is dict:
-        check_resources(resources, problems, partial=True)
+    check_resources(resources, problems, partial=True)
     problems.finish(source=source)
     return resources
+
+
+def _decode(data: bytes, source: str) -> tuple[dict[str, Any], Problems]:
+    raw = strict.decode(data, source=source)
+    problems = Problems()
+    if type(raw) is not dict:
+        problems.kind("", raw, "an object")
+        problems.finish(source=source)
+    return raw, problems
 
 
 def _complete(process: Process) -> None:

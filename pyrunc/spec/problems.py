@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_PROBLEMS = 100  # a hostile file could have 10^5; nobody reads more than this
+MAX_NAME = 100  # characters of a property name in a pointer
 
 
 def join(pointer: str, name: str) -> str:
-    """A JSON pointer (RFC 6901) one level down."""
+    """A JSON pointer (RFC 6901) one level down, fit for one line of a message."""
     if "~" in name or "/" in name:
         name = name.replace("~", "~0").replace("/", "~1")
-    return f"{pointer}/{name}"
+    if not name.isprintable():
+        name = name.encode("unicode_escape").decode("ascii")
+    return f"{pointer}/{name if len(name) <= MAX_NAME else name[:MAX_NAME] + '…'}"
 
 
 def show(value: object) -> str:
@@ -76,6 +79,10 @@ class Problems:
         if len(self.errors) < MAX_PROBLEMS:
             self.errors.append(Problem(pointer, message, value=value, allowed=allowed, hint=hint))
 
+    def crowded(self) -> bool:
+        """Are there so many warnings that no hint is worth looking for?"""
+        return len(self.warnings) >= MAX_PROBLEMS
+
     def warn(self, pointer: str, message: str, *, value: str = "", hint: str = "") -> None:
         if len(self.warnings) < MAX_PROBLEMS:
             self.warnings.append(Problem(pointer, message, value=value, hint=hint))
@@ -86,6 +93,8 @@ class Problems:
 
     def choice(self, pointer: str, value: str, names: Iterable[str], *, what: str) -> None:
         """A word outside an enumeration."""
+        if len(self.errors) >= MAX_PROBLEMS:
+            return  # a suggestion costs 0.1 ms
         known = list(names)
         self.add(
             pointer,
@@ -94,11 +103,13 @@ class Problems:
             hint=suggestion(value, known),
         )
 
-    def below(self, pointer: str) -> bool:
-        """Is anything wrong at or below a pointer? Then checks that build on it are left out."""
+    def touches(self, pointer: str) -> bool:
+        """Is something wrong at, below or around a pointer? What builds on it is not checked."""
         inside = pointer + "/"
         return any(
-            error.pointer == pointer or error.pointer.startswith(inside) for error in self.errors
+            f"{error.pointer}/".startswith(inside) or inside.startswith(f"{error.pointer}/")
+            for error in self.errors
+            if error.pointer
         )
 
     def finish(self, *, source: str) -> None:

@@ -75,17 +75,16 @@ class Node:
 MAP: Any = object()  # the absent value of a map: a new empty dict for each node
 
 
-def read_node(cls: type[AnyNode], value: object, pointer: str, problems: Problems) -> AnyNode:
-    """A node of a class from a JSON value; what is wrong stays absent."""
+def read_node(
+    cls: type[AnyNode], value: dict[str, Any], pointer: str, problems: Problems
+) -> AnyNode:
+    """A node of a class from a JSON object; what is wrong stays absent."""
     node = cls.__new__(cls)
     node.pointer = pointer
     for attribute, absent in cls.DEFAULTS:
         setattr(node, attribute, absent)
     for attribute in cls.MAPS:
         setattr(node, attribute, {})
-    if type(value) is not dict:
-        problems.kind(pointer, value, "an object")
-        return node
     fields = cls.FIELDS
     for name, item in value.items():
         if name not in fields:
@@ -104,6 +103,8 @@ def read_node(cls: type[AnyNode], value: object, pointer: str, problems: Problem
 
 
 def _unknown(cls: type[Node], name: str, pointer: str, problems: Problems) -> None:
+    if problems.crowded():
+        return
     where = join(pointer, name)
     if name in cls.ELSEWHERE:
         problems.warn(where, "this property has no meaning on Linux and is ignored")
@@ -126,7 +127,7 @@ def _line(value: Any, pointer: str, name: str, problems: Problems) -> str | None
     """A string that ends up in a file of the kernel, where a newline would start another value."""
     text = _text(value, pointer, name, problems)
     if text is not None and has_control(text):
-        problems.add(join(pointer, name), "control character in", value=show(text))
+        problems.add(join(pointer, name), "control characters are not allowed", value=show(text))
         return None
     return text
 
@@ -216,8 +217,12 @@ def items(kind: Kind) -> Kind:
 
 
 def node(cls: type[Node]) -> Kind:
-    def read(value: Any, pointer: str, name: str, problems: Problems) -> Node:
-        return read_node(cls, value, join(pointer, name), problems)
+    def read(value: Any, pointer: str, name: str, problems: Problems) -> Node | None:
+        where = join(pointer, name)
+        if type(value) is dict:
+            return read_node(cls, value, where, problems)
+        problems.kind(where, value, "an object")
+        return None
 
     return read, None
 
@@ -228,9 +233,13 @@ def nodes(cls: type[Node]) -> Kind:
         if type(value) is not list:
             problems.kind(where, value, "an array of objects")
             return None
-        return tuple(
-            read_node(cls, item, f"{where}/{index}", problems) for index, item in enumerate(value)
-        )
+        found: list[Node] = []
+        for index, item in enumerate(value):
+            if type(item) is dict:
+                found.append(read_node(cls, item, f"{where}/{index}", problems))
+            else:
+                problems.kind(f"{where}/{index}", item, "an object")
+        return tuple(found)
 
     return read, ()
 
@@ -247,8 +256,10 @@ def node_map(cls: type[Node], *, names: Mapping[str, object] | None = None, what
         for key, item in value.items():
             if names is not None and key not in names:
                 problems.choice(join(where, key), key, names, what=what)
-            elif item is not None:
+            elif type(item) is dict:
                 found[key] = read_node(cls, item, join(where, key), problems)
+            elif item is not None:
+                problems.kind(join(where, key), item, "an object")
         return found
 
     return read, MAP
