@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attributes of a process that are not rights: umask, processors, scheduling, personality, memory
+policy, limits.
+"""
+
+from __future__ import annotations
+
+from pyrunc.init import ops
+from pyrunc.spec.constants import (
+    IO_CLASS_SHIFT,
+    IO_CLASSES,
+    MEMORY_POLICIES,
+    MEMORY_POLICY_FLAGS,
+    PERSONALITIES,
+    RLIMITS,
+    SCHEDULER_FLAGS,
+    SCHEDULER_POLICIES,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.init.context import Context
+    from pyrunc.init.ops import Op
+    from pyrunc.spec.model import Process, Scheduler
+    from pyrunc.spec.model_linux import Linux, MemoryPolicy, Personality
+
+DEFAULT_UMASK = 0o022
+MAX_NUMBER = 16384  # processors or nodes: what a bit mask of 2 KiB holds
+WORD = 8  # the kernel wants whole words
+
+# sys/personality.h; runtime-spec names no flags, so the names are the kernel's.
+PERSONALITY_FLAGS = {
+    "UNAME26": 0x0020000,
+    "ADDR_NO_RANDOMIZE": 0x0040000,
+    "FDPIC_FUNCPTRS": 0x0080000,
+    "MMAP_PAGE_ZERO": 0x0100000,
+    "ADDR_COMPAT_LAYOUT": 0x0200000,
+    "READ_IMPLIES_EXEC": 0x0400000,
+    "ADDR_LIMIT_32BIT": 0x0800000,
+    "SHORT_INODE": 0x1000000,
+    "WHOLE_SECONDS": 0x2000000,
+    "STICKY_TIMEOUTS": 0x4000000,
+    "ADDR_LIMIT_3GB": 0x8000000,
+}
+
+
+def number_mask(text: str) -> bytes | None:
+    """A list such as `0-3,7`, `0-15:2/4` or `all` as a bit mask of whole words, or None when it is
+    none.
+    """
+    mask = 0
+    for part in text.split(","):
+        bits = _range_mask(part.strip(" "))
+        if not bits:
+            return None
+        mask |= bits
+    size = -(-mask.bit_length() // (8 * WORD)) * WORD
+    return mask.to_bytes(size, "little")
+
+
+def _range_mask(part: str) -> int:
+    """The bits of one range (kernel: bitmap_parselist); `A-B:used/group` takes the first of each
+    group.
+    """
+    if part == "all":
+        return (1 << 8 * WORD) - 1
+    ends, _, stride = part.partition(":")
+    first, dash, last = ends.partition("-")
+    used, _, group = stride.partition("/")
+    numbers = [first, *([last] if dash else []), *([used, group] if stride else [])]
+    if not all(_is_number(number) for number in numbers):
+        return 0
+    low, high = int(first), int(last) if dash else int(first)
+    if not low <= high < MAX_NUMBER:
+        return 0
+    if not stride:
+        return (1 << high + 1) - (1 << low)
+    step, width = int(group), int(used)
+    if not 0 < width <= step:
+        return 0
+    return sum(1 << bit for bit in range(low, high + 1) if (bit - low) % step < width)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5
+
+
+def umask(process: Process) -> list[Op]:
+    mask = process.user.umask
+    return [ops.SetUmask(mask=DEFAULT_UMASK if mask is None else mask, what="set the umask")]
+
+
+def affinity(context: Context, process: Process) -> list[Op]:
+    """For `exec`: the processors given, else every processor that the cgroup's cpuset has."""
+    wanted = process.exec_cpu_affinity
+    if wanted is None or not (wanted.initial or wanted.final):
+        return [reset_affinity()]
+    if not wanted.final:
+        return []  # the parent set the initial one
+    pointer = wanted.pointer + "/final"
+    mask = b"" if wanted.final == "all" else number_mask(wanted.final)
+    if mask is None:
+        context.problem(pointer, "no list of processors", value=wanted.final, allowed="0-3,7")
+        return []
+    what = f"run on the processors {wanted.final}"
+    return [ops.SetAffinity(mask=mask, pointer=pointer, what=what)]
+
+
+def reset_affinity() -> Op:
+    """Without this the program would inherit the processors that the caller happened to run on."""
+    return ops.SetAffinity(mask=b"", what="run on every processor of the cpuset")
+
+
+def initial_affinity(process: Process) -> bytes | None:
+    """The mask that the parent gives the init of an `exec` before it enters the cgroup."""
+    wanted = process.exec_cpu_affinity
+    return number_mask(wanted.initial) if wanted is not None and wanted.initial else None
+
+
+def scheduling(context: Context, process: Process) -> list[Op]:
+    """Scheduler and I/O priority."""
+    found: list[Op] = []
+    if process.scheduler is not None:
+        found.append(_scheduler(process.scheduler))
+    wanted = process.io_priority
+    if wanted is not None:
+        value = IO_CLASSES[wanted.class_] << IO_CLASS_SHIFT | wanted.priority
+        what = f"set the I/O priority {wanted.class_} {wanted.priority}"
+        found.append(ops.SetIoPriority(value=value, pointer=wanted.pointer, what=what))
+    return found
+
+
+def _scheduler(wanted: Scheduler) -> Op:
+    flags = 0
+    for name in wanted.flags:
+        flags |= SCHEDULER_FLAGS[name]
+    return ops.SetScheduler(
+        policy=SCHEDULER_POLICIES[wanted.policy],
+        flags=flags,
+        nice=wanted.nice or 0,
+        priority=wanted.priority or 0,
+        runtime=wanted.runtime or 0,
+        deadline=wanted.deadline or 0,
+        period=wanted.period or 0,
+        pointer=wanted.pointer,
+        what=f"set the scheduling policy {wanted.policy}",
+    )
+
+
+def memory_and_domain(context: Context, linux: Linux) -> list[Op]:
+    """Personality and NUMA policy, before a filter could forbid the calls."""
+    found: list[Op] = []
+    if linux.personality is not None:
+        found += _personality(context, linux.personality)
+    if linux.memory_policy is not None:
+        found += _memory_policy(context, linux.memory_policy)
+    return found
+
+
+def _personality(context: Context, wanted: Personality) -> list[Op]:
+    persona = PERSONALITIES[wanted.domain]
+    for index, name in enumerate(wanted.flags):
+        if name not in PERSONALITY_FLAGS:
+            context.problem(
+                f"{wanted.pointer}/flags/{index}",
+                "unknown personality flag",
+                value=name,
+                allowed=", ".join(PERSONALITY_FLAGS),
+            )
+        persona |= PERSONALITY_FLAGS.get(name, 0)
+    what = f"set the personality {' '.join((wanted.domain, *wanted.flags))}"
+    return [ops.SetPersonality(persona=persona, pointer=wanted.pointer, what=what)]
+
+
+def _memory_policy(context: Context, wanted: MemoryPolicy) -> list[Op]:
+    mode = MEMORY_POLICIES[wanted.mode]
+    for name in wanted.flags:
+        mode |= MEMORY_POLICY_FLAGS[name]
+    nodes = number_mask(wanted.nodes) if wanted.nodes else b""
+    if nodes is None:
+        pointer = wanted.pointer + "/nodes"
+        context.problem(pointer, "no list of nodes", value=wanted.nodes or "", allowed="0-3,7")
+        return []
+    what = f"set the memory policy {wanted.mode}"
+    return [ops.SetMemoryPolicy(mode=mode, nodes=nodes, pointer=wanted.pointer, what=what)]
+
+
+def rlimits(process: Process) -> list[tuple[int, int, int]]:
+    """(resource, soft, hard) for the parent: the right to raise them is lost inside a user
+    namespace.
+    """
+    return [(RLIMITS[entry.type], entry.soft, entry.hard) for entry in process.rlimits]

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mounts of type cgroup and cgroup2: the container's own view of whatever hierarchies this host
+has.
+"""
+
+from __future__ import annotations
+
+from pyrunc.init import ops, paths
+from pyrunc.init.mount_base import ACCESS, attach, describe, finish
+from pyrunc.spec import options as table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.init.cgroup_view import CgroupDirectory
+    from pyrunc.init.mount_base import Mounts
+    from pyrunc.spec.model import Mount
+    from pyrunc.spec.options import MountOptions
+
+UNIFIED = "/sys/fs/cgroup"
+
+
+def plan(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
+    if mounts.cgroup.version == 1 and mount.type == "cgroup":
+        _hierarchies(mounts, mount, options)
+    else:
+        _unified(mounts, mount, options)
+
+
+def _sees_own(mounts: Mounts) -> bool:
+    """A new mount shows the root of the cgroup namespace: of the container's, if it has one."""
+    return mounts.context.has("cgroup") and mounts.context.owns("cgroup")
+
+
+def _unified(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
+    """cgroup2.
+
+    Without a namespace a bind of the host's mount: a new one would reset the host's mount options.
+    """
+    slot, what = mounts.context.slot(), describe(mount, options)
+    if _sees_own(mounts):
+        mounts.made.append(
+            ops.NewMount(
+                slot=slot,
+                fstype="cgroup2",
+                source=mount.source or "cgroup",
+                options=options.data,
+                attributes=options.attributes,
+                pointer=mount.pointer,
+                what=what,
+            )
+        )
+    else:
+        directory = next((entry for entry in mounts.cgroup.directories if entry.version == 2), None)
+        if options.data:
+            mounts.context.problem(
+                mount.pointer + "/options",
+                "options of cgroup2 need a cgroup namespace of the container",
+                value=", ".join(options.data),
+            )
+        path = directory.mount if directory else UNIFIED
+        if directory and mounts.context.has("cgroup"):
+            path = directory.path
+        _bind(mounts, mount, options, slot=slot, path=path)
+    mounts.made += finish(mounts.context, mount, options, slot=slot)
+    attach(mounts, mount, options, slot=slot, late=0)
+
+
+def _bind(mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, path: str) -> None:
+    """After the rendezvous `namespaces`: the container's cgroups do not exist before."""
+    what = describe(mount, options)
+    mounts.made += [
+        ops.CloneTree(
+            slot=slot,
+            path=path,
+            recursive=0,
+            nofollow=0,
+            type=0,
+            rdev=0,
+            pointer=mount.pointer,
+            what=what,
+        ),
+        ops.SetAttributes(
+            slot=slot,
+            set=options.attributes & ACCESS,
+            clear=0,
+            recursive=0,
+            keep_locked=1,
+            explicit=0,
+            pointer=mount.pointer + "/options",
+            what=what,
+        ),
+    ]
+
+
+def _hierarchies(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
+    """v1: a tmpfs with one directory for each hierarchy, and links for the names of joined
+    controllers.
+    """
+    context, what = mounts.context, describe(mount, options)
+    if options.data:
+        context.problem(
+            mount.pointer + "/options",
+            "a mount of all cgroup v1 hierarchies has no options of its own",
+            value=", ".join(options.data),
+        )
+    slot = context.slot()
+    mounts.made.append(
+        ops.NewMount(
+            slot=slot,
+            fstype="tmpfs",
+            source="cgroup",
+            options=["mode=755", *([mounts.label] if mounts.label else [])],
+            attributes=options.attributes & ~table.MOUNT_ATTR_RDONLY,
+            pointer=mount.pointer,
+            what=what,
+        )
+    )
+    mounts.made += finish(context, mount, options, slot=slot)
+    attach(mounts, mount, options, slot=slot, late=options.attributes & table.MOUNT_ATTR_RDONLY)
+    top = paths.absolute(mount.destination).rstrip("/")
+    for directory in mounts.cgroup.directories:
+        name = directory.mount.rstrip("/").rpartition("/")[2]
+        part = context.slot()
+        if _sees_own(mounts):
+            mounts.made.append(_hierarchy(mount, options, directory, slot=part, what=what))
+        else:
+            _bind(mounts, mount, options, slot=part, path=directory.path)
+        mounts.inside.append(
+            ops.Attach(slot=part, path=f"{top}/{name}", flags=0, pointer=mount.pointer, what=what)
+        )
+        for link in name.split(","):
+            if link != name:
+                mounts.inside.append(
+                    ops.MakeSymlink(
+                        path=f"{top}/{link}",
+                        target=name,
+                        replace=0,
+                        pointer=mount.pointer,
+                        what=what,
+                    )
+                )
+
+
+def _hierarchy(
+    mount: Mount, options: MountOptions, directory: CgroupDirectory, *, slot: int, what: str
+) -> ops.NewMount:
+    """A new mount of an existing hierarchy; its name or its controllers say which."""
+    named = directory.name.startswith("name=")
+    keys = [directory.name] if named else directory.name.split(",")
+    return ops.NewMount(
+        slot=slot,
+        fstype="cgroup2" if directory.version == 2 else "cgroup",
+        source=directory.name.removeprefix("name=") or "cgroup",
+        options=keys if directory.version == 1 else [],
+        attributes=options.attributes,
+        pointer=mount.pointer,
+        what=what,
+    )

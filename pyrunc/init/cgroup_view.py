@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plan has to know about the container's cgroups: how they are entered, and what a mount of
+type cgroup shows.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    class HierarchyLike(Protocol):
+        name: str
+        controllers: tuple[str, ...]
+        mount: str
+        version: int
+
+    class ViewLike(Protocol):
+        version: int
+        hierarchies: tuple[tuple[HierarchyLike, str], ...]
+
+
+class CgroupDirectory:
+    """The container's cgroup in one hierarchy: `path` is the host's path of it, `mount` the host's
+    mount point.
+    """
+
+    __slots__ = ("controllers", "mount", "name", "path", "version")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        mount: str,
+        path: str,
+        version: int = 1,
+        controllers: Sequence[str] = (),
+    ) -> None:
+        self.name = name  # "" for cgroup2, else the controllers ("cpu,cpuacct") or "name=x"
+        self.mount = mount
+        self.path = path
+        self.version = version
+        self.controllers = tuple(controllers)
+
+
+class CgroupView:
+    """`version` is 1 where controllers are on v1 hierarchies (also beside a cgroup2), else 2.
+
+    At the rendezvous `namespaces` the parent hands over, in this order: with `into` a directory of
+    cgroup2, then `tasks` files to write 0 to, then with `leaf` the cgroup.procs of a leaf.
+    """
+
+    __slots__ = ("directories", "into", "leaf", "tasks", "version")
+
+    def __init__(
+        self,
+        version: int = 2,
+        directories: Sequence[CgroupDirectory] = (),
+        *,
+        into: bool = False,
+        tasks: int = 0,
+        leaf: bool = False,
+    ) -> None:
+        self.version = version
+        self.directories = tuple(directories)
+        self.into = into
+        self.tasks = tasks
+        self.leaf = leaf
+
+    @classmethod
+    def of(cls, view: ViewLike, *, enters: bool = True, leaf: bool = False) -> CgroupView:
+        """From the facts of a cgroup manager; `enters` when the init enters by itself."""
+        found = [
+            CgroupDirectory(
+                hierarchy.name,
+                mount=hierarchy.mount,
+                path=hierarchy.mount.rstrip("/") + path if path != "/" else hierarchy.mount,
+                version=hierarchy.version,
+                controllers=hierarchy.controllers,
+            )
+            for hierarchy, path in view.hierarchies
+        ]
+        old = [entry for entry in found if entry.version == 1]
+        return cls(
+            view.version,
+            found,
+            into=enters and len(old) < len(found),
+            tasks=len(old) if enters else 0,
+            leaf=leaf,
+        )

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of `create`: from a configuration to the ops of the container's init, in the order of
+security.md B16. PURE.
+"""
+
+from __future__ import annotations
+
+from pyrunc.init import (
+    attributes,
+    capabilities,
+    devices,
+    hooks,
+    labels,
+    masks,
+    mounts,
+    namespaces,
+    ops,
+    process,
+    sysctl,
+)
+from pyrunc.init import rootfs as roots
+from pyrunc.init.cgroup_view import CgroupView
+from pyrunc.init.context import Context
+from pyrunc.init.mount_base import Mounts
+from pyrunc.init.plan import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyrunc.host import Host
+    from pyrunc.init.hooks import StateJson
+    from pyrunc.init.ops import Op
+    from pyrunc.init.process import FilterLike
+    from pyrunc.spec.model import Config
+
+OBJECTS = (
+    "gate",
+    "report",
+)  # the fifo that `start` writes to, the one that the init reports on then
+GATE, REPORT = 1, 2
+SYS_ADMIN = capabilities.mask(["CAP_SYS_ADMIN"])
+
+
+class Creation:
+    """One compilation: the configuration, the parts that are planned before they are put in order."""
+
+    __slots__ = (
+        "cgroup",
+        "config",
+        "context",
+        "dev_is_bound",
+        "devices",
+        "environment",
+        "filter",
+        "into",
+        "keyring",
+        "leaf",
+        "masks",
+        "mounts",
+        "preserved",
+        "proc",
+        "proc_ops",
+        "root",
+        "state_json",
+        "tasks",
+        "terminal",
+    )
+
+    config: Config
+    context: Context
+    cgroup: CgroupView
+    into: int  # slots of what the parent hands over at the rendezvous `namespaces`
+    tasks: int
+    leaf: int
+    root: roots.Root
+    mounts: Mounts
+    devices: devices.Devices
+    dev_is_bound: bool
+    masks: masks.Masks
+    proc: int  # slot of a procfs for label files
+    proc_ops: list[Op]
+    filter: FilterLike | None
+    environment: process.Environment
+    preserved: int  # descriptors above stdio that the program gets
+    terminal: bool
+    keyring: bool
+    state_json: StateJson
+
+
+def _bare_state(config: Config, container_id: str, bundle: str) -> StateJson:
+    """The state without annotations, for callers that run nothing."""
+
+    def state(status: str) -> tuple[str, str]:
+        head = f'{{"ociVersion":"{config.oci_version}","id":"{container_id}","status":"{status}","pid":'
+        return head, f',"bundle":"{bundle}"}}'
+
+    return state
+
+
+def compile_create(
+    config: Config,
+    host: Host,
+    *,
+    rootfs: str,
+    container_id: str = "",
+    bundle: str = "",
+    cgroup: CgroupView | None = None,
+    seccomp: FilterLike | None = None,
+    listen_fds: int = 0,
+    preserve_fds: int = 0,
+    no_pivot: bool = False,
+    no_new_keyring: bool = False,
+    console: bool | None = None,
+    notify_directory: str = "",
+    links: Mapping[str, str] | None = None,
+    state_json: StateJson | None = None,
+) -> Plan:
+    """The whole plan. ConfigErrors tells everything that was asked for and cannot be done.
+
+    `rootfs` is absolute. `links` maps the sources of `mounts.symlink_sources` to their
+    targets. `state_json` gives the state for a hook, split at the place of the pid.
+    """
+    this = _prepare(
+        config,
+        host,
+        cgroup=cgroup or CgroupView(),
+        path=rootfs,
+        no_pivot=no_pivot,
+        notify=notify_directory,
+        links=links,
+    )
+    this.filter = seccomp
+    this.terminal = bool(config.process.terminal) if console is None else console
+    this.keyring = not no_new_keyring
+    this.state_json = state_json or _bare_state(config, container_id, bundle)
+    this.preserved = listen_fds + preserve_fds
+    extra = [f"NOTIFY_SOCKET={mounts.NOTIFY_DIRECTORY}/notify.sock"] if notify_directory else []
+    this.environment = process.Environment(config.process.env, extra=extra, listen_fds=listen_fds)
+    found = [
+        *_outside(this),
+        *_inside(this),
+        *_change_root(this),
+        *_finish_root(this),
+        *_process(this),
+        *_start(this),
+    ]
+    this.context.finish()
+    return Plan(
+        found,
+        objects=OBJECTS,
+        requests=[request for request, _slot in this.mounts.requests],
+        rlimits=attributes.rlimits(config.process),
+        warnings=this.context.warnings,
+    )
+
+
+def _prepare(
+    config: Config,
+    host: Host,
+    *,
+    cgroup: CgroupView,
+    path: str,
+    no_pivot: bool,
+    notify: str,
+    links: Mapping[str, str] | None,
+) -> Creation:
+    """Everything that needs slots, before the ops are put in order."""
+    this = Creation()
+    this.config, this.cgroup = config, cgroup
+    this.context = context = Context(host, objects=len(OBJECTS))
+    namespaces.settle(context, config)
+    process.check(context, config.process)
+    labels.check(context, config.process)
+    if not context.has("mount"):
+        roots.check_without_namespace(context, config)
+    this.into = context.slot() if cgroup.into else 0
+    this.tasks = context.slot(cgroup.tasks) if cgroup.tasks else 0
+    this.leaf = context.slot() if cgroup.leaf else 0
+    this.root = roots.Root(context, path, pivot=not no_pivot)
+    label = labels.mount_option(context, config.linux.mount_label, config.annotations)
+    bounding = config.process.capabilities and config.process.capabilities.bounding
+    this.mounts = Mounts(
+        context,
+        cgroup=cgroup,
+        label=label,
+        links=links,
+        sys_admin=bool(capabilities.mask(bounding or ()) & SYS_ADMIN),
+    )
+    mounts.plan(this.mounts, config, notify=notify)
+    this.dev_is_bound = mounts.binds_dev(config)
+    this.devices = devices.plan(
+        context, config.linux.devices, dev_mounted=mounts.mounts_dev(config)
+    )
+    this.masks = masks.plan(context, config.linux, label=label)
+    this.proc_ops, this.proc = labels.open_proc(context, config.process)
+    return this
+
+
+def _outside(this: Creation) -> list[Op]:
+    """With the host's files around: namespaces, cgroups, and every object that the container gets."""
+    context, config = this.context, this.config
+    proc = config.process
+    found = namespaces.begin(
+        context, oom_score_adj=proc.oom_score_adj, pointer=proc.pointer + "/oomScoreAdj"
+    )
+    found += namespaces.join(context, config.linux)
+    found += namespaces.unshare(context)
+    found += _clone(this)
+    # The parent has been making the cgroups meanwhile.
+    found += namespaces.await_parent(context, this.cgroup, into=this.into, tasks=this.tasks)
+    found += namespaces.become_root(context)
+    found += namespaces.enter_cgroup(context, this.cgroup, into=this.into, tasks=this.tasks)
+    found += namespaces.enter_leaf(this.cgroup, leaf=this.leaf)
+    found += this.proc_ops
+    found += labels.keyring(proc, proc=this.proc, begin=True) if this.keyring else []
+    found += namespaces.session(context, keyring=this.keyring)
+    found += labels.keyring(proc, proc=this.proc, begin=False) if this.keyring else []
+    found += namespaces.loopback(context)
+    found += sysctl.write(context, config.linux.sysctl)
+    found.append(ops.SetUmask(mask=0, what="clear the umask"))
+    found += mounts.await_requests(this.mounts)
+    found += this.mounts.made
+    found += this.masks.made
+    if context.has("mount"):
+        found.append(roots.enter(this.root))
+    return found
+
+
+def _clone(this: Creation) -> list[Op]:
+    """Clones of the host's mounts, made in the new mount namespace so that their locks hold (UN-10).
+
+    The task still has the caller's ids, which get through directories that the container's root
+    may not enter.
+    """
+    clones = [*this.mounts.sources, *this.masks.sources]
+    if not this.dev_is_bound:
+        clones += this.devices.sources
+    if not this.context.has("mount"):
+        return clones
+    part = roots.part_from_host(this.config)
+    found = [*clones, part] if roots.keeps_peers(this.config) else [part, *clones]
+    return [*found, roots.attach(this.root)]
+
+
+def _inside(this: Creation) -> list[Op]:
+    """With the container's root as the root."""
+    return _fill(this) if this.context.has("mount") else []
+
+
+def _fill(this: Creation) -> list[Op]:
+    """Mounts in the order of the configuration, devices, the terminal."""
+    found = list(this.mounts.inside)
+    if not this.dev_is_bound:
+        found += this.devices.inside
+    return [*found, *_console(this)]
+
+
+def _console(this: Creation) -> list[Op]:
+    """A terminal, on /dev/console too where the mount stays inside the container."""
+    if not this.terminal:
+        return []
+    return process.console(this.config.process, bind=this.context.has("mount"))
+
+
+def _change_root(this: Creation) -> list[Op]:
+    """The hooks that see both trees, then the end of the host's."""
+    config, root = this.config, this.root
+    waits = hooks.await_hooks(config)
+    runs = hooks.create_container(config, this.state_json, cwd=root.path)
+    if not this.context.has("mount"):
+        return [*waits, *runs, roots.chroot(root.path), *_fill(this)]
+    return [*waits, roots.leave(root), *runs, *roots.change(root)]
+
+
+def _finish_root(this: Creation) -> list[Op]:
+    """Identity, the working directory, then everything that may not be written or seen any more."""
+    config = this.config
+    found: list[Op] = []
+    if config.hostname:
+        what = f"set the hostname {config.hostname}"
+        found.append(ops.SetHostname(name=config.hostname, pointer="/hostname", what=what))
+    if config.domainname:
+        what = f"set the domainname {config.domainname}"
+        found.append(ops.SetDomainname(name=config.domainname, pointer="/domainname", what=what))
+    if not this.dev_is_bound and not this.terminal:
+        found.append(ops.ReopenNull(what="open the container's /dev/null"))
+    found += process.enter_cwd(config.process, create=True, retry_later=True)
+    found += this.mounts.late
+    found += roots.finish(config) if this.context.has("mount") else []
+    return [*found, *this.masks.inside]
+
+
+def _process(this: Creation) -> list[Op]:
+    """From the container's root to the program's user."""
+    context, config = this.context, this.config
+    found = attributes.umask(config.process)
+    found.append(attributes.reset_affinity())
+    found += attributes.scheduling(context, config.process)
+    found += attributes.memory_and_domain(context, config.linux)
+    found += labels.program(context, config.process, proc=this.proc)
+    found += process.stdio(context, config.process)
+    found += process.credentials(context, config.process, this.filter)
+    found += process.enter_cwd(config.process, create=False, retry_later=False)
+    found += process.look_up(config.process, this.environment)
+    return found
+
+
+def _start(this: Creation) -> list[Op]:
+    """Wait for `start`.
+
+    A filter comes as late as it can; one with a listener needs the parent, so it comes before.
+    """
+    config, filter = this.config, this.filter
+    runs = hooks.start_container(config, this.state_json, env=this.environment.variables)
+    pending = filter is not None and bool(config.process.no_new_privileges)
+    before = pending and (not runs or (filter is not None and filter.listener))
+    found: list[Op] = []
+    if filter is not None and before:
+        found.append(process.load_filter(filter))
+    found.append(process.ready())
+    found.append(ops.WaitAtGate(gate=GATE, report=REPORT, what="wait for start"))
+    found += runs
+    if filter is not None and pending and not before:
+        found.append(process.load_filter(filter))
+    found.append(process.execute(config.process, this.environment, preserved=this.preserved))
+    return found

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of `exec`: join a running container and become one more program of it. PURE.
+
+The container is hostile: what the task needs is opened before it joins, nothing in the container
+decides about rights, and it can be looked at or traced only when the program runs (JN-1 to JN-8).
+"""
+
+from __future__ import annotations
+
+from pyrunc.init import attributes, labels, namespaces, ops, process
+from pyrunc.init import rootfs as roots
+from pyrunc.init.context import Context
+from pyrunc.init.plan import Plan
+from pyrunc.spec.constants import NAMESPACES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyrunc.host import Host
+    from pyrunc.init.ops import Op
+    from pyrunc.init.process import FilterLike
+    from pyrunc.spec.model import Process
+    from pyrunc.spec.model_linux import Linux
+
+TARGET = 1  # the slot of the pidfd of the container's init
+SOURCE = "process"
+
+
+def compile_exec(
+    wanted: Process,
+    host: Host,
+    *,
+    joined: Iterable[str],
+    linux: Linux,
+    rootfs: str = "",
+    annotations: dict[str, str] | None = None,
+    tasks: int = 0,
+    seccomp: FilterLike | None = None,
+    oom_score_adj: int | None = None,
+    listen_fds: int = 0,
+    preserve_fds: int = 0,
+    no_new_keyring: bool = False,
+    console: bool | None = None,
+) -> Plan:
+    """The whole plan.
+
+    `joined` are the kinds of namespaces that the container does not share with the caller, `linux`
+    the container's configuration, `rootfs` its root where it has no mount namespace. The parent
+    hands over the pidfd and then `tasks` cgroup files; a cgroup2 it enters for the init when it
+    starts it. `oom_score_adj` is the container's, for a process that has none.
+    """
+    context = _settle(host, linux, frozenset(joined), tasks=tasks, annotations=annotations or {})
+    process.check(context, wanted)
+    labels.check(context, wanted)
+    terminal = bool(wanted.terminal) if console is None else console
+    environment = process.Environment(wanted.env, listen_fds=listen_fds)
+    score = oom_score_adj if wanted.oom_score_adj is None else wanted.oom_score_adj
+    early, late, proc = _label_proc(context, wanted)
+    found = namespaces.begin(context, oom_score_adj=score, pointer="/oomScoreAdj")
+    found += early
+    found += _enter(context, tasks=tasks, rootfs=rootfs)
+    found += late
+    found += _session(wanted, proc=proc, context=context, keyring=not no_new_keyring)
+    found += attributes.umask(wanted)
+    if terminal:
+        found += process.console(wanted, bind=False)
+    found += attributes.affinity(context, wanted)
+    found += attributes.scheduling(context, wanted)
+    found += attributes.memory_and_domain(context, linux)
+    found += labels.program(context, wanted, proc=proc)
+    found += process.enter_cwd(wanted, create=False, retry_later=True)
+    found += process.stdio(context, wanted)
+    found += process.credentials(context, wanted, seccomp)
+    found += process.enter_cwd(wanted, create=False, retry_later=False)
+    found += process.look_up(wanted, environment)
+    if seccomp is not None and wanted.no_new_privileges:
+        found.append(process.load_filter(seccomp))
+    found.append(process.ready())
+    found.append(process.execute(wanted, environment, preserved=listen_fds + preserve_fds))
+    context.finish()
+    return Plan(
+        found,
+        objects=("process", *("tasks",) * tasks),
+        rlimits=attributes.rlimits(wanted),
+        warnings=context.warnings,
+    )
+
+
+def _settle(
+    host: Host,
+    linux: Linux,
+    joined: frozenset[str],
+    *,
+    tasks: int,
+    annotations: dict[str, str],
+) -> Context:
+    context = Context(host, source=SOURCE, objects=1 + tasks)
+    context.joined = joined
+    if "user" in joined:
+        context.uid_mappings, context.gid_mappings = linux.uid_mappings, linux.gid_mappings
+        context.root_uid = namespaces.mapped_root(linux.uid_mappings)
+        context.root_gid = namespaces.mapped_root(linux.gid_mappings)
+        context.setgroups = not namespaces.denies_setgroups(linux, host)
+    elif host.in_userns:
+        context.setgroups = not host.setgroups_denied
+    if namespaces.keeps_groups(annotations):
+        context.setgroups = False
+    return context
+
+
+def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
+    """Into the cgroups, then into all namespaces at once or into none, as the container's root
+    (JN-2, JN-3).
+    """
+    found: list[Op] = []
+    if tasks:
+        what = "enter the container's cgroups"
+        found.append(ops.JoinCgroup(slot=TARGET + 1, count=tasks, what=what))
+    kinds = sorted(context.joined, key=list(NAMESPACES).index)
+    if kinds:
+        found.append(
+            ops.JoinProcess(
+                slot=TARGET,
+                flags=namespaces.flags(kinds),
+                what=f"join the container's namespaces ({', '.join(kinds)})",
+            )
+        )
+    found.append(ops.CloseSlot(slot=TARGET))
+    if rootfs and not context.has("mount"):
+        found.append(roots.chroot(rootfs))
+    found += namespaces.become_root(context)
+    if context.has("pid") or context.has("time"):
+        found.append(ops.Fork(cgroup=0, what="start a process in the container"))
+    return found
+
+
+def _label_proc(context: Context, wanted: Process) -> tuple[list[Op], list[Op], int]:
+    """Ops before the join, ops after it, and the slot of a procfs for the label files.
+
+    A container with a user namespace masks parts of /proc, so that the kernel gives no new one
+    there; with privilege a detached one of the host's side serves.
+    """
+    if not labels.wanted(wanted):
+        return [], [], 0
+    slot = context.slot()
+    what = "open /proc for security labels"
+    if context.host.rootless:
+        return [ops.OpenProc(slot=slot, kind=ops.PROC_HOST, what=what)], [], slot
+    new = [ops.OpenProc(slot=slot, kind=ops.PROC_PIDS, what=what)]
+    return (list(new), [], slot) if context.userns else ([], list(new), slot)
+
+
+def _session(wanted: Process, *, proc: int, context: Context, keyring: bool) -> list[Op]:
+    found = labels.keyring(wanted, proc=proc, begin=True) if keyring else []
+    found += namespaces.session(context, keyring=keyring)
+    found += labels.keyring(wanted, proc=proc, begin=False) if keyring else []
+    return found

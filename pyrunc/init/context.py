@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the parts of one compilation share: host facts, the slots in use, the container's ids, and
+what is wrong.
+"""
+
+from __future__ import annotations
+
+from pyrunc.errors import ConfigErrors, Problem
+from pyrunc.init.ops import SLOT_LIMIT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.host import Host
+    from pyrunc.spec.model_linux import IdMapping
+
+
+class Context:
+    """The state of one compilation."""
+
+    __slots__ = (
+        "_next",
+        "gid_mappings",
+        "host",
+        "joined",
+        "new",
+        "problems",
+        "root_gid",
+        "root_uid",
+        "setgroups",
+        "source",
+        "uid_mappings",
+        "warnings",
+    )
+
+    def __init__(self, host: Host, *, source: str = "config.json", objects: int = 0) -> None:
+        self.host = host
+        self.source = source
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.new: frozenset[str] = frozenset()  # kinds of namespaces that are made
+        self.joined: frozenset[str] = frozenset()  # kinds that are entered
+        self.uid_mappings: Sequence[IdMapping] = ()
+        self.gid_mappings: Sequence[IdMapping] = ()
+        self.root_uid = 0  # the id that prepares the container and owns what is made in it
+        self.root_gid = 0
+        self.setgroups = True  # setgroups is allowed
+        self._next = objects + 1
+
+    @property
+    def userns(self) -> bool:
+        """The container has a user namespace of its own."""
+        return "user" in self.new or "user" in self.joined
+
+    @property
+    def confined(self) -> bool:
+        """Mounts of the host come with locked flags, and device nodes cannot be made."""
+        return self.userns or self.host.in_userns
+
+    def has(self, kind: str) -> bool:
+        return kind in self.new or kind in self.joined
+
+    def owns(self, kind: str) -> bool:
+        """The user namespace that the container's root lives in owns the namespace of a kind.
+
+        A namespace belongs to the user namespace in which it was made. Whoever joins both is
+        believed to join a pair.
+        """
+        if kind in self.new:
+            return True
+        if "user" in self.new:
+            return False
+        if kind in self.joined:
+            return True
+        return not self.confined
+
+    def slot(self, count: int = 1) -> int:
+        """The first of `count` slots that nothing else uses."""
+        first = self._next
+        self._next += count
+        if self._next > SLOT_LIMIT:
+            raise ConfigErrors(
+                [Problem("/mounts", f"more than {SLOT_LIMIT} mounts and devices")],
+                source=self.source,
+            )
+        return first
+
+    def problem(
+        self, pointer: str, message: str, *, value: str = "", allowed: str = "", hint: str = ""
+    ) -> None:
+        """Something that was asked for and cannot be done."""
+        self.problems.append(Problem(pointer, message, value=value, allowed=allowed, hint=hint))
+
+    def warn(self, pointer: str, message: str, *, value: str = "", hint: str = "") -> None:
+        self.warnings.append(Problem(pointer, message, value=value, hint=hint))
+
+    def finish(self) -> None:
+        """Raise what is wrong, all at once."""
+        if self.problems:
+            raise ConfigErrors(self.problems, source=self.source)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text of a plan: what `pyrunc explain` prints and plan snapshots hold.
+
+Fields that are 0 or empty are left out.
+"""
+
+from __future__ import annotations
+
+from pyrunc.init import ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.init.plan import Plan
+
+CLONE = {
+    0x80: "time",
+    0x20000: "mount",
+    0x2000000: "cgroup",
+    0x4000000: "uts",
+    0x8000000: "ipc",
+    0x10000000: "user",
+    0x20000000: "pid",
+    0x40000000: "network",
+}
+MOUNT_ATTR = {
+    0x1: "ro",
+    0x2: "nosuid",
+    0x4: "nodev",
+    0x8: "noexec",
+    0x10: "noatime",
+    0x20: "strictatime",
+    0x40: "atime-bits",
+    0x80: "nodiratime",
+    0x100000: "idmap",
+    0x200000: "nosymfollow",
+}
+ATIME_BITS = 0x70  # MOUNT_ATTR__ATIME: a field of three bits, in `clear` always as a whole
+MS = {
+    0x1: "ro",
+    0x2: "nosuid",
+    0x4: "nodev",
+    0x8: "noexec",
+    0x10: "sync",
+    0x20: "remount",
+    0x40: "mand",
+    0x80: "dirsync",
+    0x400: "noatime",
+    0x800: "nodiratime",
+    0x1000: "bind",
+    0x4000: "rec",
+    0x8000: "silent",
+    0x20000: "unbindable",
+    0x40000: "private",
+    0x80000: "slave",
+    0x100000: "shared",
+    0x200000: "relatime",
+    0x800000: "iversion",
+    0x1000000: "strictatime",
+    0x2000000: "lazytime",
+}
+ATTACH = {1: "keep", 2: "real-directory", 4: "proc-allowed", 8: "nofollow"}
+PROC = {ops.PROC_PIDS: "pids", ops.PROC_FULL: "full", ops.PROC_HOST: "host"}
+TYPES = {0o010000: "fifo", 0o020000: "char", 0o040000: "directory", 0o060000: "block"}
+OCTAL = ("mode", "mask")
+MASKS = ("keep", "effective", "permitted", "inheritable", "ambient", "persona", "permissions")
+RENDEZVOUS = {number: name for number, name in enumerate(ops.RENDEZVOUS, 1)}
+
+# The flag names of a field, by (op, field) or by field alone.
+FLAG_FIELDS = {
+    ("unshare", "flags"): CLONE,
+    ("join_process", "flags"): CLONE,
+    ("open_namespace", "kind"): CLONE,
+    ("join_namespace", "kind"): CLONE,
+    ("attach", "flags"): ATTACH,
+    ("propagate_root", "flags"): MS,
+    ("set_propagation", "flags"): MS,
+    ("mount_classic", "flags"): MS,
+    ("", "attributes"): MOUNT_ATTR,
+    ("", "set"): MOUNT_ATTR,
+    ("", "clear"): MOUNT_ATTR,
+    ("", "explicit"): MOUNT_ATTR,
+}
+ENUM_FIELDS = {
+    ("open_proc", "kind"): PROC,
+    ("await", "name"): RENDEZVOUS,
+    ("clone_tree", "type"): TYPES,
+}
+
+
+def text(plan: Plan) -> str:
+    """The whole plan."""
+    lines = [line(index, op) for index, op in enumerate(plan.ops)]
+    lines += [f"object {slot}: {name}" for slot, name in enumerate(plan.object_names, 1)]
+    lines += [request.line() for request in plan.requests]
+    lines += [f"rlimit {number}: {soft} {hard}" for number, soft, hard in plan.rlimits]
+    lines += [f"warning: {problem.line()}" for problem in plan.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def line(index: int, op: ops.Op) -> str:
+    """One op: its number, name, fields, and what it serves in config.json."""
+    parts = [f"{index:3} {op.NAME:21}"]
+    if op.NAME == "make_device":
+        parts.append(_device(op))
+    else:
+        for field in op.FIELDS:
+            value = getattr(op, field)
+            if (value and value != ops.NO_INDEX) or (op.NAME, field) in ENUM_FIELDS:
+                parts.append(f"{field}={show(op.NAME, field, value)}")
+    if op.pointer:
+        parts.append(f"-> {op.pointer}")
+    return " ".join(parts).rstrip()
+
+
+def show(name: str, field: str, value: object) -> str:
+    """The value of a field as people write it."""
+    enum = ENUM_FIELDS.get((name, field))
+    if enum is not None:
+        return enum.get(value, str(value))  # type: ignore[call-overload,no-any-return]
+    if isinstance(value, int):
+        table = FLAG_FIELDS.get((name, field)) or FLAG_FIELDS.get(("", field))
+        if table is not None:
+            return _flags(value, table)
+        if field in OCTAL:
+            return f"{value:04o}"
+        if field in MASKS:
+            return f"{value:#x}"
+        if field == "rdev":
+            return device_numbers(value)
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex() if len(value) <= 32 else f"({len(value)} bytes)"
+    if isinstance(value, str):
+        return _quote(value)
+    return "[" + ", ".join(_quote(item) for item in value) + "]"  # type: ignore[attr-defined]
+
+
+def device_numbers(rdev: int) -> str:
+    """The kernel's packing of major and minor, apart again."""
+    major = (rdev >> 8) & 0xFFF | (rdev >> 32) & 0xFFFFF000
+    minor = rdev & 0xFF | (rdev >> 12) & 0xFFFFFF00
+    return f"{major}:{minor}"
+
+
+def _device(op: ops.Op) -> str:
+    mode = op.mode  # type: ignore[attr-defined]
+    kind = TYPES.get(mode & 0o170000, "?")
+    rdev = "" if kind == "fifo" else f" rdev={device_numbers(op.rdev)}"  # type: ignore[attr-defined]
+    owner = f"{op.uid}:{op.gid}"  # type: ignore[attr-defined]
+    path = op.path  # type: ignore[attr-defined]
+    return f"path={path} type={kind}{rdev} mode={mode & 0o7777:04o} owner={owner}"
+
+
+def _flags(value: int, table: dict[int, str]) -> str:
+    names = []
+    if table is MOUNT_ATTR and value & ATIME_BITS == ATIME_BITS:
+        names.append("atime")
+        value &= ~ATIME_BITS
+    names += [name for bit, name in table.items() if value & bit]
+    known = sum(bit for bit in table if value & bit)
+    if value != known:
+        names.append(f"{value & ~known:#x}")
+    return ",".join(names)
+
+
+def _quote(value: str) -> str:
+    plain = value and value.isprintable() and not any(char in value for char in " \"',[]")
+    return value if plain else repr(value)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hooks that run in the container's namespaces; the others are the parent's."""
+
+from __future__ import annotations
+
+from pyrunc.init import ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyrunc.init.ops import Op
+    from pyrunc.spec.model import Config, Hook
+
+    # status -> the state as JSON text, split at the place of the pid
+    StateJson = Callable[[str], tuple[str, str]]
+
+
+def runtime_hooks(config: Config) -> bool:
+    """Does the parent run hooks before the root changes?"""
+    hooks = config.hooks
+    return hooks is not None and bool(hooks.prestart or hooks.create_runtime)
+
+
+def await_hooks(config: Config) -> list[Op]:
+    if not runtime_hooks(config):
+        return []
+    what = "wait for the prestart and createRuntime hooks"
+    return [ops.Await(name=ops.RENDEZVOUS_HOOKS, slot=0, count=0, pointer="/hooks", what=what)]
+
+
+def create_container(config: Config, state: StateJson, *, cwd: str) -> list[Op]:
+    """In the container's namespaces, still with the host's files around the root; no environment
+    unless given.
+    """
+    hooks = config.hooks.create_container if config.hooks is not None else ()
+    if not hooks:
+        return []
+    return _run(hooks, "createContainer", state("creating"), env=(), cwd=cwd)
+
+
+def start_container(config: Config, state: StateJson, *, env: Sequence[str]) -> list[Op]:
+    """Inside the container, after `start`; with the program's environment unless the hook has one."""
+    hooks = config.hooks.start_container if config.hooks is not None else ()
+    if not hooks:
+        return []
+    return _run(hooks, "startContainer", state("created"), env=env, cwd="")
+
+
+def _run(
+    hooks: Sequence[Hook], kind: str, state: tuple[str, str], *, env: Sequence[str], cwd: str
+) -> list[Op]:
+    head, tail = state
+    return [
+        ops.RunHook(
+            path=hook.path,
+            argv=hook.args or (hook.path,),
+            env=env if hook.env is None else hook.env,
+            timeout_ms=(hook.timeout or 0) * 1000,
+            head=head,
+            tail=tail,
+            cwd=cwd,
+            pointer=hook.pointer,
+            what=f"{kind} hook #{index}",
+        )
+        for index, hook in enumerate(hooks)
+    ]

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all kinds of mounts have in common while they are planned."""
+
+from __future__ import annotations
+
+from pyrunc.init import ops, paths
+from pyrunc.spec import options as table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyrunc.init.cgroup_view import CgroupView
+    from pyrunc.init.context import Context
+    from pyrunc.init.idmap import MountRequest
+    from pyrunc.init.ops import Op
+    from pyrunc.spec.model import Mount
+    from pyrunc.spec.options import MountOptions
+
+ACCESS = (
+    table.MOUNT_ATTR_RDONLY
+    | table.MOUNT_ATTR_NOSUID
+    | table.MOUNT_ATTR_NODEV
+    | table.MOUNT_ATTR_NOEXEC
+    | table.MOUNT_ATTR_NOSYMFOLLOW
+)
+REAL_DIRECTORY = frozenset(("proc", "sysfs"))  # reached without any symbolic link (MT-6)
+
+
+class Mounts:
+    """The mounts of one container while they are planned."""
+
+    __slots__ = (
+        "cgroup",
+        "context",
+        "inside",
+        "label",
+        "late",
+        "links",
+        "made",
+        "requests",
+        "sources",
+        "sys_admin",
+    )
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        cgroup: CgroupView,
+        label: str = "",
+        links: Mapping[str, str] | None = None,
+        sys_admin: bool = False,
+    ) -> None:
+        self.context = context
+        self.cgroup = cgroup
+        self.label = label  # an option for new file systems
+        self.links = links or {}  # the targets of symbolic links, for `copy-symlink`
+        self.sys_admin = sys_admin
+        self.sources: list[Op] = []
+        self.made: list[Op] = []
+        self.inside: list[Op] = []
+        self.late: list[Op] = []
+        self.requests: list[tuple[MountRequest, int]] = []
+
+
+def describe(mount: Mount, options: MountOptions) -> str:
+    """The mount as part of a sentence."""
+    if options.bind:
+        return f"bind {mount.source} on {mount.destination}"
+    return f"mount {mount.type} on {mount.destination}"
+
+
+def finish(context: Context, mount: Mount, options: MountOptions, *, slot: int) -> list[Op]:
+    """Recursive attributes and propagation, before anybody can see the mount."""
+    found: list[Op] = []
+    what = describe(mount, options)
+    if options.recursive_set or options.recursive_clear:
+        clear = options.recursive_clear
+        found.append(
+            ops.SetAttributes(
+                slot=slot,
+                set=options.recursive_set,
+                clear=clear,
+                recursive=1,
+                keep_locked=int(context.confined),
+                explicit=clear & ~table.MOUNT_ATTR__ATIME,
+                pointer=mount.pointer + "/options",
+                what=what,
+            )
+        )
+    for flags in options.propagation:
+        found.append(
+            ops.SetPropagation(
+                slot=slot,
+                flags=flags & ~table.MS_REC,
+                recursive=int(bool(flags & table.MS_REC)),
+                pointer=mount.pointer + "/options",
+                what=what,
+            )
+        )
+    return found
+
+
+def attach(mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, late: int) -> None:
+    """Put it in its place; `late` are the attributes that it gets at the end."""
+    flags = ops.ATTACH_KEEP if late else 0
+    if mount.type in REAL_DIRECTORY and not options.bind:
+        flags |= ops.ATTACH_REAL_DIRECTORY
+    if paths.components(mount.destination)[:1] == ("proc",):
+        flags |= ops.ATTACH_PROC_ALLOWED
+    if options.dest_nofollow:
+        flags |= ops.ATTACH_NOFOLLOW
+    what = describe(mount, options)
+    mounts.inside.append(
+        ops.Attach(
+            slot=slot,
+            path=paths.absolute(mount.destination),
+            flags=flags,
+            pointer=mount.pointer,
+            what=what,
+        )
+    )
+    if late:
+        mounts.late += [
+            ops.SetAttributes(
+                slot=slot,
+                set=late,
+                clear=0,
+                recursive=0,
+                keep_locked=0,
+                explicit=0,
+                pointer=mount.pointer + "/options",
+                what=f"make {mount.destination} read-only",
+            ),
+            ops.CloseSlot(slot=slot),
+        ]

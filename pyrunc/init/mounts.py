@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mounts of a container: made as detached objects while the host is visible, attached by descriptor in the root.
+
+A plan holds them in four parts: `sources` (clones of what the host has), `made` (new file systems
+and what needs the container's namespaces), `inside` (attached, in the order of the configuration)
+and `late` (read-only at last: what lies below had to be made first).
+"""
+
+from __future__ import annotations
+
+from pyrunc.init import cgroup_mounts, idmap, ops, paths
+from pyrunc.init.mount_base import ACCESS, REAL_DIRECTORY, attach, describe, finish
+from pyrunc.spec import options as table
+from pyrunc.spec.options import parse_mount_options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.init.context import Context
+    from pyrunc.init.mount_base import Mounts
+    from pyrunc.init.ops import Op
+    from pyrunc.spec.model import Config, Mount
+    from pyrunc.spec.options import MountOptions
+
+PROC_SUPER_MAGIC = 0x9FA0
+REQUESTS_AT_ONCE = 200  # the kernel passes 253 descriptors in a message (SCM_MAX_FD)
+NOTIFY_DIRECTORY = "/run/notify"
+
+# One super block for all mounts of these, or none that a reader could write: the mount is read-
+# only, not it.
+SHARED_SUPERBLOCKS = frozenset(
+    ("proc", "sysfs", "tmpfs", "ramfs", "devtmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "bpf",
+     "debugfs", "tracefs", "securityfs", "pstore", "configfs", "efivarfs", "binfmt_misc", "fusectl",
+     "hugetlbfs", "selinuxfs")
+)  # fmt: skip
+UNLABELLED = frozenset(("proc", "sysfs", "cgroup", "cgroup2"))
+# type -> (kind of the namespace that it shows, where the host has it)
+OF_A_NAMESPACE = {
+    "proc": ("pid", "/proc"),
+    "sysfs": ("network", "/sys"),
+    "mqueue": ("ipc", "/dev/mqueue"),
+}
+
+
+def plan(mounts: Mounts, config: Config, *, notify: str = "") -> None:
+    """Every mount of the configuration, then the directory of the notification socket."""
+    for mount in config.mounts:
+        options = parse_mount_options(mount)
+        if not _allowed(mounts, mount, options):
+            continue
+        if options.flags & (table.MS_REMOUNT | table.MS_I_VERSION):
+            _classic(mounts, mount, options)
+        elif options.bind:
+            _bind(mounts, mount, options)
+        elif mount.type in ("cgroup", "cgroup2"):
+            cgroup_mounts.plan(mounts, mount, options)
+        else:
+            _new(mounts, mount, options)
+    if notify:
+        _notify(mounts, notify)
+
+
+def symlink_sources(config: Config) -> list[str]:
+    """The sources whose link text the plan needs."""
+    found = []
+    for mount in config.mounts:
+        if mount.source and parse_mount_options(mount).copy_symlink:
+            found.append(mount.source)
+    return found
+
+
+def binds_dev(config: Config) -> bool:
+    """/dev is the host's business then: nothing is made in it."""
+    return any(
+        paths.is_dev(mount.destination) and parse_mount_options(mount).bind
+        for mount in config.mounts
+    )
+
+
+def mounts_dev(config: Config) -> bool:
+    """Does something lie on /dev, so that the directory exists?"""
+    return any(paths.is_dev(mount.destination) for mount in config.mounts)
+
+
+def await_requests(mounts: Mounts) -> list[Op]:
+    """Fetch the mounts that the parent made."""
+    found: list[Op] = []
+    slots = [slot for _request, slot in mounts.requests]
+    for start in range(0, len(slots), REQUESTS_AT_ONCE):
+        part = slots[start : start + REQUESTS_AT_ONCE]
+        first = mounts.requests[start][0]
+        found.append(
+            ops.Await(
+                name=ops.RENDEZVOUS_MOUNTS,
+                slot=part[0],
+                count=len(part),
+                pointer=first.pointer,
+                what="wait for the parent to make id-mapped mounts",
+            )
+        )
+    return found
+
+
+def _allowed(mounts: Mounts, mount: Mount, options: MountOptions) -> bool:
+    """Nothing covers a part of procfs that says who one is (MT-7)."""
+    parts = paths.components(mount.destination)
+    pointer = mount.pointer + "/destination"
+    if paths.inside_proc(mount.destination) and parts not in paths.PROC_FILES:
+        message = f'"{mount.destination}" cannot be mounted because it is inside /proc'
+        mounts.context.problem(pointer, message)
+        return False
+    if parts == ("proc",) and not options.bind and mount.type != "proc":
+        message = f'"{mount.destination}" cannot be mounted because it is not of type proc'
+        mounts.context.problem(pointer, message, value=mount.type or "")
+        return False
+    return True
+
+
+# -- bind mounts -----------------------------------------------------------------------------------
+
+
+def _bind(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
+    context, pointer, what = mounts.context, mount.pointer, describe(mount, options)
+    source = mount.source or ""
+    if options.copy_symlink and source in mounts.links:
+        _copy_link(mounts, mount)
+        return
+    superblock = [key for key in options.superblock if key != "ro"]
+    if superblock:
+        context.problem(
+            pointer + "/options",
+            "a bind mount cannot change a property of the file system",
+            value=", ".join(superblock),
+        )
+    slot = context.slot()
+    if idmap.wanted(mount, options):
+        request = idmap.request(context, mount, options, sys_admin=mounts.sys_admin)
+        mounts.requests.append((request, slot))
+        target = mounts.made
+    else:
+        target = mounts.sources
+        target.append(
+            ops.CloneTree(
+                slot=slot,
+                path=source,
+                recursive=int(options.recursive),
+                nofollow=int(options.src_nofollow),
+                type=0,
+                rdev=0,
+                pointer=pointer + "/source",
+                what=what,
+            )
+        )
+    late = table.MOUNT_ATTR_RDONLY if paths.is_dev(mount.destination) else 0
+    target += _bind_attributes(context, mount, options, slot=slot, leave=late)
+    target += finish(context, mount, options, slot=slot)
+    attach(mounts, mount, options, slot=slot, late=options.attributes & late)
+    if paths.is_proc(mount.destination):
+        mounts.inside.append(
+            ops.VerifyMount(
+                path="/proc", attributes=0, magic=PROC_SUPER_MAGIC, pointer=pointer, what=what
+            )
+        )
+
+
+def _bind_attributes(
+    context: Context, mount: Mount, options: MountOptions, *, slot: int, leave: int
+) -> list[Op]:
+    """As the remount of a bind mount does: as soon as one flag is given, those that are not are cleared.
+
+    Access times are the source's unless an option names them.
+    """
+    cleared = options.attributes_cleared
+    given = options.attributes & (ACCESS | table.MOUNT_ATTR_NODIRATIME)
+    if options.atime_given:
+        given |= options.atime
+    if not given and not cleared and not options.atime_given:
+        return []
+    clear = ACCESS & ~given
+    if options.atime_given:
+        clear |= table.MOUNT_ATTR__ATIME
+    if cleared & table.MOUNT_ATTR_NODIRATIME:
+        clear |= table.MOUNT_ATTR_NODIRATIME
+    return [
+        ops.SetAttributes(
+            slot=slot,
+            set=given & ~leave,
+            clear=clear,
+            recursive=0,
+            keep_locked=int(context.confined),
+            explicit=cleared & (ACCESS | table.MOUNT_ATTR_NODIRATIME),
+            pointer=mount.pointer + "/options",
+            what=describe(mount, options),
+        )
+    ]
+
+
+def _copy_link(mounts: Mounts, mount: Mount) -> None:
+    mounts.inside.append(
+        ops.MakeSymlink(
+            path=paths.absolute(mount.destination),
+            target=mounts.links[mount.source or ""],
+            replace=0,
+            pointer=mount.pointer,
+            what=f"copy the symbolic link {mount.source} to {mount.destination}",
+        )
+    )
+
+
+def _notify(mounts: Mounts, directory: str) -> None:
+    """The socket that the program tells `READY=1` to."""
+    context, slot = mounts.context, mounts.context.slot()
+    what = f"bind {directory} on {NOTIFY_DIRECTORY}"
+    mounts.sources += [
+        ops.CloneTree(
+            slot=slot, path=directory, recursive=0, nofollow=0, type=0, rdev=0, what=what
+        ),
+        ops.SetAttributes(
+            slot=slot,
+            set=ACCESS & ~table.MOUNT_ATTR_NOSYMFOLLOW,
+            clear=0,
+            recursive=0,
+            keep_locked=int(context.confined),
+            explicit=0,
+            what=what,
+        ),
+    ]
+    mounts.inside.append(ops.Attach(slot=slot, path=NOTIFY_DIRECTORY, flags=0, what=what))
+
+
+# -- new file systems ------------------------------------------------------------------------------
+
+
+def _new(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
+    context, kind = mounts.context, mount.type or ""
+    slot = context.slot()
+    namespace, host_path = OF_A_NAMESPACE.get(kind, ("", ""))
+    if namespace and not context.owns(namespace):
+        _from_host(mounts, mount, options, slot=slot, path=host_path)
+        return
+    late = _late_attributes(mount)
+    data = list(options.data)
+    if mounts.label and kind not in UNLABELLED:
+        data.append(mounts.label)
+    path = paths.absolute(mount.destination)
+    mounts.made.append(
+        ops.NewMount(
+            slot=slot,
+            fstype=kind,
+            source=mount.source or kind,
+            options=[*superblock(mount, options), *data],
+            attributes=options.attributes & ~late,
+            pointer=mount.pointer,
+            what=describe(mount, options),
+        )
+    )
+    mounts.made += finish(context, mount, options, slot=slot)
+    what = describe(mount, options)
+    if kind == "tmpfs" and not any(option.startswith("mode=") for option in data):
+        mounts.inside.append(
+            ops.InheritMode(slot=slot, path=path, pointer=mount.pointer, what=what)
+        )
+    if options.tmpcopyup:
+        if kind != "tmpfs":
+            pointer = mount.pointer + "/options"
+            context.problem(pointer, "tmpcopyup is only for tmpfs", value=kind)
+        mounts.inside.append(
+            ops.CopyUp(slot=slot, path=path, pointer=mount.pointer, what=f"copy up {path}")
+        )
+    attach(mounts, mount, options, slot=slot, late=options.attributes & late)
+
+
+def superblock(mount: Mount, options: MountOptions) -> list[str]:
+    """Flags of the super block.
+
+    A disk that is mounted read-only must not be written to, not even its journal.
+    """
+    return [
+        key
+        for key in (*options.superblock, *options.superblock_cleared)
+        if key not in ("ro", "rw") or mount.type not in SHARED_SUPERBLOCKS
+    ]
+
+
+def _late_attributes(mount: Mount) -> int:
+    """A tmpfs and /dev get their content before they become read-only."""
+    late = mount.type == "tmpfs" or paths.is_dev(mount.destination)
+    return table.MOUNT_ATTR_RDONLY if late else 0
+
+
+def _from_host(
+    mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, path: str
+) -> None:
+    """The container shares the namespace, so the host's mount shows the same; the kernel would refuse a new one.
+
+    sysfs becomes read-only, as the owner of the network namespace is somebody else.
+    """
+    context, pointer = mounts.context, mount.pointer
+    what = f"{describe(mount, options)} (a bind of {path}, as the namespace is shared)"
+    if options.data:
+        context.problem(
+            pointer + "/options",
+            f"{mount.type} of a shared namespace cannot have options of its own",
+            value=", ".join(options.data),
+        )
+    given = options.attributes & ACCESS
+    if mount.type == "sysfs":
+        given |= table.MOUNT_ATTR_RDONLY
+    mounts.sources += [
+        ops.CloneTree(
+            slot=slot,
+            path=path,
+            recursive=int(mount.type in REAL_DIRECTORY),
+            nofollow=0,
+            type=0,
+            rdev=0,
+            pointer=pointer,
+            what=what,
+        ),
+        ops.SetAttributes(
+            slot=slot,
+            set=given,
+            clear=0,
+            recursive=1,
+            keep_locked=1,
+            explicit=0,
+            pointer=pointer + "/options",
+            what=what,
+        ),
+    ]
+    mounts.sources += finish(context, mount, options, slot=slot)
+    attach(mounts, mount, options, slot=slot, late=0)
+    mounts.inside.append(
+        ops.VerifyMount(
+            path=paths.absolute(mount.destination),
+            attributes=given,
+            magic=0,
+            pointer=pointer,
+            what=what,
+        )
+    )
+
+
+def _classic(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
+    """What only mount(2) can: change a mount that is there already, or keep a version number of
+    inodes.
+    """
+    flags = options.flags | (table.MS_BIND if options.bind else 0)
+    if options.bind and not options.flags & table.MS_REMOUNT:
+        pointer = mount.pointer + "/options"
+        mounts.context.problem(pointer, "a bind mount cannot have inode versions", value="iversion")
+    mounts.inside.append(
+        ops.MountClassic(
+            path=paths.absolute(mount.destination),
+            fstype=mount.type or "",
+            source=mount.source or "",
+            flags=flags,
+            data=",".join(options.data),
+            pointer=mount.pointer,
+            what=describe(mount, options),
+        )
+    )

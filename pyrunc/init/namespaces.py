@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The namespaces of a container: which are made and which are joined, in the order that the
+kernel's rights demand.
+"""
+
+from __future__ import annotations
+
+from errno import EACCES, ENOSYS
+
+from pyrunc.init import ops
+from pyrunc.spec.constants import NAMESPACES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pyrunc.host import Host
+    from pyrunc.init.cgroup_view import CgroupView
+    from pyrunc.init.context import Context
+    from pyrunc.init.ops import Op
+    from pyrunc.spec.model import Config
+    from pyrunc.spec.model_linux import IdMapping, Linux
+
+KEEP_GROUPS = "run.oci.keep_original_groups"
+# Who may search the keyring, as bits of KEYCTL_SETPERM: another uid of the same user namespace
+# never is "other" to itself, a mapped root is.
+KEY_USER_SEARCH = 0x80000
+KEY_OTHER_SEARCH = 0x8
+
+
+def settle(context: Context, config: Config) -> None:
+    """Note the namespaces and ids of a container that is to be made."""
+    linux = config.linux
+    context.new = frozenset(entry.type for entry in linux.namespaces if not entry.path)
+    context.joined = frozenset(entry.type for entry in linux.namespaces if entry.path)
+    context.uid_mappings, context.gid_mappings = linux.uid_mappings, linux.gid_mappings
+    context.root_uid = mapped_root(linux.uid_mappings) if "user" in context.new else 0
+    context.root_gid = mapped_root(linux.gid_mappings) if "user" in context.new else 0
+    if "user" in context.new:
+        context.setgroups = not denies_setgroups(linux, context.host)
+    elif context.host.in_userns:
+        context.setgroups = not context.host.setgroups_denied
+    if keeps_groups(config.annotations):
+        context.setgroups = False
+
+
+def keeps_groups(annotations: dict[str, str]) -> bool:
+    """The annotation that keeps the caller's supplementary groups (crun's)."""
+    return annotations.get(KEEP_GROUPS, "0") not in ("", "0", "false")
+
+
+def mapped_root(mappings: Iterable[IdMapping]) -> int:
+    """0 where it is mapped, else the lowest id that is: whoever makes a user namespace has all
+    rights in it.
+    """
+    return min((entry.container_id for entry in mappings if entry.size), default=0)
+
+
+def is_mapped(id: int, mappings: Iterable[IdMapping]) -> bool:
+    return any(0 <= id - entry.container_id < entry.size for entry in mappings)
+
+
+def denies_setgroups(linux: Linux, host: Host) -> bool:
+    """A caller without CAP_SETGID may map only its own group, and only after setgroups was denied
+    (user_namespaces(7)).
+    """
+    if host.euid == 0:
+        return host.in_userns and host.setgroups_denied
+    mappings = linux.gid_mappings
+    return len(mappings) == 1 and mappings[0].size == 1 and mappings[0].host_id == host.egid
+
+
+def map_text(mappings: Iterable[IdMapping]) -> bytes:
+    """The content of uid_map or gid_map; the kernel wants it in one write."""
+    lines = (f"{entry.container_id} {entry.host_id} {entry.size}\n" for entry in mappings)
+    return "".join(lines).encode()
+
+
+def time_offsets(linux: Linux) -> bytes:
+    """What the parent writes to timens_offsets before any process is in the time namespace; may be
+    empty.
+    """
+    lines = (f"{clock} {at.secs} {at.nanosecs}\n" for clock, at in linux.time_offsets.items())
+    return "".join(lines).encode()
+
+
+def flags(kinds: Iterable[str]) -> int:
+    """CLONE_NEW* of some kinds."""
+    value = 0
+    for kind in kinds:
+        value |= NAMESPACES[kind]
+    return value
+
+
+# -- ops, in the order of a plan -------------------------------------------------------------------
+
+
+def begin(context: Context, *, oom_score_adj: int | None, pointer: str) -> list[Op]:
+    """The badness for the OOM killer, and no look into the init from inside.
+
+    The file belongs to the caller only while the init is dumpable, so it comes first.
+    """
+    found: list[Op] = []
+    if oom_score_adj is not None:
+        slot = context.slot()
+        found += [
+            ops.OpenProc(slot=slot, kind=ops.PROC_HOST, what="open /proc"),
+            ops.WriteProc(
+                proc=slot,
+                path="self/oom_score_adj",
+                value=str(oom_score_adj),
+                readback="",
+                # Without CAP_SYS_RESOURCE the value can only grow. Engines ask for 0 always,
+                # below a user session that runs with 100 or 200: not worth a failure there.
+                tolerate=EACCES if context.host.rootless else 0,
+                pointer=pointer,
+                what=f"set oom_score_adj to {oom_score_adj}",
+            ),
+            ops.CloseSlot(slot=slot),
+        ]
+    if not _late_dumpable(context):
+        found.append(ops.SetDumpable(value=0))
+    return found
+
+
+def _late_dumpable(context: Context) -> bool:
+    """Proc files of a task that is not dumpable belong to root: an unprivileged parent could not
+    write the id maps.
+    """
+    return "user" in context.new and context.host.euid != 0
+
+
+def join(context: Context, linux: Linux) -> list[Op]:
+    """Open every namespace first, then join: with privilege the user namespace last, without it first.
+
+    Root of the host has rights over all namespaces below it and loses them when it enters a user
+    namespace; an unprivileged caller gets its rights from there.
+    """
+    entries = [entry for entry in linux.namespaces if entry.path]
+    entries.sort(key=lambda entry: (entry.type == "user") == (context.host.euid == 0))
+    opened, joined = [], []
+    for entry in entries:
+        slot, kind = context.slot(), NAMESPACES[entry.type]
+        what = f"join the {entry.type} namespace {entry.path}"
+        opened.append(
+            ops.OpenNamespace(
+                slot=slot,
+                path=entry.path or "",
+                kind=kind,
+                pointer=entry.pointer + "/path",
+                what=what,
+            )
+        )
+        joined += [
+            ops.JoinNamespace(slot=slot, kind=kind, tolerate=0, pointer=entry.pointer, what=what),
+            ops.CloseSlot(slot=slot),
+        ]
+    return opened + joined
+
+
+def unshare(context: Context) -> list[Op]:
+    """Make the new namespaces at once: the kernel makes the user namespace first and lets it own the others.
+
+    Not the cgroup namespace: its root is the cgroup that the task is in when it is made.
+    """
+    kinds = sorted(context.new - {"cgroup"}, key=list(NAMESPACES).index)
+    if not kinds:
+        return []
+    what = f"make new namespaces ({', '.join(kinds)})"
+    return [ops.Unshare(flags=flags(kinds), pointer="/linux/namespaces", what=what)]
+
+
+def await_parent(context: Context, cgroup: CgroupView, *, into: int, tasks: int) -> list[Op]:
+    """The parent writes id maps and time offsets, moves network devices, makes the cgroups and
+    hands them over.
+    """
+    count = int(cgroup.into) + cgroup.tasks + int(cgroup.leaf)
+    found: list[Op] = [
+        ops.Await(
+            name=ops.RENDEZVOUS_NAMESPACES,
+            slot=(into or tasks) if count else 0,
+            count=count,
+            what="wait for the parent to set up namespaces and cgroups",
+        )
+    ]
+    if _late_dumpable(context):
+        found.append(ops.SetDumpable(value=0))
+    return found
+
+
+def become_root(context: Context) -> list[Op]:
+    """Take the ids that own what is made in the container."""
+    return [
+        ops.Become(
+            uid=context.root_uid,
+            gid=context.root_gid,
+            keep_groups=int(not context.setgroups),
+            what=f"become user {context.root_uid} and group {context.root_gid} of the container",
+        )
+    ]
+
+
+def enter_cgroup(context: Context, cgroup: CgroupView, *, into: int, tasks: int) -> list[Op]:
+    """Enter the cgroups, then fork where a namespace or the cgroup2 is only entered by a child."""
+    found: list[Op] = []
+    if cgroup.tasks:
+        found.append(
+            ops.JoinCgroup(slot=tasks, count=cgroup.tasks, what="enter the container's cgroups")
+        )
+    if cgroup.into or context.has("pid") or context.has("time"):
+        found.append(ops.Fork(cgroup=into, what="start the container's first process"))
+    if "cgroup" in context.new:
+        what = "make a new cgroup namespace"
+        found.append(ops.Unshare(flags=flags(["cgroup"]), pointer="/linux/namespaces", what=what))
+    return found
+
+
+def enter_leaf(cgroup: CgroupView, *, leaf: int) -> list[Op]:
+    """Move below the root of the new cgroup namespace, so that the container can enable
+    controllers there.
+    """
+    if not cgroup.leaf:
+        return []
+    return [ops.JoinCgroup(slot=leaf, count=1, what="enter the leaf of the container's cgroup")]
+
+
+def session(context: Context, *, keyring: bool) -> list[Op]:
+    """A session of its own, and an anonymous keyring: a named one could be joined by others."""
+    found: list[Op] = [ops.SetSession(what="start a new session")]
+    if keyring:
+        permissions = KEY_OTHER_SEARCH if context.userns else KEY_USER_SEARCH
+        found.append(
+            ops.NewKeyring(
+                permissions=permissions,
+                tolerate=ENOSYS,  # a kernel without keys has none to keep apart
+                what="make a new session keyring",
+            )
+        )
+    return found
+
+
+def loopback(context: Context) -> list[Op]:
+    """A new network namespace has the interface lo, and it is down."""
+    if "network" not in context.new:
+        return []
+    return [ops.RaiseLoopback(pointer="/linux/namespaces", what="set the interface lo up")]
+
+
+def check_ids(context: Context, ids: Sequence[tuple[str, int]], *, groups: bool) -> None:
+    """Ids of a process must exist in the user namespace (UN-5); a joined namespace knows its own."""
+    mappings = context.gid_mappings if groups else context.uid_mappings
+    if not context.userns or not mappings:
+        return
+    name = "gidMappings" if groups else "uidMappings"
+    for pointer, id in ids:
+        if not is_mapped(id, mappings):
+            ranges = (
+                f"{entry.container_id} to {entry.container_id + entry.size - 1}"
+                for entry in mappings
+            )
+            context.problem(
+                pointer,
+                f"id {id} is not mapped in the user namespace",
+                allowed=", ".join(ranges),
+                hint=f"add it to linux.{name}",
+            )

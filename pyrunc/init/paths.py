@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Paths of the configuration, compared by components and never by prefixes (PR-8)."""
+
+from __future__ import annotations
+
+# Files of procfs that virtualising file systems (lxcfs, criu) may cover.
+PROC_FILES = frozenset(
+    tuple(path.split("/"))
+    for path in (
+        "proc/cpuinfo", "proc/diskstats", "proc/meminfo", "proc/stat", "proc/swaps", "proc/uptime",
+        "proc/loadavg", "proc/slabinfo", "proc/sys/kernel/ns_last_pid",
+        "proc/sys/crypto/fips_enabled",
+    )
+)  # fmt: skip
+
+
+def components(path: str) -> tuple[str, ...]:
+    """Without empty and `.` components; `..` takes the one before away, as far as text can tell."""
+    found: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del found[-1:]
+        elif part and part != ".":
+            found.append(part)
+    return tuple(found)
+
+
+def absolute(path: str) -> str:
+    """Destinations may be relative to the root of the container."""
+    return path if path.startswith("/") else "/" + path
+
+
+def is_dev(path: str) -> bool:
+    return components(path) == ("dev",)
+
+
+def is_proc(path: str) -> bool:
+    return components(path) == ("proc",)
+
+
+def inside_proc(path: str) -> bool:
+    return len(components(path)) > 1 and components(path)[0] == "proc"

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program of a container: environment, credentials, working directory, the filter, execve.
+
+For create and exec.
+"""
+
+from __future__ import annotations
+
+from struct import pack
+
+from pyrunc.init import capabilities, ops
+from pyrunc.init.namespaces import check_ids
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from pyrunc.init.context import Context
+    from pyrunc.init.ops import Op
+    from pyrunc.spec.model import Process
+
+    class FilterLike(Protocol):
+        program: bytes
+        flags: int
+        listener: bool
+
+
+DEFAULT_PATH = "/bin:/usr/bin"  # what the C library searches without PATH
+
+
+class Environment:
+    """The variables of the program; `home` and `listen` are the indices of what the init fills in."""
+
+    __slots__ = ("home", "listen", "path", "variables")
+
+    def __init__(
+        self, env: Sequence[str], *, extra: Sequence[str] = (), listen_fds: int = 0
+    ) -> None:
+        values: dict[str, str] = {}
+        for variable in (*env, *extra):
+            name, _, value = variable.partition("=")
+            values.pop(name, None)  # the last one wins, and has its place
+            values[name] = value
+        if listen_fds:
+            values |= {"LISTEN_FDS": str(listen_fds), "LISTEN_PID": "1"}
+        filled = bool(values.get("HOME"))
+        values.setdefault("HOME", "")
+        names = list(values)
+        self.home = ops.NO_INDEX if filled else names.index("HOME")
+        self.listen = names.index("LISTEN_PID") if listen_fds else ops.NO_INDEX
+        self.path = values.get("PATH", DEFAULT_PATH)
+        self.variables = tuple(f"{name}={value}" for name, value in values.items())
+
+
+def check(context: Context, process: Process) -> None:
+    """Ids that the user namespace does not know, and groups where groups are forbidden."""
+    user = process.user
+    pointer = user.pointer
+    check_ids(context, [(pointer + "/uid", user.uid)], groups=False)
+    groups = enumerate(user.additional_gids)
+    gids = [(f"{pointer}/additionalGids/{index}", gid) for index, gid in groups]
+    check_ids(context, [(pointer + "/gid", user.gid), *gids], groups=True)
+    if user.additional_gids and not context.setgroups:
+        context.problem(
+            pointer + "/additionalGids",
+            "supplementary groups cannot be set: setgroups is denied in this user namespace",
+            value=", ".join(map(str, user.additional_gids)),
+            hint="map more than one group with newgidmap, or leave the property away",
+        )
+
+
+def load_filter(filter: FilterLike) -> Op:
+    return ops.LoadSeccomp(
+        flags=filter.flags,
+        filter=filter.program,
+        listener=int(filter.listener),
+        pointer="/linux/seccomp",
+        what="load the seccomp filter",
+    )
+
+
+def stdio(context: Context, process: Process) -> list[Op]:
+    """Without a terminal: pipes and files of the caller that the program's user could not open
+    again by name.
+    """
+    uid = process.user.uid
+    if process.terminal or (uid == 0 and not context.userns):
+        return []
+    return [ops.OwnStdio(uid=uid, what=f"give stdin, stdout and stderr to user {uid}")]
+
+
+def credentials(context: Context, process: Process, filter: FilterLike | None) -> list[Op]:
+    """In the order of CR-7.
+
+    A filter without no_new_privs needs CAP_SYS_ADMIN, so it comes before the rights go; with it
+    the filter is loaded by the caller, later.
+    """
+    user, pointer = process.user, process.pointer
+    sets = capabilities.resolve(context, process)
+    limits = pointer + "/capabilities"
+    found: list[Op] = []
+    if filter is not None and not process.no_new_privileges:
+        found.append(load_filter(filter))
+    found.append(
+        ops.LimitBoundingSet(
+            keep=sets.bounding,
+            pointer=limits + "/bounding",
+            what="limit the capability bounding set",
+        )
+    )
+    if context.setgroups:
+        gids = b"".join([pack("<I", gid) for gid in user.additional_gids])
+        what = f"set the supplementary groups ({', '.join(map(str, user.additional_gids))})"
+        found.append(ops.SetGroups(gids=gids, pointer=user.pointer + "/additionalGids", what=what))
+    what = f"become user {user.uid} and group {user.gid}"
+    found.append(ops.SetIds(uid=user.uid, gid=user.gid, pointer=user.pointer, what=what))
+    found.append(
+        ops.SetCapabilities(
+            effective=sets.effective,
+            permitted=sets.permitted,
+            inheritable=sets.inheritable,
+            ambient=sets.ambient,
+            pointer=limits,
+            what="set the capabilities",
+        )
+    )
+    if process.no_new_privileges:
+        what = "set no_new_privs"
+        found.append(ops.SetNoNewPrivileges(pointer=pointer + "/noNewPrivileges", what=what))
+    return found
+
+
+def enter_cwd(process: Process, *, create: bool, retry_later: bool) -> list[Op]:
+    """Once with the rights of the container's root; what it may not enter, perhaps the program's
+    user may.
+    """
+    return [
+        ops.ChangeDirectory(
+            path=process.cwd,
+            create=int(create),
+            retry_later=int(retry_later),
+            pointer=process.pointer + "/cwd",
+            what=f"change to the working directory {process.cwd}",
+        )
+    ]
+
+
+def look_up(process: Process, environment: Environment) -> list[Op]:
+    """With the final ids: the home directory where HOME is not set, and the program."""
+    found: list[Op] = []
+    if environment.home != ops.NO_INDEX:
+        found.append(ops.FindHome(uid=process.user.uid, what="look up the home directory"))
+    found.append(
+        ops.FindExecutable(
+            name=process.args[0],
+            search=environment.path,
+            pointer=process.pointer + "/args/0",
+            what=f'find the program "{process.args[0]}"',
+        )
+    )
+    return found
+
+
+def execute(process: Process, environment: Environment, *, preserved: int) -> Op:
+    return ops.Execute(
+        argv=process.args,
+        env=environment.variables,
+        home=environment.home,
+        listen=environment.listen,
+        preserved=preserved,
+        pointer=process.pointer + "/args",
+        what=f'execute "{process.args[0]}"',
+    )
+
+
+def ready() -> Op:
+    """The parent sets the resource limits and commits the state."""
+    return ops.Await(
+        name=ops.RENDEZVOUS_READY, slot=0, count=0, what="wait for the parent to commit"
+    )
+
+
+def console(process: Process, *, bind: bool) -> list[Op]:
+    """A terminal of the container's own devpts, its master for the parent."""
+    size = process.console_size
+    return [
+        ops.OpenConsole(
+            rows=size.height if size else 0,
+            columns=size.width if size else 0,
+            uid=process.user.uid,
+            bind=int(bind),
+            pointer=process.pointer + "/terminal",
+            what="open a terminal",
+        )
+    ]

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The container's root file system: entered first, filled from inside, and made the only one
+(AR-1).
+"""
+
+from __future__ import annotations
+
+from pyrunc.init import ops
+from pyrunc.spec.options import (
+    MOUNT_ATTR_RDONLY,
+    MS_PRIVATE,
+    MS_REC,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_UNBINDABLE,
+    PROPAGATIONS,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.init.context import Context
+    from pyrunc.init.ops import Op
+    from pyrunc.spec.model import Config
+
+POINTER = "/root/path"
+PROPAGATION = "/linux/rootfsPropagation"
+
+
+class Root:
+    """Where the container's root is while a plan is made."""
+
+    __slots__ = ("host", "path", "pivot", "slot")
+
+    def __init__(self, context: Context, path: str, *, pivot: bool) -> None:
+        self.path = path
+        self.pivot = pivot
+        self.slot = context.slot()
+        self.host = context.slot()
+
+
+def propagation(config: Config) -> int:
+    """The flags of linux.rootfsPropagation; slave is the default."""
+    return PROPAGATIONS.get(config.linux.rootfs_propagation or "", MS_SLAVE)
+
+
+def keeps_peers(config: Config) -> bool:
+    """Are mounts of the host shared with the container? Then their clones are made before the
+    peers part.
+    """
+    return bool(propagation(config) & MS_SHARED)
+
+
+def part_from_host(config: Config) -> Op:
+    """No mount of the container ever reaches the host.
+
+    A clone of something unbindable could not be made, so that comes later.
+    """
+    wanted = propagation(config)
+    private = wanted & (MS_PRIVATE | MS_UNBINDABLE)
+    flags = MS_REC | (MS_PRIVATE if private else MS_SLAVE)
+    what = "make the mounts of the host private"
+    return ops.PropagateRoot(flags=flags, pointer=PROPAGATION, what=what)
+
+
+def attach(root: Root) -> Op:
+    return ops.AttachRoot(
+        slot=root.slot, path=root.path, pointer=POINTER, what=f"use the rootfs {root.path}"
+    )
+
+
+def enter(root: Root) -> Op:
+    return ops.EnterRoot(
+        root=root.slot, host=root.host, pointer=POINTER, what=f"enter the rootfs {root.path}"
+    )
+
+
+def leave(root: Root) -> Op:
+    return ops.LeaveRoot(host=root.host, what="leave the rootfs for what comes before pivot_root")
+
+
+def change(root: Root) -> list[Op]:
+    """From here on there is no way back to the host's files."""
+    if root.pivot:
+        what = f"pivot_root to {root.path}"
+        return [ops.Pivot(slot=root.slot, pointer=POINTER, what=what)]
+    what = f"move the rootfs {root.path} to /"
+    return [ops.MoveRoot(slot=root.slot, path=root.path, pointer=POINTER, what=what)]
+
+
+def chroot(path: str) -> Op:
+    """Without a mount namespace nothing may be attached or moved."""
+    return ops.ChangeRoot(path=path, pointer=POINTER, what=f"chroot to {path}")
+
+
+def finish(config: Config) -> list[Op]:
+    """What holds for the whole root, at last: shared and unbindable could not be before, read-only
+    forbids to make anything.
+    """
+    found: list[Op] = []
+    wanted = propagation(config)
+    if wanted & (MS_SHARED | MS_UNBINDABLE):
+        what = f"make the root {config.linux.rootfs_propagation}"
+        found.append(ops.PropagateRoot(flags=wanted, pointer=PROPAGATION, what=what))
+    if config.root.readonly:
+        found.append(
+            ops.SetRootAttributes(
+                set=MOUNT_ATTR_RDONLY,
+                clear=0,
+                recursive=0,
+                pointer="/root/readonly",
+                what="make the root read-only",
+            )
+        )
+    return found
+
+
+def check_without_namespace(context: Context, config: Config) -> None:
+    """In the host's mount namespace these would change the host.
+
+    Mounts are left to the caller, as other runtimes do.
+    """
+    wanted = {
+        "/root/readonly": config.root.readonly,
+        PROPAGATION: config.linux.rootfs_propagation,
+        "/linux/maskedPaths": config.linux.masked_paths,
+        "/linux/readonlyPaths": config.linux.readonly_paths,
+    }
+    for pointer, value in wanted.items():
+        if value:
+            context.problem(
+                pointer,
+                "needs a mount namespace",
+                hint='add {"type": "mount"} to linux.namespaces',
+            )
