@@ -7,12 +7,15 @@ import fcntl
 import os
 import stat
 
-from pyrunc import cgroups, hooks, host, jsontext, seccomp, spec
+from pyrunc import cgroups, hooks, host, jsontext, seccomp
 from pyrunc.commands.common import cgroup_driver, rootless
 from pyrunc.container import oci_state
 from pyrunc.errors import Failure, UsageError
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_create import compile_create
+from pyrunc.spec.check_host import check_host
+from pyrunc.spec.config import parse_config
+from pyrunc.spec.load import read_bounded
 from pyrunc.state import check_id
 
 TYPE_CHECKING = False
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.flags import Args
-    from pyrunc.spec import Config
+    from pyrunc.spec.model import Config
 
 FIRST_PRESERVED = 3
 MAX_PRESERVED = 1024
@@ -50,10 +53,10 @@ class Blueprint:
         self.preserve_fds = check_preserved(args.number("preserve-fds"))
         self.bundle = os.path.abspath(bundle)
         name = args.text("config")
-        self.data = spec.read_bounded(os.path.join(self.bundle, name), name=name)
-        self.config = spec.parse_config(self.data, source=name)
+        self.data = read_bounded(os.path.join(self.bundle, name), name=name)
+        self.config = parse_config(self.data, source=name)
         self.host = host.probe()
-        self.warnings = spec.check_host(self.config, self.host, source=name)
+        self.warnings = check_host(self.config, self.host, source=name)
         self.rootfs = find_rootfs(self.config, self.bundle)
         self.rootless = rootless(args)
         self.pid_file = ""

@@ -62,6 +62,10 @@ class Creation:
 
     def _perform(self) -> None:
         blueprint = self.blueprint
+        poststop = blueprint.saved_hooks()["poststop"]
+        if poststop:
+            # They run also when the create fails or is killed: what other hooks have set up must go.
+            self.intend("hooks", {"poststop": poststop, "state": blueprint.record()})
         gate, report = self.directory.make_gate()
         objects = {"gate": gate, "report": report}
         try:
@@ -145,9 +149,6 @@ class Creation:
         if found is None:
             return ()
         state = self._oci_state(CREATING)
-        if found.poststop:
-            saved = hooks.save(found.poststop)
-            self.intend("hooks", {"poststop": saved, "state": self.blueprint.record()})
         hooks.run_all("prestart", found.prestart, state)
         hooks.run_all("createRuntime", found.create_runtime, state)
         return ()
