@@ -55,6 +55,12 @@ int sync_send(enum message_type type, uint32_t step, int32_t value)
 	return result < 0 ? result : 0;
 }
 
+/* One byte more than a message: what is too long is seen to be. */
+struct answer {
+	struct message message;
+	char excess;
+};
+
 static int expect_go(const struct message *message, int size)
 {
 	if (size == 0 || size == -ECONNRESET)
@@ -77,17 +83,18 @@ static int send_or_leave(uint32_t name, uint32_t extra)
 
 int sync_await(uint32_t name, uint32_t extra)
 {
-	struct message answer;
+	struct answer answer;
 	int result = send_or_leave(name, extra);
 
 	if (result < 0)
 		return result;
-	return expect_go(&answer, sys_read(sync_fd, &answer, sizeof(answer)));
+	return expect_go(&answer.message, sys_read(sync_fd, &answer, sizeof(answer)));
 }
 
 int sync_await_sending(uint32_t name, int fd)
 {
 	struct message message;
+	struct answer answer;
 	union control control = {0};
 	struct iovec part = {.iov_base = &message, .iov_len = sizeof(message)};
 	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
@@ -109,7 +116,7 @@ int sync_await_sending(uint32_t name, int fd)
 		leave();
 	if (result < 0)
 		return -errno;
-	return expect_go(&message, sys_read(sync_fd, &message, sizeof(message)));
+	return expect_go(&answer.message, sys_read(sync_fd, &answer, sizeof(answer)));
 }
 
 /* Put what came into the slots. Whatever has no slot is closed by the exec at the latest, but it is
