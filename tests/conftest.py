@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--front", choices=sorted(FRONTS), default=os.environ.get("PYRUNC_FRONT", "launcher")
     )
+    parser.addoption("--teeth", action="store_true", help="run what is about pyrunc on a peer too")
     parser.addoption("--update-plans", action="store_true", help="write the plan snapshots again")
 
 
@@ -152,9 +153,9 @@ def create(runtime: Runtime) -> Iterator[Callable[..., Container]]:
 
 
 @pytest.fixture
-def pyrunc(runtime: Runtime) -> Runtime:
+def pyrunc(runtime: Runtime, request: pytest.FixtureRequest) -> Runtime:
     """The runtime under test if it is pyrunc: for what the peers do otherwise or not at all."""
-    if runtime.name != "pyrunc":
+    if runtime.name != "pyrunc" and not request.config.getoption("--teeth"):
         pytest.skip("about pyrunc only")
     return runtime
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Security tests run hostile bundles; each must leave the canary tree and the machine as they were."""
+"""Security tests run hostile bundles; the canary tree and the machine must stay as they were."""
 
 from __future__ import annotations
 
@@ -29,7 +29,5 @@ def canary(workspace: Path) -> Iterator[Canary]:
 
 
 @pytest.fixture(autouse=True)
-def _only_pyrunc(runtime: Runtime, request: pytest.FixtureRequest) -> None:
-    """The peers fail some of these; that is how the tests were tested. `-m peers` runs them there."""
-    if runtime.name != "pyrunc" and not request.config.getoption("-m"):
-        pytest.skip("about pyrunc only")
+def _only_pyrunc(pyrunc: Runtime) -> None:
+    """The peers fail some of these; `--teeth` shows it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 BUSYBOX = Path("/bin/busybox")
+MOST_LINKS = 60000
 DIRECTORIES = ("proc", "sys", "dev", "tmp", "etc", "root", "bin", "home", "var", "mnt")
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nworker:x:1000:1000::/home/worker:/bin/sh\n"
 GROUP = "root:x:0:\nworker:x:1000:\n"
@@ -147,12 +148,22 @@ def make_bundle(base: Path, directory: Path) -> Config:
     (rootfs / "tmp").chmod(0o1777)
     for path in (directory, rootfs):
         path.chmod(0o755)
-    for entry in os.scandir(base / "bin"):
-        os.link(entry.path, rootfs / "bin" / entry.name)
+    link_busybox(base / "bin", rootfs / "bin")
     config = Config(directory, default_values())
     config.file("etc/passwd", PASSWD)
     config.file("etc/group", GROUP)
     return config
+
+
+def link_busybox(source: Path, target: Path) -> None:
+    """Fill a bin directory; an inode takes some 65000 links, then a new copy begins."""
+    binary = source / "busybox"
+    if binary.stat().st_nlink > MOST_LINKS:
+        fresh = source / "busybox.new"
+        shutil.copy(BUSYBOX, fresh)
+        fresh.replace(binary)
+    for name in os.listdir(source):
+        os.link(binary, target / name)
 
 
 def default_values() -> dict[str, Any]:
