@@ -16,6 +16,7 @@ from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     Manager = fs.FsManager
@@ -24,7 +25,12 @@ DRIVERS = ("cgroupfs", "systemd", "disabled")
 
 
 def resolve(
-    driver: str, cgroups_path: str | None, container_id: str, *, rootless: bool = False
+    driver: str,
+    cgroups_path: str | None,
+    container_id: str,
+    *,
+    rootless: bool = False,
+    annotations: Mapping[str, str] | None = None,
 ) -> Manager:
     """Choose the container's cgroups. Looks at the host, changes nothing."""
     if driver == "disabled":
@@ -33,7 +39,11 @@ def resolve(
         from pyrunc.cgroups import systemd
 
         return systemd.resolve(
-            layout.probe(), cgroups_path=cgroups_path, container_id=container_id, rootless=rootless
+            layout.probe(),
+            cgroups_path=cgroups_path,
+            container_id=container_id,
+            rootless=rootless,
+            annotations=annotations or {},
         )
     if driver != "cgroupfs":
         raise Failure(f"unknown cgroup manager {driver!r} (allowed: {', '.join(DRIVERS)})")
@@ -42,7 +52,7 @@ def resolve(
     )
 
 
-def from_record(record: dict[str, Any]) -> Manager:
+def from_record(record: Mapping[str, Any]) -> Manager:
     """The manager of an existing container, from what `record()` gave."""
     driver = record.get("driver")
     if driver == "systemd":

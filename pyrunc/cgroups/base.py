@@ -40,11 +40,15 @@ class Entry:
 
 
 class View:
-    """Facts for mounts of type cgroup: version 1 or 2, and (hierarchy, the container's path in it)
-    pairs."""
+    """Facts for mounts of type cgroup: version 1 or 2; hierarchies with the container's path.
 
-    __slots__ = ("hierarchies", "version")
+    `enters`: the init enters by itself (`entry` has descriptors); else it is attached from outside.
+    """
+
+    __slots__ = ("enters", "hierarchies", "leaf", "version")
 
     def __init__(self, version: int, hierarchies: tuple[tuple[Hierarchy, str], ...]) -> None:
         self.version = version
         self.hierarchies = hierarchies
+        self.enters = True
+        self.leaf = False

@@ -20,6 +20,7 @@ from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from pyrunc.cgroups.layout import Layout
@@ -46,7 +47,7 @@ class FsManager(Limited):
         return manager
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> FsManager:
+    def from_record(cls, record: Mapping[str, Any]) -> FsManager:
         return cls(
             [Member.from_record(item) for item in record["cgroups"]],
             driver=str(record["driver"]),

@@ -11,7 +11,7 @@ from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from pyrunc.cgroups.member import Member
     from pyrunc.cgroups.writes import Write
@@ -127,6 +127,24 @@ class Limited(Cgroups):
             from pyrunc.cgroups import bpf
 
             bpf.apply(member.open(), access, new=new, lenient=self.rootless)
+
+    # -- changing ----------------------------------------------------------------------------------
+
+    def update(
+        self, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+    ) -> list[str]:
+        """Change a running container from `old` to `new`; what was changed, a line each."""
+        from pyrunc.cgroups import update
+
+        return update.update(self, old, new, requested=requested)
+
+    def diff(
+        self, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+    ) -> list[str]:
+        """What `update` would change."""
+        from pyrunc.cgroups import update
+
+        return update.diff(self, old, new, requested=requested)
 
 
 def device_target(resources: Resources | None) -> devices.Access:

@@ -14,7 +14,7 @@ from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
 GONE = (errno.ENOENT, errno.ENODEV)
@@ -44,6 +44,9 @@ class Member:
             kept -= 1
         return cls(hierarchy, parts=parts, kept=kept)
 
+    def present(self) -> bool:
+        return posix.access("/".join(self.parts), posix.F_OK, dir_fd=self.open_top())
+
     def writable(self) -> bool:
         """Whether the caller may make what is missing of the path."""
         start = "/".join(self.parts[: min(self.kept, len(self.parts) - 1)]) or "."
@@ -52,7 +55,7 @@ class Member:
         )
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Member:
+    def from_record(cls, record: Mapping[str, Any]) -> Member:
         """The state file is read as untrusted: the path goes through the same rules again."""
         hierarchy = Hierarchy(
             name=str(record["name"]),

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The systemd driver: the container is a transient scope (or slice); systemd owns its cgroup.
+
+The unit is made when there is a process to put into it, so `prepare` and `apply` only look and
+remember; `attach` starts the unit around the init, which waits, and then writes the limits and the
+device program, all before the init goes on (CG-4). Resources are given to systemd as properties,
+too, so that daemon-reload changes nothing.
+"""
+
+from __future__ import annotations
+
+from pyrunc.cgroups import enable, layout, tree, unit_properties, units, variants
+from pyrunc.cgroups.base import Entry, View
+from pyrunc.cgroups.fs import DESTROY_S, FsManager
+from pyrunc.cgroups.limits import device_target
+from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.units import Unit
+from pyrunc.errors import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Any
+
+    from pyrunc.cgroups.layout import Layout
+    from pyrunc.cgroups.manager1 import Manager1
+    from pyrunc.cgroups.unit_properties import Property
+    from pyrunc.spec.model_resources import Resources
+
+
+class SystemdManager(FsManager):
+    def __init__(
+        self,
+        members: list[Member],
+        *,
+        unit: Unit,
+        container_id: str,
+        rootless: bool,
+        extra: list[Property] | None = None,
+        started: bool = False,
+    ) -> None:
+        super().__init__(members, driver="systemd", rootless=rootless)
+        self.unit = unit
+        self.container_id = container_id
+        self.extra = extra or []
+        self.started = started
+        self.resources: Resources | None = None
+
+    def record(self) -> dict[str, Any]:
+        return {
+            **super().record(),
+            "unit": self.unit.name,
+            "slice": self.unit.slice,
+            "id": self.container_id,
+        }
+
+    def view(self) -> View:
+        found = super().view()
+        found.enters = self.started
+        return found
+
+    def _manager(self) -> Manager1:
+        from pyrunc.cgroups import manager1
+
+        return manager1.connect(user=self.rootless)
+
+    @property
+    def version(self) -> int:
+        return 2 if len(self.members) == 1 and self.unified is not None else 1
+
+    # -- making ------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Refuse a cgroup that is in use; the unit itself is made by `attach`."""
+        for member in self.members:
+            if member.kept == len(member.parts) and member.pids() and not self.unit.is_slice:
+                self._refuse_used(member)
+
+    def apply(self, resources: Resources | None) -> None:
+        """Check now that all can be applied; `attach` does it."""
+        self.writes(resources, made=False)
+        self.resources = resources
+
+    def entry(self, *, clone: bool = True) -> Entry:
+        return super().entry(clone=clone) if self.started else Entry("attach")
+
+    def attach(self, pid: int) -> None:
+        """Start the unit with the process in it, then the limits; later: add a process to it."""
+        manager = self._manager()
+        try:
+            if self.started:
+                manager.attach(self.unit.name, pid)
+                return
+            manager.start(
+                self.unit.name,
+                self._properties(pid, manager.version),
+                slice_unit=self.unit.is_slice,
+            )
+            self.started = True
+        finally:
+            manager.close()
+        for member in self.members:
+            self._join(member, pid)
+        self._limit()
+
+    def _properties(self, pid: int, manager: int) -> list[Property]:
+        found = unit_properties.unit_properties(
+            self.unit, container_id=self.container_id, pid=pid, version=self.version
+        )
+        found += self._resource_properties(self.resources, manager)
+        # What annotations say comes last and wins, except for what they may not say at all.
+        given = {name for name, _ in self.extra}
+        return [item for item in found if item[0] not in given] + self.extra
+
+    def _resource_properties(self, resources: Resources | None, manager: int) -> list[Property]:
+        found = unit_properties.resource_properties(
+            resources, version=self.version, manager=manager
+        )
+        classes = unit_properties.device_classes(
+            layout.read_whole("/proc/devices").decode("utf-8", "replace")
+        )
+        access = device_target(resources)
+        return found + unit_properties.device_properties(access, classes=classes)
+
+    def _join(self, member: Member, pid: int) -> None:
+        """Hierarchies that systemd does not manage (v1), or where it put the process elsewhere."""
+        if member.hierarchy.version == 2 and len(self.members) == 1:
+            member.open()
+            enable.enable(member)
+            return
+        if not member.present():
+            self._prepare(member)
+        if pid not in tree.pids_at(member.open()):
+            member.put("cgroup.procs", str(pid))
+
+    def _limit(self) -> None:
+        pending = self.writes(self.resources)
+        self.enable_needed(pending)
+        self.put(pending)
+        self.apply_devices(self.resources)
+
+    # -- changing ----------------------------------------------------------------------------------
+
+    def update(
+        self, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+    ) -> list[str]:
+        """The control files first, which can refuse; then systemd's view of the same."""
+        lines = super().update(old, new, requested=requested)
+        if not lines:
+            return lines
+        manager = self._manager()
+        try:
+            before = self._resource_properties(old, manager.version)
+            after = self._resource_properties(new, manager.version)
+            changed = [item for item in after if item not in before]
+            if any(name == "DeviceAllow" for name, _ in changed):
+                changed = [item for item in changed if item[0] != "DeviceAllow"]
+                changed += [item for item in after if item[0] == "DeviceAllow"]
+            if changed:
+                manager.set_properties(self.unit.name, changed)
+                # systemd has written its rounded values: ours, which are exact, again.
+                self.put(self.writes(new))
+        except Failure:
+            super().update(new, old or new, requested=requested)
+            raise
+        finally:
+            manager.close()
+        return lines
+
+    # -- going away --------------------------------------------------------------------------------
+
+    def destroy(self, *, limit_s: float = DESTROY_S) -> None:
+        """Stop the unit if it is still there, then remove what is left of its cgroups."""
+        if any(member.present() for member in self.members):
+            manager = self._manager()
+            try:
+                manager.stop(self.unit.name)
+            finally:
+                manager.close()
+        super().destroy(limit_s=limit_s)
+
+
+def resolve(
+    found: Layout,
+    *,
+    cgroups_path: str | None,
+    container_id: str,
+    rootless: bool,
+    annotations: Mapping[str, str],
+) -> SystemdManager:
+    unit = units.parse(cgroups_path, container_id=container_id, rootless=rootless)
+    extra = variants.properties(annotations)
+    top = _top(found, rootless=rootless)
+    members = [Member.placed(one, (*top, *unit.parts())) for one in found.hierarchies]
+    return SystemdManager(
+        members, unit=unit, container_id=container_id, rootless=rootless, extra=extra
+    )
+
+
+def _top(found: Layout, *, rootless: bool) -> tuple[str, ...]:
+    """The cgroup of the systemd that is asked: of the caller's user manager, else of process 1."""
+    if not rootless:
+        return ()
+    own = found.hierarchies[-1].own
+    parts = tuple(part for part in own.split("/") if part)
+    for index, part in enumerate(parts):
+        if part.startswith("user@") and part.endswith(".service"):
+            return parts[: index + 1]
+    from pyrunc.cgroups import manager1
+
+    manager = manager1.connect(user=True)
+    try:
+        return tuple(part for part in manager.control_group.split("/") if part)
+    finally:
+        manager.close()
+
+
+def from_record(record: Mapping[str, Any]) -> SystemdManager:
+    unit = Unit(str(record["unit"]), str(record["slice"]))
+    units.check_slice(unit.slice)
+    if not units.UNIT_CHARACTERS.issuperset(unit.name):
+        raise Failure("the saved state names no systemd unit")
+    return SystemdManager(
+        [Member.from_record(item) for item in record["cgroups"]],
+        unit=unit,
+        container_id=str(record["id"]),
+        rootless=bool(record["rootless"]),
+        started=True,
+    )

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changing the resources of a running container: only what changed, in a safe order, or nothing.
+
+A write is a candidate when its value differs from the one stored at the last create or update, or
+when the caller asked for that property by name. The kernel's present value is read for each: equal
+ones are dropped, the others are what `--dry-run` prints and what a roll-back restores.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from pyrunc.cgroups import devices, figures
+from pyrunc.cgroups.limits import Limited, device_target
+from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.writes import Write
+from pyrunc.errors import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pyrunc.spec.model_resources import Resources
+
+PAGE = 4096
+V1_UNLIMITED = 2**63 - PAGE
+BYTES = ("memory.", "hugetlb.")
+LISTS = ("cpuset.cpus", "cpuset.mems")
+
+
+class Change:
+    """One write that is due, and the kernel's value before it."""
+
+    __slots__ = ("before", "member", "write")
+
+    def __init__(self, member: Member, *, write: Write, before: str) -> None:
+        self.member = member
+        self.write = write
+        self.before = before
+
+    def text(self) -> str:
+        before = self.before or "(unset)"
+        return f"{self.member.path}/{self.write.file}: {before} -> {self.write.value}"
+
+    def inverse(self) -> Write | None:
+        if not self.before:
+            return None
+        return Write(
+            self.write.controller,
+            file=self.write.file,
+            value=self.before,
+            pointer=self.write.pointer,
+            group=self.write.group,
+        )
+
+
+# -- PURE ------------------------------------------------------------------------------------------
+
+
+def subject(write: Write) -> str:
+    """What a line of a file with many lines is about: the device, for io.max also the key."""
+    first, _, rest = write.value.partition(" ")
+    if write.file == "io.max":
+        return f"{first} {rest.partition('=')[0]}"
+    many = write.file.endswith("_device") or write.file in ("rdma.max", "net_prio.ifpriomap")
+    if many or (write.file.startswith("io.") and ":" in first):
+        return first
+    return ""
+
+
+def find(text: str, write: Write) -> str:
+    """The present value behind a write, in the form in which it can be written again."""
+    about = subject(write)
+    if not about:
+        return text
+    name, _, key = about.partition(" ")
+    for line in text.splitlines():
+        head, _, rest = line.partition(" ")
+        if head != name:
+            continue
+        if not key:
+            return line
+        for pair in rest.split():
+            if pair.startswith(f"{key}="):
+                return f"{name} {pair}"
+    if key:
+        return f"{name} {key}=max"
+    return f"{name} 0" if ".throttle." in write.file else ""
+
+
+def same(write: Write, present: str) -> bool:
+    """Whether the kernel already has a value, which it may show in other words."""
+    wanted = write.value
+    if wanted == present:
+        return True
+    if write.file in LISTS:
+        try:
+            return sorted(set(figures.ranges(wanted))) == figures.ranges(present)
+        except ValueError:
+            return False
+    if write.file.startswith(BYTES) and present.isdecimal():
+        if wanted == "-1":
+            return int(present) >= V1_UNLIMITED
+        # Limits are kept in pages.
+        return wanted.isdecimal() and int(wanted) // PAGE == int(present) // PAGE
+    return False
+
+
+def candidates(
+    old: list[Write], new: list[Write], *, requested: Collection[str] = ()
+) -> list[Write]:
+    """The writes with a new value, and those whose property (`memory/limit`) is `requested`."""
+    known = {(write.file, subject(write)): write.value for write in old}
+    return [
+        write
+        for write in new
+        if known.get((write.file, subject(write))) != write.value
+        or any(write.pointer.endswith(f"/{name}") for name in requested)
+    ]
+
+
+def device_diff(old: devices.Access, new: devices.Access) -> list[str]:
+    """The rules that come and go, as lines of `--dry-run`."""
+    if old == new:
+        return []
+    lines = []
+    if old.allow != new.allow:
+        lines.append(f"devices: {'allow' if new.allow else 'deny'} all")
+    verb = "deny" if new.allow else "allow"
+    before = old.exceptions if old.allow == new.allow else {}
+    for key, access in before.items():
+        gone = access & ~new.exceptions.get(key, 0)
+        if gone:
+            lines.append(f"devices: - {verb} {devices.rule_text(key, gone)}")
+    for key, access in new.exceptions.items():
+        more = access & ~before.get(key, 0)
+        if more:
+            lines.append(f"devices: + {verb} {devices.rule_text(key, more)}")
+    return lines
+
+
+# -- impure ----------------------------------------------------------------------------------------
+
+
+def changes(
+    manager: Limited, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+) -> list[Change]:
+    """What is due, with the present values."""
+    pending = candidates(manager.writes(old), manager.writes(new), requested=requested)
+    manager.enable_needed(pending)
+    found = []
+    for write in pending:
+        member = manager.find(write.controller)
+        if member is None:
+            continue
+        chosen, present = _present(member, write)
+        if chosen is not None and not same(chosen, present):
+            found.append(Change(member, write=chosen, before=present))
+    return found
+
+
+def _present(member: Member, write: Write) -> tuple[Write | None, str]:
+    """The write, or what takes its place where its file is missing, and the file's value."""
+    try:
+        return write, find(member.read(write.file), write)
+    except OSError as error:
+        if error.errno == errno.ENOENT and write.otherwise is not None:
+            return _present(member, write.otherwise)
+        if error.errno in write.tolerate:
+            return None, ""
+        if error.errno in (errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP):
+            return write, ""  # a file that cannot be read, only written
+        raise member.refused(write, error) from error
+
+
+def diff(
+    manager: Limited, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+) -> list[str]:
+    """The lines of `update --dry-run`; none when nothing would change."""
+    lines = [change.text() for change in changes(manager, old, new, requested=requested)]
+    return lines + device_diff(device_target(old), device_target(new))
+
+
+def update(
+    manager: Limited, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+) -> list[str]:
+    """Do it: all of it or, after a failure, nothing. Returns what `diff` would have shown."""
+    due = changes(manager, old, new, requested=requested)
+    check_usage(due, new)
+    lines = [change.text() for change in due]
+    rules = device_diff(device_target(old), device_target(new))
+    try:
+        put(due)
+        if rules:
+            manager.apply_devices(new, old=old, new=False)
+    except Failure as failure:
+        lost = roll_back(due)
+        if rules:
+            try:
+                manager.apply_devices(old, old=new, new=False)
+            except Failure as again:
+                lost.append(str(again))
+        if lost:
+            failure.detail = f"not restored: {'; '.join(lost)}"
+        raise
+    return lines + rules
+
+
+def put(due: list[Change]) -> None:
+    """The writes of one cgroup in a row together: they may depend on each other's order."""
+    batch: list[Write] = []
+    owner: Member | None = None
+    for change in due:
+        if change.member is not owner and owner is not None:
+            owner.apply(batch)
+            batch = []
+        owner = change.member
+        batch.append(change.write)
+    if owner is not None:
+        owner.apply(batch)
+
+
+def roll_back(due: list[Change]) -> list[str]:
+    """Restore the values before, the last first; what could not be restored."""
+    lost = []
+    for member in dict.fromkeys(change.member for change in due):
+        inverse = [
+            write
+            for change in reversed(due)
+            if change.member is member and (write := change.inverse()) is not None
+        ]
+        for batch in _groups(inverse):
+            try:
+                member.apply(batch)
+            except Failure as failure:
+                lost.append(str(failure))
+    return lost
+
+
+def _groups(writes: list[Write]) -> list[list[Write]]:
+    """Each ungrouped write alone, so that one failure keeps no other from being restored."""
+    found: list[list[Write]] = []
+    for write in writes:
+        if write.group and found and found[-1][0].group == write.group:
+            found[-1].append(write)
+        else:
+            found.append([write])
+    return found
+
+
+def check_usage(due: list[Change], new: Resources) -> None:
+    """memory.checkBeforeUpdate: cgroup2 would kill processes to get below a limit."""
+    if new.memory is None or not new.memory.check_before_update:
+        return
+    for change in due:
+        if change.write.file != "memory.max" or not change.write.value.isdecimal():
+            continue
+        usage = int(change.member.read("memory.current"))
+        try:
+            peak = change.member.read("memory.peak")
+        except OSError:  # this file is younger than the others
+            peak = "unknown"
+        if usage > int(change.write.value):
+            raise Failure(
+                f"unable to set memory limit to {change.write.value}"
+                f" (current usage: {usage}, peak usage: {peak})",
+                pointer=change.write.pointer,
+            )
+
+
+def properties(resources: Resources) -> set[str]:
+    """The properties that a partial object sets, as `requested` names them."""
+    found = set()
+    for name in ("memory", "cpu", "pids", "block_io"):
+        node = getattr(resources, name)
+        if node is None:
+            continue
+        for slot in type(node).__slots__:
+            if getattr(node, slot) not in (None, ()):
+                head, *rest = slot.split("_")
+                camel = head + "".join(part[:1].upper() + part[1:] for part in rest)
+                found.add(f"{'blockIO' if name == 'block_io' else name}/{camel}")
+    return found
