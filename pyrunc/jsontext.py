@@ -23,7 +23,8 @@ class _Context:
     parse_float = float
     parse_int = int
     parse_constant = float
-    encoding = "utf-8"
+    encoding = "utf-8"  # simplejson
+    array_hook = None  # simplejson
 
     def __init__(self) -> None:
         self.memo: dict[str, str] = {}
@@ -45,9 +46,7 @@ def _make_scanner() -> Any:
     try:
         from _json import make_scanner
     except ImportError:  # the launcher links simplejson's scanner in
-        from simplejson._speedups import c_make_scanner
-
-        return c_make_scanner
+        from simplejson._speedups import make_scanner
     return make_scanner
 
 

@@ -182,14 +182,15 @@ def all_of_pyrunc(root: str) -> list[str]:
 NOT_FROZEN = ("pyrunc.init.optable", "pyrunc.initdigest", "pyrunc.__main__")
 
 
-def buildinfo_text(source: str, init: str) -> str:
+def buildinfo_text(source: str, *, init: str, commit: str) -> str:
     """pyrunc/buildinfo.py with the init program inside."""
     with open(init, "rb") as file:
         image = file.read()
     marker = "INIT_IMAGE: bytes | None = None\n"
     if source.count(marker) != 1:
         raise SystemExit(f"freeze.py: pyrunc/buildinfo.py must have one line {marker!r}")
-    return source.replace(marker, f"INIT_IMAGE: bytes | None = {image!r}\n")
+    source = source.replace(marker, f"INIT_IMAGE: bytes | None = {image!r}\n")
+    return source + f"\nCOMMIT = {commit!r}\n"
 
 
 def collect(arguments: argparse.Namespace) -> dict[str, tuple[bytes, bool]]:
@@ -209,7 +210,9 @@ def collect(arguments: argparse.Namespace) -> dict[str, tuple[bytes, bool]]:
             sources[name] = (file.read(), False)
     preloaded = [*ours, *(n for n in PRELOAD if n in sources), *LINKED]
     sources["_pyrunc_modules"] = (f"PRELOADED = {tuple(preloaded)!r}\n".encode(), False)
-    buildinfo = buildinfo_text(sources["pyrunc.buildinfo"][0].decode(), arguments.init)
+    buildinfo = buildinfo_text(
+        sources["pyrunc.buildinfo"][0].decode(), init=arguments.init, commit=arguments.commit
+    )
     sources["pyrunc.buildinfo"] = (buildinfo.encode(), False)
     return sources
 
@@ -242,6 +245,7 @@ def main() -> None:
     parser.add_argument("--root", required=True, help="directory that holds the package pyrunc")
     parser.add_argument("--site", required=True, help="directory of the installed libraries")
     parser.add_argument("--init", required=True, help="the built init program")
+    parser.add_argument("--commit", required=True, help="the revision that --version names")
     parser.add_argument("directory", help="where to write")
     arguments = parser.parse_args()
     os.makedirs(arguments.directory, exist_ok=True)

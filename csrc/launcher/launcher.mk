@@ -46,7 +46,8 @@ $(L_OUT)/%_ext.o: csrc/native/%.c $(wildcard csrc/native/*.h)
 
 # The interpreter that freezes must be the one that is linked in: bytecode differs between versions.
 $(L_OUT)/frozen.c: $(L_PYTHON) $(addprefix $(L_SRC)/,freeze.py entry.py training.py) $(INIT) $(VENV)/.requirements
-	@$(PYTHON) -ISB $(L_SRC)/freeze.py --root $(L_ROOT) --site $$(echo $(VENV)/lib/python3*/site-packages) --init $(INIT) $(L_OUT)
+	@$(PYTHON) -ISB $(L_SRC)/freeze.py --root $(L_ROOT) --site $$(echo $(VENV)/lib/python3*/site-packages) --init $(INIT) \
+	    --commit "$$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)" $(L_OUT)
 
 $(L_OUT)/frozen.o: $(L_OUT)/frozen.c
 	@$(L_CC) -c $< -o $@

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is in the executable, and what must not be."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.runtime import TREE
+
+ASSEMBLE = TREE / "csrc/launcher/assemble.py"
+FORBIDDEN = (
+    rb"/home/[a-z]",
+    rb"/tmp/(?!myimport)[a-z]",  # the example in the docstring of zipimport
+    rb"\.venv",
+    rb"MAKEFLAGS",
+    rb"LS_COLORS",
+)
+
+
+@pytest.mark.parametrize("name", ["pyrunc", "pyrunc-boot"])
+def test_nothing_of_the_build_machine_is_in_the_binary(name: str) -> None:
+    binary = TREE / "build" / name
+    if not binary.exists():
+        pytest.skip(f"{binary} is missing: run `make`")
+    content = binary.read_bytes()
+    for pattern in FORBIDDEN:
+        assert re.findall(rb".{0,40}" + pattern + rb".{0,40}", content) == []
+    here = [str(TREE), str(Path.home()) + "/", os.getcwd() + "/", platform.node()]
+    variables = [f"{name}={value}" for name, value in os.environ.items() if len(value) > 3]
+    for text in [*(word for word in here if len(word) > 6), *variables]:
+        assert text.encode() not in content, text
+
+
+def test_the_build_is_reproducible(launcher: Path, built: Path, tmp_path: Path) -> None:
+    """Dumped twice, with different surroundings, the program is the same byte for byte."""
+    made = []
+    for index in range(2):
+        target = tmp_path / f"pyrunc{index}"
+        subprocess.run(
+            [
+                sys.executable,
+                "-B",
+                ASSEMBLE,
+                TREE / "build/pyrunc-boot",
+                built / "undumped",
+                target,
+            ],
+            check=True,
+            env={**os.environ, "SURROUNDINGS": "x" * (1 + 1000 * index)},
+            cwd=tmp_path if index else TREE,
+        )
+        made.append(target.read_bytes())
+    assert made[0] == made[1]
+
+
+def test_a_dump_that_fails_leaves_a_program_that_starts_cold(tmp_path: Path, built: Path) -> None:
+    broken = tmp_path / "undumped"
+    broken.write_text("#!/bin/sh\necho no dump today >&2\nexit 3\n")
+    broken.chmod(0o755)
+    target = tmp_path / "pyrunc"
+    done = subprocess.run(
+        [sys.executable, "-B", ASSEMBLE, TREE / "build/pyrunc-boot", broken, target],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.startswith("warning: the dump failed")
+    assert "no dump today" in done.stderr
+    said = subprocess.run([target, "--version"], check=True, capture_output=True, text=True)
+    assert "launcher: boot" in said.stdout
+
+
+def test_it_is_static_and_hardened(launcher: Path) -> None:
+    said = subprocess.run(
+        ["readelf", "--wide", "--program-headers", "--dynamic", launcher],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert "INTERP" not in said
+    assert "NEEDED" not in said
+    assert "GNU_RELRO" in said
+    assert re.search(r"GNU_STACK.* RW ", said)
+    assert not re.search(r"LOAD.* RWE ", said)
+
+
+def test_addresses_that_the_kernel_chooses_stay_random(launcher: Path) -> None:
+    """Stack, mappings and vDSO: the launcher must not switch that off as its build does."""
+    seen = set()
+    for _ in range(4):
+        traced = subprocess.run(
+            ["strace", "-e", "trace=brk", launcher, "--version"],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        found = re.search(r"brk\(NULL\)\s+= (0x[0-9a-f]+)", traced.stderr)
+        if found is None:
+            pytest.skip("strace is missing or may not trace")
+        seen.add(found.group(1))
+    if Path("/proc/sys/kernel/randomize_va_space").read_text().strip() != "2":
+        pytest.skip("the kernel does not randomise addresses")
+    assert len(seen) > 1
