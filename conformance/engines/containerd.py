@@ -10,7 +10,15 @@ import subprocess
 from pathlib import Path
 
 from conformance.engines import image
-from conformance.engines.engine import CGROUP, Daemon, Outcome, command, eventually, expect, need
+from conformance.engines.engine import (
+    Daemon,
+    Outcome,
+    command,
+    eventually,
+    expect,
+    need,
+    remove_cgroups,
+)
 
 CONFIG = """
 version = 2
@@ -93,9 +101,7 @@ class Containerd:
         self.reset()
         self.ctr("image", "rm", "--sync", image.NAME)
         self.daemon.stop()
-        # The parent of all its containers, which containerd's namespace names; it stays.
-        for parent in CGROUP.glob("*/default"):
-            parent.rmdir()
+        remove_cgroups("default")  # the parent of all its containers, named after a namespace
 
 
 def expect_exit_code(engine: Containerd, code: int) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -48,6 +49,9 @@ class Outcome:
     @property
     def text(self) -> str:
         return self.output.strip()
+
+    def lines(self) -> list[str]:
+        return self.output.splitlines()
 
 
 def command(
@@ -123,13 +127,26 @@ class Daemon:
                 self.process.wait()
 
 
+# Top cgroups that the engines make for their containers.
+PARENTS = ("default", "docker", "k8s.io", "libpod_parent", "machine.slice", "conformance")
+
+
 def cgroups() -> set[str]:
-    """Every cgroup directory below the roots of all hierarchies."""
+    """The cgroups that belong to engines, in all hierarchies."""
     found: set[str] = set()
-    for hierarchy in CGROUP.iterdir() if CGROUP.is_dir() else ():
-        for directory, names, _ in os.walk(hierarchy):
-            found.update(f"{directory}/{name}" for name in names)
+    tops = [CGROUP, *(path for path in CGROUP.iterdir() if path.is_dir())]
+    for top in (top / name for top in tops for name in PARENTS):
+        found.update(directory for directory, _, _ in os.walk(top))
     return found
+
+
+def remove_cgroups(*parents: str) -> None:
+    """Remove empty parents that an engine makes and keeps; one in use is reported later."""
+    tops = [CGROUP, *(path for path in CGROUP.iterdir() if path.is_dir())]
+    for top in (top / name for top in tops for name in parents):
+        for directory, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
 
 
 def mounts() -> set[str]:
@@ -164,7 +181,7 @@ class Footprint:
         return {path.name for path in directory.iterdir()} if directory.is_dir() else set()
 
     def leftovers(self) -> list[str]:
-        left = [f"mount {path}" for path in sorted(mounts() - self.mounts)]
+        left = [f"mount {path}" for path in self._new_mounts()]
         left += [f"cgroup {path}" for path in sorted(cgroups() - self.cgroups)]
         left += [f"network namespace {name}" for name in sorted(self._networks() - self.networks)]
         left += [
@@ -174,9 +191,14 @@ class Footprint:
         ]
         return left
 
+    def _new_mounts(self) -> list[str]:
+        """Mounts below the directory, the innermost first."""
+        new = mounts() - self.mounts
+        return sorted((path for path in new if path.startswith(f"{self.directory}/")), reverse=True)
+
     def remove(self) -> None:
         """Remove the cgroups and mounts that were left, so that the next run starts clean."""
-        for path in sorted(mounts() - self.mounts, key=len, reverse=True):
+        for path in self._new_mounts():
             subprocess.run(["umount", "-l", path], capture_output=True, check=False)
         for path in sorted(cgroups() - self.cgroups, key=len, reverse=True):
             try:

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A private Docker daemon in a network namespace, with the runtime under test as its default."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from conformance.engines import image
+from conformance.engines.containerd import run_on_terminal
+from conformance.engines.engine import (
+    Daemon,
+    Outcome,
+    command,
+    eventually,
+    expect,
+    need,
+    remove_cgroups,
+)
+
+COMPOSE = """
+services:
+  one: {{image: "bb:1", command: ["sleep", "1000"], network_mode: none}}
+  two: {{image: "bb:1", command: ["sleep", "1000"], network_mode: none}}
+"""
+
+
+class Docker:
+    """The daemon and its client. `runtime` is the path of the runtime under test."""
+
+    NAME = "docker"
+
+    def __init__(self, directory: Path, runtime: str):
+        need("dockerd", "containerd", "ip")
+        self.client = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
+        need(self.client)
+        self.directory, self.runtime = directory, runtime
+        directory.chmod(0o711)
+        self.namespace = f"conformance-{directory.name[-8:]}"
+        self.host = f"unix://{directory}/docker.sock"
+        command("ip", "netns", "add", self.namespace).ok()
+        command("ip", "-n", self.namespace, "link", "set", "lo", "up").ok()
+        self.start_daemon()
+        archive = directory / "root.tar"
+        archive.write_bytes(image.root_archive())
+        self.docker("import", str(archive), "bb:1").ok()
+
+    def start_daemon(self, *options: str) -> None:
+        # nsenter, not `ip netns exec`: that mounts a new /sys without the cgroup hierarchies. The
+        # daemon's mounts, and the subordinate ids that one test wants, are in a namespace of its
+        # own.
+        script = (
+            'for f in subuid subgid; do [ ! -e "$0/$f" ] || mount --bind "$0/$f" "/etc/$f"; done\n'
+            'exec "$@"'
+        )
+        enter = ("nsenter", f"--net=/run/netns/{self.namespace}", "unshare", "-m", "sh", "-c")
+        argv = [
+            *(*enter, script, str(self.directory), "dockerd", "-H", self.host),
+            *("--data-root", f"{self.directory}/data", "--exec-root", f"{self.directory}/exec"),
+            *("--pidfile", f"{self.directory}/docker.pid", "--add-runtime", f"sut={self.runtime}"),
+            *("--default-runtime", "sut", "--exec-opt", "native.cgroupdriver=cgroupfs"),
+            *("--cgroup-parent", "/conformance", "--storage-driver", "vfs", *options),
+        ]
+        self.daemon = Daemon(argv, log=self.directory / "dockerd.log")
+        self.daemon.wait_until(lambda: self.docker("version").status == 0)
+
+    def docker(self, *argv: str, timeout_s: float = 90, stdin: str = "") -> Outcome:
+        return command(self.client, "-H", self.host, *argv, timeout_s=timeout_s, stdin=stdin)
+
+    def run(self, *argv: str, network: str = "none") -> Outcome:
+        return self.docker("run", "--rm", "--network", network, *argv)
+
+    def start(self, name: str, *options: str, command: tuple[str, ...] = ("sleep", "1000")) -> None:
+        flags = ("-d", "--name", name, "--network", "none", *options)
+        self.docker("run", *flags, "bb:1", *command).ok()
+
+    def remove(self, name: str) -> None:
+        self.docker("rm", "-f", "-v", name).ok()
+
+    def inspect(self, name: str, template: str) -> str:
+        return self.docker("inspect", "-f", template, name).ok().text
+
+    def reset(self) -> None:
+        names = self.docker("ps", "-aq").output.split()
+        if names:
+            self.docker("rm", "-f", "-v", *names)
+
+    def stop(self) -> None:
+        self.reset()
+        self.docker("volume", "prune", "-f")
+        self.daemon.stop()
+        command("ip", "netns", "del", self.namespace).ok()
+        for path in (self.directory / "exec", self.directory / "data"):
+            subprocess.run(["umount", "-R", str(path)], capture_output=True, check=False)
+        remove_cgroups("conformance", "docker")
+
+
+def test_run_prints_and_exits(engine: Docker) -> None:
+    outcome = engine.run("bb:1", "sh", "-c", "echo hello; echo oops >&2; exit 7").exited(7)
+    expect(outcome.text == "hello" and "oops" in outcome.errors, repr(outcome))
+
+
+def test_a_missing_program_gives_127(engine: Docker) -> None:
+    outcome = engine.run("bb:1", "/absent").exited(127)
+    expect("no such file or directory" in outcome.errors, outcome.errors)
+    outcome = engine.run("bb:1", "absent").exited(127)
+    expect("executable file not found" in outcome.errors, outcome.errors)
+
+
+def test_a_program_that_may_not_be_executed_gives_126(engine: Docker) -> None:
+    engine.run("bb:1", "/etc/passwd").exited(126)
+    engine.run("bb:1", "/etc").exited(126)
+
+
+def test_a_file_over_a_directory_is_explained(engine: Docker) -> None:
+    source = engine.directory / "plain"
+    source.write_text("x")
+    outcome = engine.run("-v", f"{source}:/etc", "bb:1", "true")
+    expect(outcome.status in (125, 127) and "not a directory" in outcome.errors, outcome.errors)
+
+
+def test_exec_returns_output_and_status(engine: Docker) -> None:
+    engine.start("one")
+    outcome = engine.docker("exec", "one", "sh", "-c", "echo out; exit 5").exited(5)
+    expect(outcome.text == "out", outcome.output)
+    missing = engine.docker("exec", "one", "/absent")
+    expect(missing.status in (126, 127) and "no such file" in missing.errors, repr(missing))
+    engine.docker("exec", "one", "/etc/passwd").exited(126)
+    text = 'echo "$(id -u) $(pwd) $A"'
+    outcome = engine.docker(
+        "exec", "-u", "1000", "-w", "/tmp", "-e", "A=b", "one", "sh", "-c", text
+    )
+    expect(outcome.ok().text == "1000 /tmp b", outcome.output)
+    outcome = engine.docker("exec", "-i", "one", "wc", "-c", stdin="1234567")
+    expect(outcome.ok().text == "7", outcome.output)
+    engine.docker("exec", "-d", "one", "touch", "/tmp/detached").ok()
+    eventually(
+        lambda: engine.docker("exec", "one", "test", "-e", "/tmp/detached").status == 0,
+        "the detached program did not run",
+    )
+    expect("sleep" in engine.docker("top", "one").ok().output, "top does not list the program")
+    engine.remove("one")
+
+
+def test_terminals(engine: Docker) -> None:
+    argv = [engine.client, "-H", engine.host, "run", "--rm", "-it", "--network", "none", "bb:1"]
+    expect("/dev/pts/" in run_on_terminal([*argv, "tty"]), "no terminal in the container")
+    engine.start("one", "-t")
+    argv = [engine.client, "-H", engine.host, "exec", "-it", "one", "tty"]
+    expect("/dev/pts/" in run_on_terminal(argv), "no terminal in exec")
+    engine.remove("one")
+
+
+def test_stats(engine: Docker) -> None:
+    engine.start("one", "--memory", "64m")
+    outcome = engine.docker("stats", "--no-stream", "--format", "{{json .}}", "one").ok()
+    expect("64MiB" in json.loads(outcome.output)["MemUsage"], outcome.output)
+    engine.remove("one")
+
+
+def test_limits_and_update(engine: Docker) -> None:
+    options = ("--memory", "64m", "--cpus", "0.5", "--pids-limit", "50", "--cpu-shares", "512")
+    engine.start("one", *options)
+    engine.docker("update", "--memory", "128m", "--memory-swap", "-1", "--cpus", "1.5", "one").ok()
+    values = engine.inspect("one", "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}")
+    expect(values == "134217728 1500000000", values)
+    engine.remove("one")
+    text = "head -c 200m /dev/zero | tail >/dev/null; sleep 1"
+    engine.docker(
+        "run", "--name", "o", "--network", "none", "--memory", "16m", "bb:1", "sh", "-c", text
+    )
+    engine.remove("o")
+
+
+def test_pause_and_resume(engine: Docker) -> None:
+    engine.start("one")
+    engine.docker("pause", "one").ok()
+    expect(engine.inspect("one", "{{.State.Status}}") == "paused", "not paused")
+    engine.docker("unpause", "one").ok()
+    expect(engine.inspect("one", "{{.State.Status}}") == "running", "not running")
+    engine.remove("one")
+
+
+def test_kill_stop_and_restart(engine: Docker) -> None:
+    engine.start("one", command=("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"))
+    time.sleep(0.3)
+    engine.docker("kill", "-s", "TERM", "one").ok()
+    expect(engine.docker("wait", "one").ok().text == "3", "not the status of the trap")
+    engine.docker("start", "one").ok()
+    engine.docker("restart", "-t", "0", "one").ok()
+    expect(engine.inspect("one", "{{.State.Status}}") == "running", "not running")
+    engine.docker("stop", "-t", "0", "one").ok()
+    engine.remove("one")
+
+
+def test_restart_policies(engine: Docker) -> None:
+    engine.start("one", "--restart", "on-failure:3", command=("sh", "-c", "exit 1"))
+    eventually(
+        lambda: engine.inspect("one", "{{.RestartCount}} {{.State.Running}}") == "3 false",
+        "not restarted three times",
+    )
+    engine.remove("one")
+
+
+def test_health_checks(engine: Docker) -> None:
+    engine.start("one", "--health-cmd", "true", "--health-interval", "0.2s")
+    eventually(
+        lambda: engine.inspect("one", "{{.State.Health.Status}}") == "healthy", "never healthy"
+    )
+    engine.remove("one")
+
+
+def test_an_init_process(engine: Docker) -> None:
+    need("docker-init")
+    outcome = engine.run("--init", "bb:1", "cat", "/proc/1/comm")
+    expect(outcome.ok().text == "docker-init", outcome.output)
+
+
+def test_security_options(engine: Docker) -> None:
+    text = "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status"
+    options = ("--cap-drop", "all", "--cap-add", "CHOWN", "--security-opt", "no-new-privileges")
+    outcome = engine.run(*options, "bb:1", "sh", "-c", text).ok()
+    fields = dict(line.split(":\t") for line in outcome.output.splitlines())
+    expect(int(fields["CapEff"], 16) == 1 and fields["NoNewPrivs"] == "1", outcome.output)
+    expect(fields["Seccomp"] == "2", outcome.output)
+    outcome = engine.run("--security-opt", "seccomp=unconfined", "bb:1", "sh", "-c", text).ok()
+    expect("Seccomp:\t0" in outcome.output, outcome.output)
+
+
+def test_read_only_tmpfs_and_volumes(engine: Docker) -> None:
+    source = engine.directory / "volume"
+    source.mkdir(exist_ok=True)
+    (source / "file").write_text("content")
+    options = ("--read-only", "--tmpfs", "/t:size=1m,mode=700", "-v", f"{source}:/v:ro")
+    text = "cat /v/file; touch /x 2>/dev/null || echo ro; touch /t/y && echo tmpfs; touch /n/z"
+    outcome = engine.run(*options, "-v", "named:/n", "bb:1", "sh", "-c", text)
+    expect(outcome.ok().output == "contentro\ntmpfs\n", outcome.output)
+
+
+def test_users_groups_limits_and_names(engine: Docker) -> None:
+    user = ("-u", "1000:1000", "--group-add", "2000", "--ulimit", "nofile=100:200")
+    text = "id -u; id -G; ulimit -n; hostname; cat /proc/self/oom_score_adj"
+    names = ("-h", "named", "--oom-score-adj", "500")
+    outcome = engine.run(*user, *names, "bb:1", "sh", "-c", text).ok()
+    expect(
+        outcome.output.splitlines() == ["1000", "1000 2000", "100", "named", "500"], outcome.output
+    )
+
+
+def test_sysctls_and_devices(engine: Docker) -> None:
+    options = ("--sysctl", "net.ipv4.ip_unprivileged_port_start=80", "--device", "/dev/kmsg")
+    text = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start; test -c /dev/kmsg && echo device"
+    outcome = engine.run(*options, "bb:1", "sh", "-c", text).ok()
+    expect(outcome.output == "80\ndevice\n", outcome.output)
+
+
+def test_bridge_networks(engine: Docker) -> None:
+    engine.docker("network", "create", "net1").ok()
+    try:
+        engine.docker(
+            "run", "-d", "--name", "server", "--network", "net1", "bb:1", "nc", "-lk", "-p", "99"
+        ).ok()
+        address = engine.inspect("server", '{{(index .NetworkSettings.Networks "net1").IPAddress}}')
+        outcome = engine.run("bb:1", "ping", "-c", "1", "-W", "5", address, network="net1")
+        expect(" 0% packet loss" in outcome.ok().output, outcome.output)
+        engine.remove("server")
+    finally:
+        engine.docker("network", "rm", "net1")
+
+
+def test_build_with_the_classic_builder(engine: Docker) -> None:
+    context = engine.directory / "context"
+    context.mkdir(exist_ok=True)
+    (context / "Dockerfile").write_text(
+        "FROM bb:1\nRUN echo built >/built\nUSER 1000\nWORKDIR /work\nCMD cat /built\n"
+    )
+    argv = ("build", "--network", "none", "-t", "built:1", str(context))
+    command("env", "DOCKER_BUILDKIT=0", engine.client, "-H", engine.host, *argv).ok()
+    expect(engine.run("built:1").ok().text == "built", "not what was built")
+
+
+def test_compose(engine: Docker) -> None:
+    if not shutil.which("docker-compose"):
+        need("docker-compose")
+    file = engine.directory / "compose.yaml"
+    file.write_text(COMPOSE.replace("{{", "{").replace("}}", "}"))
+    base = ("env", f"DOCKER_HOST={engine.host}", "docker-compose", "-f", str(file))
+    command(*base, "up", "-d").ok()
+    expect(len(engine.docker("ps", "-q").output.split()) == 2, "not two services")
+    command(*base, "down", "-t", "0").ok()
+
+
+def test_a_remapped_user_namespace(engine: Docker) -> None:
+    engine.daemon.stop()
+    for kind in ("subuid", "subgid"):
+        (engine.directory / kind).write_text("daemon:500000:65536\n")
+    try:
+        engine.start_daemon("--userns-remap", "daemon")
+        engine.docker("import", str(engine.directory / "root.tar"), "bb:1").ok()
+        outcome = engine.run("bb:1", "cat", "/proc/self/uid_map").ok()
+        expect(outcome.output.split()[:2] == ["0", "500000"], outcome.output)
+        engine.start("one")
+        expect(engine.docker("exec", "one", "id", "-u").ok().text == "0", "not root inside")
+        engine.remove("one")
+    finally:
+        engine.reset()
+        engine.daemon.stop()
+        engine.start_daemon()
+
+
+def test_many_in_parallel(engine: Docker) -> None:
+    argv = [engine.client, "-H", engine.host, "run", "--rm", "--network", "none", "bb:1", "echo"]
+    running = [
+        subprocess.Popen([*argv, str(number)], stdout=subprocess.PIPE, text=True)
+        for number in range(8)
+    ]
+    outputs = [process.communicate(timeout=90)[0].strip() for process in running]
+    expect(outputs == [str(number) for number in range(8)], repr(outputs))
+
+
+SMOKE = (
+    test_run_prints_and_exits,
+    test_exec_returns_output_and_status,
+    test_kill_stop_and_restart,
+)

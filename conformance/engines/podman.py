@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Podman and its monitor with storage of their own, as root."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from conformance.engines import image
+from conformance.engines.engine import Outcome, command, eventually, expect, need, remove_cgroups
+
+# Podman raises limits above what a machine without CAP_SYS_RESOURCE allows. The two lists tell
+# which runtimes, by name, are given --log-format=json and may run without cgroups.
+CONFIG = """
+[containers]
+default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime_supports_json = ["crun", "runc", "pyrunc"]
+runtime_supports_nocgroups = ["crun", "pyrunc"]
+"""
+
+
+PARENT = ("--cgroup-parent", "/conformance")
+
+
+class Podman:
+    """The client. `runtime` is the path of the runtime under test."""
+
+    NAME = "podman"
+
+    def __init__(self, directory: Path, runtime: str):
+        need("podman", "conmon")
+        self.directory, self.runtime = directory, runtime
+        directory.chmod(0o711)
+        (directory / "containers.conf").write_text(CONFIG)
+        (directory / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        self.environment = {"CONTAINERS_CONF": str(directory / "containers.conf")}
+        archive = directory / "root.tar"
+        archive.write_bytes(image.root_archive())
+        self.podman("import", str(archive), "bb:1").ok()
+
+    def podman(self, *argv: str, timeout_s: float = 90, stdin: str = "") -> Outcome:
+        options = (
+            *("--root", f"{self.directory}/root", "--runroot", f"{self.directory}/runroot"),
+            *("--tmpdir", f"{self.directory}/tmp", "--storage-driver", "vfs"),
+            *("--runtime", self.runtime),
+        )
+        env = self.environment
+        return command("podman", *options, *argv, timeout_s=timeout_s, env=env, stdin=stdin)
+
+    def run(self, *argv: str, network: str = "none") -> Outcome:
+        return self.podman("run", "--rm", *PARENT, "--network", network, *argv)
+
+    def start(self, name: str, *options: str, command: tuple[str, ...] = ("sleep", "1000")) -> None:
+        flags = ("-d", *PARENT, "--name", name, "--network", "none", *options)
+        self.podman("run", *flags, "bb:1", *command).ok()
+
+    def remove(self, name: str) -> None:
+        self.podman("rm", "-f", "-t", "0", name).ok()
+
+    def pid(self, name: str) -> int:
+        return int(self.podman("inspect", "-f", "{{.State.Pid}}", name).ok().text)
+
+    def status(self, name: str) -> str:
+        return self.podman("inspect", "-f", "{{.State.Status}}", name).text
+
+    def reset(self) -> None:
+        self.podman("pod", "rm", "-f", "-a", "-t", "0")
+        self.podman("rm", "-f", "-a", "-t", "0")
+
+    def stop(self) -> None:
+        self.reset()
+        self.podman("volume", "rm", "-a", "-f")
+        self.podman("rmi", "-a", "-f")
+        command("umount", "-R", f"{self.directory}/root")  # fails when nothing is mounted
+        remove_cgroups("conformance", "libpod_parent", "machine.slice")
+
+
+def test_run_prints_and_exits(engine: Podman) -> None:
+    outcome = engine.run("bb:1", "sh", "-c", "echo hello; echo oops >&2; exit 7").exited(7)
+    expect(outcome.text == "hello" and "oops" in outcome.errors, repr(outcome))
+
+
+def test_a_missing_program_gives_127(engine: Podman) -> None:
+    outcome = engine.run("bb:1", "/absent").exited(127)
+    expect("no such file or directory" in outcome.errors.lower(), outcome.errors)
+
+
+def test_a_program_that_may_not_be_executed_gives_126(engine: Podman) -> None:
+    outcome = engine.run("bb:1", "/etc/passwd").exited(126)
+    expect("permission denied" in outcome.errors.lower(), outcome.errors)
+
+
+def test_exec_returns_output_and_status(engine: Podman) -> None:
+    engine.start("a")
+    outcome = engine.podman("exec", "a", "sh", "-c", "echo out; exit 5").exited(5)
+    expect(outcome.text == "out", outcome.output)
+    engine.podman("exec", "a", "/absent").exited(127)
+    text = 'echo "$(id -u) $(pwd) $A"'
+    outcome = engine.podman("exec", "-u", "1000", "-w", "/tmp", "-e", "A=b", "a", "sh", "-c", text)
+    expect(outcome.ok().text == "1000 /tmp b", outcome.output)
+    engine.podman("exec", "-d", "a", "touch", "/tmp/detached").ok()
+    eventually(
+        lambda: engine.podman("exec", "a", "test", "-e", "/tmp/detached").status == 0,
+        "the detached program did not run",
+    )
+    engine.remove("a")
+
+
+def test_stdin_reaches_the_program(engine: Podman) -> None:
+    outcome = engine.podman(
+        "run", "-i", "--rm", "--network", "none", "bb:1", "wc", "-c", stdin="12345"
+    )
+    expect(outcome.ok().text == "5", outcome.output)
+    engine.start("a")
+    outcome = engine.podman("exec", "-i", "a", "wc", "-c", stdin="1234567")
+    expect(outcome.ok().text == "7", outcome.output)
+    engine.remove("a")
+
+
+def test_terminals(engine: Podman) -> None:
+    outcome = engine.run("-t", "bb:1", "sh", "-c", "tty; stty size")
+    expect("/dev/pts/0" in outcome.ok().output or "/dev/console" in outcome.output, outcome.output)
+    engine.start("a", "-t")
+    outcome = engine.podman("exec", "-t", "a", "tty")
+    expect("/dev/pts/" in outcome.ok().output, outcome.output)
+    engine.remove("a")
+
+
+def test_pause_and_resume(engine: Podman) -> None:
+    engine.start("a")
+    engine.podman("pause", "a").ok()
+    expect(engine.status("a") == "paused", engine.status("a"))
+    engine.podman("unpause", "a").ok()
+    expect(engine.status("a") == "running", engine.status("a"))
+    engine.remove("a")
+
+
+def test_kill_and_stop(engine: Podman) -> None:
+    engine.start("a", command=("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"))
+    time.sleep(0.3)
+    engine.podman("kill", "-s", "TERM", "a").ok()
+    expect(engine.podman("wait", "a").ok().text == "3", "not the status of the trap")
+    engine.remove("a")
+    engine.start("a")
+    engine.podman("stop", "-t", "0", "a").ok()
+    expect(engine.status("a") == "exited", engine.status("a"))
+    engine.podman("start", "a").ok()
+    expect(engine.status("a") == "running", engine.status("a"))
+    engine.remove("a")
+
+
+def test_limits_and_update(engine: Podman) -> None:
+    engine.start("a", "--memory", "64m", "--pids-limit", "50", "--cpus", "0.5")
+    memory = Path("/sys/fs/cgroup/memory")
+    if memory.is_dir():
+        values = engine.podman("inspect", "-f", "{{.HostConfig.Memory}}", "a").ok().text
+        expect(values == "67108864", values)
+        group = next(
+            line.split(":")[2]
+            for line in Path(f"/proc/{engine.pid('a')}/cgroup").read_text().splitlines()
+            if line.split(":")[1] == "memory"
+        )
+        limit = (memory / group.lstrip("/") / "memory.limit_in_bytes").read_text().strip()
+        expect(limit == "67108864", limit)
+    engine.remove("a")
+
+
+def test_stats(engine: Podman) -> None:
+    engine.start("a")
+    outcome = engine.podman("stats", "--no-stream", "--format", "json", "a").ok()
+    expect(json.loads(outcome.output)[0]["name"] == "a", outcome.output)
+    top = engine.podman("top", "a", "pid", "comm").ok()
+    expect("sleep" in top.output, top.output)
+    engine.remove("a")
+
+
+def test_health_checks(engine: Podman) -> None:
+    engine.start("a", "--health-cmd", "true", "--health-interval", "disable")
+    engine.podman("healthcheck", "run", "a").ok()
+    engine.remove("a")
+
+
+def test_an_init_process(engine: Podman) -> None:
+    need("catatonit")
+    outcome = engine.run(
+        "--init", "--init-path", "/usr/bin/catatonit", "bb:1", "cat", "/proc/1/comm"
+    )
+    expect(outcome.ok().text in ("catatonit", "podman-init"), outcome.output)
+
+
+def test_user_namespaces(engine: Podman) -> None:
+    options = ("--uidmap", "0:100000:5000", "--gidmap", "0:100000:5000")
+    outcome = engine.run(*options, "bb:1", "sh", "-c", "cat /proc/self/uid_map; id -u; touch /x")
+    words = outcome.ok().output.split()
+    expect(words == ["0", "100000", "5000", "0"], outcome.output)
+
+
+def test_no_cgroups(engine: Podman) -> None:
+    options = ("--rm", "--network", "none", "--cgroups", "disabled")
+    outcome = engine.podman("run", *options, "bb:1", "echo", "free")
+    expect(outcome.ok().text == "free", outcome.output)
+
+
+def test_volumes_and_secrets(engine: Podman) -> None:
+    source = engine.directory / "volume"
+    source.mkdir(exist_ok=True)
+    (source / "file").write_text("content")
+    text = "cat /v/file; touch /v/x 2>/dev/null || echo ro; touch /w/y && echo rw"
+    outcome = engine.run("-v", f"{source}:/v:ro", "-v", "named:/w", "bb:1", "sh", "-c", text)
+    expect(outcome.ok().output == "contentro\nrw\n", outcome.output)
+    engine.podman("secret", "create", "password", "-", stdin="hidden").ok()
+    outcome = engine.run("--secret", "password", "bb:1", "cat", "/run/secrets/password")
+    expect(outcome.ok().output == "hidden", outcome.output)
+    engine.podman("secret", "rm", "password").ok()
+
+
+def test_read_only_and_tmpfs(engine: Podman) -> None:
+    text = "touch /x 2>/dev/null || echo ro; touch /t/y && echo tmpfs; grep ' /t ' /proc/mounts"
+    outcome = engine.run("--read-only", "--tmpfs", "/t:size=1m,mode=700", "bb:1", "sh", "-c", text)
+    expect(outcome.ok().output.startswith("ro\ntmpfs\n"), outcome.output)
+    expect("size=1024k" in outcome.output, outcome.output)
+
+
+def test_capabilities_and_security_options(engine: Podman) -> None:
+    text = "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status"
+    options = ("--cap-drop", "all", "--security-opt", "no-new-privileges")
+    outcome = engine.run(*options, "bb:1", "sh", "-c", text).ok()
+    fields = dict(line.split(":\t") for line in outcome.output.splitlines())
+    expect(int(fields["CapEff"], 16) == 0 and fields["NoNewPrivs"] == "1", outcome.output)
+    expect(fields["Seccomp"] == "2", outcome.output)
+
+
+def test_pods_share_namespaces(engine: Podman) -> None:
+    need("catatonit")
+    pause = ("--infra-image", "bb:1", "--infra-command", "/bin/sleep 1000")
+    engine.podman("pod", "create", "--name", "p", "--network", "none", *pause).ok()
+    engine.podman("run", "-d", "--pod", "p", "--name", "a", "bb:1", "sleep", "1000").ok()
+    one = engine.podman("exec", "a", "readlink", "/proc/self/ns/ipc").ok().text
+    two = engine.podman("run", "--rm", "--pod", "p", "bb:1", "readlink", "/proc/self/ns/ipc")
+    expect(one == two.ok().text, f"{one} and {two.text}")
+    engine.podman("pod", "rm", "-f", "-t", "0", "p").ok()
+
+
+def test_many_in_parallel(engine: Podman) -> None:
+    for number in range(3):
+        engine.start(f"p{number}")
+    expect(len(engine.podman("ps", "-q").ok().lines()) == 3, "not all run")
+    engine.podman("rm", "-f", "-a", "-t", "0").ok()
+
+
+def test_the_host_namespaces(engine: Podman) -> None:
+    options = ("--pid", "host", "--ipc", "host", "--uts", "host")
+    text = "for kind in pid ipc uts net; do readlink /proc/self/ns/$kind; done"
+    outcome = engine.run(*options, "bb:1", "sh", "-c", text, network="host")
+    host = [os.readlink(f"/proc/self/ns/{kind}") for kind in ("pid", "ipc", "uts", "net")]
+    expect(outcome.ok().output.split() == host, outcome.output)
+
+
+SMOKE = (
+    test_run_prints_and_exits,
+    test_exec_returns_output_and_status,
+    test_kill_and_stop,
+)
