@@ -11,7 +11,7 @@ else.
 
 from __future__ import annotations
 
-from pyrunc.cgroups import fs, layout
+from pyrunc.cgroups import delegate, fs, layout
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
@@ -33,6 +33,7 @@ def resolve(
     annotations: Mapping[str, str] | None = None,
 ) -> Manager:
     """Choose the container's cgroups. Looks at the host, changes nothing."""
+    leaf = bool(annotations) and delegate.requested(annotations or {})
     if driver == "disabled":
         return fs.FsManager([], driver="disabled", rootless=rootless)
     if driver == "systemd":
@@ -44,11 +45,16 @@ def resolve(
             container_id=container_id,
             rootless=rootless,
             annotations=annotations or {},
+            leaf=leaf,
         )
     if driver != "cgroupfs":
         raise Failure(f"unknown cgroup manager {driver!r} (allowed: {', '.join(DRIVERS)})")
     return fs.FsManager.resolve(
-        layout.probe(), cgroups_path=cgroups_path, container_id=container_id, rootless=rootless
+        layout.probe(),
+        cgroups_path=cgroups_path,
+        container_id=container_id,
+        rootless=rootless,
+        leaf=leaf,
     )
 
 

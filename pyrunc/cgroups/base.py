@@ -43,12 +43,20 @@ class View:
     """Facts for mounts of type cgroup: version 1 or 2; hierarchies with the container's path.
 
     `enters`: the init enters by itself (`entry` has descriptors); else it is attached from outside.
+    `leaf`: it moves on to a leaf when it has its cgroup namespace.
     """
 
     __slots__ = ("enters", "hierarchies", "leaf", "version")
 
-    def __init__(self, version: int, hierarchies: tuple[tuple[Hierarchy, str], ...]) -> None:
+    def __init__(
+        self,
+        version: int,
+        hierarchies: tuple[tuple[Hierarchy, str], ...],
+        *,
+        enters: bool = True,
+        leaf: bool = False,
+    ) -> None:
         self.version = version
         self.hierarchies = hierarchies
-        self.enters = True
-        self.leaf = False
+        self.enters = enters
+        self.leaf = leaf

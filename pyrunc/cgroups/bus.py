@@ -13,7 +13,7 @@ import select
 import socket
 import time
 
-from jeepney import (
+from jeepney import (  # type: ignore[import-untyped]
     DBusAddress,
     HeaderFields,
     Message,

@@ -9,10 +9,9 @@ With no hierarchy at all this is the disabled driver: limits are errors, everyth
 from __future__ import annotations
 
 import errno
-import posix
 import time
 
-from pyrunc.cgroups import cpuset, enable, freezer, kill, place, tree
+from pyrunc.cgroups import cpuset, enable, enter, freezer, kill, place
 from pyrunc.cgroups.base import Entry
 from pyrunc.cgroups.limits import NO_PERMISSION, Limited
 from pyrunc.cgroups.member import DENIED, Member
@@ -20,7 +19,7 @@ from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from pyrunc.cgroups.layout import Layout
@@ -31,7 +30,13 @@ DESTROY_S = 2.0
 class FsManager(Limited):
     @classmethod
     def resolve(
-        cls, layout: Layout, *, cgroups_path: str | None, container_id: str, rootless: bool
+        cls,
+        layout: Layout,
+        *,
+        cgroups_path: str | None,
+        container_id: str,
+        rootless: bool = False,
+        leaf: bool = False,
     ) -> FsManager:
         parts = place.components(cgroups_path, container_id=container_id)
         absolute = bool(cgroups_path) and str(cgroups_path).startswith("/")
@@ -39,7 +44,7 @@ class FsManager(Limited):
             Member.placed(hierarchy, parts if absolute else (*place.own_parts(hierarchy), *parts))
             for hierarchy in layout.hierarchies
         ]
-        manager = cls(members, driver="cgroupfs", rootless=rootless)
+        manager = cls(members, driver="cgroupfs", rootless=rootless, leaf=leaf)
         if rootless and not cgroups_path:
             # Nobody asked for a place: without permission the container stays where its caller is.
             manager.members = [member for member in members if member.writable()]
@@ -52,12 +57,14 @@ class FsManager(Limited):
             [Member.from_record(item) for item in record["cgroups"]],
             driver=str(record["driver"]),
             rootless=bool(record["rootless"]),
+            leaf=bool(record["leaf"]),
         )
 
     # -- making ------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
         """Make the cgroups. One that exists must be empty and not frozen."""
+        self.check_leaf()
         for member in self.members:
             try:
                 self._prepare(member)
@@ -80,6 +87,10 @@ class FsManager(Limited):
             self._refuse_frozen(member, "cgroup.events", "frozen 0")
             if len(self.members) == 1:  # beside v1 its owner's choice of controllers is kept
                 enable.enable(member)
+                if self.leaf:
+                    from pyrunc.cgroups import delegate
+
+                    delegate.make_leaf(member)
 
     def _refuse_used(self, member: Member) -> None:
         count = len(member.pids())
@@ -100,24 +111,24 @@ class FsManager(Limited):
 
     # -- entering ----------------------------------------------------------------------------------
 
+    def give(self, uid: int, gid: int) -> None:
+        """The cgroup2 belongs to the container's root (ids of the host): it manages what is below.
+
+        For a container with a cgroup namespace of its own and a cgroup mount that is not read-only.
+        """
+        from pyrunc.cgroups import delegate
+
+        if self.unified is not None and len(self.members) == 1:
+            delegate.give(self.unified, uid=uid, gid=gid, leaf_too=self.leaf)
+
     def entry(self, *, clone: bool = True) -> Entry:
-        """For a task that enters by itself. Without `clone` it enters a cgroup2 by writing, too."""
-        if not self.members:
-            return Entry("none")
-        into = -1
-        fds: list[int] = []
-        try:
-            for member in self.members:
-                if member.hierarchy.version == 1:
-                    fds.append(posix.open("tasks", tree.WRITE, dir_fd=member.open()))
-                elif clone:
-                    into = posix.dup(member.open())
-                else:
-                    fds.append(posix.open("cgroup.procs", tree.WRITE, dir_fd=member.open()))
-        except OSError as error:
-            Entry("tasks", fds=tuple(fds), into=into).close()
-            raise Failure("cannot open the container's cgroup", errno=error.errno or 0) from error
-        return Entry("tasks" if fds else "into", fds=tuple(fds), into=into)
+        """For the init, which enters by itself."""
+        return enter.entry(self.members, clone=clone, leaf=self.leaf)
+
+    def exec_entry(self, init_pid: int, *, paths: Sequence[str] = (), clone: bool = True) -> Entry:
+        """For a process of `exec`; `paths` are the values of its --cgroup."""
+        below = enter.parse_paths(paths, self.members) if paths else {}
+        return enter.exec_entry(self.members, below=below, init_pid=init_pid, clone=clone)
 
     def attach(self, pid: int) -> None:
         """Move a process (with its threads) into the cgroups from outside."""

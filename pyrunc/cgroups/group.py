@@ -21,8 +21,11 @@ LISTING = ("freezer", "devices", "pids")
 class Cgroups:
     """`members`: one per hierarchy, a cgroup2 last; none at all for a container without cgroups."""
 
-    def __init__(self, members: list[Member], *, driver: str, rootless: bool = False) -> None:
+    def __init__(
+        self, members: list[Member], *, driver: str, rootless: bool = False, leaf: bool = False
+    ) -> None:
         self.members = members
+        self.leaf = leaf  # the processes are in a leaf, so that the container manages its cgroup
         self.driver = driver
         self.rootless = rootless
         # Hierarchies that a rootless caller may not write to and does not need.
@@ -32,6 +35,7 @@ class Cgroups:
         return {
             "driver": self.driver,
             "rootless": self.rootless,
+            "leaf": self.leaf,
             "cgroups": [member.record() for member in self.members],
         }
 
@@ -45,10 +49,17 @@ class Cgroups:
 
     def view(self) -> View:
         version = 1 if any(member.hierarchy.version == 1 for member in self.members) else 2
-        return View(
-            version,
-            tuple((member.hierarchy, "/" + "/".join(member.parts)) for member in self.members),
+        hierarchies = tuple(
+            (member.hierarchy, "/" + "/".join(member.parts)) for member in self.members
         )
+        return View(version, hierarchies, leaf=self.leaf)
+
+    def check_leaf(self) -> None:
+        if self.leaf and (len(self.members) != 1 or self.unified is None):
+            raise Failure(
+                "a writable cgroup is requested, but this host's controllers are not on cgroup2",
+                pointer="/annotations/org.pyrunc.cgroup.writable",
+            )
 
     @property
     def unified(self) -> Member | None:

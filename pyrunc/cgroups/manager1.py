@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from jeepney import DBusAddress
+from jeepney import DBusAddress  # type: ignore[import-untyped]
 
 from pyrunc.cgroups import bus, units
 from pyrunc.cgroups.bus import BusError
@@ -103,8 +103,8 @@ class Manager1:
             )
 
     def start(self, unit: str, properties: list[Property], *, slice_unit: bool = False) -> None:
-        """StartTransientUnit. A failed unit of that name is forgotten first; an active one stays."""
-        body = (unit, "replace", properties, [])
+        """StartTransientUnit. A failed unit of that name is forgotten; an active one stays."""
+        body: tuple[Any, ...] = (unit, "replace", properties, [])
         try:
             self._run_job("StartTransientUnit", "ssa(sv)a(sa(sv))", body, unit=unit, verb="start")
         except BusError as error:

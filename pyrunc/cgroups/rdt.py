@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_linux import IntelRdt
 
 POINTER = "/linux/intelRdt"
+MEM_BW_FILES = ("bandwidth_gran", "delay_linear", "min_bandwidth", "num_closids")
 RESERVED = ("info", "mon_groups", "mon_data")
 
 
@@ -155,7 +156,7 @@ class Group:
 
     def _write(self, directory: str, name: str, value: str) -> None:
         try:
-            fd = posix.open(directory, tree.DIRECTORY)
+            fd = posix.open(directory, layout.DIRECTORY)
             try:
                 tree.write_at(fd, name, value)
             finally:

@@ -9,7 +9,7 @@ too, so that daemon-reload changes nothing.
 
 from __future__ import annotations
 
-from pyrunc.cgroups import enable, layout, tree, unit_properties, units, variants
+from pyrunc.cgroups import delegate, enable, layout, tree, unit_properties, units, variants
 from pyrunc.cgroups.base import Entry, View
 from pyrunc.cgroups.fs import DESTROY_S, FsManager
 from pyrunc.cgroups.limits import device_target
@@ -38,12 +38,14 @@ class SystemdManager(FsManager):
         rootless: bool,
         extra: list[Property] | None = None,
         started: bool = False,
+        leaf: bool = False,
     ) -> None:
-        super().__init__(members, driver="systemd", rootless=rootless)
+        super().__init__(members, driver="systemd", rootless=rootless, leaf=leaf)
         self.unit = unit
         self.container_id = container_id
         self.extra = extra or []
         self.started = started
+        self.promised: Entry | None = None
         self.resources: Resources | None = None
 
     def record(self) -> dict[str, Any]:
@@ -78,11 +80,16 @@ class SystemdManager(FsManager):
 
     def apply(self, resources: Resources | None) -> None:
         """Check now that all can be applied; `attach` does it."""
+        self.check_leaf()
         self.writes(resources, made=False)
         self.resources = resources
 
     def entry(self, *, clone: bool = True) -> Entry:
-        return super().entry(clone=clone) if self.started else Entry("attach")
+        """Before the unit exists there is nothing to open; `attach` fills in the leaf."""
+        if self.started:
+            return super().entry(clone=clone)
+        self.promised = Entry("attach")
+        return self.promised
 
     def attach(self, pid: int) -> None:
         """Start the unit with the process in it, then the limits; later: add a process to it."""
@@ -102,6 +109,10 @@ class SystemdManager(FsManager):
         for member in self.members:
             self._join(member, pid)
         self._limit()
+        if self.leaf and self.unified is not None:
+            delegate.make_leaf(self.unified)
+            if self.promised is not None:
+                self.promised.leaf = delegate.open_leaf(self.unified)
 
     def _properties(self, pid: int, manager: int) -> list[Property]:
         found = unit_properties.unit_properties(
@@ -171,7 +182,7 @@ class SystemdManager(FsManager):
 
     def destroy(self, *, limit_s: float = DESTROY_S) -> None:
         """Stop the unit if it is still there, then remove what is left of its cgroups."""
-        if any(member.present() for member in self.members):
+        if any(member.ours and member.present() for member in self.members):
             manager = self._manager()
             try:
                 manager.stop(self.unit.name)
@@ -187,13 +198,19 @@ def resolve(
     container_id: str,
     rootless: bool,
     annotations: Mapping[str, str],
+    leaf: bool = False,
 ) -> SystemdManager:
     unit = units.parse(cgroups_path, container_id=container_id, rootless=rootless)
     extra = variants.properties(annotations)
     top = _top(found, rootless=rootless)
     members = [Member.placed(one, (*top, *unit.parts())) for one in found.hierarchies]
     return SystemdManager(
-        members, unit=unit, container_id=container_id, rootless=rootless, extra=extra
+        members,
+        unit=unit,
+        container_id=container_id,
+        rootless=rootless,
+        extra=extra,
+        leaf=leaf,
     )
 
 
@@ -226,4 +243,5 @@ def from_record(record: Mapping[str, Any]) -> SystemdManager:
         container_id=str(record["id"]),
         rootless=bool(record["rootless"]),
         started=True,
+        leaf=bool(record["leaf"]),
     )

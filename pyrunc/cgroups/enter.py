@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How tasks get into the container's cgroups: the first one, and those of `exec`."""
+
+from __future__ import annotations
+
+import errno
+import posix
+
+from pyrunc.cgroups import delegate, layout, names, tree
+from pyrunc.cgroups.base import Entry
+from pyrunc.cgroups.member import Member
+from pyrunc.errors import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def entry(members: Sequence[Member], *, clone: bool = True, leaf: bool = False) -> Entry:
+    """For the init. Without `clone` it enters a cgroup2 by writing, too."""
+    return _open(members, {}, clone=clone, leaf=leaf)
+
+
+def _open(
+    members: Sequence[Member],
+    below: Mapping[str, str],
+    *,
+    clone: bool,
+    leaf: bool = False,
+) -> Entry:
+    """`below`: hierarchy name -> path beneath the container's cgroup."""
+    if not members:
+        return Entry("none")
+    opened = Entry("tasks")
+    fds: list[int] = []
+    try:
+        for member in members:
+            path = below.get(member.hierarchy.name) or "."
+            if member.hierarchy.version == 1:
+                fds.append(_open_file(member, path, "tasks"))
+            elif clone:
+                opened.into = tree.open_verified(
+                    path, device=member.hierarchy.device, dir_fd=member.open()
+                )
+            else:
+                fds.append(_open_file(member, path, "cgroup.procs"))
+            if leaf and member.hierarchy.version == 2:
+                opened.leaf = delegate.open_leaf(member)
+    except OSError as error:
+        opened.fds = tuple(fds)
+        opened.close()
+        raise Failure(
+            f"cannot open the container's cgroup {member.path}", errno=error.errno or 0
+        ) from error
+    opened.fds = tuple(fds)
+    opened.kind = "tasks" if fds else "into"
+    return opened
+
+
+def _open_file(member: Member, path: str, name: str) -> int:
+    return posix.open(f"{path}/{name}", tree.WRITE, dir_fd=member.open())
+
+
+# -- exec ------------------------------------------------------------------------------------------
+
+
+def parse_paths(values: Sequence[str], members: Sequence[Member]) -> dict[str, str]:
+    """PURE: `exec --cgroup [CONTROLLER[,CONTROLLER]:]PATH` -> hierarchy name -> path beneath."""
+    found: dict[str, str] = {}
+    for value in values:
+        listed, colon, path = value.rpartition(":")
+        parts = "/".join(names.sub_path(path, pointer=""))
+        wanted = listed.split(",") if colon else []
+        for member in members:
+            hierarchy = member.hierarchy
+            chosen = hierarchy.controllers or (hierarchy.name.removeprefix("name="),)
+            if not wanted or set(wanted).intersection(chosen):
+                found[hierarchy.name] = parts
+        unknown = [
+            name
+            for name in wanted
+            if not any(
+                name in (*one.hierarchy.controllers, one.hierarchy.name.removeprefix("name="))
+                for one in members
+            )
+        ]
+        if unknown:
+            raise Failure(f"--cgroup {value!r}: the container has no controller {unknown[0]!r}")
+    return found
+
+
+def exec_entry(
+    members: Sequence[Member], *, below: Mapping[str, str], init_pid: int, clone: bool = True
+) -> Entry:
+    """For a process that joins: the container's cgroup, or one beneath it that exists.
+
+    A container that manages its own cgroups may have given controllers to the children of its
+    cgroup, which then takes no processes; the process goes where the init is now.
+    """
+    chosen = dict(below)
+    for member in members:
+        if member.hierarchy.version == 2 and not chosen.get(""):
+            chosen[""] = _where_init_is(member, init_pid)
+    try:
+        return _open(members, chosen, clone=clone)
+    except Failure as failure:
+        if failure.errno == errno.ENOENT and below:
+            failure.hint = "--cgroup names a cgroup below the container's that must exist"
+        raise
+
+
+def _where_init_is(member: Member, init_pid: int) -> str:
+    """ "" for the container's cgroup itself, else the init's place below it."""
+    try:
+        if not member.read("cgroup.subtree_control"):
+            return ""
+        own = layout.parse_own(layout.read_whole(f"/proc/{init_pid}/cgroup")).get("", "")
+    except OSError:
+        return ""
+    base = "/" + "/".join(member.parts)
+    rest = own.partition(f"{base}/")[2] if own.startswith(f"{base}/") else ""
+    return "/".join(names.components(rest, pointer="")) if rest else ""
