@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from pyrunc.init.plan import Plan
 
 
+# Intents whose content has a place of its own in the state.
+KEPT_ELSEWHERE = ("hooks", "process")
+
+
 class Creation:
     """One create under way. `undo` takes back whatever was made."""
 
@@ -222,7 +226,7 @@ class Creation:
             "resources": raw_linux.get("resources"),
             "hooks": blueprint.saved_hooks(),
             "late": late_ops(blueprint.plan),
-            "made": [record for record in self.made if record["kind"] != "hooks"],
+            "made": [record for record in self.made if record["kind"] not in KEPT_ELSEWHERE],
         }
 
     # -- failure ------------------------------------------------------------------------------------

@@ -322,7 +322,14 @@ class StateDirectory:
 
     def remove(self) -> None:
         """Remove the directory with all that it holds; it may be gone already."""
-        _remove_tree(self.root_fd, self.id, self.fd)
+        for name in (STATE, CONFIG, INTENTS):
+            self._unlink(name)
+        try:
+            os.rmdir(self.id, dir_fd=self.root_fd)
+        except FileNotFoundError:  # another delete was quicker
+            return
+        except OSError:
+            _remove_tree(self.root_fd, self.id, self.fd)
 
 
 def _remove_tree(parent: int, name: str, fd: int) -> None:
