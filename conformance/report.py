@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -121,11 +122,12 @@ def _cell(verdict: Verdict | None) -> str:
 
 
 def parse_runtimes(arguments: Sequence[str]) -> dict[str, str]:
-    """Runtimes given as NAME=PATH or PATH, as a mapping of names to paths."""
+    """Runtimes given as NAME=PATH or PATH, as a mapping of names to absolute paths."""
     runtimes = {}
     for argument in arguments:
         name, equals, path = argument.partition("=")
         if not equals:
             name, path = Path(argument).name, argument
-        runtimes[name] = path
+        found = path if "/" in path else shutil.which(path) or path
+        runtimes[name] = str(Path(found).absolute())
     return runtimes

@@ -81,10 +81,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="TEST")
     parser.add_argument("--report", type=Path, default=Path("build/conformance"))
     arguments = parser.parse_args()
-    runtimes = {
-        name: shutil.which(path) or str(Path(path).resolve())
-        for name, path in parse_runtimes(arguments.runtime).items()
-    }
+    runtimes = parse_runtimes(arguments.runtime)
     module = importlib.import_module(f"conformance.engines.{arguments.engine}")
     report = Report(arguments.engine, runtimes)
     tests = tests_of(module, smoke=arguments.smoke, only=arguments.only)

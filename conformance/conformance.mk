@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# The suites that judge any runtime. RUNTIME and PEERS are paths or names: make conformance-oci RUNTIME=crun PEERS=
+RUNTIME ?= bin/pyrunc
+PEERS   ?= $(wildcard /usr/sbin/runc /usr/bin/crun)
+REPORTS := $(BUILD)/conformance
+JUDGED  := $(addprefix --runtime ,$(RUNTIME) $(PEERS))
+OCI     := $(BUILD)/oci/go/src/github.com/opencontainers/runtime-tools
+ENGINES := containerd podman docker
+
+.PHONY: conformance-oci conformance-cluster $(ENGINES:%=conformance-%) $(ENGINES:%=smoke-%)
+
+conformance-oci: all ## OCI runtime-tools validation of RUNTIME beside PEERS, with an HTML report
+	@conformance/oci/build.sh $(BUILD)/oci
+	@$(PY) -m conformance.oci.run --tree $(OCI) --report $(REPORTS) $(JUDGED)
+
+$(ENGINES:%=conformance-%): conformance-%: all ## the engine with RUNTIME beside PEERS
+	@conformance/engines/packages $*
+	@$(PY) -m conformance.engines.run $* --report $(REPORTS) $(JUDGED)
+
+$(ENGINES:%=smoke-%): smoke-%: all ## start the engine, run, exec, kill, remove
+	@conformance/engines/packages $*
+	@$(PY) -m conformance.engines.run $* --smoke --report $(REPORTS) --runtime $(RUNTIME)
