@@ -38,11 +38,19 @@ def schema_problems(raw: object, *, kind: str = "config") -> tuple[Problem, ...]
     import jsonschema
 
     validator = jsonschema.Draft7Validator(schema(kind))
-    errors = sorted(validator.iter_errors(raw), key=lambda error: [str(p) for p in error.path])
+    value = without_nulls(raw)
+    errors = sorted(validator.iter_errors(value), key=lambda error: [str(p) for p in error.path])
     return tuple(
         Problem(pointer_of(error.absolute_path), _shorten(error), value=show(error.instance))
         for error in errors
     )
+
+
+def without_nulls(value: Any) -> Any:
+    """null is an absent property to every runtime; the schema has no word on it."""
+    if isinstance(value, dict):
+        return {key: without_nulls(child) for key, child in value.items() if child is not None}
+    return [without_nulls(child) for child in value] if isinstance(value, list) else value
 
 
 def pointer_of(path: Any) -> str:
