@@ -135,14 +135,18 @@ def test_a_time_namespace_is_joined_by_its_path(
     assert int(uptime) > 5000000
 
 
-def test_a_user_namespace_is_joined_by_its_path(shell: Shell, config: Config, holder: Hold) -> None:
-    path = f"/proc/{holder('--user', '--map-root-user')}/ns/user"
-    config.namespace("user", path)
-    link, uid_map = shell(
-        config, "readlink /proc/self/ns/user; cat /proc/self/uid_map"
-    ).splitlines()
-    assert link == os.readlink(path)
-    assert uid_map.split() == ["0", "0", "1"]
+def test_a_user_namespace_is_joined_by_its_path(
+    pyrunc: Runtime, shell: Shell, config: Config, holder: Hold
+) -> None:
+    pid = holder("--user")
+    for name in ("uid_map", "gid_map"):
+        Path(f"/proc/{pid}/{name}").write_text("0 100000 1000")
+    config.namespace("user", f"/proc/{pid}/ns/user")
+    script = "readlink /proc/self/ns/user; cat /proc/self/uid_map; id -u; id -G"
+    link, uid_map, uid, groups = shell(config, script).splitlines()
+    assert link == os.readlink(f"/proc/{pid}/ns/user")
+    assert uid_map.split() == ["0", "100000", "1000"]
+    assert (uid, groups) == ("0", "0")
 
 
 def test_a_mount_namespace_is_joined_by_its_path(

@@ -67,7 +67,7 @@ def _sparse(path: Path, config: Config, canary: Canary) -> None:
 
 
 def _hard_link(path: Path, config: Config, canary: Canary) -> None:
-    os.link(config.rootfs / "etc/group", path)
+    os.link(config.rootfs / "bin/busybox", path)
 
 
 def _file(path: Path, config: Config, canary: Canary) -> None:

@@ -123,7 +123,7 @@ def ours(name: str) -> bool:
 
 def kept(mount: str) -> bool:
     """Whether only we can have lost a mount; that of another program goes with its directory."""
-    return "pytest-of-" in mount or not mount.split()[2].startswith("/tmp/")
+    return mount.split()[2].startswith(("/sys", "/proc", "/dev", "/tmp/pytest-of-"))
 
 
 @dataclass
