@@ -5,9 +5,9 @@ PEERS   ?= $(wildcard /usr/sbin/runc /usr/bin/crun)
 REPORTS := $(BUILD)/conformance
 JUDGED  := $(addprefix --runtime ,$(RUNTIME) $(PEERS))
 OCI     := $(BUILD)/oci/go/src/github.com/opencontainers/runtime-tools
-ENGINES := containerd podman docker
+ENGINES := containerd podman docker cluster
 
-.PHONY: conformance-oci conformance-cluster $(ENGINES:%=conformance-%) $(ENGINES:%=smoke-%)
+.PHONY: conformance-oci $(ENGINES:%=conformance-%) $(ENGINES:%=smoke-%)
 
 conformance-oci: all ## OCI runtime-tools validation of RUNTIME beside PEERS, with an HTML report
 	@conformance/oci/build.sh $(BUILD)/oci

@@ -20,7 +20,12 @@ from typing import Any
 from conformance.engines.engine import Failed, Footprint, Unavailable
 from conformance.report import FAIL, PASS, SKIP, Report, Verdict, parse_runtimes
 
-ENGINES = {"containerd": "Containerd", "podman": "Podman", "docker": "Docker"}
+ENGINES = {
+    "containerd": "Containerd",
+    "podman": "Podman",
+    "docker": "Docker",
+    "cluster": "Cluster",
+}
 
 
 def tests_of(module: Any, *, smoke: bool, only: list[str]) -> list[Callable[[Any], None]]:
