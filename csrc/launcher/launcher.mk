@@ -27,11 +27,11 @@ $(L_OUT)/sdists/.stamp: $(L_SRC)/sdists.txt $(L_SRC)/fetch_sdists.py $(VENV)/.re
 	@touch $@
 
 $(L_OUT)/cffi_backend_ext.o: $(L_OUT)/sdists/.stamp
-	@$(L_CC) $(L_HARD) -w -DUSE__THREAD -DHAVE_SYNC_SYNCHRONIZE -DFFI_BUILDING=1 \
+	@$(L_CC) $(L_HARD) -w -DNDEBUG -DUSE__THREAD -DHAVE_SYNC_SYNCHRONIZE -DFFI_BUILDING=1 \
 	    -c $(L_OUT)/sdists/cffi/src/c/_cffi_backend.c -o $@
 
 $(L_OUT)/speedups_ext.o: $(L_OUT)/sdists/.stamp
-	@$(L_CC) $(L_HARD) -w -c $(L_OUT)/sdists/simplejson/simplejson/_speedups.c -o $@
+	@$(L_CC) $(L_HARD) -w -DNDEBUG -c $(L_OUT)/sdists/simplejson/simplejson/_speedups.c -o $@
 
 $(L_OUT)/native_module.c: csrc/native/build.py $(wildcard csrc/native/*.h) $(VENV)/.requirements
 	@mkdir -p $(L_OUT)
@@ -72,3 +72,7 @@ $(L_OUT)/undumped: $(addprefix $(L_OUT)/,undumped.o interpreter.o memory.o early
 
 $(LAUNCHER): $(L_OUT)/undumped $(BUILD)/pyrunc-boot $(addprefix $(L_SRC)/,assemble.py undump.py)
 	@$(PYTHON) -B $(L_SRC)/assemble.py $(BUILD)/pyrunc-boot $(L_OUT)/undumped $@
+
+.PHONY: bench-check
+bench-check: all ## fail when pyrunc misses a target of bench/targets.py in the best of three runs
+	@$(PYTHON) -m bench --check
