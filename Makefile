@@ -26,7 +26,7 @@ $(VENV)/.requirements: requirements.txt requirements-dev.txt tools/bootstrap | p
 $(INIT): $(wildcard csrc/init/*.[ch] csrc/init/Makefile) | packages
 	@mkdir -p $(BUILD)
 	@echo "building the init program"
-	@$(MAKE) -s -C csrc/init OUT=$(CURDIR)/$@
+	@$(MAKE) -s -C csrc/init OUT=$(CURDIR)/$(BUILD)
 
 # The stock front end: the system's interpreter, the checkout and the virtual environment, no site, no environment.
 $(BUILD)/pyrunc-stock: tools/stock.py.in Makefile
@@ -61,7 +61,7 @@ demo: all ## run a container through its life and show it from inside
 	@tools/demo
 
 fuzz: all ## fuzz the plan decoder (SECONDS=60)
-	@$(MAKE) -C tests/init fuzz OUT=$(CURDIR)/$(BUILD)/fuzz SECONDS=$(or $(SECONDS),60)
+	@$(MAKE) -C csrc/init fuzz OUT=$(CURDIR)/$(BUILD) SECONDS=$(or $(SECONDS),60)
 
 bench: all ## start-up and life times beside runc and crun
 	@tools/bench
