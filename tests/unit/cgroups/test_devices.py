@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Device rules: the emulated list, the v1 kernel's list and the v2 program decide alike (CG-7)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyrunc.cgroups import devices, devices_bpf
+from pyrunc.cgroups.devices import ANY, MKNOD, READ, WRITE, Access, Rule
+from pyrunc.errors import Failure
+from tests.unit.cgroups.support import Machine, resources
+
+Request = tuple[str, int, int, int]
+
+
+class KernelList:
+    """security/device_cgroup.c: a behaviour, a list of exceptions, and its matching rules."""
+
+    def __init__(self) -> None:
+        self.allow = True
+        self.exceptions: list[list[int | str]] = []
+
+    def write(self, file: str, line: str) -> None:
+        allow = file == "devices.allow"
+        kind, _, rest = line.partition(" ")
+        if kind == "a":
+            self.allow = allow
+            self.exceptions = []
+            return
+        node, _, letters = rest.partition(" ")
+        major, minor = (ANY if part == "*" else int(part) for part in node.split(":"))
+        access = devices.access_bits(letters)
+        if allow == self.allow:
+            self._remove(kind, major, minor, access)
+        else:
+            self._add(kind, major, minor, access)
+
+    def _add(self, kind: str, major: int, minor: int, access: int) -> None:
+        for entry in self.exceptions:
+            if entry[:3] == [kind, major, minor]:
+                entry[3] = int(entry[3]) | access
+                return
+        self.exceptions.append([kind, major, minor, access])
+
+    def _remove(self, kind: str, major: int, minor: int, access: int) -> None:
+        for entry in list(self.exceptions):
+            if entry[:3] == [kind, major, minor]:
+                entry[3] = int(entry[3]) & ~access
+                if not entry[3]:
+                    self.exceptions.remove(entry)
+
+    def permits(self, request: Request) -> bool:
+        kind, major, minor, access = request
+        for other, their_major, their_minor, theirs in self.exceptions:
+            if other != kind or their_major not in (ANY, major) or their_minor not in (ANY, minor):
+                continue
+            bits = int(theirs)
+            if access & bits if self.allow else not access & ~bits:
+                return not self.allow
+        return self.allow
+
+
+def program_permits(access: Access, request: Request) -> bool:
+    kind, major, minor, bits = request
+    result = Machine(devices_bpf.program(access)).run(
+        kind=devices_bpf.TYPES[kind],
+        access=devices_bpf.kernel_access(bits),
+        major=major,
+        minor=minor,
+    )
+    assert result in (0, 1)
+    return bool(result)
+
+
+numbers = st.sampled_from([0, 1, 2, 2**31, 2**32 - 1])
+wild = st.sampled_from([ANY, 0, 1, 2, 2**31, 2**32 - 1])
+access_bits = st.integers(1, 7)
+rules = st.lists(
+    st.one_of(
+        st.builds(Rule, st.sampled_from("bc"), wild, wild, access_bits, allow=st.booleans()),
+        st.builds(Rule, st.just("a"), allow=st.booleans()),
+    ),
+    max_size=8,
+)
+requests = st.tuples(st.sampled_from("bc"), numbers, numbers, access_bits)
+
+
+def evaluated(listed: list[Rule]) -> Access | None:
+    try:
+        return devices.evaluate(listed)
+    except Failure as failure:
+        if "cannot punch hole in existing rule" not in str(failure):
+            raise
+        return None
+
+
+@settings(max_examples=400, deadline=None)
+@given(listed=rules, request_=requests)
+def test_list_kernel_and_program_decide_alike(listed: list[Rule], request_: Request) -> None:
+    """CG-7"""
+    access = evaluated(listed)
+    if access is None:
+        return
+    kernel = KernelList()
+    for file, line in devices.transition(Access(True), access):
+        kernel.write(file, line)
+    decision = access.permits(request_[:3], request_[3])
+    assert kernel.permits(request_) == decision
+    assert program_permits(access, request_) == decision
+
+
+@settings(max_examples=400, deadline=None)
+@given(listed=rules, request_=requests)
+def test_the_last_rule_about_a_right_decides(listed: list[Rule], request_: Request) -> None:
+    """The meaning of the list in one sentence, for each single right."""
+    access = evaluated(listed)
+    if access is None:
+        return
+    for bit in (READ, WRITE, MKNOD):
+        expected = False
+        for rule in listed:
+            key = (rule.type, rule.major, rule.minor)
+            if rule.type == "a" or (rule.access & bit and devices.covers(key, request_[:3])):
+                expected = rule.allow
+        assert access.permits(request_[:3], bit) == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(before=rules, after=rules)
+def test_a_transition_arrives_and_takes_nothing_away_on_the_way(
+    before: list[Rule], after: list[Rule]
+) -> None:
+    old, new = evaluated(before), evaluated(after)
+    if old is None or new is None:
+        return
+    kernel = KernelList()
+    for file, line in devices.transition(Access(True), old):
+        kernel.write(file, line)
+    probes = [
+        (kind, major, minor, bit)
+        for kind in "bc"
+        for major in (0, 1, 2**31)
+        for minor in (0, 2)
+        for bit in (READ, WRITE, MKNOD)
+    ]
+    kept = [one for one in probes if kernel.permits(one) and new.permits(one[:3], one[3])]
+    steps = devices.transition(old, new)
+    for file, line in steps:
+        kernel.write(file, line)
+        if old.allow == new.allow and not new.allow:
+            assert all(kernel.permits(one) for one in kept)
+    for one in probes:
+        assert kernel.permits(one) == new.permits(one[:3], one[3])
+    if old == new:
+        assert steps == []
+
+
+def test_a_container_starts_with_nothing_but_the_defaults() -> None:
+    """DV-1"""
+    access = devices.target(())
+    assert not access.allow
+    assert access.permits(("c", 1, 3), READ | WRITE)
+    assert access.permits(("c", 136, 7), READ | WRITE)
+    assert access.permits(("b", 8, 0), MKNOD)
+    assert not access.permits(("b", 8, 0), READ)
+    assert not access.permits(("c", 1, 1), READ)
+    assert not access.permits(("c", 5, 1), READ)
+
+
+def test_the_configuration_may_open_everything() -> None:
+    access = devices.target(resources(devices=[{"allow": True, "access": "rwm"}]).devices)
+    assert access == Access(True)
+
+
+def test_the_usual_deny_all_is_only_the_defaults() -> None:
+    access = devices.target(resources(devices=[{"allow": False, "access": "rwm"}]).devices)
+    assert access == devices.target(())
+
+
+def test_an_absent_major_is_every_major() -> None:
+    rule = {"allow": True, "type": "b", "minor": 0, "access": "r"}
+    access = devices.evaluate(devices.from_config(resources(devices=[rule]).devices))
+    assert access.exceptions == {("b", ANY, 0): READ}
+
+
+def test_everything_with_a_number_is_both_types() -> None:
+    rule = {"allow": True, "type": "a", "major": 10, "minor": 200, "access": "rw"}
+    access = devices.evaluate(devices.from_config(resources(devices=[rule]).devices))
+    assert set(access.exceptions) == {("b", 10, 200), ("c", 10, 200)}
+
+
+def test_a_hole_in_a_wider_rule_is_refused_with_its_pointer() -> None:
+    listed = [
+        {"allow": True, "type": "c", "access": "rw"},
+        {"allow": False, "type": "c", "major": 1, "minor": 1, "access": "r"},
+    ]
+    with pytest.raises(
+        Failure, match="cannot punch hole in existing rule 'c \\*:\\* rw'"
+    ) as caught:
+        devices.evaluate(devices.from_config(resources(devices=listed).devices))
+    assert caught.value.pointer.endswith("/devices/1")
+
+
+def test_a_wider_denial_takes_back_the_narrower_rules() -> None:
+    access = devices.evaluate(
+        [Rule("c", 1, 1, READ), Rule("c", 1, 2, READ | WRITE), Rule("c", 1, ANY, READ, allow=False)]
+    )
+    assert access.exceptions == {("c", 1, 2): WRITE}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a *:* rwm\n", Access(True)),
+        ("", Access(False)),
+        (
+            "c *:* m\nb 8:* r\nc 1:3 rwm\n",
+            Access(False, {("c", ANY, ANY): MKNOD, ("b", 8, ANY): READ, ("c", 1, 3): 7}),
+        ),
+    ],
+)
+def test_devices_list_is_read(text: str, expected: Access) -> None:
+    assert devices.parse_list(text) == expected
+
+
+def test_a_transition_writes_only_the_difference() -> None:
+    old = devices.target(())
+    new = devices.target(())
+    new.apply(Rule("c", 10, 229))
+    assert devices.transition(old, new) == [("devices.allow", "c 10:229 rwm")]
+    assert devices.transition(new, old) == [("devices.deny", "c 10:229 rwm")]
+
+
+def test_a_program_for_a_thousand_rules_ends() -> None:
+    access = Access(False, {("c", 1, minor): READ for minor in range(1000)})
+    assert program_permits(access, ("c", 1, 999, READ))
+    assert not program_permits(access, ("c", 1, 1000, READ))

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What belongs to no container is told from what does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pyrunc.cgroups import doctor, tree
+
+M = "/sys/fs/cgroup/pids"
+
+
+def record(path: str, **more: Any) -> dict[str, Any]:
+    return {"cgroups": [{"mount": M, "path": path}], **more}
+
+
+def found(*paths: str) -> list[tuple[str, str]]:
+    return [(M, path) for path in paths]
+
+
+def test_a_cgroup_of_a_living_container_and_all_around_it_is_left_alone() -> None:
+    live, _ = doctor.owned([record("docker/web1")])
+    seen = found("docker", "docker/web1", "docker/web1/web2", "docker/web2", "user.slice")
+    assert doctor.orphans(seen, live=live, ids=["docker", "web1", "web2"]) == found("docker/web2")
+
+
+def test_only_known_names_and_places_are_candidates() -> None:
+    seen = found("a/x", "b/x1", "system.slice/ssh.service")
+    assert doctor.orphans(seen, live=set(), ids=["x"]) == found("a/x")
+    assert doctor.orphans(seen, live=set(), parents=["b"]) == found("b/x1")
+
+
+def test_a_name_that_only_begins_alike_is_another() -> None:
+    """IN-9"""
+    live, _ = doctor.owned([record("docker/web1")])
+    seen = found("docker/web1x", "docker/web")
+    assert doctor.orphans(seen, live=live, parents=["docker"]) == seen
+
+
+def test_scopes_are_known_by_our_prefix() -> None:
+    _, live = doctor.owned([record("x", unit="pyrunc-a.scope")])
+    loaded = ["pyrunc-a.scope", "pyrunc-b.scope", "docker-c.scope", "pyrunc-d.service"]
+    assert doctor.orphan_units(loaded, live=live) == ["pyrunc-b.scope"]
+
+
+def test_rdt_groups_are_known_by_their_containers(tmp_path: Path) -> None:
+    for name in ("web1", "web2", "other", "info"):
+        (tmp_path / name).mkdir()
+    findings = doctor.scan_rdt([{"name": "web1"}], ids=["web1", "web2"], mount=str(tmp_path))
+    assert [one.name for one in findings] == [f"{tmp_path}/web2"]
+    doctor.remove(findings[0])
+    assert not (tmp_path / "web2").exists()
+    assert doctor.scan_rdt([], ids=["x"], mount=None) == []
+
+
+def test_a_finding_says_who_is_in_it() -> None:
+    finding = doctor.Finding("cgroup", name="/x", pids=tuple(range(1, 12)))
+    assert finding.text() == (
+        "cgroup /x belongs to no container with 11 process(es): 1, 2, 3, 4, 5, 6, 7, 8, ..."
+    )
+
+
+def test_a_tree_is_walked_from_the_top(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/link").symlink_to("/")
+    import os
+
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert [path for path, _ in tree.walk(fd)] == ["", "a", "a/b", "c"]
+    finally:
+        os.close(fd)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mountinfo and /proc/self/cgroup as captured on hosts of every kind."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc.cgroups import layout
+
+HYBRID_MOUNTS = b"""\
+23 30 0:21 / /sys rw,nosuid shared:7 - sysfs sysfs rw
+31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct
+35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+37 31 0:34 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer
+40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup none rw,xattr,release_agent=/x,name=systemd
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate
+42 31 0:32 /docker/abc /var/lib/bind rw - cgroup cgroup rw,memory
+"""
+HYBRID_OWN = b"""\
+4:memory:/user/me
+3:freezer:/
+2:cpu,cpuacct:/
+1:name=systemd:/user.slice
+0::/user.slice/x:y.scope
+"""
+
+
+def test_a_hybrid_host_has_its_v1_hierarchies_and_the_cgroup2_last() -> None:
+    found = layout.build(layout.parse_mountinfo(HYBRID_MOUNTS), layout.parse_own(HYBRID_OWN))
+    assert found.kind == "hybrid"
+    assert [one.name for one in found.hierarchies] == [
+        "cpu,cpuacct",
+        "memory",
+        "freezer",
+        "name=systemd",
+        "",
+    ]
+    cpu, memory, _, named, unified = found.hierarchies
+    assert cpu.controllers == ("cpu", "cpuacct")
+    assert (memory.mount, memory.own) == ("/sys/fs/cgroup/memory", "/user/me")
+    assert named.controllers == ()
+    assert unified.own == "/user.slice/x:y.scope"
+    assert unified.device == os.makedev(0, 38)
+
+
+def test_a_v2_host_has_one_hierarchy() -> None:
+    mounts = b"29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
+    found = layout.build(layout.parse_mountinfo(mounts), layout.parse_own(b"0::/init.scope\n"))
+    assert found.kind == "v2"
+    assert found.hierarchies[0].own == "/init.scope"
+
+
+def test_a_bind_mount_of_a_part_is_seen_from_its_root() -> None:
+    mounts = b"29 23 0:26 /docker/abc /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
+    own = layout.parse_own(b"3:pids:/docker/abc/inner\n")
+    found = layout.build(layout.parse_mountinfo(mounts), own)
+    assert found.hierarchies[0].own == "/inner"
+
+
+def test_the_prefix_of_a_bind_mount_ends_at_a_component() -> None:
+    """IN-9"""
+    mounts = b"29 23 0:26 /docker/abc /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
+    own = layout.parse_own(b"3:pids:/docker/abcdef\n")
+    assert layout.build(layout.parse_mountinfo(mounts), own).hierarchies[0].own == "/docker/abcdef"
+
+
+def test_a_mount_that_another_covers_is_skipped() -> None:
+    mounts = layout.parse_mountinfo(HYBRID_MOUNTS)
+    own = layout.parse_own(HYBRID_OWN)
+    found = layout.build(mounts, own, opened=lambda one: -1 if one.version == 1 else 0)
+    assert found.kind == "v2"
+
+
+def test_names_with_spaces_and_the_word_cgroup_in_other_mounts_do_no_harm() -> None:
+    mounts = (
+        b"29 23 0:26 / /a\\040b\\134c rw - cgroup2 cgroup2 rw\n"
+        b"30 23 0:27 / /x rw - ext4 cgroup rw\n"
+        b"31 23 0:27 / /y rw - tmpfs - cgroup rw\n"
+    )
+    assert [one.mount for one in layout.parse_mountinfo(mounts)] == ["/a b\\c"]

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names and properties of systemd units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pyrunc.cgroups import devices, unit_properties, units, variants
+from pyrunc.errors import Failure
+from tests.unit.cgroups.support import resources
+
+MB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("path", "rootless", "parts"),
+    [
+        (None, False, ("system.slice", "pyrunc-web1.scope")),
+        ("", True, ("user.slice", "pyrunc-web1.scope")),
+        ("system.slice:docker:abc", False, ("system.slice", "docker-abc.scope")),
+        ("machine.slice:libpod:a1", False, ("machine.slice", "libpod-a1.scope")),
+        (":x:y", False, ("system.slice", "x-y.scope")),
+        ("a.slice::y", False, ("a.slice", "y.scope")),
+        ("a-b-c.slice:p:n", False, ("a.slice", "a-b.slice", "a-b-c.slice", "p-n.scope")),
+        ("-:p:n", False, ("p-n.scope",)),
+        ("-.slice:p:n", False, ("p-n.scope",)),
+        ("a.slice:p:b-c.slice", False, ("b.slice", "b-c.slice")),
+        (":p:n/../x y", False, ("system.slice", "p-n\\x2f..\\x2fx\\x20y.scope")),
+    ],
+)
+def test_a_unit_and_its_cgroup(path: str | None, rootless: bool, parts: tuple[str, ...]) -> None:
+    """CG-6"""
+    assert units.parse(path, container_id="web1", rootless=rootless).parts() == parts
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/docker/abc",
+        "a:b",
+        "a.slice:b:c:d",
+        "noslice:b:c",
+        "a--b.slice:p:n",
+        "-a.slice:p:n",
+        "a-.slice:p:n",
+        ".slice:p:n",
+        "a/b.slice:p:n",
+        "a.slice:p:",
+        "a b.slice:p:n",
+        "a.slice:p:" + "x" * 250,
+        "a.slice:p:b--c.slice",
+    ],
+)
+def test_what_is_no_unit_is_refused(path: str) -> None:
+    """CG-6"""
+    with pytest.raises(Failure) as caught:
+        units.parse(path, container_id="web1", rootless=False)
+    assert caught.value.pointer == "/linux/cgroupsPath"
+
+
+def test_object_paths_are_escaped_as_systemd_does() -> None:
+    assert units.object_path("a-1.scope").endswith("/unit/a_2d1_2escope")
+    assert units.object_path("1a").endswith("/unit/_31a")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("true", ("b", True)),
+        ("15", ("i", 15)),
+        ("-1", ("i", -1)),
+        ("uint64 5000000", ("t", 5000000)),
+        ("byte 7", ("y", 7)),
+        ("1.5", ("d", 1.5)),
+        ("'mixed'", ("s", "mixed")),
+        ('"it\'s"', ("s", "it's")),
+        ("'a\\'b'", ("s", "a'b")),
+        ("['a', 'b,c']", ("as", ["a", "b,c"])),
+        ("[]", ("as", [])),
+    ],
+)
+def test_gvariant_text(text: str, expected: tuple[str, Any]) -> None:
+    assert variants.parse(text, pointer="") == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yes", "uint64 -1", "byte 256", "2147483648", "'a", "'a'b'", "[1]", "٣", "uint9 1"]
+)
+def test_what_is_no_gvariant_value_is_refused(text: str) -> None:
+    with pytest.raises(Failure, match="is not a GVariant"):
+        variants.parse(text, pointer="/annotations/x")
+
+
+def test_annotations_become_properties() -> None:
+    found = variants.properties(
+        {
+            "org.systemd.property.KillSignal": "15",
+            "org.systemd.property.TimeoutStopUSec": "uint64 10000000",
+            "org.systemd.property.TimeoutStopSec": "2",
+            "org.systemd.property.CollectMode": "'inactive-or-failed'",
+            "other": "x",
+        }
+    )
+    assert found == [
+        ("CollectMode", ("s", "inactive-or-failed")),
+        ("KillSignal", ("i", 15)),
+        ("TimeoutStopUSec", ("t", 2000000)),
+        ("TimeoutStopUSec", ("t", 10000000)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["Ab", "A_b", "Kill Signal", "", "Slice", "Delegate", "DeviceAllow"]
+)
+def test_annotations_do_not_reach_what_the_driver_decides(name: str) -> None:
+    """IN-8, CG-6"""
+    with pytest.raises(Failure):
+        variants.properties({f"org.systemd.property.{name}": "true"})
+
+
+def properties(node: dict[str, Any], *, version: int = 2, manager: int = 252) -> dict[str, Any]:
+    found = unit_properties.resource_properties(resources(**node), version=version, manager=manager)
+    return {name: value for name, (_, value) in found}
+
+
+INFINITY = 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        (
+            {"memory": {"limit": 64 * MB, "swap": 96 * MB, "reservation": MB}},
+            {"MemoryMax": 64 * MB, "MemorySwapMax": 32 * MB, "MemoryLow": MB},
+        ),
+        ({"memory": {"limit": -1}}, {"MemoryMax": INFINITY, "MemorySwapMax": INFINITY}),
+        ({"pids": {"limit": 0}}, {"TasksMax": 1}),
+        ({"pids": {"limit": -1}}, {"TasksMax": INFINITY}),
+        ({"cpu": {"shares": 1024}}, {"CPUWeight": 100}),
+        ({"cpu": {"idle": 1, "shares": 1024}}, {"CPUWeight": 0}),
+        (
+            {"cpu": {"quota": 1, "period": 100000}},
+            {"CPUQuotaPerSecUSec": 10000, "CPUQuotaPeriodUSec": 100000},
+        ),
+        (
+            {"cpu": {"quota": 50000}},
+            {"CPUQuotaPerSecUSec": 500000, "CPUQuotaPeriodUSec": 100000},
+        ),
+        (
+            {"cpu": {"quota": 33333, "period": 100000}},
+            {"CPUQuotaPerSecUSec": 340000, "CPUQuotaPeriodUSec": 100000},
+        ),
+        (
+            {"cpu": {"quota": -1}},
+            {"CPUQuotaPerSecUSec": INFINITY, "CPUQuotaPeriodUSec": 100000},
+        ),
+        (
+            {"cpu": {"cpus": "0-2,9", "mems": "0"}},
+            {"AllowedCPUs": b"\x07\x02", "AllowedMemoryNodes": b"\x01"},
+        ),
+        (
+            {"unified": {"memory.high": "5", "memory.min": "max", "cpu.max": "2000 10000"}},
+            {
+                "MemoryHigh": 5,
+                "MemoryMin": INFINITY,
+                "CPUQuotaPerSecUSec": 200000,
+                "CPUQuotaPeriodUSec": 10000,
+            },
+        ),
+    ],
+)
+def test_resources_are_given_to_systemd_too(node: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert properties(node) == expected
+
+
+def test_an_old_systemd_gets_only_what_it_knows() -> None:
+    node = {"cpu": {"quota": 50000, "cpus": "0"}, "unified": {"memory.oom.group": "1"}}
+    assert properties(node, manager=241) == {"CPUQuotaPerSecUSec": 500000}
+    assert properties({"unified": {"memory.oom.group": "1"}}, manager=253) == {"OOMPolicy": "kill"}
+
+
+def test_v1_has_other_names() -> None:
+    node = {"cpu": {"shares": 5}, "memory": {"limit": MB}, "blockIO": {"weight": 50}}
+    assert properties(node, version=1) == {
+        "MemoryLimit": MB,
+        "CPUShares": 5,
+        "BlockIOWeight": 50,
+    }
+
+
+def test_device_rules_are_kept_across_a_daemon_reload() -> None:
+    classes = unit_properties.device_classes(
+        "Character devices:\n  1 mem\n136 pts\n\nBlock devices:\n  8 sd\n"
+    )
+    found = unit_properties.device_properties(devices.target(()), classes=classes)
+    assert found[:2] == [("DevicePolicy", ("s", "strict")), ("DeviceAllow", ("a(ss)", []))]
+    entries = found[2][1][1]
+    assert ("/dev/char/1:3", "rwm") in entries
+    assert ("char-pts", "rwm") in entries
+    assert ("char-*", "m") in entries
+    assert ("block-*", "m") in entries
+
+
+def test_a_container_that_may_use_everything_has_no_strict_policy() -> None:
+    found = unit_properties.device_properties(devices.Access(True), classes={})
+    assert ("DevicePolicy", ("s", "auto")) in found
+
+
+def test_a_scope_holds_the_process_and_delegates() -> None:
+    unit = units.parse("a.slice:p:n", container_id="n", rootless=False)
+    found = dict(unit_properties.unit_properties(unit, container_id="n", pid=7, version=2))
+    assert found["PIDs"] == ("au", [7])
+    assert found["Slice"] == ("s", "a.slice")
+    assert found["Delegate"] == ("b", True)
+    assert found["IOAccounting"] == ("b", True)
+
+
+def test_a_slice_wants_its_slice() -> None:
+    unit = units.parse("a.slice:p:b.slice", container_id="n", rootless=False)
+    found = dict(unit_properties.unit_properties(unit, container_id="n", pid=7, version=1))
+    assert found["Wants"] == ("as", ["a.slice"])
+    assert "Delegate" not in found
+    assert "PIDs" not in found
+    assert found["BlockIOAccounting"] == ("b", True)
