@@ -108,11 +108,17 @@ static size_t component(const char *path, size_t *start)
 	return end;
 }
 
+/* Slashes and "/." behind the last component change nothing, least of all whether a link is
+ * followed. */
 static bool is_last(const char *path, size_t end)
 {
-	while (path[end] == '/')
+	for (;;) {
+		while (path[end] == '/')
+			end++;
+		if (path[end] != '.' || (path[end + 1] != '/' && path[end + 1] != '\0'))
+			return path[end] == '\0';
 		end++;
-	return path[end] == '\0';
+	}
 }
 
 static void advance(struct walk *walk, int fd, size_t end)
@@ -196,19 +202,29 @@ static int create_component(struct walk *walk, size_t start, size_t end,
 	return 0;
 }
 
+/* O_PATH with O_NOFOLLOW opens the link itself. */
+static bool is_link(int fd)
+{
+	struct stat status;
+
+	return sys_fstat(fd, &status) < 0 || S_ISLNK(status.st_mode);
+}
+
 static int step_into(struct walk *walk, const struct creation *creation)
 {
 	size_t start = walk->at;
 	size_t end = component(walk->path, &start);
-	uint64_t flags = O_PATH;
+	bool nofollow = creation->nofollow && is_last(walk->path, end);
 	char after = walk->path[end];
 	int fd;
 
-	if (creation->nofollow && is_last(walk->path, end))
-		flags |= O_NOFOLLOW;
 	walk->path[end] = '\0';
-	fd = resolve(walk->path, flags, creation->resolve);
+	fd = resolve(walk->path, O_PATH | (nofollow ? O_NOFOLLOW : 0), creation->resolve);
 	walk->path[end] = after;
+	if (fd >= 0 && nofollow && is_link(fd)) {
+		close(fd);
+		fd = -ELOOP;
+	}
 	if (fd >= 0)
 		advance(walk, fd, end);
 	else if (fd == -ENOENT)
@@ -241,23 +257,14 @@ static int create_all(const char *path, const struct creation *creation)
 int resolve_or_create(const char *path, const struct creation *creation, uint32_t *step,
 		      uint32_t create_step)
 {
-	struct stat status;
-	int fd = resolve(path, O_PATH | (creation->nofollow ? O_NOFOLLOW : 0), creation->resolve);
+	int fd = creation->nofollow ? -ENOENT : resolve(path, O_PATH, creation->resolve);
 
 	if (fd == -ENOENT) {
 		*step = create_step;
 		return create_all(path, creation);
 	}
-	if (fd < 0) {
+	if (fd < 0)
 		detail(path);
-		return fd;
-	}
-	/* O_PATH|O_NOFOLLOW opens the link itself */
-	if (creation->nofollow && sys_fstat(fd, &status) == 0 && S_ISLNK(status.st_mode)) {
-		close(fd);
-		detail(path);
-		return -ELOOP;
-	}
 	return fd;
 }
 
