@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""System call filters: ``linux.seccomp`` to BPF, the listener's hand-over, and what a filter
+refuses.
+
+    names     PURE  the names of runtime-spec and their values
+    newer     PURE  system calls newer than libseccomp
+    numbers   PURE  the stage that looks at the number alone
+    profile   PURE  the checks of a profile, its rules with values
+    bpf       PURE  an interpreter of the programs, for `explain` and the tests
+    filter    PURE  the result
+    library         libseccomp
+    compiler        all of them together
+    cache           compiled filters in the state root
+    notify          the listener descriptor to the agent
+    explain         which calls a filter refuses
+    lint      PURE  rules that do not do what they seem to
+
+This module imports nothing until a configuration has a filter.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.seccomp.explain import Explanation
+    from pyrunc.seccomp.filter import Filter
+    from pyrunc.spec.model_linux import Seccomp
+
+
+def compile(node: Seccomp | None, *, cache: str | None = None) -> Filter | None:
+    """The filter of ``linux.seccomp``. `cache` is the directory of compiled filters
+    (`cache_directory`), None for none.
+    """
+    if node is None:
+        return None
+    from pyrunc.seccomp import compiler
+
+    return compiler.compile_cached(node, cache)
+
+
+def cache_directory(root: str) -> str:
+    """Where the compiled filters of a state root are. No container can have this name: ids have no
+    "@".
+    """
+    return root + "/@seccomp"
+
+
+def explain(compiled: Filter) -> Explanation:
+    """A filter to load instead of this one; its refusals are counted (`explain.Explanation`)."""
+    from pyrunc.seccomp import explain as module
+
+    return module.prepare(compiled)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A profile to a filter: names to numbers by libseccomp's tables, numbers and conditions to BPF.
+
+Why libseccomp's own generator is not used: docs/decisions (it needs 20 ms for Docker's default
+profile, decides overlapping conditions wrongly, and does not end for some).
+"""
+
+from __future__ import annotations
+
+from pyrunc.errors import Failure
+from pyrunc.seccomp import arguments, library, multiplexers, names, newer, numbers
+from pyrunc.seccomp.filter import INSTRUCTION, Filter, Report
+from pyrunc.seccomp.profile import Profile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.seccomp.arguments import Alternative
+    from pyrunc.seccomp.numbers import Instruction
+    from pyrunc.spec.model_linux import Seccomp
+
+
+def compile_cached(node: Seccomp, directory: str | None) -> Filter:
+    """The filter of a profile, from the cache where possible."""
+    from pyrunc.seccomp import cache
+
+    compiled = None
+    key = b""
+    if directory is not None:
+        key = cache.key(node, library.version(), library.native_architecture())
+        compiled = cache.load(directory, key)
+    if compiled is None:
+        compiled = compile_profile(Profile(node))
+        if directory is not None:
+            cache.store(directory, key, compiled)
+    _check_kernel(compiled, node.pointer)
+    return compiled
+
+
+def _check_kernel(compiled: Filter, pointer: str) -> None:
+    # The other flags are older than the oldest kernel that we run on.
+    if compiled.flags & names.WAIT_KILLABLE_RECV and not library.flags_known(compiled.flags):
+        raise Failure(
+            f"{pointer}/flags: this kernel does not know SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+            pointer=f"{pointer}/flags",
+            hint="it came with Linux 5.19",
+        )
+
+
+def compile_profile(profile: Profile) -> Filter:
+    """The filter of a profile. Depends on nothing but the profile, the tables and the native
+    architecture.
+    """
+    return _Compilation(profile).run()
+
+
+class _Compilation:
+    """The state of one run."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.ignored: dict[str, None] = {}
+        # What each name gets: one action, or alternatives with conditions.
+        self.fixed: dict[str, int] = {}
+        self.conditional: dict[str, list[Alternative]] = {}
+        self.named: list[str] = []
+        self.blocks: list[list[Instruction]] = []
+        self.known_blocks: dict[object, int] = {}
+
+    def run(self) -> Filter:
+        profile = self.profile
+        tokens, skipped = self.choose_architectures()
+        self.sort_rules()
+        encoded = [library.encode(name) for name in self.named]
+        by_token, stub = {}, []
+        for token in tokens:
+            verdicts = self.verdicts(token, encoded)
+            newest = numbers.newest(token, verdicts)
+            beyond = profile.stub and profile.default != names.enosys(names.audit_arch(token))
+            if newest >= 0 and beyond:
+                stub.append((token, newest))
+            by_token[token] = numbers.ranges(
+                token, verdicts, default=profile.default, named=newest if beyond else -1
+            )
+        program = numbers.link(numbers.machines(by_token, default=profile.default), self.blocks)
+        self.check_size(program)
+        report = Report(
+            ignored=list(self.ignored),
+            skipped_architectures=skipped,
+            stub=stub,
+        )
+        return Filter(program, flags=profile.flags, listener=profile.listener, report=report)
+
+    def choose_architectures(self) -> tuple[list[int], list[str]]:
+        """The architectures of the filter, the native one always among them; and the names that
+        libseccomp lacks.
+
+        Leaving one out is safe: calls through it are killed.
+        """
+        tokens, skipped = [library.native_architecture()], []
+        for token in self.profile.architectures:
+            if token in tokens:
+                continue
+            if library.knows_architecture(token):
+                tokens.append(token)
+            else:
+                skipped.append(names.ARCHITECTURE_NAMES[token])
+        return tokens, skipped
+
+    def sort_rules(self) -> None:
+        """A rule without conditions outweighs those with; of several without, the first holds. (As
+        in libseccomp.)
+        """
+        default, fixed = self.profile.default, self.fixed
+        known: dict[str, bool] = {}
+        for rule in self.profile.rules:
+            new = [name for name in rule.names if name not in known]
+            for name, number in zip(new, library.resolve(map(library.encode, new)), strict=True):
+                known[name] = number != library.UNKNOWN or name in newer.NAMES
+                (self.named.append if known[name] else self.ignored.setdefault)(name)
+            if rule.action == default:
+                continue  # as in runc and crun: says nothing that the default does not say
+            alternatives = [(rule.action, conditions) for conditions in rule.alternatives]
+            for name in rule.names:
+                if not known[name]:
+                    continue
+                if alternatives:
+                    self.conditional.setdefault(name, []).extend(alternatives)
+                else:
+                    fixed.setdefault(name, rule.action)
+
+    def verdicts(self, token: int, encoded: list[bytes]) -> dict[int, int]:
+        """The verdict of each number that the profile names: an action, or ~index of a block."""
+        default, fixed, conditional = self.profile.default, self.fixed, self.conditional
+        layout = arguments.Layout(token)
+        decided: dict[int, int] = {}
+        open_: dict[int, list[Alternative]] = {}
+        for name, number in zip(self.named, library.resolve_for(token, encoded), strict=True):
+            if number < 0 and (
+                name not in newer.NAMES or (number := newer.number(token, name)) < 0
+            ):
+                continue
+            if name in fixed:
+                decided.setdefault(number, fixed[name])
+            elif name in conditional:
+                open_.setdefault(number, []).extend(conditional[name])
+            else:
+                open_.setdefault(number, [])
+        self.add_carriers(token, decided, open_)
+        for number, alternatives in open_.items():
+            if number not in decided:
+                decided[number] = self.block(layout, alternatives) if alternatives else default
+        return decided
+
+    def add_carriers(
+        self, token: int, decided: dict[int, int], open_: dict[int, list[Alternative]]
+    ) -> None:
+        carriers = list(multiplexers.CARRIERS)
+        for carrier, number in zip(
+            carriers, library.resolve_for(token, map(library.encode, carriers)), strict=True
+        ):
+            if number < 0 or number in decided:
+                continue
+            found = multiplexers.alternatives(
+                carrier, self.fixed, self.conditional, default=self.profile.default
+            )
+            if found:
+                open_.setdefault(number, []).extend(found)
+
+    def block(self, layout: arguments.Layout, alternatives: list[Alternative]) -> int:
+        """The verdict of a call with conditions. Architectures that show arguments alike share the
+        code.
+        """
+        key = (layout.key(), tuple(alternatives))
+        index = self.known_blocks.get(key)
+        if index is None:
+            index = self.known_blocks[key] = len(self.blocks)
+            self.blocks.append(arguments.block(layout, alternatives, default=self.profile.default))
+        return ~index
+
+    def check_size(self, program: bytes) -> None:
+        size = len(program) // INSTRUCTION
+        if size > numbers.MAX_INSTRUCTIONS:
+            raise Failure(
+                f"{self.profile.pointer}: the filter has {size} instructions, more than the "
+                f"kernel's {numbers.MAX_INSTRUCTIONS}",
+                pointer=self.profile.pointer,
+                hint="use fewer rules with conditions, or fewer architectures",
+            )

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which system calls a filter refuses to a program: by name and count.
+
+The filter is loaded with every refusal turned into a notification. A supervisor answers each
+notification with what the original filter says for this very call (`bpf.run`), and counts. The
+program sees what it would see without, but for two things: a kill is SIGKILL instead of SIGSYS, and
+the SIGSYS of a trap does not carry the call's number.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import struct
+
+from pyrunc import syscalls
+from pyrunc.errors import Failure
+from pyrunc.seccomp import bpf, library, names, newer
+from pyrunc.seccomp.filter import Filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NoReturn
+
+# linux/seccomp.h
+NOTIF_RECV, NOTIF_SEND, NOTIF_ID_VALID = 0xC0502100, 0xC0182101, 0x40082102
+NOTIFICATION = "=QII64s"  # struct seccomp_notif: id, pid, flags, data
+RESPONSE = "=QqiI"  # struct seccomp_notif_resp: id, value, error, flags
+NOTIFICATION_SIZE = 80
+
+PASSES = (names.ALLOW, names.LOG)
+MAX_CALLS = 4096  # different refusals that are kept apart
+REFUSAL = "=III"  # architecture token, number, action
+
+
+def _without_data(action: int) -> int:
+    return action & names.ACTION_MASK
+
+
+def observed(program: bytes) -> bytes:
+    """The program with every refusal turned into a notification. PURE."""
+    return bpf.encode(
+        [
+            (code, jt, jf, names.NOTIFY)
+            if code == bpf.RET_K and _without_data(value) not in PASSES
+            else (code, jt, jf, value)
+            for code, jt, jf, value in bpf.decode(program)
+        ]
+    )
+
+
+class Refusal:
+    """One kind of refused call."""
+
+    __slots__ = ("action", "count", "number", "token")
+
+    def __init__(self, token: int, number: int, action: int, count: int) -> None:
+        self.token = token
+        self.number = number
+        self.action = action
+        self.count = count
+
+    @property
+    def name(self) -> str:
+        base = newer.name(self.token, self.number) or library.name_of(self.token, self.number)
+        base = base or f"system call {self.number & ~names.X32_BIT}"
+        if self.token == library.native_architecture():
+            return base
+        architecture = names.ARCHITECTURE_NAMES.get(self.token, hex(self.token))
+        return f"{base} ({architecture})"
+
+    @property
+    def answer(self) -> str:
+        action, data = _without_data(self.action), self.action & names.DATA_MASK
+        if action == names.ERRNO:
+            return errno.errorcode.get(data, f"errno {data}") if data else "success without effect"
+        if action == names.TRACE:
+            return "ENOSYS (no tracer)"
+        return {names.TRAP: "SIGSYS", names.KILL_PROCESS: "process killed"}.get(
+            action, "thread killed"
+        )
+
+    def line(self) -> str:
+        times = "once" if self.count == 1 else f"{self.count} times"
+        return f"{self.name}: refused {times} ({self.answer})"
+
+
+class Explanation:
+    """What `prepare` makes. Load `filter`, give the listener to `start`, ask `finish` when the
+    program has ended.
+    """
+
+    __slots__ = ("_instructions", "_pid", "_report", "filter")
+
+    def __init__(self, original: Filter) -> None:
+        flags = original.flags | names.NEW_LISTENER
+        # Else every signal to a waiting task (Go's scheduler sends them all the time) repeats its
+        # notification.
+        if library.flags_known(flags | names.WAIT_KILLABLE_RECV):
+            flags |= names.WAIT_KILLABLE_RECV
+        self.filter = Filter(
+            observed(original.program), flags=flags, listener=True, report=original.report
+        )
+        self._instructions = bpf.decode(original.program)
+        self._pid = 0
+        self._report = -1
+
+    def verdict(self, token: int, number: int, args: Iterable[int] = ()) -> int:
+        """What the original filter returns."""
+        data = bpf.data(number, names.audit_arch(token), list(args))
+        return bpf.run(self._instructions, data)
+
+    def start(self, listener: int) -> None:
+        """Start the supervisor. It is a process: the caller goes on waiting for the container's
+        init.
+
+        It ends when the last task with the filter has ended. The caller may close its `listener`.
+        """
+        report, write_end = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._supervise_and_exit(listener, write_end)
+        os.close(write_end)
+        self._report = report
+
+    def _supervise_and_exit(self, listener: int, write_end: int) -> NoReturn:
+        status = 1
+        try:
+            # A copy of the caller's sockets here would hide its death from the container's init.
+            low, high = sorted((listener, write_end))
+            syscalls.close_range(3, low - 1) if low > 3 else None
+            syscalls.close_range(low + 1, high - 1) if high > low + 1 else None
+            syscalls.close_range(high + 1, 0xFFFFFFFF)
+            counts = self.supervise(listener)
+            with open(write_end, "wb") as file:
+                for key, count in counts.items():
+                    file.write(struct.pack(REFUSAL + "I", *key, count))
+            status = 0
+        finally:
+            os._exit(status)
+
+    def supervise(self, listener: int) -> dict[tuple[int, int, int], int]:
+        """Answer notifications until no task with the filter is left. Counts by token, number,
+        action.
+        """
+        counts: dict[tuple[int, int, int], int] = {}
+        while True:
+            ready = syscalls.poll([listener])
+            if ready and not ready[0][1] & syscalls.POLLIN:
+                return counts  # POLLHUP: the last task is gone
+            request = bytearray(NOTIFICATION_SIZE)
+            try:
+                fcntl.ioctl(listener, NOTIF_RECV, request)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.EINTR):
+                    continue  # a signal ended the call before we came to it
+                raise
+            key = self._answer(listener, request)
+            if key in counts or len(counts) < MAX_CALLS:
+                counts[key] = counts.get(key, 0) + 1
+
+    def _answer(self, listener: int, request: bytearray) -> tuple[int, int, int]:
+        cookie, pid, _, data = struct.unpack(NOTIFICATION, request)
+        number, machine = struct.unpack_from("=II", data)
+        action = bpf.run(self._instructions, data)
+        kind = _without_data(action)
+        error = errno.ENOSYS
+        if kind == names.ERRNO:
+            error = action & names.DATA_MASK
+        elif kind != names.TRACE:
+            self._signal(listener, cookie, pid, kind)
+        response = bytearray(struct.pack(RESPONSE, cookie, 0, -error, 0))
+        try:
+            fcntl.ioctl(listener, NOTIF_SEND, response)
+        except OSError as failed:
+            if failed.errno != errno.ENOENT:  # the task has ended meanwhile
+                raise
+        token = names.X32 if machine == names.X86_64 and number & names.X32_BIT else machine
+        return token, number, action
+
+    @staticmethod
+    def _signal(listener: int, cookie: int, pid: int, kind: int) -> None:
+        """A kill or a trap. A container's first process ignores every other signal than SIGKILL
+        from outside.
+        """
+        try:
+            # While the notification is valid the task waits for us: the pid is still its own.
+            fcntl.ioctl(listener, NOTIF_ID_VALID, struct.pack("=Q", cookie))
+            os.kill(pid, signal.SIGSYS if kind == names.TRAP else signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            return  # it has ended already
+
+    def finish(self) -> list[Refusal]:
+        """Wait for the supervisor: what was refused, in the order of the first refusals."""
+        with open(self._report, "rb") as file:
+            data = file.read()
+        _, status = os.waitpid(self._pid, 0)
+        if status:
+            raise Failure("the supervisor of --explain-seccomp failed", detail=f"status {status}")
+        return [Refusal(*fields) for fields in struct.iter_unpack(REFUSAL + "I", data)]
+
+
+def prepare(original: Filter) -> Explanation:
+    """The explanation of a filter; a Failure where none is possible."""
+    if original.listener:
+        raise Failure(
+            "--explain-seccomp needs the listener that this profile gives to an agent",
+            pointer="/linux/seccomp/listenerPath",
+        )
+    explanation = Explanation(original)
+    native = library.native_architecture()
+    (write,) = library.resolve([b"write"])
+    if _without_data(explanation.verdict(native, write)) not in PASSES:
+        raise Failure(
+            "this profile refuses write, which the init needs: no program can start under it",
+            pointer="/linux/seccomp/syscalls",
+        )
+    return explanation
+
+
+def lines(refusals: list[Refusal], *, limit: int = 20) -> list[str]:
+    """The report for the user."""
+    if not refusals:
+        return ["seccomp: nothing was refused"]
+    shown = [f"seccomp: {refusal.line()}" for refusal in refusals[:limit]]
+    if len(refusals) > limit:
+        shown.append(f"seccomp: and {len(refusals) - limit} more")
+    return shown

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that carry others: socketcall and ipc of the older architectures. PURE.
+
+A rule about ``bind`` must hold for ``socketcall(SYS_BIND, ...)`` too. The arguments of the inner
+call lie in memory, where no filter can look: of a rule with conditions and the default, the
+stricter answer holds.
+"""
+
+from __future__ import annotations
+
+from pyrunc.seccomp.names import OPERATORS, strictness
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.seccomp.profile import Condition
+
+# linux/net.h and linux/ipc.h: the first argument. That of ipc has a version in its upper half.
+SOCKETCALL = {
+    "socket": 1,
+    "bind": 2,
+    "connect": 3,
+    "listen": 4,
+    "accept": 5,
+    "getsockname": 6,
+    "getpeername": 7,
+    "socketpair": 8,
+    "send": 9,
+    "recv": 10,
+    "sendto": 11,
+    "recvfrom": 12,
+    "shutdown": 13,
+    "setsockopt": 14,
+    "getsockopt": 15,
+    "sendmsg": 16,
+    "recvmsg": 17,
+    "accept4": 18,
+    "recvmmsg": 19,
+    "sendmmsg": 20,
+}
+IPC = {
+    "semop": 1,
+    "semget": 2,
+    "semctl": 3,
+    "semtimedop": 4,
+    "msgsnd": 11,
+    "msgrcv": 12,
+    "msgget": 13,
+    "msgctl": 14,
+    "shmat": 21,
+    "shmdt": 22,
+    "shmget": 23,
+    "shmctl": 24,
+}
+CARRIERS = {"socketcall": (SOCKETCALL, 0xFFFFFFFF), "ipc": (IPC, 0xFFFF)}
+
+
+def alternatives(
+    carrier: str,
+    fixed: dict[str, int],
+    conditional: dict[str, list[tuple[int, tuple[Condition, ...]]]],
+    *,
+    default: int,
+) -> list[tuple[int, tuple[Condition, ...]]]:
+    """What the rules about the inner calls mean for the carrier."""
+    members, mask = CARRIERS[carrier]
+    result: list[tuple[int, tuple[Condition, ...]]] = []
+    for name, number in members.items():
+        selector = ((0, OPERATORS["SCMP_CMP_MASKED_EQ"], mask, number),)
+        if name in fixed:
+            result.append((fixed[name], selector))
+            continue
+        for action, _ in conditional.get(name, ()):
+            if strictness(action) < strictness(default):
+                result.append((action, selector))
+    return result
