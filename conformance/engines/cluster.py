@@ -76,9 +76,10 @@ class Node:
         for pid, text in processes():
             if f"{self.directory}/" in text and "containerd-shim" in text:
                 os.kill(pid, signal.SIGTERM)
-        for procs in Path("/sys/fs/cgroup").glob(f"*/conformance/{self.name}/*/cgroup.procs"):
-            for pid in procs.read_text().split():
-                os.kill(int(pid), signal.SIGKILL)
+        groups = Path("/sys/fs/cgroup").glob(f"*/conformance/{self.name}/*")
+        for procs in (group / "cgroup.procs" for group in groups):
+            for line in procs.read_text().split():
+                os.kill(int(line), signal.SIGKILL)
 
 
 class Cluster:
