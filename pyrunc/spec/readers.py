@@ -271,7 +271,7 @@ def _text_map(value: Any, pointer: str, name: str, problems: Problems) -> dict[s
         problems.kind(where, value, "an object of strings")
         return None
     for key, item in value.items():
-        if type(item) is not str:
+        if type(item) is not str and item is not None:
             problems.kind(join(where, key), item, "a string")
     return {key: item for key, item in value.items() if type(item) is str}
 
