@@ -14,11 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from bench import bundles, machine, measure, report, targets
-from bench.runtime import Meter, Runtime, find
+from bench.runtime import Failed, Meter, Runtime, find
 
 TREE = Path(__file__).resolve().parent.parent
 CHECK_RUNS = 3
 WARM_UP = 2
+
+
+def attempt(step: measure.Step, runtime: Runtime, *arguments: Any) -> None:
+    """A command that a runtime cannot do is said and left out; the others go on."""
+    try:
+        step(runtime, *arguments)
+    except Failed as failure:
+        print(f"bench: {runtime.name}: {failure}", file=sys.stderr)
 
 
 def measure_all(runtimes: list[Runtime], meter: Meter, made: dict[str, Path], rounds: int) -> Any:
@@ -29,7 +37,7 @@ def measure_all(runtimes: list[Runtime], meter: Meter, made: dict[str, Path], ro
         for runtime in runtimes[shift:] + runtimes[:shift]:
             for step in measure.ROUND:
                 kept = samples[runtime.name] if number >= WARM_UP else measure.new_samples()
-                step(runtime, meter, made, kept)
+                attempt(step, runtime, meter, made, kept)
     parallel: dict[str, list[float]] = {runtime.name: [] for runtime in runtimes}
     for _ in range(3):
         for runtime in runtimes:

@@ -53,7 +53,7 @@ def configuration(*, arguments: list[str], docker: bool) -> dict[str, Any]:
             for major, minor in ((1, 5), (1, 3), (1, 9), (1, 8), (5, 0), (5, 1))
         ]
         linux["resources"]["memory"] = {"disableOOMKiller": False}
-        linux["resources"]["pids"] = {"limit": 0}
+        linux["resources"]["pids"] = {"limit": 4096}
     return {
         "ociVersion": "1.0.2",
         "process": {

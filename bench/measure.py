@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.runtime import ENVIRONMENT, Failed, Meter, Runtime, Sample
@@ -18,6 +19,7 @@ NUMBERS = itertools.count(1)
 PARALLEL = 50
 DEATH_TIMEOUT_S = 10
 Samples = dict[str, list[Sample]]
+Step = Callable[[Runtime, Meter, dict[str, Path], Samples], None]
 
 
 def new_id() -> str:
@@ -38,14 +40,13 @@ def remove(runtime: Runtime, name: str) -> None:
 
 
 def life(runtime: Runtime, meter: Meter, bundles: dict[str, Path], samples: Samples) -> None:
-    """create, state, start, state, exec, kill, delete of one container."""
+    """create, state, start, kill, delete of one container."""
     name = new_id()
     bundle = str(bundles["sleep"])
     try:
         steps = {"create": meter(runtime.argv("create", "--bundle", bundle, name))}
         steps["state"] = meter(runtime.argv("state", name))
         steps["start"] = meter(runtime.argv("start", name))
-        steps["exec"] = meter(runtime.argv("exec", name, "/bin/true"))
         steps["kill"] = meter(runtime.argv("kill", name, "KILL"))
         wait_for_death(runtime, name)
         steps["delete"] = meter(runtime.argv("delete", name))
@@ -54,8 +55,7 @@ def life(runtime: Runtime, meter: Meter, bundles: dict[str, Path], samples: Samp
         raise
     for step, sample in steps.items():
         samples[step].append(sample)
-    parts = [steps[step] for step in ("create", "start", "state", "kill", "delete")]
-    samples["life"].append(total(parts))
+    samples["life"].append(total(list(steps.values())))
 
 
 def total(parts: list[Sample]) -> Sample:
@@ -76,6 +76,16 @@ def run_true(runtime: Runtime, meter: Meter, bundles: dict[str, Path], samples: 
         raise
 
 
+def exec_true(runtime: Runtime, meter: Meter, bundles: dict[str, Path], samples: Samples) -> None:
+    name = new_id()
+    try:
+        meter(runtime.argv("create", "--bundle", str(bundles["sleep"]), name))
+        meter(runtime.argv("start", name))
+        samples["exec"].append(meter(runtime.argv("exec", name, "/bin/true")))
+    finally:
+        remove(runtime, name)
+
+
 def docker(runtime: Runtime, meter: Meter, bundles: dict[str, Path], samples: Samples) -> None:
     """create of a container as Docker configures it."""
     name = new_id()
@@ -90,7 +100,7 @@ def version(runtime: Runtime, meter: Meter, _: dict[str, Path], samples: Samples
     samples["version"].append(meter(runtime.argv("--version")))
 
 
-ROUND = (version, life, run_true, docker)
+ROUND = (version, life, exec_true, run_true, docker)
 
 
 def parallel(runtime: Runtime, bundles: dict[str, Path]) -> float:

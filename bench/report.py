@@ -17,6 +17,8 @@ def summary(samples: Samples) -> dict[str, dict[str, float]]:
     """Command -> numbers. `spread` is half the range between the quartiles."""
     result = {}
     for command, values in samples.items():
+        if not values:  # the runtime cannot do this
+            continue
         walls = sorted(sample.wall_ms for sample in values)
         quarter = len(walls) // 4
         result[command] = {
@@ -31,6 +33,12 @@ def summary(samples: Samples) -> dict[str, dict[str, float]]:
     return result
 
 
+def commands(results: dict[str, Any]) -> list[str]:
+    """What every runtime could do."""
+    first, *others = (result["commands"] for result in results.values())
+    return [command for command in first if all(command in other for other in others)]
+
+
 def cell(numbers: dict[str, float], reference: dict[str, float]) -> str:
     ratio = numbers["median_ms"] / reference["median_ms"]
     return f"{numbers['median_ms']:8.2f} ±{numbers['spread_ms']:5.2f} {ratio:5.2f}x"
@@ -41,12 +49,12 @@ def table(results: dict[str, Any]) -> str:
     names = list(results)
     reference = results[names[-1]]["commands"]
     lines = [" " * 16 + "".join(f"{name:>24}" for name in names)]
-    for command in results[names[0]]["commands"]:
+    for command in commands(results):
         row = [cell(results[n]["commands"][command], reference[command]) for n in names]
         lines.append(f"{command:16}" + "".join(f"{text:>24}" for text in row))
     for key, title in (("faults", "page faults"), ("cpu_ms", "CPU ms"), ("peak_kb", "peak kB")):
         lines.append("")
-        for command in results[names[0]]["commands"]:
+        for command in commands(results):
             row = [f"{results[n]['commands'][command][key]:.6g}" for n in names]
             label = f"{command}, {title}"
             lines.append(f"{label:28}" + "".join(f"{text:>12}" for text in row))
@@ -73,9 +81,9 @@ def extras(results: dict[str, Any]) -> list[str]:
 def chart(results: dict[str, Any]) -> str:
     """Horizontal bars of the medians, one group a command, each group to its own scale."""
     names = list(results)
-    commands = list(results[names[0]]["commands"])
+    shown = commands(results)
     group = len(names) * BAR + GAP
-    height = len(commands) * group + 40
+    height = len(shown) * group + 40
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 90}" height="{height}" '
         'font-family="sans-serif" font-size="12">',
@@ -85,7 +93,7 @@ def chart(results: dict[str, Any]) -> str:
         x = LEFT + index * 130
         parts.append(f'<rect x="{x}" y="8" width="12" height="12" fill="{COLOURS[index % 5]}"/>')
         parts.append(f'<text x="{x + 18}" y="18">{escape(name)}</text>')
-    for row, command in enumerate(commands):
+    for row, command in enumerate(shown):
         top = 32 + row * group
         parts.append(f'<text x="8" y="{top + group / 2}">{escape(command)}</text>')
         most = max(results[name]["commands"][command]["median_ms"] for name in names)

@@ -35,7 +35,7 @@ $(L_OUT)/speedups_ext.o: $(L_OUT)/sdists/.stamp
 
 $(L_OUT)/native_module.c: csrc/native/build.py $(wildcard csrc/native/*.h) $(VENV)/.requirements
 	@mkdir -p $(L_OUT)
-	@$(PY) csrc/native/build.py --emit-c $@ >/dev/null
+	@$(PY) csrc/native/build.py --emit-c $@
 
 $(L_OUT)/native_module_ext.o: $(L_OUT)/native_module.c
 	@$(L_CC) $(L_HARD) -Icsrc/native -c $< -o $@

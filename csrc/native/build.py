@@ -13,6 +13,8 @@ FRAGMENTS.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import subprocess
 import sysconfig
@@ -111,6 +113,11 @@ def make_ffibuilder() -> cffi.FFI:
     return builder
 
 
+def emit(path: str) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):  # it says where it writes, at length
+        make_ffibuilder().emit_c_code(path)
+
+
 def run(*command: str) -> None:
     result = subprocess.run(command, check=False)
     if result.returncode:
@@ -127,7 +134,7 @@ def build_in_place() -> str:
             objects.append(os.path.join(scratch, os.path.basename(source) + ".o"))
             run(compiler(), *FLAGS, *WARNINGS, "-c", source, "-o", objects[-1])
         generated = os.path.join(scratch, "_native.c")
-        make_ffibuilder().emit_c_code(generated)
+        emit(generated)
         objects.append(generated + ".o")
         run(compiler(), *FLAGS, f"-I{include}", f"-I{HERE}", "-c", generated, "-o", objects[-1])
         built = os.path.join(scratch, "_native.so")
@@ -155,13 +162,13 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     if arguments.emit_c:
-        make_ffibuilder().emit_c_code(arguments.emit_c)
+        emit(arguments.emit_c)
     elif arguments.list_sources:
         print("\n".join(sources()))
     elif arguments.list_archives:
         print("\n".join(archives()))
     else:
-        print(build_in_place())
+        build_in_place()
 
 
 if __name__ == "__main__":
