@@ -42,8 +42,8 @@ def test_a_signal_is_a_number_or_a_name(text: str, number: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "SIG", "65", "999999999999", "-9", "+9", " 9", "9 ", "0x9", "1e1", "٩", "KILLL", "SIGSIGKILL",
-     "RTMIN+31", "RTMIN-1", "RTMAX+1", "RTMIN+", "RTMIN+1x", "RTMIN+-1", "KILL\n"],
+    ["", "SIG", "65", "999999999999", "-9", "+9", " 9", "9 ", "0x9", "1e1", "٩", "KILLL",
+     "SIGSIGKILL", "RTMIN+31", "RTMIN-1", "RTMAX+1", "RTMIN+", "RTMIN+1x", "RTMIN+-1", "KILL\n"],
 )  # fmt: skip
 def test_nothing_else_is_a_signal(text: str) -> None:
     """IN-9, PY-6"""
