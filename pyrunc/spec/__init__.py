@@ -6,7 +6,7 @@
     readers.py     JSON values -> slotted nodes, by the tables of `model*.py`
     check*.py      rules across properties; `check_host.py` takes facts about the host
     options.py     the mount options      defaults.py  what the command `spec` writes
-    constants.py   names and numbers      schema.py    the JSON schema behind `check`
+    constants.py   names and numbers      schema/      the JSON schema behind `check`
 
 What `parse_config` returns has been validated completely; nothing later refuses a value because of
 its form. `load` is at hand here, the rest is imported when first asked for.

@@ -146,8 +146,9 @@ def decode(data: bytes, *, source: str = "config.json") -> Any:
     start = len(text) - len(text.lstrip(WHITESPACE))
     try:
         value, end = scanner()(text, start)
-    except (ValueError, StopIteration, RecursionError, ImportError):
-        # ImportError: both scanners import the exception class of their package when they fail.
+    except (ValueError, StopIteration, RecursionError, SystemError, ImportError):
+        # The scanners word their errors with their packages. `_json` looks json.decoder up among
+        # the loaded modules (SystemError when it is not there) or imports it: versions differ.
         _explain(text, source)
         raise _refusal(source, "not valid JSON") from None
     if text[end:].strip(WHITESPACE) or _may_be_unsafe(text):

@@ -8,7 +8,7 @@ import pytest
 
 from pyrunc import spec
 from pyrunc.spec.defaults import default_config, rootless_config
-from pyrunc.spec.schema_check import schema_problems
+from pyrunc.spec.schema import problems as schema_problems
 from tests.unit.spec.engine import encode
 
 MASKED = """

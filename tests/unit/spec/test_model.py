@@ -10,7 +10,7 @@ import pytest
 from pyrunc.spec import model, model_linux, model_resources
 from pyrunc.spec.problems import Problems
 from pyrunc.spec.readers import Node, read_node
-from pyrunc.spec.schema_check import schema
+from pyrunc.spec.schema import schema
 
 RENAMED = {"class": "class_"}
 

@@ -21,7 +21,8 @@ from pyrunc import spec
 from pyrunc.errors import ConfigErrors, Problem
 from pyrunc.spec.defaults import default_config
 from pyrunc.spec.problems import show
-from pyrunc.spec.schema_check import pointer_of, schema, schema_problems, without_nulls
+from pyrunc.spec.schema import pointer_of, schema, without_nulls
+from pyrunc.spec.schema import problems as schema_problems
 from tests.invalid import corpus
 from tests.unit.spec.engine import encode, engine_config
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,26 +192,40 @@ def test_the_place_of_an_error_has_line_column_and_pointer() -> None:
     )
 
 
-def test_reading_imports_no_json_package() -> None:
-    """The packages cost 11 ms: only the C scanner is loaded."""
-    program = (
-        "import sys; from pyrunc.spec import strict; strict.decode(b'{\"a\": [1]}');"
-        "print([name for name in ('json', 'simplejson', 're', 'pyrunc.spec.locate',"
-        " 'pyrunc.spec.model') if name in sys.modules])"
-    )
+def fresh(program: str) -> str:
+    """The output of a program in an interpreter that has loaded nothing yet."""
+    path = str(Path(strict.__file__).parents[2])
     run = subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-S",
-            "-c",
-            f"import sys; sys.path[:0] = [{sys.path[0]!r}]; {program}",
-        ],
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = [{path!r}]\n{program}"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert run.stdout == "[]\n"
+    return run.stdout
+
+
+def test_reading_imports_no_json_package() -> None:
+    """The packages cost 11 ms: only the C scanner is loaded."""
+    names = ("json", "simplejson", "re", "pyrunc.spec.locate", "pyrunc.spec.model")
+    program = "from pyrunc.spec import strict; strict.decode(b'[1]')\n"
+    assert fresh(f"{program}print([name for name in {names} if name in sys.modules])") == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": "b', '{"a": "\\x"}', '{"a" 1}', "[1,]", "[1 2]", "", "nul"]
+)
+def test_errors_are_worded_without_the_package_of_the_scanner(text: str) -> None:
+    """The C scanner cannot raise json.JSONDecodeError where nobody has imported json."""
+    program = f"""
+from pyrunc.errors import ConfigErrors
+from pyrunc.spec import strict
+try:
+    strict.decode({text.encode()!r})
+except ConfigErrors as errors:
+    print(errors)
+"""
+    assert fresh(program).startswith("config.json: /")
+    assert "line 1, column" in fresh(program)
 
 
 def test_the_slow_reader_alone_knows_the_whole_grammar() -> None:

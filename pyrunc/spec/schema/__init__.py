@@ -20,9 +20,9 @@ KINDS = {"config": "", "process": "process", "resources": "resources"}
 
 def schema(kind: str = "config") -> dict[str, Any]:
     """The schema of a configuration, a process or resources."""
-    path = __file__.rpartition("/")[0] + "/schema/config.json"
+    path = __file__.rpartition("/")[0] + "/config.json"
     with open(path, "rb") as file:
-        whole: dict[str, Any] = strict.decode(file.read(), source="schema/config.json")
+        whole: dict[str, Any] = strict.decode(file.read(), source="config.json (schema)")
     name = KINDS[kind]
     if not name:
         return whole
@@ -33,7 +33,7 @@ def schema(kind: str = "config") -> dict[str, Any]:
     }
 
 
-def schema_problems(raw: object, *, kind: str = "config") -> tuple[Problem, ...]:
+def problems(raw: object, *, kind: str = "config") -> tuple[Problem, ...]:
     """What a parsed file violates of the published schema, in the order of its pointers."""
     import jsonschema
 
