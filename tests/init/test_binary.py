@@ -15,7 +15,7 @@ from tests.init.harness import PROGRAM, TREE
 MAX_SIZE = 128 * 1024
 FORBIDDEN = re.compile(
     r"malloc|calloc|realloc|free|[sf]*n?printf|system|popen|dlopen|dlsym|getpw\w*|getgr\w*|"
-    r"getaddrinfo|iconv\w*|setlocale|getenv|setenv|fopen\w*|pthread_create|sigaction|wordexp|glob"
+    r"getaddrinfo|iconv\w*|setlocale|getenv|setenv|fopen\w*|pthread_create|wordexp|glob"
 )
 
 
