@@ -152,6 +152,7 @@ def compile_create(
         requests=[request for request, _slot in this.mounts.requests],
         rlimits=attributes.rlimits(config.process),
         warnings=this.context.warnings,
+        host_mounts="" if this.context.has("mount") or not this.mounts.inside else rootfs,
     )
 
 
@@ -209,8 +210,7 @@ def _outside(this: Creation) -> list[Op]:
     found += _clone(this)
     # The parent has been making the cgroups meanwhile.
     found += namespaces.await_parent(context, this.cgroup, into=this.into, tasks=this.tasks)
-    found += namespaces.become_root(context)
-    found += namespaces.enter_cgroup(context, this.cgroup, into=this.into, tasks=this.tasks)
+    found += namespaces.settle_down(context, this.cgroup, into=this.into, tasks=this.tasks)
     found += namespaces.enter_leaf(this.cgroup, leaf=this.leaf)
     found += this.proc_ops
     found += labels.keyring(proc, proc=this.proc, begin=True) if this.keyring else []

@@ -200,18 +200,26 @@ def become_root(context: Context) -> list[Op]:
     ]
 
 
-def enter_cgroup(context: Context, cgroup: CgroupView, *, into: int, tasks: int) -> list[Op]:
-    """Enter the cgroups, then fork where a namespace or the cgroup2 is only entered by a child."""
+def settle_down(context: Context, cgroup: CgroupView, *, into: int, tasks: int) -> list[Op]:
+    """Enter the cgroups, become the container's root, fork where only a child enters a namespace.
+
+    Root comes before the fork, since the child may be seen in a pid namespace of others (JN-3).
+    Only a cgroup2 is entered with the fork, and with the rights of whoever forks.
+    """
     found: list[Op] = []
     if cgroup.tasks:
-        found.append(
-            ops.JoinCgroup(slot=tasks, count=cgroup.tasks, what="enter the container's cgroups")
-        )
+        what = "enter the container's cgroups"
+        found.append(ops.JoinCgroup(slot=tasks, count=cgroup.tasks, what=what))
+    root = become_root(context)
     if cgroup.into or context.has("pid") or context.has("time"):
-        found.append(ops.Fork(cgroup=into, what="start the container's first process"))
+        fork = ops.Fork(cgroup=into, what="start the container's first process")
+        found += [fork, *root] if cgroup.into else [*root, fork]
+    else:
+        found += root
     if "cgroup" in context.new:
+        kind = flags(["cgroup"])
         what = "make a new cgroup namespace"
-        found.append(ops.Unshare(flags=flags(["cgroup"]), pointer="/linux/namespaces", what=what))
+        found.append(ops.Unshare(flags=kind, pointer="/linux/namespaces", what=what))
     return found
 
 

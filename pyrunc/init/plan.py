@@ -29,10 +29,11 @@ class Plan:
 
     `objects` names the descriptors that the parent hands over at the start, in the order of their
     slots from 1. `requests` are the mounts that the parent makes at the rendezvous `mounts`;
-    `rlimits` (resource, soft, hard) are set from outside when the init is ready.
+    `rlimits` (resource, soft, hard) are set from outside when the init is ready. `host_mounts` is
+    the directory below which mounts are made in the caller's own mount namespace, if any.
     """
 
-    __slots__ = ("object_names", "ops", "requests", "rlimits", "warnings")
+    __slots__ = ("host_mounts", "object_names", "ops", "requests", "rlimits", "warnings")
 
     def __init__(
         self,
@@ -42,12 +43,14 @@ class Plan:
         requests: Sequence[MountRequest] = (),
         rlimits: Sequence[tuple[int, int, int]] = (),
         warnings: Sequence[Problem] = (),
+        host_mounts: str = "",
     ) -> None:
         self.ops = tuple(ops)
         self.object_names = tuple(objects)
         self.requests = tuple(requests)
         self.rlimits = tuple(rlimits)
         self.warnings = tuple(warnings)
+        self.host_mounts = host_mounts
 
     @property
     def objects(self) -> int:
