@@ -12,7 +12,7 @@ refuses.
     compiler        all of them together
     cache           compiled filters in the state root
     notify          the listener descriptor to the agent
-    explain         which calls a filter refuses
+    refusals        which calls a filter refuses
     lint      PURE  rules that do not do what they seem to
 
 This module imports nothing until a configuration has a filter.
@@ -22,8 +22,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.seccomp.explain import Explanation
     from pyrunc.seccomp.filter import Filter
+    from pyrunc.seccomp.refusals import Explanation
     from pyrunc.spec.model_linux import Seccomp
 
 
@@ -46,7 +46,7 @@ def cache_directory(root: str) -> str:
 
 
 def explain(compiled: Filter) -> Explanation:
-    """A filter to load instead of this one; its refusals are counted (`explain.Explanation`)."""
-    from pyrunc.seccomp import explain as module
+    """A filter to load instead of this one; its refusals are counted (`refusals.Explanation`)."""
+    from pyrunc.seccomp import refusals
 
-    return module.prepare(compiled)
+    return refusals.prepare(compiled)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classic BPF as seccomp(2) runs it: decoding, checking, running. PURE.
 
-`explain` asks it for the verdict of the original filter, and the tests compare it with the kernel
+`refusals` asks it for the verdict of the original filter, and the tests compare it with the kernel
 and with the meaning of the profile. It knows the whole instruction set that the kernel accepts for
 seccomp (seccomp_check_filter).
 """

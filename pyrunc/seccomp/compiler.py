@@ -132,39 +132,47 @@ class _Compilation:
         """The verdict of each number that the profile names: an action, or ~index of a block."""
         default, fixed, conditional = self.profile.default, self.fixed, self.conditional
         layout = arguments.Layout(token)
+        carriers = self.carriers(token)
+        direct = self.direct_numbers(token) if carriers else {}
         decided: dict[int, int] = {}
         open_: dict[int, list[Alternative]] = {}
         for name, number in zip(self.named, library.resolve_for(token, encoded), strict=True):
-            if number < 0 and (
-                name not in newer.NAMES or (number := newer.number(token, name)) < 0
-            ):
-                continue
+            if number < 0:
+                number = direct[name] if name in direct else newer.number(token, name)
+                if number < 0:
+                    continue
             if name in fixed:
                 decided.setdefault(number, fixed[name])
             elif name in conditional:
                 open_.setdefault(number, []).extend(conditional[name])
             else:
                 open_.setdefault(number, [])
-        self.add_carriers(token, decided, open_)
+        for carrier, number in carriers:
+            open_.setdefault(number, []).extend(
+                multiplexers.alternatives(carrier, fixed, conditional, default=default)
+            )
         for number, alternatives in open_.items():
             if number not in decided:
                 decided[number] = self.block(layout, alternatives) if alternatives else default
         return decided
 
-    def add_carriers(
-        self, token: int, decided: dict[int, int], open_: dict[int, list[Alternative]]
-    ) -> None:
-        carriers = list(multiplexers.CARRIERS)
-        for carrier, number in zip(
-            carriers, library.resolve_for(token, map(library.encode, carriers)), strict=True
-        ):
-            if number < 0 or number in decided:
-                continue
-            found = multiplexers.alternatives(
-                carrier, self.fixed, self.conditional, default=self.profile.default
-            )
-            if found:
-                open_.setdefault(number, []).extend(found)
+    def carriers(self, token: int) -> list[tuple[str, int]]:
+        """The calls of an architecture that carry others, with their numbers, if the profile names
+        one of these.
+        """
+        if multiplexers.MEMBERS.isdisjoint(self.named):
+            return []
+        names_ = list(multiplexers.CARRIERS)
+        found = library.resolve_for(token, map(library.encode, names_))
+        return [pair for pair in zip(names_, found, strict=True) if pair[1] >= 0]
+
+    @staticmethod
+    def direct_numbers(token: int) -> dict[str, int]:
+        if token == names.I386:
+            return multiplexers.DIRECT_I386
+        base = newer.BASES.get(token, 0)
+        numbers_ = [base + number for number in multiplexers.DIRECT_RANGE]
+        return library.numbers_of(token, multiplexers.MEMBERS, numbers_)
 
     def block(self, layout: arguments.Layout, alternatives: list[Alternative]) -> int:
         """The verdict of a call with conditions. Architectures that show arguments alike share the

@@ -9,7 +9,7 @@ from pyrunc._native import ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 UNKNOWN = -1  # __NR_SCMP_ERROR
 
@@ -54,6 +54,12 @@ def name_of(token: int, number: int) -> str:
         return bytes(ffi.string(found)).decode("ascii", "replace")
     finally:
         lib.free(found)
+
+
+def numbers_of(token: int, names: Collection[str], numbers: Iterable[int]) -> dict[str, int]:
+    """Those of the names that one of the numbers has."""
+    found = {name_of(token, number): number for number in numbers}
+    return {name: number for name, number in found.items() if name in names}
 
 
 def flags_known(flags: int) -> bool:

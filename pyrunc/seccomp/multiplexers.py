@@ -51,6 +51,41 @@ IPC = {
     "shmget": 23,
     "shmctl": 24,
 }
+# libseccomp answers with a pseudo number for these names where a carrier exists. The numbers of the
+# direct calls of i386, which are in every default profile; for other architectures the library is
+# searched (`library.numbers_of`).
+DIRECT_I386 = {
+    "recvmmsg": 337,
+    "sendmmsg": 345,
+    "socket": 359,
+    "socketpair": 360,
+    "bind": 361,
+    "connect": 362,
+    "listen": 363,
+    "accept4": 364,
+    "getsockopt": 365,
+    "setsockopt": 366,
+    "getsockname": 367,
+    "getpeername": 368,
+    "sendto": 369,
+    "sendmsg": 370,
+    "recvfrom": 371,
+    "recvmsg": 372,
+    "shutdown": 373,
+    "semget": 393,
+    "semctl": 394,
+    "shmget": 395,
+    "shmctl": 396,
+    "shmat": 397,
+    "shmdt": 398,
+    "msgget": 399,
+    "msgsnd": 400,
+    "msgrcv": 401,
+    "msgctl": 402,
+}
+MEMBERS = frozenset(SOCKETCALL) | frozenset(IPC)
+DIRECT_RANGE = range(100, 500)  # where the direct calls are, above an architecture's base
+
 CARRIERS = {"socketcall": (SOCKETCALL, 0xFFFFFFFF), "ipc": (IPC, 0xFFFF)}
 
 

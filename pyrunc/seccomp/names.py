@@ -48,6 +48,7 @@ X86_64 = 0xC000003E
 # libseccomp's own token: for the kernel x32 is AUDIT_ARCH_X86_64 with bit 30 set in the number.
 X32 = 0x4000003E
 X32_BIT = 0x40000000
+I386 = 0x40000003
 ARM = 0x40000028
 S390 = 0x00000016
 S390X = 0x80000016
@@ -75,7 +76,7 @@ ARCHITECTURES = {
     "SCMP_ARCH_SH": 0x4000002A,
     "SCMP_ARCH_SHEB": 0x0000002A,
     "SCMP_ARCH_X32": X32,
-    "SCMP_ARCH_X86": 0x40000003,
+    "SCMP_ARCH_X86": I386,
     "SCMP_ARCH_X86_64": X86_64,
 }
 ARCHITECTURE_NAMES = {token: name for name, token in ARCHITECTURES.items()}

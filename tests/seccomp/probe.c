@@ -4,7 +4,8 @@
  *
  *   probe FILTER FLAGS            for each line "MODE NR A0 A1 A2 A3 A4 A5" of standard input (MODE 64 or 32) one child
  *                                 loads the filter and calls; the answer is "value N", "signal N" or "trap NR"
- *   probe FILTER FLAGS PROGRAM..  loads the filter and becomes the program
+ *   probe FILTER FLAGS PROGRAM..  loads the filter and becomes the program; with a listener (flag 8) it says "listener FD"
+ *                                 and waits for a line, so that somebody can take the descriptor
  *
  * FILTER is a file of struct sock_filter, "-" for none. The child reports through shared memory, so that it needs no
  * system call after the one under test but its end, and the parent does not insist on that one succeeding.
@@ -48,6 +49,16 @@ static void on_trap(int signal, siginfo_t *info, void *context)
 		__builtin_trap();
 }
 
+static void hand_over(int listener)
+{
+	char line[32];
+	const int size = snprintf(line, sizeof(line), "listener %d\n", listener);
+
+	if (write(STDOUT_FILENO, line, (size_t)size) != size || read(STDIN_FILENO, line, sizeof(line)) <= 0)
+		_exit(125);
+	close(listener);
+}
+
 static void load(const char *file, unsigned int flags)
 {
 	static struct sock_filter room[4096];
@@ -61,8 +72,11 @@ static void load(const char *file, unsigned int flags)
 	program.len = (unsigned short)((size_t)size / sizeof(room[0]));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		fail("no_new_privs");
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) < 0)
+	const long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	if (result < 0)
 		fail("seccomp");
+	if (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
+		hand_over((int)result);
 }
 
 /* Raw calls: the C library would look at the result, and has no 32-bit entry. */

@@ -8,6 +8,7 @@ the tables of numbers.
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 from typing import Any
@@ -129,9 +130,20 @@ def profile(default: str, *rules: dict[str, Any], **more: Any) -> dict[str, Any]
 # -- the meaning of a profile ----------------------------------------------------------------------
 
 
+@functools.cache
+def tables(token: int) -> dict[str, int]:
+    """Numbers that libseccomp gives when asked by number: also those of direct calls beside
+    socketcall and ipc.
+    """
+    base = newer.BASES.get(token, 0)
+    return {library.name_of(token, base + number): base + number for number in range(480)}
+
+
 def number_of(token: int, name: str) -> int:
     """The number of a call on an architecture, or something negative."""
     found = library.resolve_for(token, [name.encode()])[0]
+    if found < 0:
+        found = tables(token).get(name, -1)
     return found if found >= 0 else newer.number(token, name)
 
 
