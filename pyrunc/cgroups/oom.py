@@ -37,8 +37,9 @@ class Watch:
         self.fds: dict[int, int] = {}
         try:
             if member.hierarchy.version == 2:
-                for name in ("memory.events", "cgroup.events"):
-                    self._poll_file(name)
+                self._poll_file("cgroup.events")
+                if tree.exists_at(member.open(), "memory.events"):  # the controller is enabled
+                    self._poll_file("memory.events")
             else:
                 self._register_v1()
         except OSError as error:

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits read back from the kernel, and their effects."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyrunc import cgroups
+from pyrunc.cgroups import update
+from pyrunc.cgroups.fs import FsManager
+from pyrunc.cgroups.layout import Layout
+from pyrunc.errors import Failure
+from pyrunc.spec import parse_resources
+from pyrunc.spec.model_resources import Resources
+from tests.cgroups.conftest import Make, Task, needs, wait_children
+from tests.support.wait import until
+
+Spawn = Callable[..., Task]
+MB = 1 << 20
+
+
+def resources(**node: Any) -> Resources:
+    return parse_resources(json.dumps(node).encode())
+
+
+def read(manager: FsManager, file: str) -> str:
+    member = manager.find(file.partition(".")[0])
+    assert member is not None
+    return member.read(file)
+
+
+READ_BACK = [
+    ("pids", {"pids": {"limit": 7}}, {"pids.max": "7"}),
+    ("pids", {"pids": {"limit": -1}}, {"pids.max": "max"}),
+    ("memory", {"memory": {"limit": 64 * MB}}, {"memory.limit_in_bytes": str(64 * MB)}),
+    (
+        "memory",
+        {"memory": {"limit": 64 * MB, "swap": 96 * MB, "reservation": 32 * MB, "swappiness": 3}},
+        {
+            "memory.limit_in_bytes": str(64 * MB),
+            "memory.memsw.limit_in_bytes": str(96 * MB),
+            "memory.soft_limit_in_bytes": str(32 * MB),
+            "memory.swappiness": "3",
+        },
+    ),
+    ("cpu", {"cpu": {"shares": 512}}, {"cpu.shares": "512"}),
+    (
+        "cpu",
+        {"cpu": {"quota": 20000, "period": 50000, "burst": 10000}},
+        {
+            "cpu.cfs_quota_us": "20000",
+            "cpu.cfs_period_us": "50000",
+            "cpu.cfs_burst_us": "10000",
+        },
+    ),
+    ("cpu", {"cpu": {"idle": 1}}, {"cpu.idle": "1"}),
+    ("cpuset", {"cpu": {"cpus": "0", "mems": "0"}}, {"cpuset.cpus": "0", "cpuset.mems": "0"}),
+]
+
+
+@pytest.mark.parametrize(("controller", "node", "expected"), READ_BACK)
+def test_a_limit_is_what_the_kernel_has(
+    make: Make, host: Layout, controller: str, node: dict[str, Any], expected: dict[str, str]
+) -> None:
+    needs(host, controller)
+    manager = make()
+    manager.prepare()
+    wanted = resources(**node)
+    manager.apply(wanted)
+    assert {file: read(manager, file) for file in expected} == expected
+    # What the kernel shows afterwards counts as the same value: nothing is left to update.
+    assert update.diff(manager, None, wanted) == []
+
+
+def test_the_plan_names_what_is_written(make: Make, host: Layout) -> None:
+    needs(host, "pids", "cpu", "devices")
+    manager = make()
+    wanted = resources(pids={"limit": 7}, cpu={"quota": 20000})
+    planned = manager.planned(wanted)
+    manager.prepare()
+    manager.apply(wanted)
+    for file, value in planned:
+        if "/devices." not in file:
+            assert Path(file).read_text().strip() == value
+    allowed = [line for file, line in planned if file.endswith("devices.allow")]
+    assert read(manager, "devices.list").splitlines() == allowed
+
+
+def test_a_fork_bomb_is_stopped(make: Make, host: Layout, spawn: Spawn) -> None:
+    needs(host, "pids")
+    manager = make()
+    manager.prepare()
+    manager.apply(resources(pids={"limit": 8}))
+    task = spawn(manager, 'for i in $(seq 40); do sleep 60 & done 2>/dev/null; echo "end $?"; wait')
+    until(lambda: "max 0" not in read(manager, "pids.events"), "a fork that is refused")
+    assert int(read(manager, "pids.current")) <= 8
+    manager.kill()
+    task.wait()
+
+
+def test_too_much_memory_is_killed_and_counted(make: Make, host: Layout, spawn: Spawn) -> None:
+    needs(host, "memory")
+    manager = make()
+    manager.prepare()
+    manager.apply(resources(memory={"limit": 32 * MB, "swap": 32 * MB}))
+    watch = manager.watch_oom()
+    task = spawn(manager, f"x = bytearray({128 * MB})\nprint(len(x))", python=True)
+    assert task.wait() == -9
+    assert manager.oom_kills() == 1
+    assert watch.wait(10000) == (1, False)
+    assert cgroups.from_record(manager.record()).oom_kills() == 1
+    manager.destroy()
+    assert watch.wait(10000) == (0, True)
+    watch.close()
+    assert manager.oom_kills() == 0
+
+
+def test_a_cpu_quota_throttles(make: Make, host: Layout, spawn: Spawn) -> None:
+    needs(host, "cpu")
+    manager = make()
+    manager.prepare()
+    manager.apply(resources(cpu={"quota": 5000, "period": 50000}))
+    task = spawn(manager, "while :; do :; done")
+    until(lambda: throttled(manager) > 2, "throttling")
+    manager.kill()
+    task.wait()
+
+
+def throttled(manager: FsManager) -> int:
+    return int(manager.stats()["cpu"].get("throttling", {}).get("throttledPeriods", 0))
+
+
+def open_node(manager: FsManager, spawn: Spawn, node: Path, mode: str) -> bool:
+    script = f"import os\ntry: os.open('{node}', os.{mode})\nexcept PermissionError: os._exit(7)"
+    return spawn(manager, script, python=True).wait() == 0
+
+
+DEVICE = {"type": "c", "major": 1, "minor": 11}  # /dev/kmsg, which no default allows
+
+
+def check_devices(manager: FsManager, spawn: Spawn, node: Path) -> None:
+    old = resources()
+    manager.prepare()
+    manager.apply(old)
+    assert not open_node(manager, spawn, node, "O_RDONLY")
+    assert open_node(manager, spawn, Path("/dev/null"), "O_RDWR")
+    new = resources(devices=[{"allow": True, **DEVICE, "access": "r"}])
+    assert manager.diff(old, new) == ["devices: + allow c 1:11 r"]
+    manager.update(old, new)
+    assert open_node(manager, spawn, node, "O_RDONLY")
+    assert not open_node(manager, spawn, node, "O_WRONLY")
+    manager.update(new, old)
+    assert not open_node(manager, spawn, node, "O_RDONLY")
+    everything = resources(devices=[{"allow": True, "access": "rwm"}])
+    manager.update(old, everything)
+    assert open_node(manager, spawn, node, "O_RDONLY")
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    path = tmp_path / "node"
+    os.mknod(path, 0o20600, os.makedev(1, 11))
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError as error:
+        pytest.skip(f"device nodes cannot be opened below {tmp_path}: {error.strerror}")
+    return path
+
+
+def test_devices_of_a_running_container_are_changed_on_v1(
+    make: Make, host: Layout, spawn: Spawn, node: Path
+) -> None:
+    """CG-7, DV-1"""
+    needs(host, "devices")
+    check_devices(make(), spawn, node)
+
+
+def test_devices_of_a_running_container_are_changed_on_v2(
+    v2: FsManager, spawn: Spawn, node: Path
+) -> None:
+    """CG-7, DV-1"""
+    from pyrunc.cgroups import bpf
+
+    check_devices(v2, spawn, node)
+    assert len(bpf.attached(v2.members[0].open())) == 1
+
+
+def test_replaced_programs_do_not_add_up(v2: FsManager) -> None:
+    from pyrunc.cgroups import bpf
+
+    v2.prepare()
+    v2.apply(None)
+    first = bpf.attached(v2.members[0].open())
+    for _ in range(5):
+        v2.apply_devices(None, new=False)
+    last = bpf.attached(v2.members[0].open())
+    assert len(first) == len(last) == 1
+    assert first != last
+
+
+def test_a_failed_update_leaves_everything_as_it_was(make: Make, host: Layout) -> None:
+    needs(host, "pids", "cpuset")
+    manager = make()
+    manager.prepare()
+    old = resources(pids={"limit": 7})
+    manager.apply(old)
+    new = resources(pids={"limit": 9}, cpu={"cpus": "4000"})
+    with pytest.raises(Failure, match=r"cpuset\.cpus") as caught:
+        manager.update(old, new)
+    assert read(manager, "pids.max") == "7"
+    assert caught.value.pointer.endswith("/cpu/cpus")
+    assert caught.value.detail == ""
+
+
+def test_limits_grow_and_shrink_together(make: Make, host: Layout) -> None:
+    needs(host, "memory")
+    manager = make()
+    manager.prepare()
+    old = None
+    for limit, swap in ((64, 64), (128, 256), (16, 16), (512, 512)):
+        new = resources(memory={"limit": limit * MB, "swap": swap * MB})
+        manager.update(old, new)
+        assert read(manager, "memory.limit_in_bytes") == str(limit * MB)
+        assert read(manager, "memory.memsw.limit_in_bytes") == str(swap * MB)
+        old = new
+
+
+def test_a_limit_below_the_usage_is_refused_with_the_figures(
+    make: Make, host: Layout, spawn: Spawn
+) -> None:
+    needs(host, "memory")
+    manager = make()
+    manager.prepare()
+    manager.apply(resources(memory={"limit": 256 * MB}))
+    task = spawn(
+        manager, f"x = bytearray({64 * MB})\nprint('there', flush=True)\ninput()", python=True
+    )
+    assert task.stdout is not None
+    select.select([task.stdout], [], [], 20)
+    assert task.stdout.readline() == b"there\n"
+    new = resources(memory={"limit": 8 * MB})
+    pattern = r"unable to set memory limit to 8388608 \(current usage: \d+, peak usage: \d+\)"
+    with pytest.raises(Failure, match=pattern):
+        manager.update(resources(memory={"limit": 256 * MB}), new)
+    assert read(manager, "memory.limit_in_bytes") == str(256 * MB)
+
+
+def test_a_control_that_this_kernel_lacks_is_an_error(make: Make, host: Layout) -> None:
+    """AR-6"""
+    needs(host, "blkio")
+    manager = make()
+    manager.prepare()
+    if Path(manager.find("blkio").path, "blkio.leaf_weight").exists():  # type: ignore[union-attr]
+        pytest.skip("this kernel has blkio.leaf_weight")
+    with pytest.raises(Failure, match="this kernel has no such control") as caught:
+        manager.apply(resources(blockIO={"leafWeight": 100}))
+    assert caught.value.pointer.endswith("/blockIO")
+
+
+def test_the_weight_of_block_io_goes_to_the_scheduler_that_has_it(make: Make, host: Layout) -> None:
+    needs(host, "blkio")
+    manager = make()
+    manager.prepare()
+    directory = Path(manager.find("blkio").path)  # type: ignore[union-attr]
+    files = [directory / "blkio.weight", directory / "blkio.bfq.weight"]
+    present = [file for file in files if file.exists()]
+    if not present:
+        pytest.skip("this kernel has neither blkio.weight nor blkio.bfq.weight")
+    manager.apply(resources(blockIO={"weight": 300}))
+    assert present[0].read_text().split()[-1] == "300"
+
+
+def test_the_disabled_driver_refuses_limits_and_has_nothing_else() -> None:
+    """AR-6"""
+    manager = cgroups.resolve("disabled", None, "x")
+    manager.prepare()
+    manager.apply(None)
+    with pytest.raises(Failure, match="controller pids not available"):
+        manager.apply(resources(pids={"limit": 7}))
+    assert manager.pids() == []
+    assert manager.stats() == {}
+    assert manager.entry().kind == "none"
+    assert not manager.frozen()
+    with pytest.raises(Failure, match="no cgroup with a freezer"):
+        manager.freeze()
+    again = cgroups.from_record(json.loads(json.dumps(manager.record())))
+    again.kill()
+    again.destroy()
+
+
+def test_a_controller_of_the_cgroup2_is_enabled_beside_v1_when_it_is_needed(
+    make: Make, host: Layout, v2: FsManager
+) -> None:
+    """`v2` restores what the machine had enabled."""
+    sizes = list(Path("/sys/kernel/mm/hugepages").glob("hugepages-2048kB"))
+    offered = Path(host.hierarchies[-1].mount, "cgroup.controllers").read_text().split()
+    if host.kind != "hybrid" or "hugetlb" not in offered or not sizes:
+        pytest.skip("this host is no hybrid with hugetlb on cgroup2 and 2 MB pages")
+    manager = make(f"/{v2.members[0].parts[0]}-h")
+    manager.prepare()
+    manager.apply(resources(hugepageLimits=[{"pageSize": "2MB", "limit": 4 * MB}]))
+    unified = manager.unified
+    assert unified is not None
+    assert unified.read("hugetlb.2MB.max") == str(4 * MB)
+    assert unified.read("hugetlb.2MB.rsvd.max") == str(4 * MB)
+    assert manager.stats()["hugetlb"] == {} if "hugetlb" in manager.stats() else True
+    manager.destroy()
+
+
+def test_figures_of_a_busy_container(make: Make, host: Layout, spawn: Spawn) -> None:
+    needs(host, "cpuacct", "memory", "pids")
+    manager = make()
+    manager.prepare()
+    manager.apply(resources(pids={"limit": 50}))
+    task = spawn(manager, "while :; do :; done")
+    wait_children(manager, 1)
+    until(lambda: manager.stats()["cpu"]["usage"].get("total", 0) > 10**7, "10 ms of work")
+    data = manager.stats()
+    assert data["pids"] == {"current": 1, "limit": 50}
+    assert data["memory"]["raw"]["hierarchical_memory_limit"] > 0
+    assert sum(data["cpu"]["usage"]["percpu"]) > 0
+    json.dumps(data)
+    manager.kill()
+    task.wait()
