@@ -11,7 +11,7 @@ looked at.
 
 from __future__ import annotations
 
-from pyrunc.seccomp.names import OPERATORS, X32, strictness
+from pyrunc.seccomp.names import OPERATORS, WORD, X32, strictness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ NE, LT, LE, EQ, GE, GT, MASKED_EQ = (
 LOAD, AND, RETURN = 0x20, 0x54, 0x06
 JEQ, JGT, JGE = 0x15, 0x25, 0x35
 ARGS = 16  # offset of args[0] in struct seccomp_data
-WORD = 0xFFFFFFFF
 
 # Where a comparison goes on: the next instruction, the next condition, the next rule.
 NEXT, PASS, FAIL = 0, -1, -2

@@ -15,6 +15,12 @@ import os
 from pyrunc import jsontext, syscalls
 from pyrunc.errors import Failure
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.spec.model_linux import Seccomp
+
 SECCOMP_FD = "seccompFd"  # runtime-spec, "Container Process State"
 TIMEOUT_MS = 30_000  # for an agent whose socket buffer is full
 
@@ -85,3 +91,20 @@ class Agent:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def hand_over(
+    node: Seccomp, listener: int, *, pid: int, state: dict[str, Any], agent: Agent | None = None
+) -> None:
+    """Tell the agent of ``listenerPath`` about a process and give it the listener.
+
+    `state` is the container's state as of runtime-spec. Pass the `agent` that was connected before
+    the filter was loaded.
+    """
+    message = container_process_state(
+        oci_version=state["ociVersion"],
+        pid=pid,
+        metadata=node.listener_metadata,
+        state=jsontext.encode(state),
+    )
+    (agent or Agent(node.listener_path or "")).send(listener, message)
