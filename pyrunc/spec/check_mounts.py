@@ -81,6 +81,8 @@ def _bind(mount: Mount, options: MountOptions, problems: Problems) -> None:
     if not mount.source:
         problems.add(mount.pointer, "a bind mount needs a source", allowed="a path on the host")
     for option in options.data:
+        if problems.full():
+            break
         index = mount.options.index(option)
         problems.add(
             f"{mount.pointer}/options/{index}",

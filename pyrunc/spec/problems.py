@@ -79,8 +79,12 @@ class Problems:
         if len(self.errors) < MAX_PROBLEMS:
             self.errors.append(Problem(pointer, message, value=value, allowed=allowed, hint=hint))
 
+    def full(self) -> bool:
+        """Are there so many errors that no hint for one more is worth looking for?"""
+        return len(self.errors) >= MAX_PROBLEMS
+
     def crowded(self) -> bool:
-        """Are there so many warnings that no hint is worth looking for?"""
+        """The same of warnings."""
         return len(self.warnings) >= MAX_PROBLEMS
 
     def warn(self, pointer: str, message: str, *, value: str = "", hint: str = "") -> None:
@@ -93,7 +97,7 @@ class Problems:
 
     def choice(self, pointer: str, value: str, names: Iterable[str], *, what: str) -> None:
         """A word outside an enumeration."""
-        if len(self.errors) >= MAX_PROBLEMS:
+        if self.full():
             return  # a suggestion costs 0.1 ms
         known = list(names)
         self.add(

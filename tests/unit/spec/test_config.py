@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import difflib
 from typing import Any
 
 import pytest
@@ -127,6 +129,34 @@ def test_what_follows_from_another_problem_is_not_reported() -> None:
     config["linux"]["sysctl"] = {"net.core.somaxconn": "1"}
     pointers = {problem.pointer for problem in problems_of(config)}
     assert pointers == {f"/linux/namespaces/{index}/type" for index in range(6)}
+
+
+HOSTILE: dict[str, dict[str, Any]] = {
+    "options": {"mounts": [{"destination": "/x", "source": "/y", "options": ["bind", "b0"]}]},
+    "properties": {f"unknown{index}": 0 for index in range(300)},
+    "capabilities": {
+        "process": {"cwd": "/", "args": ["a"], "capabilities": {"bounding": ["CAP_X"] * 300}}
+    },
+    "namespaces": {"linux": {"namespaces": [{"type": "x"}] * 300}},
+}
+HOSTILE["options"]["mounts"] *= 300
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hints_are_looked_for_a_bounded_number_of_times(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RS-2: a hint costs 0.1 ms, and a hostile file could ask for 10^5 of them."""
+    looked_for: list[object] = []
+
+    def count(word: str, *_: object, **__: object) -> list[str]:
+        looked_for.append(word)
+        return []
+
+    monkeypatch.setattr(difflib, "get_close_matches", count)
+    with contextlib.suppress(ConfigErrors):
+        spec.parse_config(encode(changed(**HOSTILE[what])))
+    assert 50 <= len(looked_for) <= 101
 
 
 def test_a_hostile_file_gets_a_bounded_number_of_problems() -> None:

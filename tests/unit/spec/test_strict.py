@@ -152,6 +152,23 @@ def test_numbers_are_measured_before_they_are_converted(scanner: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e+5", 1e5), ("-0.5E-3", -0.0005), ("1E5", 1e5), ("-0", 0), ("0.0", 0.0), ("10", 10)],
+)
+def test_every_form_of_a_number_is_read(text: str, value: float, scanner: str) -> None:
+    assert strict.decode(f'{{"a": {text}}}'.encode()) == {"a": value}
+    assert locate.check(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["1.", ".5", "1e", "1e+", "-", "01", "-01", "+1", "1_0", "0x1", "1.e5"]
+)
+def test_nothing_else_is_a_number(text: str, scanner: str) -> None:
+    """PY-6"""
+    assert "line 1, column" in problem_of(text.encode())
+
+
+@pytest.mark.parametrize(
     "template", ["{%s}", "[1, {%s}]", '{"a": [{"b": {%s}}]}', '{"x": {%s}, "y": 1}']
 )
 @pytest.mark.parametrize("pair", ['"k": 1, "k": 1', '"k": 1, "j": 2, "\\u006b": 3'])
@@ -190,6 +207,10 @@ def test_the_place_of_an_error_has_line_column_and_pointer() -> None:
     assert problem_of(data).startswith(
         "config.json: /mounts/1/destination: line 4, column 21: '/' where a value is expected"
     )
+
+
+def test_the_column_of_a_control_character_is_its_own() -> None:
+    assert "line 1, column 5: control character '\\t'" in problem_of(b'"a b\tc"')
 
 
 def fresh(program: str) -> str:

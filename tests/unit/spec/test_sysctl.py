@@ -80,6 +80,11 @@ def test_a_value_is_one_bounded_line(value: str) -> None:
     assert sysctl_problem("net.a", value, own={"network"}).startswith('the value of sysctl "net.a"')
 
 
+def test_a_name_is_bounded() -> None:
+    assert sysctl_problem("net." + "a" * 251, "1", own={"network"}) == ""
+    assert "not a valid name" in sysctl_problem("net." + "a" * 252, "1", own={"network"})
+
+
 def test_a_value_may_hold_white_space_and_be_empty() -> None:
     for value in ("0 2147483647", "1\t2\t3", "", "x" * 4096):
         assert sysctl_problem("net.a", value, own={"network"}) == ""
