@@ -24,7 +24,9 @@ def _open_closed_stdio() -> None:
 def main() -> None:
     """Run the command line of this process and leave."""
     _open_closed_stdio()
-    os._exit(cli.main([os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv[1:]]))
+    os._exit(
+        cli.main([os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv[1:]])
+    )
 
 
 if __name__ == "__main__":

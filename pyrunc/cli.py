@@ -7,7 +7,7 @@ import os
 import sys
 
 from pyrunc import flags
-from pyrunc.errors import ConfigErrors, Failure, UsageError
+from pyrunc.errors import ConfigErrors, Failure, UsageError, strerror
 from pyrunc.log import LEVELS, log, printable
 
 TYPE_CHECKING = False
@@ -113,5 +113,11 @@ def _report_bug(error: Exception, args: Args | None) -> None:
         more = "".join(traceback.format_exception(error))
     elif not isinstance(error, OSError):
         more = "  hint    this is a bug in pyrunc; --debug shows where\n"
-    what = str(error) if isinstance(error, OSError) else f"internal error: {type(error).__name__}: {error}"
-    log.error(_prefix(args) + what, more=more)
+    log.error(_prefix(args) + _wording(error), more=more)
+
+
+def _wording(error: Exception) -> str:
+    if not isinstance(error, OSError) or not error.errno:
+        return f"internal error: {type(error).__name__}: {error}"
+    subject = os.fsdecode(error.filename) if error.filename is not None else "system call"
+    return f"{subject}: {strerror(error.errno)}"

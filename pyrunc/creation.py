@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import time
+from errno import ENOSPC
 
 from pyrunc import idmap, syscalls
 from pyrunc.container import CREATING, Container, oci_state
 from pyrunc.deletion import run_poststop, undo
-from pyrunc.errors import Failure, InitError
+from pyrunc.errors import Failure, HostError, InitError
 from pyrunc.init import ops
 from pyrunc.init.launch import spawn
 from pyrunc.log import log
@@ -57,7 +58,7 @@ class Creation:
         try:
             self._perform()
         except BaseException as error:
-            first = self._oom_killed() or error
+            first = self._oom_killed() or _in_words(error)
             self.undo()
             if first is error:
                 raise
@@ -250,6 +251,7 @@ class Creation:
         """Take everything back. The first error is what the user hears of; these are logged."""
         if self.child is not None:
             self.child.kill()
+        self.blueprint.cgroup.close()
         hooks = [record for record in self.made if record["kind"] == "hooks"]
         try:
             undo([record for record in self.made if record["kind"] != "process"])
@@ -274,6 +276,17 @@ class Creation:
         state = self.directory.load()
         assert state is not None
         return Container(self.directory, state)
+
+
+def _in_words(error: BaseException) -> BaseException:
+    """A system call of ours that failed is the host's failure, not a bug."""
+    if not isinstance(error, OSError):
+        return error
+    return HostError(
+        f"cannot set the container up: {os.fsdecode(error.filename or 'system call')}",
+        errno=error.errno or 0,
+        hint="the file system of the state root is full" if error.errno == ENOSPC else "",
+    )
 
 
 def late_ops(plan: Plan) -> dict[str, Any]:

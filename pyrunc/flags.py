@@ -57,7 +57,8 @@ class Args:
         return self._values.get(name, False) is True
 
     def number(self, name: str) -> int:
-        return int(self._values.get(name) or self._rows[name][DEFAULT] or 0)  # type: ignore[arg-type]
+        value = self._values.get(name, 0)
+        return value if isinstance(value, int) else 0
 
     def many(self, name: str) -> list[str]:
         value = self._values.get(name)

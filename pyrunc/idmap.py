@@ -162,7 +162,9 @@ def _find_program(name: str) -> str:
 
 def write_time_offsets(files: ProcessFiles, offsets: Mapping[str, Offset], *, pointer: str) -> None:
     """Shift the clocks of a new time namespace; possible only before a task has entered it."""
-    text = "".join(f"{clock} {offset.secs} {offset.nanosecs}\n" for clock, offset in offsets.items())
+    text = "".join(
+        f"{clock} {offset.secs} {offset.nanosecs}\n" for clock, offset in offsets.items()
+    )
     try:
         files.write("timens_offsets", text)
     except OSError as error:

@@ -37,6 +37,9 @@ def decode(text: str) -> Any:
         value, end = _make_scanner()(_Context())(text, 0)
     except StopIteration as stop:
         raise ValueError(f"no JSON value at character {stop.value}") from None
+    except SystemError:
+        # The scanner words its errors with the package `json`, and fails at that when it is not there.
+        raise ValueError("not a JSON text") from None
     if end != len(text):
         raise ValueError(f"more text after the JSON value, at character {end}")
     return value

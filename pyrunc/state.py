@@ -141,19 +141,21 @@ class StateDirectory:
         root_fd = open_root(root, create=True)
         try:
             os.mkdir(container_id, 0o711, dir_fd=root_fd)
-            fd = os.open(container_id, _DIRECTORY, dir_fd=root_fd)
+            try:
+                fd = os.open(container_id, _DIRECTORY, dir_fd=root_fd)
+            except OSError:
+                os.rmdir(container_id, dir_fd=root_fd)
+                raise
             fcntl.flock(fd, fcntl.LOCK_EX)
-        except FileExistsError:
-            os.close(root_fd)
-            raise StateError(f"container with given ID already exists: {container_id}") from None
         except OSError as error:
             os.close(root_fd)
+            if error.errno == errno.EEXIST:
+                what = f"container with given ID already exists: {container_id}"
+                raise StateError(what) from None
             raise HostError(
                 f"cannot make the state directory of container {container_id}",
                 errno=error.errno or 0,
-                hint="the file system of the state root is full"
-                if error.errno == errno.ENOSPC
-                else "",
+                hint="the state root's file system is full" if error.errno == errno.ENOSPC else "",
             ) from None
         return cls(container_id=container_id, root_fd=root_fd, fd=fd)
 
