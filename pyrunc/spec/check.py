@@ -31,7 +31,8 @@ def check_config(config: Config, problems: Problems) -> None:
     if config.has("root") and config.root.path == "":
         problems.add("/root/path", "the path of the root file system must not be empty")
     _names(config, problems)
-    check_mounts(config.mounts, problems)
+    in_user_namespace = config.linux.namespace("user") is not None
+    check_mounts(config.mounts, problems, in_user_namespace=in_user_namespace)
     _hooks(config, problems)
     _annotations(config, problems)
     check_linux(config.linux, problems)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.options import MountOptions
 
 
-def check_mounts(mounts: tuple[Mount, ...], problems: Problems) -> None:
+def check_mounts(mounts: tuple[Mount, ...], problems: Problems, *, in_user_namespace: bool) -> None:
     if len(mounts) > MAX_MOUNTS:
         problems.add("/mounts", f"{len(mounts)} are too many", allowed=f"at most {MAX_MOUNTS}")
     for mount in mounts:
@@ -34,6 +34,8 @@ def check_mounts(mounts: tuple[Mount, ...], problems: Problems) -> None:
                 hint="a bind mount has the option 'bind' or 'rbind'",
             )
         _idmap(mount, options, problems)
+        if options.idmap and not (in_user_namespace or options.idmap_text or mount.uid_mappings):
+            _without_mappings(mount, problems)
 
 
 def components(path: str) -> list[str]:
@@ -115,6 +117,16 @@ def _idmap(mount: Mount, options: MountOptions, problems: Problems) -> None:
         problems.add(pointer, f"an id-mapped mount needs both mappings: '{missing}' is missing")
     check_mappings(mount.uid_mappings, pointer + "/uidMappings", problems)
     check_mappings(mount.gid_mappings, pointer + "/gidMappings", problems)
+
+
+def _without_mappings(mount: Mount, problems: Problems) -> None:
+    """Without mappings of its own, a mount takes those of the container's user namespace."""
+    if not problems.touches(mount.pointer) and not problems.touches("/linux/namespaces"):
+        problems.add(
+            mount.pointer,
+            "an id-mapped mount needs uidMappings and gidMappings",
+            hint="only in a user namespace they may be left out",
+        )
 
 
 def check_mappings(mappings: tuple[IdMapping, ...], pointer: str, problems: Problems) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pyrunc.errors import Problem
 from pyrunc.spec import strict
+from pyrunc.spec.load import read_bounded
 from pyrunc.spec.problems import join, show
 
 TYPE_CHECKING = False
@@ -21,8 +22,7 @@ KINDS = {"config": "", "process": "process", "resources": "resources"}
 def schema(kind: str = "config") -> dict[str, Any]:
     """The schema of a configuration, a process or resources."""
     path = __file__.rpartition("/")[0] + "/config.json"
-    with open(path, "rb") as file:
-        whole: dict[str, Any] = strict.decode(file.read(), source="config.json (schema)")
+    whole: dict[str, Any] = strict.decode(read_bounded(path), source="config.json (schema)")
     name = KINDS[kind]
     if not name:
         return whole

@@ -67,7 +67,12 @@ ACCEPTED: dict[str, dict[str, Any]] = {
             }
         ]
     },
-    "mount-idmap-of-the-user-namespace": {"/mounts": [{**BIND, "options": ["bind", "idmap"]}]},
+    "mount-idmap-of-the-user-namespace": {
+        "/mounts": [{**BIND, "options": ["bind", "idmap"]}],
+        "/linux/namespaces": kinds("user"),
+        "/linux/uidMappings": MAPPING,
+        "/linux/gidMappings": MAPPING,
+    },
     "hooks-128": {"/hooks": {"poststop": [{"path": "/x", "timeout": 1}] * 128}},
     "namespace-paths": {
         "/linux/namespaces": kinds({"type": "cgroup", "path": "/proc/1/ns/cgroup"})
