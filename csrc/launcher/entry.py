@@ -13,11 +13,6 @@ from _frozen_importlib import BuiltinImporter, ModuleSpec
 
 from _pyrunc_modules import PRELOADED
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
 # Modules whose import fixes what must differ between processes: the state of the random generator,
 # the identity of the main thread. They are frozen too, and imported by the process that needs them.
 NEVER_PRELOADED = ("random", "threading", "tempfile", "uuid", "asyncio")
@@ -70,10 +65,7 @@ def train() -> None:
     preloaded = [name for name in NEVER_PRELOADED if name in sys.modules]
     if preloaded:
         raise RuntimeError(f"these modules must not be imported before the dump: {preloaded}")
-    run: Callable[[], None]
-    try:
-        from _pyrunc_training import run
-    except ImportError:
-        return
+    from _pyrunc_training import run
+
     run()
     _adopt({})

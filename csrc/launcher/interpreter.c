@@ -154,6 +154,15 @@ void interpreter_start(void)
 	main_thread = PyThreadState_Get();
 }
 
+/* The identity of the thread is that of this process; interpreter_reattach sets that of the next ones. */
+static void forget_thread(void)
+{
+	main_thread->thread_id = _PyRuntime.main_thread = 0;
+#ifdef PY_HAVE_THREAD_NATIVE_ID
+	main_thread->native_thread_id = 0;
+#endif
+}
+
 /* Run the hot paths once, so that what they fill in (caches, adapted bytecode) is in the dump; then clean up. */
 void interpreter_train(void)
 {
@@ -162,9 +171,12 @@ void interpreter_train(void)
 	if (!result)
 		die_of_exception("the training pass fails");
 	Py_DECREF(result);
-	/* Twice: what the first pass frees may make more unreachable. */
+	/* Twice: what the first pass frees may make more unreachable. (A disabled collector would do nothing.) */
+	PyGC_Enable();
 	PyGC_Collect();
 	PyGC_Collect();
+	PyGC_Disable();
+	forget_thread();
 }
 
 /*

@@ -165,6 +165,16 @@ static void *map_block(size_t size)
 	return header + 1;
 }
 
+/*
+ * Clear what is not used (any more) of a block, while there is a dump to come: it may tell of the machine that makes
+ * the dump, and differs from one dump to the next.
+ */
+static void wipe(void *block, size_t used)
+{
+	if (!dumped)
+		memset((char *)block + used, 0, header_of(block)->size - used);
+}
+
 /* malloc itself; by this name for the functions below, because a compiler believes to know malloc. */
 static void *allocate(size_t size)
 {
@@ -221,6 +231,7 @@ void free(void *block)
 	}
 	if (header->kind == KIND_ALIGNED) /* rare, and its size fits no class: given up */
 		return;
+	wipe(block, 0);
 	class = size_class(header->size, &block_size);
 	take_lock();
 	freed->next = free_lists[class];
@@ -270,8 +281,11 @@ void *realloc(void *block, size_t size)
 	if (!block)
 		return allocate(size);
 	header = header_of(block);
-	if (size <= header->size)
+	if (size <= header->size) {
+		if (!is_early(block) && header->kind == KIND_HEAP)
+			wipe(block, size);
 		return block;
+	}
 	if (!is_early(block) && header->kind == KIND_HEAP && size < MAPPED_LIMIT && grow_last(header, size))
 		return block;
 	moved = allocate(size);
