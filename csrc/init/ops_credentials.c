@@ -109,13 +109,24 @@ int run_set_ids(const struct op_set_ids *op, uint32_t *step)
 	return 0;
 }
 
-static void split(struct __user_cap_data_struct data[2], const struct op_set_capabilities *op)
+static void split(struct __user_cap_data_struct data[2], uint64_t effective, uint64_t permitted,
+		  uint64_t inheritable)
 {
 	for (unsigned int i = 0; i < 2; i++) {
-		data[i].effective = (uint32_t)(op->effective >> (32 * i));
-		data[i].permitted = (uint32_t)(op->permitted >> (32 * i));
-		data[i].inheritable = (uint32_t)(op->inheritable >> (32 * i));
+		data[i].effective = (uint32_t)(effective >> (32 * i));
+		data[i].permitted = (uint32_t)(permitted >> (32 * i));
+		data[i].inheritable = (uint32_t)(inheritable >> (32 * i));
 	}
+}
+
+int run_adjust_capabilities(const struct op_adjust_capabilities *op, uint32_t *step)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	(void)step;
+	split(data, op->effective, op->permitted, op->inheritable);
+	return sys_capset(&header, data);
 }
 
 static int raise_ambient(uint64_t ambient)
@@ -156,7 +167,7 @@ int run_set_capabilities(const struct op_set_capabilities *op, uint32_t *step)
 
 	if (result < 0)
 		return result;
-	split(data, op);
+	split(data, op->effective, op->permitted, op->inheritable);
 	*step = STEP_SET_CAPABILITIES_CAPSET;
 	result = sys_capset(&header, data);
 	if (result < 0)

@@ -194,19 +194,49 @@ int run_wait_at_gate(const struct op_wait_at_gate *op, uint32_t *step)
 
 /* Descriptors are closed for good, not only marked: a working directory or program in /proc/self/fd
  * would still find them. */
+static bool closed;
+
+/* All from `first` except those in `kept`, which has `n` entries; -1 is no entry. */
+static int close_except(unsigned int first, const int *kept, size_t n)
+{
+	for (;;) {
+		unsigned int next = ~0U;
+		int result;
+
+		for (size_t i = 0; i < n; i++)
+			if (kept[i] >= 0 && (unsigned int)kept[i] >= first && (unsigned int)kept[i] < next)
+				next = (unsigned int)kept[i];
+		if (next > first) {
+			result = sys_close_range(first, next == ~0U ? next : next - 1, 0);
+			if (result < 0)
+				return result;
+		}
+		if (next == ~0U)
+			return 0;
+		first = next + 1;
+	}
+}
+
+int run_close_descriptors(const struct op_close_descriptors *op, uint32_t *step)
+{
+	int kept[] = {sync_fd, -1, -1};
+
+	(void)step;
+	if (3 + op->preserved > (unsigned int)sync_fd)
+		return -EINVAL;
+	if (op->gate != 0)
+		kept[1] = slot_get(op->gate);
+	if (op->report != 0)
+		kept[2] = slot_get(op->report);
+	closed = true;
+	return close_except(3 + op->preserved, kept, sizeof(kept) / sizeof(kept[0]));
+}
+
 static int close_all(uint32_t preserved)
 {
-	unsigned int first = 3 + preserved;
-	unsigned int sync = (unsigned int)sync_fd;
-	int result = 0;
-
-	if (first > sync)
+	if (3 + preserved > (unsigned int)sync_fd)
 		return -EINVAL;
-	if (first < sync)
-		result = sys_close_range(first, sync - 1, 0);
-	if (result >= 0)
-		result = sys_close_range(sync + 1, ~0U, 0);
-	return result;
+	return closed ? 0 : close_except(3 + preserved, &sync_fd, 1);
 }
 
 static int set_variable(const struct strings *env, uint32_t index, char *variable)

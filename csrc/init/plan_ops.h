@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x5d501c4e7ce0cda8ULL
+#define PLAN_DIGEST 0xfb319fd4e5de2f87ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -81,13 +81,15 @@ enum op_code {
 	OP_SET_GROUPS = 51,
 	OP_SET_IDS = 52,
 	OP_SET_CAPABILITIES = 53,
-	OP_LOAD_SECCOMP = 54,
-	OP_CHANGE_DIRECTORY = 55,
-	OP_FIND_HOME = 56,
-	OP_FIND_EXECUTABLE = 57,
-	OP_RUN_HOOK = 58,
-	OP_WAIT_AT_GATE = 59,
-	OP_EXECUTE = 60,
+	OP_ADJUST_CAPABILITIES = 54,
+	OP_CLOSE_DESCRIPTORS = 55,
+	OP_LOAD_SECCOMP = 56,
+	OP_CHANGE_DIRECTORY = 57,
+	OP_FIND_HOME = 58,
+	OP_FIND_EXECUTABLE = 59,
+	OP_RUN_HOOK = 60,
+	OP_WAIT_AT_GATE = 61,
+	OP_EXECUTE = 62,
 };
 
 #define FOR_EACH_OP(X) \
@@ -144,6 +146,8 @@ enum op_code {
 	X(set_groups) \
 	X(set_ids) \
 	X(set_capabilities) \
+	X(adjust_capabilities) \
+	X(close_descriptors) \
 	X(load_seccomp) \
 	X(change_directory) \
 	X(find_home) \
@@ -622,6 +626,27 @@ struct op_set_capabilities {
 };
 int run_set_capabilities(const struct op_set_capabilities *op, uint32_t *step);
 
+/* capset and nothing else, within what is permitted: the one call that a filter loaded without */
+/* no_new_privs must allow. */
+enum step_adjust_capabilities { STEP_ADJUST_CAPABILITIES_CAPSET };
+struct op_adjust_capabilities {
+	uint64_t effective;
+	uint64_t permitted;
+	uint64_t inheritable;
+};
+int run_adjust_capabilities(const struct op_adjust_capabilities *op, uint32_t *step);
+
+/* Close every descriptor above stdio and the `preserved` ones, except the channel to the parent */
+/* and the slots `gate` and `report` (0: none). Before a filter, which may forbid it; nothing is */
+/* opened later. */
+enum step_close_descriptors { STEP_CLOSE_DESCRIPTORS_CLOSE };
+struct op_close_descriptors {
+	uint32_t preserved;
+	uint32_t gate;
+	uint32_t report;
+};
+int run_close_descriptors(const struct op_close_descriptors *op, uint32_t *step);
+
 /* seccomp(SECCOMP_SET_MODE_FILTER). With `listener` the parent fetches the notification */
 /* descriptor (rendezvous seccomp, value = its number) before the init closes it. */
 enum step_load_seccomp { STEP_LOAD_SECCOMP_LOAD, STEP_LOAD_SECCOMP_LISTENER };
@@ -683,10 +708,10 @@ struct op_wait_at_gate {
 };
 int run_wait_at_gate(const struct op_wait_at_gate *op, uint32_t *step);
 
-/* Close every descriptor above stdio and the `preserved` ones, then execve the program that */
-/* find_executable found. `home` is the index in env that find_home's answer replaces, `listen` */
-/* that of LISTEN_PID, whose value becomes the pid of the task as it sees it itself (asked for */
-/* before a filter is loaded); each may be NO_INDEX. */
+/* Unless close_descriptors has done so, close every descriptor above stdio and the `preserved` */
+/* ones; then execve the program that find_executable found. `home` is the index in env that */
+/* find_home's answer replaces, `listen` that of LISTEN_PID, whose value becomes the pid of the */
+/* task as it sees it itself (asked for before a filter is loaded); each may be NO_INDEX. */
 enum step_execute { STEP_EXECUTE_CLOSE, STEP_EXECUTE_EXECVE };
 struct op_execute {
 	struct strings argv;
@@ -1211,6 +1236,28 @@ static bool decode_set_capabilities(struct reader *reader, struct op_set_capabil
 	return read_end(reader);
 }
 
+static bool decode_adjust_capabilities(struct reader *reader, struct op_adjust_capabilities *op)
+{
+	if (!read_u64(reader, &op->effective))
+		return false;
+	if (!read_u64(reader, &op->permitted))
+		return false;
+	if (!read_u64(reader, &op->inheritable))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_close_descriptors(struct reader *reader, struct op_close_descriptors *op)
+{
+	if (!read_u32(reader, &op->preserved))
+		return false;
+	if (!read_u32(reader, &op->gate))
+		return false;
+	if (!read_u32(reader, &op->report))
+		return false;
+	return read_end(reader);
+}
+
 static bool decode_load_seccomp(struct reader *reader, struct op_load_seccomp *op)
 {
 	if (!read_u32(reader, &op->flags))
@@ -1559,6 +1606,16 @@ static bool check_op(uint32_t code, struct reader *reader)
 		struct op_set_capabilities op;
 
 		return decode_set_capabilities(reader, &op);
+	}
+	case OP_ADJUST_CAPABILITIES: {
+		struct op_adjust_capabilities op;
+
+		return decode_adjust_capabilities(reader, &op);
+	}
+	case OP_CLOSE_DESCRIPTORS: {
+		struct op_close_descriptors op;
+
+		return decode_close_descriptors(reader, &op);
 	}
 	case OP_LOAD_SECCOMP: {
 		struct op_load_seccomp op;
@@ -1973,6 +2030,20 @@ static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 		if (!decode_set_capabilities(reader, &op))
 			return -EPROTO;
 		return run_set_capabilities(&op, step);
+	}
+	case OP_ADJUST_CAPABILITIES: {
+		struct op_adjust_capabilities op;
+
+		if (!decode_adjust_capabilities(reader, &op))
+			return -EPROTO;
+		return run_adjust_capabilities(&op, step);
+	}
+	case OP_CLOSE_DESCRIPTORS: {
+		struct op_close_descriptors op;
+
+		if (!decode_close_descriptors(reader, &op))
+			return -EPROTO;
+		return run_close_descriptors(&op, step);
 	}
 	case OP_LOAD_SECCOMP: {
 		struct op_load_seccomp op;

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.model import Process
 
 EVERY = (1 << 64) - 1
+SYS_ADMIN = 1 << CAPABILITIES["CAP_SYS_ADMIN"]
 
 
 class Sets:
@@ -31,7 +32,7 @@ class Sets:
 
 
 def resolve(context: Context, process: Process) -> Sets:
-    """Absent sets are empty. What the kernel would refuse to grant is left out with a warning (CR-4).
+    """Absent sets are empty. What the kernel would refuse is left out with a warning (CR-4).
 
     The checks of the specification have warned of unknown names and of ambient capabilities that
     are not in permitted and inheritable.

@@ -39,11 +39,10 @@ OBJECTS = (
     "report",
 )  # the fifo that `start` writes to, the one that the init reports on then
 GATE, REPORT = 1, 2
-SYS_ADMIN = capabilities.mask(["CAP_SYS_ADMIN"])
 
 
 class Creation:
-    """One compilation: the configuration, the parts that are planned before they are put in order."""
+    """One compilation: the configuration, and parts that are planned before they are ordered."""
 
     __slots__ = (
         "cgroup",
@@ -62,6 +61,7 @@ class Creation:
         "proc",
         "proc_ops",
         "root",
+        "sets",
         "state_json",
         "tasks",
         "terminal",
@@ -80,6 +80,7 @@ class Creation:
     masks: masks.Masks
     proc: int  # slot of a procfs for label files
     proc_ops: list[Op]
+    sets: capabilities.Sets
     filter: FilterLike | None
     environment: process.Environment
     preserved: int  # descriptors above stdio that the program gets
@@ -92,7 +93,8 @@ def _bare_state(config: Config, container_id: str, bundle: str) -> StateJson:
     """The state without annotations, for callers that run nothing."""
 
     def state(status: str) -> tuple[str, str]:
-        head = f'{{"ociVersion":"{config.oci_version}","id":"{container_id}","status":"{status}","pid":'
+        version = f'"ociVersion":"{config.oci_version}"'
+        head = f'{{{version},"id":"{container_id}","status":"{status}","pid":'
         return head, f',"bundle":"{bundle}"}}'
 
     return state
@@ -186,7 +188,7 @@ def _prepare(
         cgroup=cgroup,
         label=label,
         links=links,
-        sys_admin=bool(capabilities.mask(bounding or ()) & SYS_ADMIN),
+        sys_admin=bool(capabilities.mask(bounding or ()) & capabilities.SYS_ADMIN),
     )
     mounts.plan(this.mounts, config, notify=notify)
     this.dev_is_bound = mounts.binds_dev(config)
@@ -195,6 +197,7 @@ def _prepare(
     )
     this.masks = masks.plan(context, config.linux, label=label)
     this.proc_ops, this.proc = labels.open_proc(context, config.process)
+    this.sets = capabilities.resolve(context, config.process)
     return this
 
 
@@ -228,7 +231,7 @@ def _outside(this: Creation) -> list[Op]:
 
 
 def _clone(this: Creation) -> list[Op]:
-    """Clones of the host's mounts, made in the new mount namespace so that their locks hold (UN-10).
+    """Clones of the host's mounts, made in the new mount namespace: so their locks hold (UN-10).
 
     The task still has the caller's ids, which get through directories that the container's root
     may not enter.
@@ -300,7 +303,7 @@ def _process(this: Creation) -> list[Op]:
     found += attributes.memory_and_domain(context, config.linux)
     found += labels.program(context, config.process, proc=this.proc)
     found += process.stdio(context, config.process)
-    found += process.credentials(context, config.process, this.filter)
+    found += process.credentials(context, config.process, this.sets, this.filter)
     found += process.enter_cwd(config.process, create=False, retry_later=False)
     found += process.look_up(config.process, this.environment)
     return found
@@ -313,15 +316,13 @@ def _start(this: Creation) -> list[Op]:
     """
     config, filter = this.config, this.filter
     runs = hooks.start_container(config, this.state_json, env=this.environment.variables)
-    pending = filter is not None and bool(config.process.no_new_privileges)
-    before = pending and (not runs or (filter is not None and filter.listener))
-    found: list[Op] = []
-    if filter is not None and before:
-        found.append(process.load_filter(filter))
+    filtered = process.filter_ops(config.process, this.sets, filter)
+    early = filter is not None and filter.listener
+    found = [process.close_descriptors(this.preserved, gate=GATE, report=REPORT)]
+    found += filtered if early else []
     found.append(process.ready())
     found.append(ops.WaitAtGate(gate=GATE, report=REPORT, what="wait for start"))
     found += runs
-    if filter is not None and pending and not before:
-        found.append(process.load_filter(filter))
+    found += [] if early else filtered
     found.append(process.execute(config.process, this.environment, preserved=this.preserved))
     return found

@@ -7,7 +7,7 @@ decides about rights, and it can be looked at or traced only when the program ru
 
 from __future__ import annotations
 
-from pyrunc.init import attributes, labels, namespaces, ops, process
+from pyrunc.init import attributes, capabilities, labels, namespaces, ops, process
 from pyrunc.init import rootfs as roots
 from pyrunc.init.context import Context
 from pyrunc.init.plan import Plan
@@ -71,12 +71,16 @@ def compile_exec(
     found += labels.program(context, wanted, proc=proc)
     found += process.enter_cwd(wanted, create=False, retry_later=True)
     found += process.stdio(context, wanted)
-    found += process.credentials(context, wanted, seccomp)
+    sets = capabilities.resolve(context, wanted)
+    found += process.credentials(context, wanted, sets, seccomp)
     found += process.enter_cwd(wanted, create=False, retry_later=False)
     found += process.look_up(wanted, environment)
-    if seccomp is not None and wanted.no_new_privileges:
-        found.append(process.load_filter(seccomp))
+    filtered = process.filter_ops(wanted, sets, seccomp)
+    listens = seccomp is not None and seccomp.listener
+    found.append(process.close_descriptors(listen_fds + preserve_fds))
+    found += filtered if listens else []
     found.append(process.ready())
+    found += [] if listens else filtered
     found.append(process.execute(wanted, environment, preserved=listen_fds + preserve_fds))
     context.finish()
     return Plan(

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0x5D501C4E7CE0CDA8
+DIGEST = 0xFB319FD4E5DE2F87
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -1594,6 +1594,67 @@ class SetCapabilities(Op):
         return _op(53, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
 
 
+class AdjustCapabilities(Op):
+    """capset and nothing else, within what is permitted: the one call that a filter loaded
+    without no_new_privs must allow.
+    """
+
+    __slots__ = ("effective", "inheritable", "permitted")
+    NAME = "adjust_capabilities"
+    CODE = 54
+    FIELDS = ("effective", "permitted", "inheritable")
+    STEPS = ("capset",)
+
+    def __init__(
+        self,
+        *,
+        effective: int,
+        permitted: int,
+        inheritable: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.effective = effective
+        self.permitted = permitted
+        self.inheritable = inheritable
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(54, pack("<QQQ", self.effective, self.permitted, self.inheritable))
+
+
+class CloseDescriptors(Op):
+    """Close every descriptor above stdio and the `preserved` ones, except the channel to the
+    parent and the slots `gate` and `report` (0: none). Before a filter, which may forbid it;
+    nothing is opened later.
+    """
+
+    __slots__ = ("gate", "preserved", "report")
+    NAME = "close_descriptors"
+    CODE = 55
+    FIELDS = ("preserved", "gate", "report")
+    STEPS = ("close",)
+
+    def __init__(
+        self,
+        *,
+        preserved: int,
+        gate: int,
+        report: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.preserved = preserved
+        self.gate = gate
+        self.report = report
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(55, pack("<III", self.preserved, self.gate, self.report))
+
+
 class LoadSeccomp(Op):
     """seccomp(SECCOMP_SET_MODE_FILTER). With `listener` the parent fetches the notification
     descriptor (rendezvous seccomp, value = its number) before the init closes it.
@@ -1601,7 +1662,7 @@ class LoadSeccomp(Op):
 
     __slots__ = ("filter", "flags", "listener")
     NAME = "load_seccomp"
-    CODE = 54
+    CODE = 56
     FIELDS = ("flags", "filter", "listener")
     STEPS = ("load", "listener")
 
@@ -1624,7 +1685,7 @@ class LoadSeccomp(Op):
         body = pack("<I", self.flags)
         body += _bytes(self.filter, len(body))
         body += pack("<I", self.listener)
-        return _op(54, body)
+        return _op(56, body)
 
 
 class ChangeDirectory(Op):
@@ -1635,7 +1696,7 @@ class ChangeDirectory(Op):
 
     __slots__ = ("create", "path", "retry_later")
     NAME = "change_directory"
-    CODE = 55
+    CODE = 57
     FIELDS = ("path", "create", "retry_later")
     STEPS = ("open", "create", "chdir", "verify")
 
@@ -1657,7 +1718,7 @@ class ChangeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.create, self.retry_later)
-        return _op(55, body)
+        return _op(57, body)
 
 
 class FindHome(Op):
@@ -1665,7 +1726,7 @@ class FindHome(Op):
 
     __slots__ = ("uid",)
     NAME = "find_home"
-    CODE = 56
+    CODE = 58
     FIELDS = ("uid",)
     STEPS = ("read",)
 
@@ -1681,7 +1742,7 @@ class FindHome(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(56, pack("<I", self.uid))
+        return _op(58, pack("<I", self.uid))
 
 
 class FindExecutable(Op):
@@ -1691,7 +1752,7 @@ class FindExecutable(Op):
 
     __slots__ = ("name", "search")
     NAME = "find_executable"
-    CODE = 57
+    CODE = 59
     FIELDS = ("name", "search")
     STEPS = ("path", "stat", "directory", "permission")
 
@@ -1711,7 +1772,7 @@ class FindExecutable(Op):
     def encode(self) -> bytes:
         body = _str(self.name)
         body += _str(self.search)
-        return _op(57, body)
+        return _op(59, body)
 
 
 class RunHook(Op):
@@ -1722,7 +1783,7 @@ class RunHook(Op):
 
     __slots__ = ("argv", "cwd", "env", "head", "path", "tail", "timeout_ms")
     NAME = "run_hook"
-    CODE = 58
+    CODE = 60
     FIELDS = ("path", "argv", "env", "timeout_ms", "head", "tail", "cwd")
     STEPS = ("spawn", "timeout", "exit")
 
@@ -1757,7 +1818,7 @@ class RunHook(Op):
         body += _str(self.head)
         body += _str(self.tail)
         body += _str(self.cwd)
-        return _op(58, body)
+        return _op(60, body)
 
 
 class WaitAtGate(Op):
@@ -1767,7 +1828,7 @@ class WaitAtGate(Op):
 
     __slots__ = ("gate", "report")
     NAME = "wait_at_gate"
-    CODE = 59
+    CODE = 61
     FIELDS = ("gate", "report")
     STEPS = ("wait",)
 
@@ -1785,19 +1846,20 @@ class WaitAtGate(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(59, pack("<II", self.gate, self.report))
+        return _op(61, pack("<II", self.gate, self.report))
 
 
 class Execute(Op):
-    """Close every descriptor above stdio and the `preserved` ones, then execve the program that
-    find_executable found. `home` is the index in env that find_home's answer replaces,
-    `listen` that of LISTEN_PID, whose value becomes the pid of the task as it sees it itself
-    (asked for before a filter is loaded); each may be NO_INDEX.
+    """Unless close_descriptors has done so, close every descriptor above stdio and the
+    `preserved` ones; then execve the program that find_executable found. `home` is the index
+    in env that find_home's answer replaces, `listen` that of LISTEN_PID, whose value becomes
+    the pid of the task as it sees it itself (asked for before a filter is loaded); each may
+    be NO_INDEX.
     """
 
     __slots__ = ("argv", "env", "home", "listen", "preserved")
     NAME = "execute"
-    CODE = 60
+    CODE = 62
     FIELDS = ("argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
@@ -1824,7 +1886,7 @@ class Execute(Op):
         body = _strs(self.argv, 0)
         body += _strs(self.env, len(body))
         body += pack("<III", self.home, self.listen, self.preserved)
-        return _op(60, body)
+        return _op(62, body)
 
 
 OPS: tuple[type[Op], ...] = (
@@ -1881,6 +1943,8 @@ OPS: tuple[type[Op], ...] = (
     SetGroups,
     SetIds,
     SetCapabilities,
+    AdjustCapabilities,
+    CloseDescriptors,
     LoadSeccomp,
     ChangeDirectory,
     FindHome,

@@ -248,6 +248,17 @@ OPS = {
         {"effective": U64, "permitted": U64, "inheritable": U64, "ambient": U64},
         ("keepcaps", "capset", "clear", "ambient", "verify"),
     ),
+    "adjust_capabilities": (
+        "capset and nothing else, within what is permitted: the one call that a filter loaded without no_new_privs must allow.",
+        {"effective": U64, "permitted": U64, "inheritable": U64},
+        ("capset",),
+    ),
+    "close_descriptors": (
+        "Close every descriptor above stdio and the `preserved` ones, except the channel to the parent and the slots `gate` and "
+        "`report` (0: none). Before a filter, which may forbid it; nothing is opened later.",
+        {"preserved": U32, "gate": U32, "report": U32},
+        ("close",),
+    ),
     "load_seccomp": (
         "seccomp(SECCOMP_SET_MODE_FILTER). With `listener` the parent fetches the notification descriptor (rendezvous seccomp, "
         "value = its number) before the init closes it.",
@@ -278,7 +289,8 @@ OPS = {
         ("wait",),
     ),
     "execute": (
-        "Close every descriptor above stdio and the `preserved` ones, then execve the program that find_executable found. "
+        "Unless close_descriptors has done so, close every descriptor above stdio and the `preserved` ones; then execve the program "
+        "that find_executable found. "
         "`home` is the index in env that find_home's answer replaces, `listen` that of LISTEN_PID, whose value becomes the pid of the "
         "task as it sees it itself (asked for before a filter is loaded); each may be NO_INDEX.",
         {"argv": STRS, "env": STRS, "home": U32, "listen": U32, "preserved": U32},

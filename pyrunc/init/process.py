@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
+    from pyrunc.init.capabilities import Sets
     from pyrunc.init.context import Context
     from pyrunc.init.ops import Op
     from pyrunc.spec.model import Process
@@ -30,7 +31,7 @@ DEFAULT_PATH = "/bin:/usr/bin"  # what the C library searches without PATH
 
 
 class Environment:
-    """The variables of the program; `home` and `listen` are the indices of what the init fills in."""
+    """The program's variables; `home` and `listen` are the indices of what the init fills in."""
 
     __slots__ = ("home", "listen", "path", "variables")
 
@@ -70,13 +71,42 @@ def check(context: Context, process: Process) -> None:
         )
 
 
-def load_filter(filter: FilterLike) -> Op:
-    return ops.LoadSeccomp(
+def filter_ops(process: Process, sets: Sets, filter: FilterLike | None) -> list[Op]:
+    """The filter as the very last thing, so that it must allow as little as possible: write, execve
+    and, without no_new_privs, which needs CAP_SYS_ADMIN to the last, the capset that gives it up.
+    """
+    if filter is None:
+        return []
+    load = ops.LoadSeccomp(
         flags=filter.flags,
         filter=filter.program,
         listener=int(filter.listener),
         pointer="/linux/seccomp",
         what="load the seccomp filter",
+    )
+    if process.no_new_privileges:
+        return [load]
+    pointer = process.pointer + "/capabilities"
+    take = ops.AdjustCapabilities(
+        effective=sets.effective | capabilities.SYS_ADMIN,
+        permitted=sets.permitted | capabilities.SYS_ADMIN,
+        inheritable=sets.inheritable,
+        pointer=pointer,
+        what="take CAP_SYS_ADMIN to load the seccomp filter",
+    )
+    give = ops.AdjustCapabilities(
+        effective=sets.effective,
+        permitted=sets.permitted,
+        inheritable=sets.inheritable,
+        pointer=pointer,
+        what="set the capabilities under the seccomp filter",
+    )
+    return [take, load, give]
+
+
+def close_descriptors(preserved: int, *, gate: int = 0, report: int = 0) -> Op:
+    return ops.CloseDescriptors(
+        preserved=preserved, gate=gate, report=report, what="close the runtime's descriptors"
     )
 
 
@@ -90,18 +120,18 @@ def stdio(context: Context, process: Process) -> list[Op]:
     return [ops.OwnStdio(uid=uid, what=f"give stdin, stdout and stderr to user {uid}")]
 
 
-def credentials(context: Context, process: Process, filter: FilterLike | None) -> list[Op]:
+def credentials(
+    context: Context, process: Process, sets: Sets, filter: FilterLike | None
+) -> list[Op]:
     """In the order of CR-7.
 
-    A filter without no_new_privs needs CAP_SYS_ADMIN, so it comes before the rights go; with it
-    the filter is loaded by the caller, later.
+    For a filter without no_new_privs CAP_SYS_ADMIN stays permitted, though not effective, until
+    `filter_ops`.
     """
     user, pointer = process.user, process.pointer
-    sets = capabilities.resolve(context, process)
     limits = pointer + "/capabilities"
     found: list[Op] = []
-    if filter is not None and not process.no_new_privileges:
-        found.append(load_filter(filter))
+    kept = 0 if filter is None or process.no_new_privileges else capabilities.SYS_ADMIN
     found.append(
         ops.LimitBoundingSet(
             keep=sets.bounding,
@@ -118,7 +148,7 @@ def credentials(context: Context, process: Process, filter: FilterLike | None) -
     found.append(
         ops.SetCapabilities(
             effective=sets.effective,
-            permitted=sets.permitted,
+            permitted=sets.permitted | kept,
             inheritable=sets.inheritable,
             ambient=sets.ambient,
             pointer=limits,
