@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words for what the init reports as {op, step, errno}: one sentence, and a hint where the cause is known.
+"""The words for what the init reports as {op, step, errno}: a sentence, and a hint where the cause
+is known.
 
-Engines match parts of the sentences (`executable file not found in $PATH`, `not a directory`, ...), so these stay.
+Engines match parts of the sentences (`executable file not found in $PATH`, `not a directory`, ...),
+so these stay.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ HINTS = {
         "join_namespace",
         "setns",
         EPERM,
-    ): "the namespace is owned by a user namespace in which the caller has no rights; join that user namespace too",
+    ): "it is owned by a user namespace in which the caller has no rights: join that one too",
     ("join_namespace", "setns", EINVAL): "a process cannot join the user namespace that it is in",
     ("join_process", "setns", EPERM): "the caller has no rights in the container's user namespace",
     ("unshare", "unshare", EPERM): (
@@ -85,15 +87,16 @@ HINTS = {
         EPERM,
     ): "mounting needs CAP_SYS_ADMIN in the owner of the mount namespace",
     ("new_mount", "option", EINVAL): (
-        "the file system refuses an option or its value; uid= and gid= must be mapped in a user namespace"
+        "the file system refuses an option or its value; uid= and gid= must be mapped ids"
     ),
     ("new_mount", "create", EINVAL): "the file system refuses the options",
     ("new_mount", "create", EPERM): (
-        "in a user namespace this file system needs a namespace of its own (proc: pid, sysfs: network, mqueue: ipc) "
-        "and, where the outer container masks parts of /proc or /sys, cannot be mounted (unmask them)"
+        "in a user namespace this file system needs a namespace of its own (proc: pid, sysfs: "
+        "network, mqueue: ipc), and the outer container may mask nothing of /proc or /sys"
     ),
     ("new_mount", "mount", EPERM): (
-        "an outer container masks parts of /proc or /sys, so the kernel refuses a full view: unmask them there"
+        "an outer container masks parts of /proc or /sys, so the kernel refuses a full view: "
+        "unmask them there"
     ),
     ("new_mount", "create", EBUSY): "the file system is in use with other options",
     (
@@ -107,7 +110,7 @@ HINTS = {
     ("attach_root", "open", ENOENT): "root.path must exist; is the bundle complete?",
     ("attach_root", "open", EACCES): "a directory above the rootfs lacks execute permission (a+x)",
     ("enter_root", "chdir", EACCES): (
-        "the container's mapped root may not enter the rootfs: chown it to the mapped id or chmod a+x"
+        "the container's mapped root may not enter the rootfs: chown it to that id or chmod a+x"
     ),
     (
         "attach",
@@ -160,8 +163,8 @@ HINTS = {
     ("write_proc", "open", EROFS): "the host's /proc/sys is read-only",
     ("set_affinity", "affinity", EINVAL): "none of the processors is in the cgroup's cpuset",
     ("set_scheduler", "setattr", EPERM): (
-        "real-time policies need CAP_SYS_NICE and, on cgroup v1, a real-time budget; SCHED_DEADLINE needs every processor "
-        "in the cpuset"
+        "real-time policies need CAP_SYS_NICE and, on cgroup v1, a real-time budget; "
+        "SCHED_DEADLINE needs every processor in the cpuset"
     ),
     ("set_scheduler", "setattr", EBUSY): "the SCHED_DEADLINE bandwidth of the machine is used up",
     ("set_io_priority", "ioprio", EPERM): "IOPRIO_CLASS_RT needs CAP_SYS_ADMIN or CAP_SYS_NICE",
@@ -195,7 +198,7 @@ HINTS = {
     (
         "find_executable",
         "path",
-        ENOENT,
+        0,
     ): "is the program in the image, and its directory in PATH of process.env?",
     ("find_executable", "stat", ENOENT): "is the program in the image?",
     (

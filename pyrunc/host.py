@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts about the kernel and the caller, each asked for once and only when somebody wants to know."""
+"""Facts about the kernel and the caller, each asked for once, and only when it is needed."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ PROBES: dict[str, Callable[[], object]] = {
 
 
 class Host:
-    """What a plan depends on besides config.json. Facts may be given, which makes plans of other hosts.
+    """What a plan depends on besides config.json. Given facts make plans for other hosts.
 
     euid, egid        of the caller
     in_userns         the caller's user namespace is not the initial one

@@ -11,14 +11,20 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class HierarchyLike(Protocol):
-        name: str
-        controllers: tuple[str, ...]
-        mount: str
-        version: int
+        @property
+        def name(self) -> str: ...
+        @property
+        def controllers(self) -> tuple[str, ...]: ...
+        @property
+        def mount(self) -> str: ...
+        @property
+        def version(self) -> int: ...
 
     class ViewLike(Protocol):
-        version: int
-        hierarchies: tuple[tuple[HierarchyLike, str], ...]
+        @property
+        def version(self) -> int: ...
+        @property
+        def hierarchies(self) -> Sequence[tuple[HierarchyLike, str]]: ...
 
 
 class CgroupDirectory:

@@ -65,6 +65,24 @@ OCTAL = ("mode", "mask")
 MASKS = ("keep", "effective", "permitted", "inheritable", "ambient", "persona", "permissions")
 RENDEZVOUS = {number: name for number, name in enumerate(ops.RENDEZVOUS, 1)}
 
+# Zero means something in these.
+ALWAYS = frozenset(
+    (
+        ("set_dumpable", "value"),
+        ("set_umask", "mask"),
+        ("become", "uid"),
+        ("become", "gid"),
+        ("own_stdio", "uid"),
+        ("set_ids", "uid"),
+        ("set_ids", "gid"),
+        ("limit_bounding_set", "keep"),
+        ("set_capabilities", "effective"),
+        ("set_capabilities", "permitted"),
+        ("set_personality", "persona"),
+        ("open_proc", "kind"),
+    )
+)
+
 # The flag names of a field, by (op, field) or by field alone.
 FLAG_FIELDS = {
     ("unshare", "flags"): CLONE,
@@ -105,7 +123,7 @@ def line(index: int, op: ops.Op) -> str:
     else:
         for field in op.FIELDS:
             value = getattr(op, field)
-            if (value and value != ops.NO_INDEX) or (op.NAME, field) in ENUM_FIELDS:
+            if (value and value != ops.NO_INDEX) or (op.NAME, field) in ALWAYS:
                 parts.append(f"{field}={show(op.NAME, field, value)}")
     if op.pointer:
         parts.append(f"-> {op.pointer}")

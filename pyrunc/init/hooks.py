@@ -40,7 +40,7 @@ def create_container(config: Config, state: StateJson, *, cwd: str) -> list[Op]:
 
 
 def start_container(config: Config, state: StateJson, *, env: Sequence[str]) -> list[Op]:
-    """Inside the container, after `start`; with the program's environment unless the hook has one."""
+    """Inside the container, after `start`; with the program's environment unless it has its own."""
     hooks = config.hooks.start_container if config.hooks is not None else ()
     if not hooks:
         return []

@@ -89,7 +89,7 @@ def request(
     elif not uids and not context.userns:
         context.problem(
             mount.pointer,
-            "an id-mapped mount without mappings takes those of the user namespace, and there is none",
+            "an id-mapped mount without mappings needs a user namespace to take them from",
             hint="give uidMappings and gidMappings",
         )
     if context.host.rootless:
@@ -117,6 +117,7 @@ def request(
 
 def _parse(context: Context, mount: Mount, text: str) -> tuple[list[Range], list[Range]]:
     found: dict[str, list[Range]] = {"uids": [], "gids": []}
+    wrong = len(context.problems)
     maps = {"uids": context.uid_mappings, "gids": context.gid_mappings}
     for part in text.split(";"):
         name, _, ranges = part.partition("=")
@@ -129,7 +130,7 @@ def _parse(context: Context, mount: Mount, text: str) -> tuple[list[Range], list
                 _refuse(context, mount, triplet)
             else:
                 found[name].append(entry)
-    if not (found["uids"] and found["gids"]):
+    if len(context.problems) == wrong and not (found["uids"] and found["gids"]):
         _refuse(context, mount, text)
     return found["uids"], found["gids"]
 

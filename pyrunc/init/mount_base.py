@@ -38,6 +38,7 @@ class Mounts:
         "late",
         "links",
         "made",
+        "request_slot",
         "requests",
         "sources",
         "sys_admin",
@@ -61,6 +62,7 @@ class Mounts:
         self.made: list[Op] = []
         self.inside: list[Op] = []
         self.late: list[Op] = []
+        self.request_slot = 0  # of the next one
         self.requests: list[tuple[MountRequest, int]] = []
 
 

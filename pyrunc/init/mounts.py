@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mounts of a container: made as detached objects while the host is visible, attached by descriptor in the root.
+"""The mounts of a container: detached objects made while the host is visible, attached in the root.
 
 A plan holds them in four parts: `sources` (clones of what the host has), `made` (new file systems
 and what needs the container's namespaces), `inside` (attached, in the order of the configuration)
@@ -43,6 +43,9 @@ OF_A_NAMESPACE = {
 
 def plan(mounts: Mounts, config: Config, *, notify: str = "") -> None:
     """Every mount of the configuration, then the directory of the notification socket."""
+    # The parent's answer fills slots in a row.
+    mapped = sum(idmap.wanted(mount, parse_mount_options(mount)) for mount in config.mounts)
+    mounts.request_slot = mounts.context.slot(mapped) if mapped else 0
     for mount in config.mounts:
         options = parse_mount_options(mount)
         if not _allowed(mounts, mount, options):
@@ -131,12 +134,14 @@ def _bind(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
             "a bind mount cannot change a property of the file system",
             value=", ".join(superblock),
         )
-    slot = context.slot()
     if idmap.wanted(mount, options):
+        slot = mounts.request_slot
+        mounts.request_slot += 1
         request = idmap.request(context, mount, options, sys_admin=mounts.sys_admin)
         mounts.requests.append((request, slot))
         target = mounts.made
     else:
+        slot = context.slot()
         target = mounts.sources
         target.append(
             ops.CloneTree(
@@ -165,7 +170,7 @@ def _bind(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
 def _bind_attributes(
     context: Context, mount: Mount, options: MountOptions, *, slot: int, leave: int
 ) -> list[Op]:
-    """As the remount of a bind mount does: as soon as one flag is given, those that are not are cleared.
+    """As the remount of a bind mount does: with one flag given, those that are not are cleared.
 
     Access times are the source's unless an option names them.
     """
@@ -290,7 +295,7 @@ def _late_attributes(mount: Mount) -> int:
 def _from_host(
     mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, path: str
 ) -> None:
-    """The container shares the namespace, so the host's mount shows the same; the kernel would refuse a new one.
+    """The host's mount shows the same namespace, and the kernel would refuse a new one.
 
     sysfs becomes read-only, as the owner of the network namespace is somebody else.
     """
@@ -305,7 +310,7 @@ def _from_host(
     given = options.attributes & ACCESS
     if mount.type == "sysfs":
         given |= table.MOUNT_ATTR_RDONLY
-    mounts.sources += [
+    mounts.sources.append(
         ops.CloneTree(
             slot=slot,
             path=path,
@@ -315,29 +320,33 @@ def _from_host(
             rdev=0,
             pointer=pointer,
             what=what,
-        ),
-        ops.SetAttributes(
-            slot=slot,
-            set=given,
-            clear=0,
-            recursive=1,
-            keep_locked=1,
-            explicit=0,
-            pointer=pointer + "/options",
-            what=what,
-        ),
-    ]
-    mounts.sources += finish(context, mount, options, slot=slot)
-    attach(mounts, mount, options, slot=slot, late=0)
-    mounts.inside.append(
-        ops.VerifyMount(
-            path=paths.absolute(mount.destination),
-            attributes=given,
-            magic=0,
-            pointer=pointer,
-            what=what,
         )
     )
+    if given:
+        mounts.sources.append(
+            ops.SetAttributes(
+                slot=slot,
+                set=given,
+                clear=0,
+                recursive=1,
+                keep_locked=1,
+                explicit=0,
+                pointer=pointer + "/options",
+                what=what,
+            )
+        )
+    mounts.sources += finish(context, mount, options, slot=slot)
+    attach(mounts, mount, options, slot=slot, late=0)
+    if given:
+        mounts.inside.append(
+            ops.VerifyMount(
+                path=paths.absolute(mount.destination),
+                attributes=given,
+                magic=0,
+                pointer=pointer,
+                what=what,
+            )
+        )
 
 
 def _classic(mounts: Mounts, mount: Mount, options: MountOptions) -> None:

@@ -131,7 +131,7 @@ def _late_dumpable(context: Context) -> bool:
 
 
 def join(context: Context, linux: Linux) -> list[Op]:
-    """Open every namespace first, then join: with privilege the user namespace last, without it first.
+    """Open every namespace, then join: with privilege the user namespace last, without it first.
 
     Root of the host has rights over all namespaces below it and loses them when it enters a user
     namespace; an unprivileged caller gets its rights from there.
@@ -159,7 +159,7 @@ def join(context: Context, linux: Linux) -> list[Op]:
 
 
 def unshare(context: Context) -> list[Op]:
-    """Make the new namespaces at once: the kernel makes the user namespace first and lets it own the others.
+    """Make the new namespaces at once: the kernel makes the user namespace first, as owner.
 
     Not the cgroup namespace: its root is the cgroup that the task is in when it is made.
     """
@@ -255,7 +255,7 @@ def loopback(context: Context) -> list[Op]:
 
 
 def check_ids(context: Context, ids: Sequence[tuple[str, int]], *, groups: bool) -> None:
-    """Ids of a process must exist in the user namespace (UN-5); a joined namespace knows its own."""
+    """Ids of a process must exist in the user namespace (UN-5); a joined one knows its own."""
     mappings = context.gid_mappings if groups else context.uid_mappings
     if not context.userns or not mappings:
         return

@@ -30,7 +30,7 @@ def check(sysctls: Mapping[str, str], *, own: Collection[str]) -> list[Problem]:
 
 
 def write(context: Context, sysctls: Mapping[str, str]) -> list[Op]:
-    """Through a procfs that is opened for nothing else (PS-2), while the host's is still visible."""
+    """Through a procfs that is opened for nothing else (PS-2), while the host's is visible."""
     if not sysctls:
         return []
     context.problems += check(sysctls, own=context.new | context.joined)
