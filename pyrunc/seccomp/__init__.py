@@ -39,10 +39,8 @@ def compile(node: Seccomp | None, *, cache: str | None = None) -> Filter | None:
 
 
 def cache_directory(root: str) -> str:
-    """Where the compiled filters of a state root are. No container can have this name: ids have no
-    "@".
-    """
-    return root + "/@seccomp"
+    """Where the compiled filters of a state root are. No container's id begins with a dot."""
+    return root + "/.seccomp"
 
 
 def explain(compiled: Filter) -> Explanation:

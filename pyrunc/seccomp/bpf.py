@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     Instruction = tuple[int, int, int, int]
 
 FORMAT = "HBBI"  # struct sock_filter: code, jt, jf, k
-DATA = "=iIQ6Q"  # struct seccomp_data: nr, arch, instruction_pointer, args
-DATA_SIZE = 64
+DATA_SIZE = 64  # struct seccomp_data: nr, arch, instruction_pointer, args
 MAX_INSTRUCTIONS = 4096
 SCRATCH = 16  # BPF_MEMWORDS
 MASK = 0xFFFFFFFF
@@ -92,11 +91,15 @@ def _fault(instruction: Instruction, behind: int) -> str:
     return "" if known else "unknown instruction"
 
 
-def data(number: int, arch: int, args: Sequence[int] = (), pointer: int = 0) -> bytes:
-    """struct seccomp_data of a call; missing arguments are 0."""
-    signed = number - (1 << 32) if number >= 1 << 31 else number
-    full = [*args, 0, 0, 0, 0, 0, 0][:6]
-    return struct.pack(DATA, signed, arch, pointer, *full)
+def data(number: int, arch: int, args: Sequence[int] = (), *, high_first: bool = False) -> bytes:
+    """struct seccomp_data of a call; missing arguments are 0.
+
+    With `high_first` the words of 64-bit fields stand as on a big-endian machine.
+    """
+    words = [number & MASK, arch, 0, 0]
+    for arg in [*args, 0, 0, 0, 0, 0, 0][:6]:
+        words += (arg >> 32, arg & MASK) if high_first else (arg & MASK, arg >> 32)
+    return struct.pack("=16I", *words)
 
 
 def run(instructions: Sequence[Instruction], call: bytes) -> int:

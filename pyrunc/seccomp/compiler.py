@@ -73,8 +73,7 @@ class _Compilation:
         encoded = [library.encode(name) for name in self.named]
         by_token, stub = {}, []
         for token in tokens:
-            verdicts = self.verdicts(token, encoded)
-            newest = numbers.newest(token, verdicts)
+            verdicts, newest = self.verdicts(token, encoded)
             beyond = profile.stub and profile.default != names.enosys(names.audit_arch(token))
             if newest >= 0 and beyond:
                 stub.append((token, newest))
@@ -128,8 +127,10 @@ class _Compilation:
                 else:
                     fixed.setdefault(name, rule.action)
 
-    def verdicts(self, token: int, encoded: list[bytes]) -> dict[int, int]:
-        """The verdict of each number that the profile names: an action, or ~index of a block."""
+    def verdicts(self, token: int, encoded: list[bytes]) -> tuple[dict[int, int], int]:
+        """The verdict of each number that the profile names (an action, or ~index of a block), and
+        the newest of these numbers.
+        """
         default, fixed, conditional = self.profile.default, self.fixed, self.conditional
         layout = arguments.Layout(token)
         carriers = self.carriers(token)
@@ -147,6 +148,7 @@ class _Compilation:
                 open_.setdefault(number, []).extend(conditional[name])
             else:
                 open_.setdefault(number, [])
+        newest = numbers.newest(token, decided.keys() | open_.keys())
         for carrier, number in carriers:
             open_.setdefault(number, []).extend(
                 multiplexers.alternatives(carrier, fixed, conditional, default=default)
@@ -154,7 +156,7 @@ class _Compilation:
         for number, alternatives in open_.items():
             if number not in decided:
                 decided[number] = self.block(layout, alternatives) if alternatives else default
-        return decided
+        return decided, newest
 
     def carriers(self, token: int) -> list[tuple[str, int]]:
         """The calls of an architecture that carry others, with their numbers, if the profile names

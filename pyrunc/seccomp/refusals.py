@@ -14,6 +14,7 @@ import fcntl
 import os
 import signal
 import struct
+import sys
 
 from pyrunc import syscalls
 from pyrunc.errors import Failure
@@ -110,7 +111,8 @@ class Explanation:
 
     def verdict(self, token: int, number: int, args: Iterable[int] = ()) -> int:
         """What the original filter returns."""
-        data = bpf.data(number, names.audit_arch(token), list(args))
+        machine = names.audit_arch(token)
+        data = bpf.data(number, machine, list(args), high_first=sys.byteorder == "big")
         return bpf.run(self._instructions, data)
 
     def start(self, listener: int) -> None:

@@ -180,7 +180,7 @@ def test_nothing_half_written_stays(directory: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_root_that_cannot_be_written_costs_nothing_but_time() -> None:
-    assert not ask("/proc/self/@seccomp").cached
+    assert not ask("/proc/self/.seccomp").cached
 
 
 def test_no_profile_is_no_filter() -> None:

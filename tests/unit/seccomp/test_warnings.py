@@ -64,7 +64,8 @@ def without(kind: str, path: str = "") -> list[dict[str, str]]:
 
 
 def capabilities(*names: str) -> dict[str, Any]:
-    return {"capabilities": dict.fromkeys(("bounding", "permitted", "effective"), list(names))}
+    sets = ("bounding", "permitted", "effective")
+    return {"capabilities": {each: list(names) for each in sets}}
 
 
 def bind(source: str, *options: str) -> list[dict[str, Any]]:
