@@ -27,12 +27,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/cgroups/" in str(item.path):
             item.add_marker("root")
-            item.add_marker(pytest.mark.usefixtures("clean_machine"))
 
 
 @pytest.fixture
-def name() -> str:
-    """A cgroup path that is this test's alone."""
+def name(clean_machine: None) -> str:
+    """A cgroup path that is this test's alone; nothing may be left of it."""
     return f"/{machine.TOKEN}-{next(NUMBERS)}"
 
 
@@ -41,11 +40,26 @@ def host() -> layout.Layout:
     return layout.probe()
 
 
-def needs(host: layout.Layout, *controllers: str) -> None:
-    present = {one for hierarchy in host.hierarchies for one in hierarchy.controllers}
+def versions(host: layout.Layout) -> dict[str, int]:
+    """Controller -> 1 or 2, for all that this host has."""
+    found: dict[str, int] = {}
+    for hierarchy in reversed(host.hierarchies):
+        names = hierarchy.controllers
+        if hierarchy.version == 2:
+            with open(f"{hierarchy.mount}/cgroup.controllers") as file:
+                names = tuple(file.read().split())
+        found.update(dict.fromkeys(names, hierarchy.version))
+    return found
+
+
+def needs(host: layout.Layout, *controllers: str, version: int = 0) -> int:
+    """Skip where a controller is missing; the version of the first one's hierarchy."""
+    present = versions(host)
     for controller in controllers:
-        if controller not in present:
-            pytest.skip(f"this host has no v1 hierarchy with the {controller} controller")
+        if present.get(controller) not in ((version,) if version else (1, 2)):
+            kind = f"v{version} " if version else ""
+            pytest.skip(f"this host has no {kind}{controller} controller")
+    return present[controllers[0]]
 
 
 def only_v2(host: layout.Layout) -> layout.Layout:
@@ -81,24 +95,31 @@ def make(name: str) -> Iterator[Make]:
 
 
 @pytest.fixture
-def v2(make: Make, host: layout.Layout) -> Iterator[FsManager]:
-    """A manager on the cgroup2 alone, as on a host without v1."""
-    on = only_v2(host)
-    top = on.hierarchies[0].mount
-    with open(f"{top}/cgroup.subtree_control") as file:
+def v2_setting(host: layout.Layout) -> Iterator[None]:
+    """Beside v1 hierarchies, take back what the test enables on the machine's cgroup2."""
+    last = host.hierarchies[-1]
+    if host.kind != "hybrid":
+        yield
+        return
+    path = f"{last.mount}/cgroup.subtree_control"
+    with open(path) as file:
         before = set(file.read().split())
-    manager = make(on=on)
-    yield manager
-    manager.destroy()
-    with open(f"{top}/cgroup.subtree_control") as file:
+    yield
+    with open(path) as file:
         added = set(file.read().split()) - before
-    for controller in added:  # what the test enabled on the machine
-        with open(f"{top}/cgroup.subtree_control", "w") as file:
+    for controller in added:
+        with open(path, "w") as file:
             file.write(f"-{controller}")
 
 
 @pytest.fixture
-def spawn() -> Iterator[Callable[..., Task]]:
+def v2(v2_setting: None, make: Make, host: layout.Layout) -> FsManager:
+    """A manager on the cgroup2 alone, as on a host without v1."""
+    return make(on=only_v2(host))
+
+
+@pytest.fixture
+def spawn(clean_machine: None) -> Iterator[Callable[..., Task]]:
     """spawn(manager, script): a shell that runs the script inside the manager's cgroups."""
     started: list[Task] = []
 

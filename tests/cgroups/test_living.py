@@ -53,7 +53,7 @@ def check_freezing(manager: FsManager, spawn: Spawn) -> None:
 def test_a_container_is_frozen_thawed_and_killed_while_frozen_on_v1(
     make: Make, host: Layout, spawn: Spawn
 ) -> None:
-    needs(host, "freezer")
+    needs(host, "freezer", version=1)
     v1 = Layout([one for one in host.hierarchies if one.version == 1])
     check_freezing(make(on=v1), spawn)
 
@@ -83,7 +83,7 @@ def test_every_process_is_killed_also_those_that_fork(
     make: Make, host: Layout, spawn: Spawn
 ) -> None:
     """PD-1, PD-3"""
-    needs(host, "freezer", "pids")
+    needs(host, "freezer", "pids", version=1)
     v1 = Layout([one for one in host.hierarchies if one.version == 1])
     manager = make(on=v1)
     manager.prepare()
@@ -98,7 +98,7 @@ def test_every_process_is_killed_also_those_that_fork(
 def test_without_a_freezer_processes_are_killed_in_rounds(
     make: Make, host: Layout, spawn: Spawn
 ) -> None:
-    needs(host, "pids")
+    needs(host, "pids", version=1)
     only = Layout([one for one in host.hierarchies if "pids" in one.controllers])
     manager = make(on=only)
     manager.prepare()

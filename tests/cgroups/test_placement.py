@@ -110,7 +110,7 @@ def test_an_empty_cgroup_that_exists_is_used(make: Make, spawn: Spawn) -> None:
 
 
 def test_a_frozen_parent_is_refused(make: Make, name: str, host: Layout) -> None:
-    needs(host, "freezer")
+    needs(host, "freezer", version=1)
     outer = make(name)
     outer.prepare()
     outer.freeze()
@@ -131,7 +131,7 @@ def test_a_frozen_parent_is_refused_on_v2(v2: FsManager, make: Make, name: str) 
 def test_a_cpuset_gets_its_parents_lists_through_all_levels(
     make: Make, name: str, host: Layout
 ) -> None:
-    needs(host, "cpuset")
+    needs(host, "cpuset", version=1)
     manager = make(f"{name}/a/b/c")
     manager.prepare()
     member = manager.find("cpuset")
@@ -271,7 +271,7 @@ def test_exec_enters_a_sub_cgroup_that_exists_and_no_other(v2: FsManager) -> Non
 
 
 def test_exec_chooses_hierarchies_by_controller(make: Make, host: Layout) -> None:
-    needs(host, "pids", "cpu")
+    needs(host, "pids", "cpu", version=1)
     manager = make()
     manager.prepare()
     pids = manager.find("pids")

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The systemd driver with a real systemd (as in the guests; elsewhere a peer plays it)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyrunc import cgroups
+from pyrunc.cgroups import bpf, doctor
+from pyrunc.cgroups.systemd import SystemdManager
+from pyrunc.errors import Failure, HostError
+from pyrunc.spec import parse_resources
+from pyrunc.spec.model_resources import Resources
+from tests.support import machine
+from tests.support.wait import until
+
+pytestmark = pytest.mark.skipif(
+    not Path("/run/systemd/system").is_dir(), reason="systemd is not running"
+)
+
+MB = 1 << 20
+Start = Callable[..., tuple[SystemdManager, subprocess.Popen[bytes]]]
+
+
+def resources(**node: Any) -> Resources:
+    return parse_resources(json.dumps(node).encode())
+
+
+def show(unit: str, *names: str) -> dict[str, str]:
+    argv = ["systemctl", "show", unit, *(f"--property={name}" for name in names)]
+    lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    found: dict[str, str] = {}
+    for key, _, value in (line.partition("=") for line in lines):
+        found[key] = f"{found[key]}; {value}" if key in found else value
+    return found
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """start(path, resources): a unit with a shell in it."""
+    made: list[tuple[SystemdManager, subprocess.Popen[bytes]]] = []
+
+    def start(
+        path: str, wanted: Resources | None = None, **more: Any
+    ) -> tuple[SystemdManager, subprocess.Popen[bytes]]:
+        manager = cgroups.resolve("systemd", path, "x", **more)
+        assert isinstance(manager, SystemdManager)
+        task = subprocess.Popen(["sleep", "1000"])
+        made.append((manager, task))
+        manager.prepare()
+        manager.apply(wanted)
+        assert manager.entry().kind == "attach"
+        manager.attach(task.pid)
+        return manager, task
+
+    yield start
+    for manager, task in made:
+        task.kill()
+        task.wait()
+        manager.destroy()
+        manager.close()
+
+
+def name(suffix: str) -> str:
+    return f"system.slice:pyrunc:{machine.TOKEN}{suffix}"
+
+
+def test_a_process_is_in_its_scope_with_its_limits(start: Start) -> None:
+    """CG-4, CG-6"""
+    wanted = resources(
+        pids={"limit": 9}, memory={"limit": 64 * MB}, cpu={"shares": 512, "quota": 33333}
+    )
+    manager, task = start(name("a"), wanted)
+    unit = f"pyrunc-{machine.TOKEN}a.scope"
+    own = Path(f"/proc/{task.pid}/cgroup").read_text().strip()
+    assert own.endswith(f"/system.slice/{unit}")
+    shown = show(unit, "Slice", "Delegate", "TasksMax", "MemoryMax", "CPUWeight", "DevicePolicy")
+    assert shown["Slice"] == "system.slice"
+    assert shown["Delegate"] == "yes"
+    assert shown["TasksMax"] == "9"
+    assert shown["MemoryMax"] == str(64 * MB)
+    assert shown["CPUWeight"] == "59"
+    assert shown["DevicePolicy"] == "strict"
+    assert manager.pids() == [task.pid]
+    for file, value in manager.planned(wanted):
+        if "device" not in file:
+            assert Path(file).read_text().strip() == value
+
+
+def test_a_daemon_reload_loses_nothing(start: Start) -> None:
+    rule = {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"}
+    wanted = resources(devices=[rule], pids={"limit": 9}, cpu={"quota": 30000})
+    manager, _ = start(name("b"), wanted)
+    unified = manager.unified
+    assert unified is not None
+    ours = bpf.attached(unified.open())
+    before = {file: Path(file).read_text() for file, _ in manager.planned(wanted)[:-1]}
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    assert {file: Path(file).read_text() for file in before} == before
+    assert set(ours) & set(bpf.attached(unified.open()))
+    allowed = show(manager.unit.name, "DeviceAllow")["DeviceAllow"]
+    assert "/dev/char/1:11 r" in allowed
+
+
+def test_an_update_is_known_to_systemd(start: Start) -> None:
+    old = resources(pids={"limit": 9}, memory={"limit": 64 * MB})
+    manager, _ = start(name("c"), old)
+    new = resources(pids={"limit": 11}, memory={"limit": 64 * MB})
+    again = cgroups.from_record(json.loads(json.dumps(manager.record())))
+    lines = again.update(old, new)
+    again.close()
+    assert len(lines) == 1
+    assert show(manager.unit.name, "TasksMax")["TasksMax"] == "11"
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    unified = manager.unified
+    assert unified is not None
+    assert unified.read("pids.max") == "11"
+
+
+def test_device_rules_are_changed_in_both_programs(start: Start) -> None:
+    old = resources()
+    manager, _ = start(name("d"), old)
+    rule = {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"}
+    manager.update(old, resources(devices=[rule]))
+    assert "/dev/char/1:11 r" in show(manager.unit.name, "DeviceAllow")["DeviceAllow"]
+
+
+def test_destroying_stops_the_unit(start: Start) -> None:
+    manager, task = start(name("e"))
+    record = json.loads(json.dumps(manager.record()))
+    again = cgroups.from_record(record)
+    again.kill()
+    task.wait()
+    again.destroy()
+    again.destroy()
+    assert not any(Path(member.path).exists() for member in manager.members)
+    assert show(manager.unit.name, "LoadState")["LoadState"] == "not-found"
+
+
+def test_a_unit_that_is_in_use_is_refused_and_left_alone(start: Start) -> None:
+    """CG-8"""
+    _, task = start(name("f"))
+    second = cgroups.resolve("systemd", name("f"), "x")
+    with pytest.raises(Failure, match=r"container's cgroup is not empty: 1 process\(es\)"):
+        second.prepare()
+    second.destroy()
+    assert task.poll() is None
+
+
+def test_nested_slices_and_user_properties(start: Start) -> None:
+    annotations = {"org.systemd.property.TimeoutStopUSec": "uint64 7000000"}
+    path = f"a{machine.TOKEN}-b.slice:p:n"
+    manager, task = start(path, annotations=annotations)
+    own = Path(f"/proc/{task.pid}/cgroup").read_text().strip()
+    assert own.endswith(f"/a{machine.TOKEN}.slice/a{machine.TOKEN}-b.slice/p-n.scope")
+    assert show("p-n.scope", "TimeoutStopUSec")["TimeoutStopUSec"] == "7s"
+    task.kill()
+    task.wait()
+    manager.destroy()
+    subprocess.run(["systemctl", "stop", f"a{machine.TOKEN}.slice"], check=True)
+
+
+def test_a_property_that_systemd_does_not_know_is_an_error_that_names_the_unit(
+    start: Start,
+) -> None:
+    annotations = {"org.systemd.property.NoSuchThing": "true"}
+    with pytest.raises(HostError, match="cannot start the systemd unit pyrunc-"):
+        start(name("g"), annotations=annotations)
+
+
+def test_a_scope_of_no_container_is_found_and_stopped(start: Start) -> None:
+    manager, task = start(name("h"))
+    names = [one.name for one in doctor.scan_units([manager.record()])]
+    assert manager.unit.name not in names
+    (finding,) = [one for one in doctor.scan_units([]) if one.name == manager.unit.name]
+    doctor.remove(finding)
+    until(lambda: task.poll() is not None, "the end of the process")
+    assert [one for one in doctor.scan_units([]) if one.name == manager.unit.name] == []
+
+
+def test_a_writable_cgroup_has_a_leaf(start: Start) -> None:
+    from pyrunc.cgroups import delegate
+
+    manager, task = start(name("i"), annotations={delegate.ANNOTATION: "true"})
+    manager.give(12345, 12345)
+    entry = manager.promised
+    assert entry is not None
+    os.write(entry.leaf, str(task.pid).encode())
+    entry.close()
+    assert Path(f"/proc/{task.pid}/cgroup").read_text().strip().endswith(".scope/init")
+    assert manager.pids() == [task.pid]
