@@ -29,9 +29,11 @@ $(INIT): $(wildcard csrc/init/*.[ch] csrc/init/Makefile) | packages
 	@$(MAKE) -s -C csrc/init OUT=$(CURDIR)/$(BUILD)
 
 # The stock front end: the system's interpreter, the checkout and the virtual environment, no site, no environment.
-$(BUILD)/pyrunc-stock: tools/stock.py.in Makefile
+# It writes no bytecode (-B), so that is done here.
+$(BUILD)/pyrunc-stock: tools/stock.py.in Makefile $(shell find pyrunc -name '*.py')
 	@mkdir -p $(BUILD)
 	@sed -e 's|@PYTHON@|$(PYTHON)|' -e 's|@ROOT@|$(CURDIR)|' -e 's|@SITE@|$(CURDIR)/$(VENV)/lib|' $< >$@.tmp
+	@$(PYTHON) -m compileall -q -j2 pyrunc
 	@chmod 755 $@.tmp && mv $@.tmp $@
 
 bin/pyrunc: $(VENV)/.requirements $(INIT) $(BUILD)/pyrunc-stock $(NATIVE) $(LAUNCHER)

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from tests.support.bundle import Config
@@ -84,24 +85,26 @@ class Runtime:
     ) -> Result:
         """Run one command to its end. A command that hangs is killed and the test fails."""
         argv = [*prefix, *self.argv(*args)]
-        with subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(os.environ) if env is None else env,
-            cwd=cwd,
-            pass_fds=pass_fds,
-            start_new_session=True,
-        ) as child:
-            try:
-                out, err = child.communicate(stdin.encode(), timeout=timeout_s)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.communicate()
-                raise Failed(f"{' '.join(argv)}: still running after {timeout_s} s") from None
-        text = (stream.decode(errors="surrogateescape") for stream in (out, err))
-        return Result(tuple(argv), child.returncode, *text)
+        # Files, not pipes: a container that outlives the command would keep a pipe open.
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+            given.write(stdin.encode())
+            given.seek(0)
+            child = subprocess.Popen(
+                argv,
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                env=dict(os.environ) if env is None else env,
+                cwd=cwd,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+            _wait(child, timeout_s)
+            texts = []
+            for stream in (out, err):
+                stream.seek(0)
+                texts.append(stream.read().decode(errors="surrogateescape"))
+        return Result(tuple(argv), child.returncode, *texts)
 
     def new_id(self) -> str:
         """An id that no other test of any session uses; the harness finds leftovers by it."""
@@ -124,6 +127,16 @@ class Runtime:
         container = Container(self, self.new_id(), config)
         container.create(*flags)
         return container
+
+
+def _wait(child: subprocess.Popen[bytes], timeout_s: float) -> None:
+    try:
+        child.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        argv = " ".join(map(str, child.args))  # type: ignore[arg-type]
+        raise Failed(f"{argv}: still running after {timeout_s} s") from None
 
 
 @dataclass
