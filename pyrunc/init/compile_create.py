@@ -202,7 +202,7 @@ def _prepare(
 
 
 def _outside(this: Creation) -> list[Op]:
-    """With the host's files around: namespaces, cgroups, and every object that the container gets."""
+    """With the host around: namespaces, cgroups, and all objects that the container gets."""
     context, config = this.context, this.config
     proc = config.process
     found = namespaces.begin(

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans of other hosts: a case is a change of a small configuration, and what the host is like.
+
+`NAME.json` holds `about` (a sentence), `config` (a JSON merge patch, RFC 7386, on `base.json`),
+`host` (facts that differ), `options` (arguments of the compiler), `cgroup` (v1, v2, hybrid, leaf or
+none) and for `exec` a `process`. `NAME.txt` is the plan, or what is wrong with the configuration.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pyrunc.errors import ConfigErrors
+from pyrunc.host import Host
+from pyrunc.init.cgroup_view import CgroupDirectory, CgroupView
+from pyrunc.init.compile_create import compile_create
+from pyrunc.init.compile_exec import compile_exec
+from pyrunc.init.plan import Plan
+from pyrunc.spec.config import parse_config, parse_process
+from pyrunc.spec.model import Config
+
+HERE = Path(__file__).parent
+FACTS = {
+    "euid": 0,
+    "egid": 0,
+    "in_userns": False,
+    "setgroups_denied": False,
+    "permitted": (1 << 41) - 1,
+    "last_cap": 40,
+    "kernel": (6, 1),
+    "apparmor": False,
+    "selinux": False,
+    "apparmor_attr": "attr/apparmor/exec",
+    "kcore": True,
+}
+V1 = ("cpu,cpuacct", "memory", "pids", "name=systemd")
+
+
+def _v1(name: str) -> CgroupDirectory:
+    mount = "/sys/fs/cgroup/" + name.removeprefix("name=")
+    controllers = () if name.startswith("name=") else tuple(name.split(","))
+    return CgroupDirectory(name, mount=mount, path=f"{mount}/box", controllers=controllers)
+
+
+def _v2(mount: str) -> CgroupDirectory:
+    return CgroupDirectory("", mount=mount, path=f"{mount}/box", version=2)
+
+
+CGROUPS = {
+    "none": CgroupView(2),
+    "v2": CgroupView(2, [_v2("/sys/fs/cgroup")], into=True),
+    "leaf": CgroupView(2, [_v2("/sys/fs/cgroup")], into=True, leaf=True),
+    "v1": CgroupView(1, [_v1(name) for name in V1], tasks=len(V1)),
+    "hybrid": CgroupView(
+        1,
+        [*(_v1(name) for name in V1), _v2("/sys/fs/cgroup/unified")],
+        into=True,
+        tasks=len(V1),
+    ),
+}
+
+
+class Filter:
+    """A compiled filter of nothing."""
+
+    program = bytes(8)
+    flags = 0
+
+    def __init__(self, *, listener: bool) -> None:
+        self.listener = listener
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in (HERE / "cases").glob("*.json"))
+
+
+def load(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((HERE / "cases" / f"{name}.json").read_text())
+    return found
+
+
+def merge(base: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(base) if isinstance(base, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
+
+
+def config_of(patch: dict[str, Any]) -> Config:
+    base = json.loads((HERE / "base.json").read_text())
+    return parse_config(json.dumps(merge(base, patch)).encode())
+
+
+def host_of(facts: dict[str, Any]) -> Host:
+    return Host(**{**FACTS, **facts})
+
+
+def state_json(status: str) -> tuple[str, str]:
+    return f'{{"id":"box","status":"{status}","pid":', "}"
+
+
+def plan_of(case: dict[str, Any]) -> Plan:
+    config = config_of(case.get("config", {}))
+    host = host_of(case.get("host", {}))
+    options = dict(case.get("options", {}))
+    listener = options.pop("listener", False)
+    filter = Filter(listener=listener) if options.pop("seccomp", False) or listener else None
+    if "process" in case:
+        process = parse_process(json.dumps(case["process"]).encode())
+        return compile_exec(process, host, linux=config.linux, seccomp=filter, **options)
+    return compile_create(
+        config,
+        host,
+        rootfs="/bundle/rootfs",
+        cgroup=CGROUPS[case.get("cgroup", "none")],
+        seccomp=filter,
+        state_json=state_json,
+        **options,
+    )
+
+
+def text(name: str) -> str:
+    """What a case's .txt file holds."""
+    case = load(name)
+    try:
+        body = plan_of(case).explain()
+    except ConfigErrors as error:
+        body = "".join(f"problem: {problem.line()}\n" for problem in error.problems)
+    return f"# {case['about']}\n{body}"
