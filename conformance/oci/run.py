@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -30,7 +31,21 @@ LEFTOVERS = ("testdir", "cgrouptest", "runtime-tools")
 # on version 1 the unified hierarchy of a hybrid host has no controllers, which crun demands.
 HIERARCHIES = ("hugetlb", "net_cls", "net_prio", "perf_event")
 SETUP = """
-for name in "$@"; do mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name"; done
+set -e
+# The hierarchies move onto a tmpfs of this mount namespace, which nobody else sees.
+mount -t tmpfs -o mode=755 tmpfs "$STAGE"
+for path in /sys/fs/cgroup/*/; do
+    name=$(basename "$path")
+    mountpoint -q "$path" || continue
+    mkdir "$STAGE/$name"
+    mount --move "$path" "$STAGE/$name"
+done
+mount --move "$STAGE" /sys/fs/cgroup
+for name in "$@"; do
+    mkdir "/sys/fs/cgroup/$name"
+    mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name"
+done
+set +e
 "$PROGRAM"
 status=$?
 for name in $LEFTOVERS; do
@@ -60,8 +75,7 @@ def run_program(program: Path, *, tree: Path, runtime: str) -> Verdict:
     """Run one program in a mount namespace of its own and clean up after it."""
     started = time.monotonic()
     hierarchies = missing_hierarchies()
-    for name in hierarchies:
-        (CGROUP / name).mkdir()
+    stage = tempfile.mkdtemp(prefix="oci.")
     process = subprocess.Popen(
         ["unshare", "-m", "--propagation", "private", "sh", "-c", SETUP, "sh", *hierarchies],
         cwd=tree,
@@ -71,6 +85,7 @@ def run_program(program: Path, *, tree: Path, runtime: str) -> Verdict:
             "TMPDIR": "/tmp",
             "PROGRAM": str(program),
             "LEFTOVERS": " ".join(LEFTOVERS),
+            "STAGE": stage,
         },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -84,8 +99,7 @@ def run_program(program: Path, *, tree: Path, runtime: str) -> Verdict:
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
         verdict = Verdict(FAIL, output.decode(errors="replace")[-4000:] + "\ntimed out")
-    for name in hierarchies:
-        (CGROUP / name).rmdir()
+    Path(stage).rmdir()
     return Verdict(verdict.status, verdict.detail, time.monotonic() - started)
 
 
@@ -95,7 +109,7 @@ def missing_hierarchies() -> list[str]:
         return []
     lines = Path("/proc/cgroups").read_text().splitlines()[1:]
     offered = {line.split()[0] for line in lines}
-    return [name for name in HIERARCHIES if name in offered and not (CGROUP / name).exists()]
+    return [name for name in HIERARCHIES if name in offered and not (CGROUP / name).is_mount()]
 
 
 def settle() -> None:
