@@ -136,7 +136,7 @@ class Limited(Cgroups):
         """Change a running container from `old` to `new`; what was changed, a line each."""
         from pyrunc.cgroups import update
 
-        return update.update(self, old, new, requested=requested)
+        return update.perform(self, old, new, requested=requested)
 
     def diff(
         self, old: Resources | None, new: Resources, *, requested: Collection[str] = ()

@@ -184,6 +184,13 @@ def diff(
 def update(
     manager: Limited, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
 ) -> list[str]:
+    """As the driver does it: systemd is told, too."""
+    return manager.update(old, new, requested=requested)
+
+
+def perform(
+    manager: Limited, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+) -> list[str]:
     """Do it: all of it or, after a failure, nothing. Returns what `diff` would have shown."""
     due = changes(manager, old, new, requested=requested)
     check_usage(due, new)
