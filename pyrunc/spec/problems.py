@@ -18,7 +18,7 @@ def join(pointer: str, name: str) -> str:
     if "~" in name or "/" in name:
         name = name.replace("~", "~0").replace("/", "~1")
     if not name.isprintable():
-        name = name.encode("unicode_escape").decode("ascii")
+        name = ascii(name)[1:-1]
     return f"{pointer}/{name if len(name) <= MAX_NAME else name[:MAX_NAME] + '…'}"
 
 

@@ -8,9 +8,10 @@ overdeep nesting are refused. Lengths are bounded before anything is converted.
 The work is done by whichever C scanner is there: the standard library's `_json`, or simplejson's
 `_speedups` where the interpreter has no `_json` (a static launcher). Both are driven directly: the
 packages `json` and `simplejson` cost 11 ms of imports. A file of 45 KB takes 0.2 ms with either
-and twenty times that without; half of it is the measure before and the look at the keys. Only a text
-that is wrong, or that may be, is read a second time by `pyrunc.spec.locate`, which finds the line,
-the column and the pointer.
+and twenty times that without; half of it is the measure before and the look at the keys.
+
+Only a text that is wrong, or that may be, is read again by `pyrunc.spec.locate`, which finds
+the line, the column and the pointer.
 """
 
 from __future__ import annotations
