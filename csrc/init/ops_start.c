@@ -192,8 +192,10 @@ int run_wait_at_gate(const struct op_wait_at_gate *op, uint32_t *step)
 	return result < 0 ? result : slot_close(op->gate);
 }
 
-/* Descriptors are closed for good, not only marked: a working directory or program in /proc/self/fd
- * would still find them. */
+/*
+ * Descriptors are closed for good, not only marked: a working directory or program in /proc/self/fd
+ * would still find them.
+ */
 static bool closed;
 
 /* All from `first` except those in `kept`, which has `n` entries; -1 is no entry. */
@@ -204,7 +206,8 @@ static int close_except(unsigned int first, const int *kept, size_t n)
 		int result;
 
 		for (size_t i = 0; i < n; i++)
-			if (kept[i] >= 0 && (unsigned int)kept[i] >= first && (unsigned int)kept[i] < next)
+			if (kept[i] >= 0 && (unsigned int)kept[i] >= first &&
+			    (unsigned int)kept[i] < next)
 				next = (unsigned int)kept[i];
 		if (next > first) {
 			result = sys_close_range(first, next == ~0U ? next : next - 1, 0);
@@ -217,12 +220,17 @@ static int close_except(unsigned int first, const int *kept, size_t n)
 	}
 }
 
+static bool may_preserve(uint32_t preserved)
+{
+	return preserved <= (uint32_t)sync_fd - 3;
+}
+
 int run_close_descriptors(const struct op_close_descriptors *op, uint32_t *step)
 {
 	int kept[] = {sync_fd, -1, -1};
 
 	(void)step;
-	if (3 + op->preserved > (unsigned int)sync_fd)
+	if (!may_preserve(op->preserved))
 		return -EINVAL;
 	if (op->gate != 0)
 		kept[1] = slot_get(op->gate);
@@ -234,7 +242,7 @@ int run_close_descriptors(const struct op_close_descriptors *op, uint32_t *step)
 
 static int close_all(uint32_t preserved)
 {
-	if (3 + preserved > (unsigned int)sync_fd)
+	if (!may_preserve(preserved))
 		return -EINVAL;
 	return closed ? 0 : close_except(3 + preserved, &sync_fd, 1);
 }

@@ -12,6 +12,7 @@
 #include "sys.h"
 
 #define TRIES_MAX 128
+#define TRIES_MIN 32 /* also when we were not scheduled for long */
 #define TRIES_NS 2000000
 #define LINKS_MAX                                                                                  \
 	40 /* as the kernel; also bounds a fight with somebody who renames what we look at */
@@ -49,7 +50,7 @@ static int openat2_patiently(int dir, const char *path, const struct open_how *h
 	if (result != -EAGAIN && result != -EINTR)
 		return result;
 	end = now_ns() + TRIES_NS;
-	for (int tries = 1; tries < TRIES_MAX && now_ns() < end; tries++) {
+	for (int tries = 1; tries < TRIES_MAX && (tries < TRIES_MIN || now_ns() < end); tries++) {
 		result = sys_openat2(dir, path, how);
 		if (result != -EAGAIN && result != -EINTR)
 			break;

@@ -113,6 +113,22 @@ def test_an_effective_capability_must_be_permitted() -> None:
     assert found.short == ("set_capabilities", "capset", "EPERM")
 
 
+def test_capabilities_are_adjusted_within_what_is_permitted() -> None:
+    plan = [
+        capabilities(bits(KILL), bits(KILL, BIND), 0),
+        ops.AdjustCapabilities(effective=bits(BIND), permitted=bits(BIND), inheritable=0),
+        stop(),
+        ops.AdjustCapabilities(effective=bits(KILL), permitted=bits(KILL), inheritable=0),
+        stop(),
+    ]
+    with Init(plan) as init:
+        init.pause()
+        found = status(init)
+        assert (int(found["CapEff"], 16), int(found["CapPrm"], 16)) == (bits(BIND), bits(BIND))
+        init.go()
+        assert init.fail().short == ("adjust_capabilities", "capset", "EPERM")
+
+
 def test_a_capability_that_the_kernel_does_not_know_is_an_error() -> None:
     """AR-6: it would silently be absent."""
     found = failure([capabilities(ALL | bits(63), ALL | bits(63)), stop()])

@@ -8,6 +8,8 @@ import select
 import signal
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from pyrunc.init import ops
 from tests.init.harness import (
     AWAIT,
+    BUSYBOX,
     ERROR,
     EXEC,
     HOST,
@@ -53,6 +56,31 @@ def run(argv: list[str], env: list[str], **more: int) -> ops.Op:
         listen=values["listen"],
         preserved=values["preserved"],
     )
+
+
+class Gate:
+    """The two fifos of a created container."""
+
+    def __init__(self, directory: Path) -> None:
+        for name in ("gate", "report"):
+            os.mkfifo(directory / name)
+        self.gate = os.open(directory / "gate", os.O_RDWR | os.O_CLOEXEC)
+        self.report = os.open(directory / "report", os.O_RDWR | os.O_CLOEXEC)
+        self.reader = os.open(directory / "report", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        for fd in (self.gate, self.report, self.reader):
+            os.close(fd)
+
+    def read(self) -> Message | None:
+        assert select.select([self.reader], [], [], 10)[0]
+        data = os.read(self.reader, MESSAGE.size)
+        return Message(data, []) if data else None
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path)
 
 
 USER = [
@@ -168,40 +196,106 @@ def test_execute_needs_a_program_that_was_found(rootfs: Path) -> None:
     assert failure([*enter(rootfs), run(["x"], [])]).short == ("execute", "close", "ENOENT")
 
 
-def test_preserved_descriptors_keep_their_numbers(rootfs: Path) -> None:
-    """FD-4 FD-5: exactly those."""
-    first, second = os.pipe()
-    plan = [
-        *enter(rootfs)[:2],
-        ops.NewMount(slot=50, fstype="proc", source="proc", options=[], attributes=0),
-        *enter(rootfs)[2:],
-        ops.Attach(slot=50, path="/proc", flags=0),
-        find("/bin/sh"),
-        run(["sh", "-c", "echo /proc/self/fd/*"], [], preserved=2),
-    ]
+@contextmanager
+def preserved() -> Iterator[None]:
+    """Descriptors 3 and 4 are pipes that an exec keeps."""
+    pipe = os.pipe()
     saved = {}
-    for number, fd in ((3, first), (4, second)):
+    for number, fd in zip((3, 4), pipe, strict=True):
         try:
             saved[number] = os.dup(number)
         except OSError:
             saved[number] = -1
-        if fd != number:
-            os.dup2(fd, number, inheritable=True)
-        else:
+        if fd == number:
             os.set_inheritable(fd, True)
+        else:
+            os.dup2(fd, number, inheritable=True)
     try:
-        text = output(plan, base=5)
+        yield
     finally:
         for number, fd in saved.items():
             if fd >= 0:
                 os.dup2(fd, number, inheritable=False)
                 os.close(fd)
-    assert text.split()[:5] == [f"/proc/self/fd/{n}" for n in range(5)]
+            else:
+                os.close(number)
+        for fd in set(pipe) - {3, 4}:
+            os.close(fd)
 
 
-def test_more_preserved_descriptors_than_there_are_is_an_error(rootfs: Path) -> None:
-    found = failure([*enter(rootfs), find("/bin/sh"), run(["x"], [], preserved=1)])
+def with_proc(rootfs: Path) -> list[ops.Op]:
+    return [
+        *enter(rootfs)[:2],
+        ops.NewMount(slot=50, fstype="proc", source="proc", options=[], attributes=0),
+        *enter(rootfs)[2:],
+        ops.Attach(slot=50, path="/proc", flags=0),
+    ]
+
+
+def test_preserved_descriptors_keep_their_numbers(rootfs: Path) -> None:
+    """FD-4 FD-5: exactly those."""
+    show = run(["sh", "-c", "echo /proc/self/fd/*"], [], preserved=2)
+    with preserved():
+        text = output([*with_proc(rootfs), find("/bin/sh"), show], base=5)
+    assert text.split() == [f"/proc/self/fd/{n}" for n in range(6)]  # 5: the shell itself
+
+
+def test_preserved_descriptors_are_not_for_hooks(rootfs: Path) -> None:
+    """HK-4."""
+    op = script("echo /proc/$$/fd/* >/fds")
+    with preserved(), Init([*with_proc(rootfs), op, stop()], base=5) as init:
+        init.pause()
+    assert "/proc/" in (rootfs / "fds").read_text()
+    assert not (rootfs / "fds").read_text().rstrip().endswith("/4")
+    assert "/fd/4 " not in (rootfs / "fds").read_text()
+
+
+def test_a_program_behind_a_descriptor_of_the_host_is_gone(rootfs: Path) -> None:
+    """FD-5: closed for good before the exec, not only by it."""
+    plan = [*with_proc(rootfs), find("/proc/self/fd/6/busybox"), run(["true"], [])]
+    directory = os.open(BUSYBOX.parent, os.O_PATH)
+    with Init(plan, objects=[directory]) as init:
+        message = init.receive()
+        assert message is not None
+        assert message.type == EXEC
+        message = init.receive()
+        assert message is not None
+        found = Failed(plan, message)
+    os.close(directory)
+    assert found.short == ("execute", "execve", "ENOENT")
+
+
+@pytest.mark.parametrize("count", [1, 0xFFFFFFFD, 0xFFFFFFFF])
+def test_more_preserved_descriptors_than_there_are_is_an_error(count: int, rootfs: Path) -> None:
+    found = failure([*enter(rootfs), find("/bin/sh"), run(["x"], [], preserved=count)])
     assert found.short == ("execute", "close", "EINVAL")
+    plan = [ops.CloseDescriptors(preserved=count, gate=0, report=0), stop()]
+    assert failure(plan).short == ("close_descriptors", "close", "EINVAL")
+
+
+def test_descriptors_are_closed_before_a_filter(rootfs: Path, gate: Gate) -> None:
+    """FD-5: all but the channels that are still needed."""
+    other = os.open("/", os.O_PATH)
+    plan = [
+        *enter(rootfs),
+        ops.CloseDescriptors(preserved=0, gate=1, report=2),
+        stop(),
+        find("/bin/true"),
+        ops.WaitAtGate(gate=1, report=2),
+        run(["true"], []),
+    ]
+    with Init(plan, objects=[gate.gate, gate.report, other]) as init:
+        init.pause()
+        assert sorted(map(int, os.listdir(f"/proc/{init.pid}/fd"))) == [0, 1, 2, 3, 6, 7]
+        init.go()
+        assert init.receive() is None
+        os.write(gate.gate, b"0")
+        message = gate.read()
+        assert message is not None
+        assert message.type == EXEC
+        assert init.wait() == 0
+    os.close(other)
+    gate.close()
 
 
 def test_home_and_listen_pid_are_filled_in(rootfs: Path) -> None:
@@ -422,10 +516,11 @@ def test_a_hook_that_cannot_be_started(op: ops.Op, expected: tuple[str, str], ro
 def test_a_hook_past_its_time_is_killed_with_its_session(rootfs: Path) -> None:
     """HK-3."""
     marker = rootfs / "alive"
+    (rootfs / "dev/null").write_text("")  # which the shell opens for what runs behind
     op = script("echo started; (sleep 2; echo x >/alive) & sleep 60", timeout_ms=300)
     found = failure([*enter(rootfs), op, stop()])
     assert found.short == ("run_hook", "timeout", "ETIMEDOUT")
-    assert found.detail.startswith("started\n")
+    assert found.detail == "started\n"
     time.sleep(2.5)
     assert not marker.exists()
 
@@ -443,31 +538,6 @@ def test_a_hook_before_the_pivot_sees_the_host(rootfs: Path, tmp_path: Path) -> 
     with Init(plan) as init:
         init.pause()
     assert (tmp_path / "record").read_text() == "ran\n"
-
-
-class Gate:
-    """The two fifos of a created container."""
-
-    def __init__(self, directory: Path) -> None:
-        for name in ("gate", "report"):
-            os.mkfifo(directory / name)
-        self.gate = os.open(directory / "gate", os.O_RDWR | os.O_CLOEXEC)
-        self.report = os.open(directory / "report", os.O_RDWR | os.O_CLOEXEC)
-        self.reader = os.open(directory / "report", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def close(self) -> None:
-        for fd in (self.gate, self.report, self.reader):
-            os.close(fd)
-
-    def read(self) -> Message | None:
-        assert select.select([self.reader], [], [], 10)[0]
-        data = os.read(self.reader, MESSAGE.size)
-        return Message(data, []) if data else None
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    return Gate(tmp_path)
 
 
 def waiting(rootfs: Path, *after: ops.Op) -> list[ops.Op]:
