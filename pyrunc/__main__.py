@@ -10,7 +10,9 @@ from pyrunc import cli
 
 
 def _open_closed_stdio() -> None:
-    """FD-1: a descriptor of ours must never get the number of a standard one that the caller has closed."""
+    """FD-1: a descriptor of ours must never get the number of a standard one that the caller has
+    closed.
+    """
     if None not in (sys.stdin, sys.stdout, sys.stderr):
         return
     while True:

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 
 from pyrunc import cgroups, hooks, host, jsontext, seccomp
 from pyrunc.commands.common import cgroup_driver, rootless
 from pyrunc.container import oci_state
-from pyrunc.errors import Failure, UsageError
+from pyrunc.errors import Failure
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_create import compile_create
+from pyrunc.rendezvous import check_preserved
 from pyrunc.spec.check_host import check_host
 from pyrunc.spec.config import parse_config
 from pyrunc.spec.load import read_bounded
@@ -22,15 +22,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyrunc.cgroups import Manager
     from pyrunc.flags import Args
     from pyrunc.spec.model import Config
 
-FIRST_PRESERVED = 3
-MAX_PRESERVED = 1024
-
 
 class Blueprint:
-    """A checked configuration, where it is to live, and the plan for it. Making one changes nothing."""
+    """A checked configuration, where it is to live, and the plan for it. Making one changes
+    nothing.
+    """
 
     __slots__ = (
         "bundle",
@@ -48,7 +48,9 @@ class Blueprint:
         "warnings",
     )
 
-    def __init__(self, args: Args, *, container_id: str, bundle: str) -> None:
+    def __init__(
+        self, args: Args, *, container_id: str, bundle: str, cache: str | None = None
+    ) -> None:
         self.id = check_id(container_id)
         self.preserve_fds = check_preserved(args.number("preserve-fds"))
         self.bundle = os.path.abspath(bundle)
@@ -63,7 +65,11 @@ class Blueprint:
         self.console_socket = ""
         linux = self.config.linux
         self.cgroup = cgroups.resolve(
-            cgroup_driver(args), linux.cgroups_path, self.id, rootless=self.rootless
+            cgroup_driver(args),
+            linux.cgroups_path,
+            self.id,
+            rootless=self.rootless,
+            annotations=self.config.annotations,
         )
         self.plan = compile_create(
             self.config,
@@ -71,8 +77,8 @@ class Blueprint:
             container_id=self.id,
             rootfs=self.rootfs,
             bundle=self.bundle,
-            cgroup=CgroupView.of(self.cgroup.view()),
-            seccomp=seccomp.compile(linux.seccomp),
+            cgroup=cgroup_view(self.cgroup),
+            seccomp=seccomp.compile(linux.seccomp, cache=cache),
             preserve_fds=self.preserve_fds,
             no_pivot=args.flag("no-pivot"),
             no_new_keyring=args.flag("no-new-keyring"),
@@ -82,8 +88,7 @@ class Blueprint:
 
     @property
     def terminal(self) -> bool:
-        process = self.config.process
-        return process is not None and bool(process.terminal)
+        return bool(self.config.process.terminal)
 
     @property
     def new_namespaces(self) -> frozenset[str]:
@@ -119,6 +124,12 @@ class Blueprint:
         return {"poststart": hooks.save(found.poststart), "poststop": hooks.save(found.poststop)}
 
 
+def cgroup_view(manager: Manager) -> CgroupView:
+    """What the plan has to know about the container's cgroups."""
+    view = manager.view()
+    return CgroupView.of(view, enters=view.enters, leaf=view.leaf)
+
+
 def find_rootfs(config: Config, bundle: str) -> str:
     """The absolute path of the root file system: an existing directory, and no link to one."""
     root = config.root
@@ -139,17 +150,3 @@ def find_rootfs(config: Config, bundle: str) -> str:
     if not stat.S_ISDIR(mode):
         raise Failure(f"the root file system {path}: not a directory", pointer="/root/path")
     return path
-
-
-def check_preserved(count: int) -> int:
-    """Every descriptor that the process shall get must be open, and be the caller's, not ours."""
-    if count > MAX_PRESERVED:
-        raise UsageError(f"--preserve-fds {count}: at most {MAX_PRESERVED} descriptors are passed")
-    for fd in range(FIRST_PRESERVED, FIRST_PRESERVED + count):
-        try:
-            ours = fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
-        except OSError:
-            ours = fcntl.FD_CLOEXEC
-        if ours:
-            raise UsageError(f"unable to stat preserved-fd {fd} of {count}: bad file descriptor")
-    return count

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a command line to a verb, and the single place that prints an error and picks an exit code."""
+"""From a command line to a verb; the single place that prints an error and picks an exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command line (without the program's name); returns the exit status. Nothing escapes but SystemExit."""
+    """Run one command line (without the program's name); returns the exit status. Nothing escapes
+    but SystemExit.
+    """
     log.reset()
     args: Args | None = None
     try:

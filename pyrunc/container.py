@@ -70,7 +70,7 @@ class Container:
     def start_time(self) -> int:
         return int(self.state["startTime"])
 
-    # -- status ------------------------------------------------------------------------------------------------------
+    # -- status ------------------------------------------------------------------------------------
 
     def status(self) -> str:
         """created running paused stopped."""
@@ -102,10 +102,12 @@ class Container:
 
         return cgroups.from_record(self.state["cgroup"])
 
-    # -- start -------------------------------------------------------------------------------------------------------
+    # -- start -------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Let the init pass its gate and wait until the program runs or could not be run. The lock must be held."""
+        """Let the init pass its gate and wait until the program runs or could not be run. The lock
+        must be held.
+        """
         gate = self.directory.open_gate()
         if gate < 0:
             raise self._not_startable(self.status())
@@ -126,8 +128,9 @@ class Container:
         return StateError(f"cannot start a container in the {status} state")
 
     def _pass_gate(self, gate: int) -> None:
-        # The report must be open before the byte is written: then the init lived when it was opened, was its writer,
-        # and the end of the stream will be seen. The fifo closes at the execve, or when the init ends.
+        # The report must be open before the byte is written: then the init lived when it was
+        # opened, was its writer, and the end of the stream will be seen. The fifo closes at the
+        # execve, or when the init ends.
         report = self.directory.open_report()
         try:
             os.write(gate, b"0")
@@ -145,7 +148,9 @@ class Container:
             os.close(report)
 
     def _late_failure(self, op: int, step: int, errno: int, detail: bytes) -> InitError:
-        """The sentence for a failure after the gate; the plan is gone, but its last ops are in the state."""
+        """The sentence for a failure after the gate; the plan is gone, but its last ops are in the
+        state.
+        """
         from pyrunc import hints
 
         late = self.state["late"]
@@ -166,7 +171,7 @@ class Container:
             detail=text,
         )
 
-    # -- hooks -------------------------------------------------------------------------------------------------------
+    # -- hooks -------------------------------------------------------------------------------------
 
     def run_hooks(self, kind: str, status: str) -> None:
         """Run the hooks of a kind; when one fails the container is killed."""
@@ -181,10 +186,12 @@ class Container:
             self.kill(process.SIGKILL)
             raise
 
-    # -- signals -----------------------------------------------------------------------------------------------------
+    # -- signals -----------------------------------------------------------------------------------
 
     def kill(self, number: int) -> bool:
-        """Signal the init, or with SIGKILL everything when the init's end would not end the rest. False: stopped."""
+        """Signal the init, or with SIGKILL everything when the init's end would not end the rest.
+        False: stopped.
+        """
         everything = number == process.SIGKILL and self.state["sharedPid"]
         pidfd = process.open_pidfd(self.pid, self.start_time)
         try:

@@ -11,7 +11,7 @@ import os
 import time
 from errno import ENOSPC
 
-from pyrunc import idmap, syscalls
+from pyrunc import idmap, rendezvous
 from pyrunc.container import CREATING, Container, oci_state
 from pyrunc.deletion import run_poststop, undo
 from pyrunc.errors import Failure, HostError, InitError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.blueprint import Blueprint
+    from pyrunc.idmapped import Mapper
     from pyrunc.init.launch import Child, Message
     from pyrunc.init.plan import Plan
 
@@ -37,13 +38,14 @@ KEPT_ELSEWHERE = ("hooks", "process")
 class Creation:
     """One create under way. `undo` takes back whatever was made."""
 
-    __slots__ = ("blueprint", "child", "directory", "made", "terminal")
+    __slots__ = ("blueprint", "child", "directory", "made", "mapper", "terminal")
 
     def __init__(self, blueprint: Blueprint, *, root: str) -> None:
         self.blueprint = blueprint
         self.made: list[dict[str, Any]] = []  # what `delete` has to undo, the latest first
         self.child: Child | None = None
         self.terminal = -1
+        self.mapper: Mapper | None = None
         self.directory = StateDirectory.claim(root, blueprint.id)
 
     def intend(self, kind: str, record: Mapping[str, object]) -> None:
@@ -51,7 +53,7 @@ class Creation:
         self.directory.intend(kind, record)
         self.made.insert(0, {"kind": kind, **record})
 
-    # -- the path ------------------------------------------------------------------------------------
+    # -- the path ----------------------------------------------------------------------------------
 
     def perform(self) -> None:
         """Everything up to "created"; on failure nothing is left."""
@@ -69,8 +71,13 @@ class Creation:
         blueprint = self.blueprint
         poststop = blueprint.saved_hooks()["poststop"]
         if poststop:
-            # They run also when the create fails or is killed: what other hooks have set up must go.
+            # They run also when the create fails or is killed: what other hooks have set up must
+            # go.
             self.intend("hooks", {"poststop": poststop, "state": blueprint.record()})
+        if blueprint.plan.host_mounts:
+            from pyrunc import hostmounts
+
+            self.intend("mounts", hostmounts.intent(blueprint.plan.host_mounts))
         gate, report = self.directory.make_gate()
         objects = {"gate": gate, "report": report}
         try:
@@ -88,6 +95,7 @@ class Creation:
         child.serve(
             {
                 ops.RENDEZVOUS_NAMESPACES: self._on_namespaces,
+                ops.RENDEZVOUS_MOUNTS: self._on_mounts,
                 ops.RENDEZVOUS_HOOKS: self._on_hooks,
                 ops.RENDEZVOUS_CONSOLE: self._on_console,
                 ops.RENDEZVOUS_SECCOMP: self._on_seccomp,
@@ -97,7 +105,7 @@ class Creation:
             on_forked=self._note_process,
         )
         if blueprint.pid_file:
-            write_pid_file(blueprint.pid_file, child.pid)
+            rendezvous.write_pid_file(blueprint.pid_file, child.pid)
 
     def _note_process(self) -> None:
         child = self.child
@@ -113,10 +121,12 @@ class Creation:
         linux = self.blueprint.config.linux
         manager.apply(linux.resources)
 
-    # -- rendezvous ------------------------------------------------------------------------------------
+    # -- rendezvous --------------------------------------------------------------------------------
 
     def _on_namespaces(self, message: Message) -> Sequence[int]:
-        """Id maps and clocks of the new namespaces; the init gets what it needs to enter its cgroups."""
+        """Id maps and clocks of the new namespaces; the init gets what it needs to enter its
+        cgroups.
+        """
         child, linux = self.child, self.blueprint.config.linux
         assert child is not None
         kinds = self.blueprint.new_namespaces
@@ -146,8 +156,22 @@ class Creation:
             manager.attach(child.pid)
         return [fd for fd in (entry.into, *entry.fds, entry.leaf) if fd >= 0]
 
+    def _on_mounts(self, message: Message) -> Sequence[int]:
+        """Id-mapped mounts; a plan may ask in several goes."""
+        from pyrunc.idmapped import Mapper
+
+        child, plan = self.child, self.blueprint.plan
+        assert child is not None
+        asked = plan.ops[message.op]
+        assert isinstance(asked, ops.Await)
+        if self.mapper is None:
+            self.mapper = Mapper(plan.requests)
+        return self.mapper.next(asked.count, pid=child.pid)
+
     def _on_hooks(self, message: Message) -> Sequence[int]:
-        """prestart and createRuntime: the namespaces and mounts are there, the root is not entered yet."""
+        """prestart and createRuntime: the namespaces and mounts are there, the root is not entered
+        yet.
+        """
         from pyrunc import hooks
 
         found = self.blueprint.config.hooks
@@ -159,48 +183,27 @@ class Creation:
         return ()
 
     def _on_console(self, message: Message) -> Sequence[int]:
-        """The master of the terminal goes to whoever listens on the console socket."""
-        if len(message.fds) != 1:
-            raise InitError("the init sent no terminal")
-        if self.blueprint.console_socket:
-            send_descriptor(self.blueprint.console_socket, message.fds[0], text=b"/dev/ptmx")
-        else:
-            self.terminal = os.dup(message.fds[0])
+        self.terminal = rendezvous.take_terminal(
+            message, console_socket=self.blueprint.console_socket
+        )
         return ()
 
     def _on_seccomp(self, message: Message) -> Sequence[int]:
-        """The descriptor of system call notifications goes to the agent of listenerPath."""
         child, node = self.child, self.blueprint.config.linux.seccomp
         assert child is not None
-        assert node is not None
-        from pyrunc.seccomp import notify
-
-        listener = syscalls.pidfd_getfd(child.pidfd, message.step)
-        try:
-            notify.hand_over(node, listener, pid=child.pid, state=self._oci_state(CREATING))
-        finally:
-            os.close(listener)
+        state = self._oci_state(CREATING)
+        rendezvous.hand_over_listener(child, message, node=node, state=state)
         return ()
 
     def _on_ready(self, message: Message) -> Sequence[int]:
-        """Limits from outside, where the right to raise them still is; then the state is committed."""
-        child, blueprint = self.child, self.blueprint
-        assert child is not None
-        for resource, soft, hard in blueprint.plan.rlimits:
-            try:
-                syscalls.prlimit(child.pid, resource, soft, hard)
-            except OSError as error:
-                raise Failure(
-                    f"cannot set resource limit {resource} to {soft}/{hard}",
-                    errno=error.errno or 0,
-                    pointer="/process/rlimits",
-                    hint="a hard limit above the caller's own needs CAP_SYS_RESOURCE",
-                ) from None
-        self.directory.write(CONFIG, blueprint.data)
+        """The last moment before "created": limits, then the state is committed."""
+        assert self.child is not None
+        rendezvous.set_limits(self.child)
+        self.directory.write(CONFIG, self.blueprint.data)
         self.directory.save(self._state())
         return ()
 
-    # -- the state ----------------------------------------------------------------------------------
+    # -- the state ---------------------------------------------------------------------------------
 
     def _oci_state(self, status: str) -> dict[str, Any]:
         child = self.child
@@ -230,7 +233,7 @@ class Creation:
             "made": [record for record in self.made if record["kind"] not in KEPT_ELSEWHERE],
         }
 
-    # -- failure ------------------------------------------------------------------------------------
+    # -- failure -----------------------------------------------------------------------------------
 
     def _oom_killed(self) -> Failure | None:
         """Whether the kernel killed the init for its memory; asked before the cgroup goes away."""
@@ -266,9 +269,12 @@ class Creation:
         """Let go of the descriptors; the container goes on."""
         if self.child is not None:
             self.child.close()
+        if self.mapper is not None:
+            self.mapper.close()
         if self.terminal >= 0:
             os.close(self.terminal)
             self.terminal = -1
+        self.mapper: Mapper | None = None
         self.directory.close()
 
     def container(self) -> Container:
@@ -327,33 +333,3 @@ def now() -> str:
     nanoseconds = time.time_ns()
     seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(nanoseconds // 10**9))
     return f"{seconds}.{nanoseconds % 10**9:09d}Z"
-
-
-def send_descriptor(path: str, fd: int, *, text: bytes) -> None:
-    """Send one descriptor to a socket file, with some text: an empty message would carry nothing."""
-    try:
-        connection = syscalls.connect_unix(path)
-    except OSError as error:
-        raise Failure(f"cannot connect to the socket {path}", errno=error.errno or 0) from None
-    try:
-        syscalls.send_message(connection, text, [fd])
-    except OSError as error:
-        raise Failure(f"cannot send to the socket {path}", errno=error.errno or 0) from None
-    finally:
-        os.close(connection)
-
-
-def write_pid_file(path: str, pid: int) -> None:
-    """Decimal digits without a newline (Go's Atoi reads it), complete from the first moment."""
-    directory, name = os.path.split(os.path.abspath(path))
-    temporary = os.path.join(directory, f".{name}.{os.getpid()}")
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = os.open(temporary, flags, 0o644)
-        try:
-            os.write(fd, str(pid).encode())
-        finally:
-            os.close(fd)
-        os.rename(temporary, path)
-    except OSError as error:
-        raise Failure(f"cannot write the pid file {path}", errno=error.errno or 0) from None

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of a container: delete it, or what is left of one that was never finished.
 
-What has to be undone is written down before it is made: in the intents while the container is being created, in
-`made` of its state later (AR-5). Every step may be repeated, and none minds that there is nothing left to do.
+What has to be undone is written down before it is made: in the intents while the container is being
+created, in `made` of its state later (AR-5). Every step may be repeated, and none minds that there
+is nothing left to do.
 """
 
 from __future__ import annotations
@@ -35,8 +36,14 @@ def _remove_cgroup(record: Mapping[str, Any]) -> None:
     cgroups.from_record(record["record"]).destroy()
 
 
+def _unmount(record: Mapping[str, Any]) -> None:
+    from pyrunc import hostmounts
+
+    hostmounts.undo(record)
+
+
 # How each kind of intent is undone; every one is happy when there is nothing to undo.
-UNDO: Final = {"process": _kill_process, "cgroup": _remove_cgroup}
+UNDO: Final = {"process": _kill_process, "cgroup": _remove_cgroup, "mounts": _unmount}
 
 
 def undo(records: Sequence[Mapping[str, Any]]) -> None:
@@ -108,7 +115,9 @@ def _delete(directory: StateDirectory, *, force: bool) -> None:
 
 
 def _kill_unlocked(directory: StateDirectory) -> None:
-    """A command that holds the lock may wait for the container itself: end that, so that it lets go."""
+    """A command that holds the lock may wait for the container itself: end that, so that it lets
+    go.
+    """
     state = directory.load()
     if state is not None:
         Container(directory, state).kill(process.SIGKILL)

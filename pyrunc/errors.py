@@ -8,7 +8,8 @@
     ├── InitError           the init reported {op, step, errno}
     └── UsageError          the command line is wrong
 
-Anything else that escapes is a bug of ours. The first line stands alone, because engines show only that.
+Anything else that escapes is a bug of ours. The first line stands alone, because engines show only
+that.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def shorten(value: object, *, limit: int = MAX_VALUE) -> str:
 
 
 class Failure(Exception):
-    """Something could not be done: what, where in config.json, in which step, why, and what to do."""
+    """Something could not be done: what, where in config.json, in which step, why, what to do."""
 
     def __init__(
         self,

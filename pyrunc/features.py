@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 # Parsed and checked, but refused by the planner so far.
-NOT_YET_OPTIONS: Final = frozenset(("idmap", "ridmap", "tmpcopyup", "copy-symlink"))
-SYSTEMD: Final = False
-IDMAP: Final = False
+NOT_YET_OPTIONS: Final = frozenset(("copy-symlink",))
+SYSTEMD: Final = True
+IDMAP: Final = True
 NET_DEVICES: Final = False
 INTEL_RDT: Final = False
 

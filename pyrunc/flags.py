@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The argument parser: the rules of Go's flag packages, which every client of a runtime relies on.
 
-``--flag value``, ``--flag=value`` and the same with one dash; ``--flag``, ``--flag=false`` for a bool; a repeated scalar
-flag: the last one wins; ``-`` is a value; ``--`` ends the flags; flags may follow positionals unless the verb stops at
-the first one; nothing is abbreviated. argparse can do little of that and costs 10 ms.
+``--flag value``, ``--flag=value`` and the same with one dash; ``--flag``, ``--flag=false`` for a
+bool; a repeated scalar flag: the last one wins; ``-`` is a value; ``--`` ends the flags; flags may
+follow positionals unless the verb stops at the first one; nothing is abbreviated. argparse can do
+little of that and costs 10 ms.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stay with a process to its end: forward signals, relay its terminal, reap what it leaves to us."""
+"""Stay with a process to its end: forward signals, relay its terminal, reap its orphans."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 else:
     import _signal as signals  # `signal` imports enum (3 ms) to give the same functions other types
 
-# Never forwarded: the kernel's own answers to a fault of this program, what cannot be caught, and what is sent to
-# this program for its own sake.
+# Never forwarded: the kernel's own answers to a fault of this program, what cannot be caught, and
+# what is sent to this program for its own sake.
 KEPT: Final = frozenset(
     (
         signals.SIGKILL,
@@ -55,7 +55,7 @@ class Foreground:
             signals.signal(number, _note)
 
     def wait(self, pid: int, pidfd: int, *, terminal: int = -1) -> int:
-        """The exit code of the process: its own, or 128 and the number of the signal that ended it."""
+        """The exit code of the process: its own, or 128 plus the signal that ended it."""
         relay = _Relay(terminal) if terminal >= 0 else None
         signals.pthread_sigmask(signals.SIG_UNBLOCK, self._held)
         try:
@@ -87,7 +87,7 @@ class Foreground:
             process.signal(pidfd, number)
 
     def _reap(self, pid: int) -> int | None:
-        """Collect every child that has ended; as a subreaper we get those of the container as well."""
+        """Collect every child that has ended; a subreaper gets those of the container as well."""
         found = None
         while True:
             try:

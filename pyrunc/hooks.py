@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hooks that run in the runtime's namespaces: prestart, createRuntime, poststart, poststop.
 
-A hook gets the state on its standard input, exactly the environment that its `env` names (HK-1), the bundle as working
-directory, a session of its own and no descriptor of ours. (createContainer and startContainer hooks are run by the
-init: op run_hook.)
+A hook gets the state on its standard input, exactly the environment that its `env` names (HK-1),
+the bundle as working directory, a session of its own and no descriptor of ours. (createContainer
+and startContainer hooks are run by the init: op run_hook.)
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ def run(hook: Hook, *, name: str, state: Mapping[str, Any]) -> None:
         os.close(pidfd)
     if not ended:
         raise Failure(
-            f"error running {name}: hook ran past specified timeout of {float(hook.timeout or 0):.1f}s"
-            f"{capture.text()}",
+            f"error running {name}: hook ran past specified timeout of "
+            f"{float(hook.timeout or 0):.1f}s{capture.text()}",
             pointer=f"{hook.pointer}/timeout",
         )
     assert result is not None
@@ -156,7 +156,9 @@ class _Capture:
         return bool(data)
 
     def drain(self) -> None:
-        """Take what the hook has left in the pipes; a daemon of the hook may hold them open for ever."""
+        """Take what the hook has left in the pipes; a daemon of the hook may hold them open for
+        ever.
+        """
         for fd in self.fds:
             self.read(fd)
 
@@ -195,7 +197,9 @@ def _wait(pidfd: int, capture: _Capture, timeout_s: int | None) -> bool:
 
 
 def _kill_session(pid: int, pidfd: int) -> None:
-    """Kill the hook and what it has started (HK-3). While we have not reaped the hook its session id names only it."""
+    """Kill the hook and what it has started (HK-3). While we have not reaped the hook its session
+    id names only it.
+    """
     process.signal(pidfd, process.SIGKILL)
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or int(entry) == pid:

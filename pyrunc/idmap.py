@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The id maps and clock offsets of a new namespace, written from outside while its first task waits.
+"""Id maps and clock offsets of a new namespace, written from outside while its first task waits.
 
-A privileged caller writes /proc/PID/uid_map itself. Others may map only their own id; for more there are the setuid
-programs newuidmap and newgidmap, which ask /etc/subuid and /etc/subgid.
+A privileged caller writes /proc/PID/uid_map itself. Others may map only their own id; for more
+there are the setuid programs newuidmap and newgidmap, which ask /etc/subuid and /etc/subgid.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ MAX_OUTPUT: Final = 4096
 
 
 class ProcessFiles:
-    """The directory /proc/PID of a child that we have not reaped, so the pid cannot name another process."""
+    """The directory /proc/PID of a child that we have not reaped, so the pid cannot name another
+    process.
+    """
 
     __slots__ = ("_device", "fd", "pid")
 
@@ -85,8 +87,8 @@ def write_maps(
 ) -> None:
     """Write both maps."""
     if os.geteuid() != 0 and is_own_id(gids, os.getegid()):
-        # The kernel lets an unprivileged caller map its group only after setgroups was given up for good: else a
-        # process could drop a group that is there to deny it something.
+        # The kernel lets an unprivileged caller map its group only after setgroups was given up for
+        # good: else a process could drop a group that is there to deny it something.
         files.write("setgroups", "deny")
     _write_map(files, kind="uid", mappings=uids, pointer=f"{pointer}/uidMappings")
     _write_map(files, kind="gid", mappings=gids, pointer=f"{pointer}/gidMappings")
@@ -107,7 +109,7 @@ def _write_map(
             f"cannot write the {kind} map of the user namespace",
             errno=error.errno or 0,
             pointer=pointer,
-            hint="EINVAL: ranges must not overlap, and each host id must be mapped in the caller's user namespace"
+            hint="ranges must not overlap, and the caller's user namespace must map each host id"
             if error.errno == errno.EINVAL
             else "",
         ) from None
@@ -118,7 +120,8 @@ def _run_helper(pid: int, *, kind: str, mappings: Sequence[IdMapping], pointer: 
     program = _find_program(name)
     if not program:
         raise HostError(
-            f"cannot write the {kind} map of the user namespace: it needs the program {name}, which is not installed",
+            f"cannot write the {kind} map of the user namespace: "
+            f"it needs the program {name}, which is not installed",
             errno=errno.EPERM,
             pointer=pointer,
             hint="install the package uidmap (shadow-utils), or map only your own id with size 1",

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON texts of our own: state files, hook input, output of commands. (config.json is read by spec/, strictly.)
+"""JSON texts of our own: state files, hook input, output of commands.
 
-The library's `json` package costs 10 ms to import, most of it for `re`; its C scanner alone costs 0.3 ms and is all that
-reading needs.
+(config.json is read by spec/, strictly.)
+
+The library's `json` package costs 10 ms to import, most of it for `re`; its C scanner alone costs
+0.3 ms and is all that reading needs.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ def decode(text: str) -> Any:
     except StopIteration as stop:
         raise ValueError(f"no JSON value at character {stop.value}") from None
     except SystemError:
-        # The scanner words its errors with the package `json`, and fails at that when it is not there.
+        # The scanner words its errors with the package `json`, and fails at that when it is not
+        # there.
         raise ValueError("not a JSON text") from None
     if end != len(text):
         raise ValueError(f"more text after the JSON value, at character {end}")
@@ -47,10 +50,9 @@ def decode(text: str) -> Any:
 
 def _make_scanner() -> Any:
     try:
-        from _json import make_scanner
+        return __import__("_json").make_scanner
     except ImportError:  # the launcher links simplejson's scanner in
-        from simplejson._speedups import make_scanner
-    return make_scanner
+        return __import__("simplejson._speedups", None, None, ("make_scanner",)).make_scanner
 
 
 def encode(value: Any, *, indent: int | str = 0) -> str:
@@ -74,7 +76,9 @@ def _encode(value: Any, indent: str, newline: str) -> str:
     inner = newline + indent
     colon = ": " if indent else ":"
     if isinstance(value, dict):
-        items = [f"{quote(str(key))}{colon}{_encode(item, indent, inner)}" for key, item in value.items()]
+        items = [
+            f"{quote(str(key))}{colon}{_encode(item, indent, inner)}" for key, item in value.items()
+        ]
         ends = "{}"
     elif isinstance(value, (list, tuple)):
         items = [_encode(item, indent, inner) for item in value]

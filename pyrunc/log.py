@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Log records, and the one place that writes to standard error.
 
-A record is one write: clients read the file while we append, podman parses a whole JSON log as one document, conmon
-reads standard error once with 8 KiB. Logging never changes the outcome of a command: a full disk is ignored.
+A record is one write: clients read the file while we append, podman parses a whole JSON log as one
+document, conmon reads standard error once with 8 KiB. Logging never changes the outcome of a
+command: a full disk is ignored.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ MAX_MESSAGE = 4096
 MAX_STDERR = 8000  # conmon reads at most 8191 bytes of an error
 STDERR = 2
 
-# Characters that would let a foreign string forge a line or drive the reader's terminal: controls, and the
-# bidirectional marks that reorder what is seen.
+# Characters that would let a foreign string forge a line or drive the reader's terminal: controls,
+# and the bidirectional marks that reorder what is seen.
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2028\u2029\u2066\u2067\u2068\u2069"
 
 
@@ -66,7 +67,9 @@ class Log:
         _write(STDERR if self.fd < 0 else self.fd, self._record(level, message))
 
     def error(self, first: str, *, more: str = "") -> None:
-        """Report the error that ends the command: the record with the first line, and all of it on standard error."""
+        """Report the error that ends the command: the record with the first line, and all of it on
+        standard error.
+        """
         if self.fd >= 0 or self.json:
             _write(STDERR if self.fd < 0 else self.fd, self._record("error", first))
         if self.fd >= 0:
@@ -84,7 +87,9 @@ class Log:
 
 
 def _open(path: str) -> int:
-    """LG-2: never become a terminal's owner, never wait for a pipe's reader, never write to a disk device."""
+    """LG-2: never become a terminal's owner, never wait for a pipe's reader, never write to a disk
+    device.
+    """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     try:
         fd = os.open(path, flags, 0o644)
@@ -108,10 +113,17 @@ def _write(fd: int, text: str) -> None:
     try:
         os.write(fd, text.encode("utf-8", "surrogateescape"))
     except OSError as error:
-        # A full disk, a closed standard error or a reader that went away must not change the outcome.
+        # A full disk, a closed standard error or a reader that went away must not change the
+        # outcome.
         if error.errno not in (
-            errno.ENOSPC, errno.EDQUOT, errno.EPIPE, errno.EBADF, errno.EAGAIN, errno.EIO, errno.EFBIG,
-        ):  # fmt: skip
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EPIPE,
+            errno.EBADF,
+            errno.EAGAIN,
+            errno.EIO,
+            errno.EFBIG,
+        ):
             raise Failure("cannot write a log record", errno=error.errno or 0) from error
 
 
@@ -145,7 +157,9 @@ def quote(text: str) -> str:
 
 
 def quote_json(text: str) -> str:
-    """A JSON string of ASCII characters; a byte that is no UTF-8 stays a lone surrogate (surrogateescape)."""
+    """A JSON string of ASCII characters; a byte that is no UTF-8 stays a lone surrogate
+    (surrogateescape).
+    """
     parts = ['"']
     for char in text:
         code = ord(char)

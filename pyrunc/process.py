@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes of the host by pid and start time, and signals through pidfds only.
 
-A pid alone names nobody: it may have been given to another process. A start time (field 22 of /proc/PID/stat) makes it
-a name, and a pidfd that was opened before the start time was compared keeps it one.
+A pid alone names nobody: it may have been given to another process. A start time (field 22 of
+/proc/PID/stat) makes it a name, and a pidfd that was opened before the start time was compared
+keeps it one.
 """
 
 from __future__ import annotations

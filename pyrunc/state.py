@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state directory of one container, ``<root>/<id>``: claim, lock, write-ahead intents, state file, start gate.
+"""The state directory of one container, ``<root>/<id>``.
 
-=============== ==========================================================================================
+=============== ===================================================================================
 state.json      all that later commands need; written to a temporary file and renamed
 config.json     the configuration as it was at create, for exec
 intents         one JSON record a line, each written before the thing that it names is made
-exec.fifo       the start gate: the init waits for one byte; somebody waits iff it can be opened for writing
+exec.fifo       the start gate, where the init waits for one byte; writable iff somebody waits
 report.fifo     what the init reports after the gate
-=============== ==========================================================================================
+=============== ===================================================================================
 
 A directory without a state.json is half-created. The directory itself is what flock locks.
 """
@@ -100,8 +100,8 @@ def open_root(path: str, *, create: bool = False) -> int:
     if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
         os.close(fd)
         raise HostError(
-            f"the state root {path} must belong to uid {os.geteuid()} and be writable by nobody else: "
-            f"it belongs to {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):o}",
+            f"the state root {path} must belong to uid {os.geteuid()} and be writable by nobody "
+            f"else: it belongs to {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):o}",
             hint=f"chmod go-w {path}, or use another --root",
         )
     return fd
@@ -185,7 +185,9 @@ class StateDirectory:
         self.fd = self.root_fd = self._intents = -1
 
     def lock(self) -> None:
-        """Wait for other commands on this container, but not for ever: engines hold locks of their own meanwhile."""
+        """Wait for other commands on this container, but not for ever: engines hold locks of their
+        own meanwhile.
+        """
         if self.try_lock():
             return
         deadline = time.monotonic() + LOCK_PATIENCE_S
@@ -204,7 +206,7 @@ class StateDirectory:
             return False
         return True
 
-    # -- files ---------------------------------------------------------------------------------------------------
+    # -- files -------------------------------------------------------------------------------------
 
     def read(self, name: str) -> str | None:
         """The text of a file; None when there is none."""
@@ -253,7 +255,8 @@ class StateDirectory:
             found = None
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise StateError(
-                f"the state of container {self.id} cannot be read: {STATE} is damaged or of another version",
+                f"the state of container {self.id} cannot be read: "
+                f"{STATE} is damaged or of another version",
                 hint=f"`pyrunc delete --force {self.id}` removes it",
             )
         return found
@@ -261,7 +264,7 @@ class StateDirectory:
     def save(self, state: Mapping[str, Any]) -> None:
         self.write(STATE, jsontext.encode({"schema": SCHEMA, **state}))
 
-    # -- intents -------------------------------------------------------------------------------------------------
+    # -- intents -----------------------------------------------------------------------------------
 
     def intend(self, kind: str, record: Mapping[str, Any]) -> None:
         """Record what is about to be made. A torn last line means that it was not made (AR-5)."""
@@ -284,10 +287,12 @@ class StateDirectory:
                 found.append(record)
         return found[::-1]
 
-    # -- the start gate --------------------------------------------------------------------------------------------
+    # -- the start gate ----------------------------------------------------------------------------
 
     def make_gate(self) -> tuple[int, int]:
-        """Make both fifos; descriptors that the init shall hold: it is reader and writer, so it never sees an end."""
+        """Make both fifos; descriptors that the init shall hold: it is reader and writer, so it
+        never sees an end.
+        """
         fds = []
         for name in (GATE, REPORT):
             os.mkfifo(name, 0o600, dir_fd=self.fd)
@@ -314,7 +319,7 @@ class StateDirectory:
         for name in (GATE, REPORT):
             self._unlink(name)
 
-    # -- the end -----------------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------
 
     def _unlink(self, name: str) -> None:
         try:

@@ -16,9 +16,7 @@ WIDTH = 34  # column at which a flag's help begins
 
 def program() -> str:
     """The help of the whole program."""
-    verbs = [
-        f"  {name:<12} {row[0]}" for name, row in VERBS.items() if not row[6]
-    ]
+    verbs = [f"  {name:<12} {row[0]}" for name, row in VERBS.items() if not row[6]]
     return "\n".join(
         (
             "pyrunc - an OCI container runtime: Python plans, C executes",

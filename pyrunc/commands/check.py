@@ -7,6 +7,7 @@ from pyrunc import jsontext
 from pyrunc.blueprint import Blueprint
 from pyrunc.cli import emit
 from pyrunc.errors import ConfigErrors, Failure, Problem
+from pyrunc.posture import security_warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +30,14 @@ def run(args: Args) -> int:
         warnings.extend(blueprint.config.warnings)
         warnings.extend(blueprint.warnings)
         warnings.extend(blueprint.plan.warnings)
+        warnings.extend(security_warnings(blueprint.config))
         if not args.flag("no-schema"):
             warnings.extend(_schema_problems(blueprint))
     if args.text("format") == "json":
-        emit(jsontext.encode({"errors": _rows(problems), "warnings": _rows(warnings)}, indent=2) + "\n")
+        emit(
+            jsontext.encode({"errors": _rows(problems), "warnings": _rows(warnings)}, indent=2)
+            + "\n"
+        )
     else:
         emit("".join(f"error    {one.line()}\n" for one in problems))
         emit("".join(f"warning  {one.line()}\n" for one in warnings))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from pyrunc.errors import UsageError
-from pyrunc.state import in_user_namespace, list_ids, open_root
+from pyrunc.state import default_root, in_user_namespace, list_ids, open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ def matching_ids(root: str, pattern: str) -> list[str]:
     if root_fd < 0:
         return []
     return [name for name in list_ids(root_fd) if compiled.fullmatch(name)]
+
+
+def filter_cache(root: str) -> str:
+    """Where the compiled filters of a state root are kept; no id begins with a dot."""
+    return f"{os.path.abspath(root or default_root())}/.seccomp"
 
 
 def cgroup_driver(args: Args) -> str:

@@ -45,7 +45,11 @@ def select_rows(text: str, pids: Sequence[int]) -> str:
         raise Failure("couldn't find PID field in ps output", hint="choose ps options that show it")
     column = heading.index("PID")
     wanted = {str(pid) for pid in pids}
-    rows = [line for line in lines[1:] if line.split()[column : column + 1][0:1] and line.split()[column] in wanted]
+    rows = [
+        line
+        for line in lines[1:]
+        if line.split()[column : column + 1][0:1] and line.split()[column] in wanted
+    ]
     return "".join(line + "\n" for line in (lines[0], *rows))
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start pyrunc-init with a plan and answer it. The one impure module of this package.
 
-Messages are fixed: ``{u32 type, u32 op, u32 step, i32 value, char detail[240]}``, one packet each, both ways.
+Messages are fixed: ``{u32 type, u32 op, u32 step, i32 value, char detail[240]}``, one packet each,
+both ways.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ class Child:
     def serve(
         self, handlers: Mapping[int, Handler], *, until: int, on_forked: Callable[[], None]
     ) -> None:
-        """Answer the init until the rendezvous `until` was answered, or with 0 until its program runs."""
+        """Answer the init until the rendezvous `until` was answered, or with 0 until its program
+        runs.
+        """
         while True:
             data, fds = syscalls.recv_message(self.sync, MESSAGE.size, 4)
             if not data:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users and engines read when something cannot be done: the cause, the place, and no leftovers.
+# ruff: noqa: E501  (a table reads best with one row a line)
+"""What users and engines read when something cannot be done: the cause and the place.
 
 The phrases are those that clients match; the harness checks that nothing is left.
 """
@@ -229,9 +230,7 @@ def test_a_bad_configuration_leaves_nothing(
     assert list(pyrunc.root.iterdir()) == []
 
 
-def test_all_problems_of_a_configuration_are_shown_at_once(
-    pyrunc: Runtime, config: Config
-) -> None:
+def test_all_problems_of_a_configuration_are_shown_at_once(pyrunc: Runtime, config: Config) -> None:
     config.process["cwd"] = "relative"
     config.linux["namespaces"].append({"type": "nonsense"})
     config["hostname"] = "x"
@@ -249,7 +248,10 @@ def test_a_terminal_needs_a_console_socket_when_we_do_not_stay(
     for verb in (["create"], ["run", "--detach"]):
         result = pyrunc(*verb, "--bundle", config.bundle, pyrunc.new_id())
         assert result.status == 1
-        assert "cannot allocate tty if pyrunc will detach without setting console socket" in result.error
+        assert (
+            "cannot allocate tty if pyrunc will detach without setting console socket"
+            in result.error
+        )
 
 
 def test_a_console_socket_needs_a_terminal(pyrunc: Runtime, config: Config) -> None:

@@ -195,7 +195,7 @@ def test_an_invalid_id_is_refused_by_every_verb(pyrunc: Runtime, config: Config,
     """ST-1"""
     config.write()
     for verb in ("create", "start", "state", "kill", "delete"):
-        more = ["--bundle", config.bundle] if verb == "create" else []
+        more = ["--bundle", str(config.bundle)] if verb == "create" else []
         result = pyrunc(verb, *more, name)
         assert result.status == 1
         assert "invalid container ID format" in result.error

@@ -59,7 +59,12 @@ def make(root: str) -> Iterator[Callable[..., Container]]:
                 "startTime": stat.start_time if stat else 0,
                 "owner": os.geteuid(),
                 "sharedPid": False,
-                "cgroup": {"driver": "disabled", "rootless": False, "optional": False, "cgroups": []},
+                "cgroup": {
+                    "driver": "disabled",
+                    "rootless": False,
+                    "optional": False,
+                    "cgroups": [],
+                },
                 "freezer": None,
                 "hooks": {"poststart": [], "poststop": []},
                 "made": [],
@@ -270,7 +275,9 @@ def test_delete_refuses_a_running_container(
     root: str, make: Callable[..., Container], sleeper: subprocess.Popen[bytes]
 ) -> None:
     make(sleeper.pid).directory.close()
-    with pytest.raises(StateError, match="cannot delete container web that is not stopped: running"):
+    with pytest.raises(
+        StateError, match="cannot delete container web that is not stopped: running"
+    ):
         deletion.delete(root, "web", force=False)
     deletion.delete(root, "web", force=True)
     assert sleeper.wait(5) == -9
@@ -334,7 +341,9 @@ def test_signals_are_numbers_or_names(text: str, number: int) -> None:
     assert process.parse_signal(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "65", "-1", "SIG", "FOO", "SIGSIGTERM", "٩", "1_0", " 9", "9 "])
+@pytest.mark.parametrize(
+    "text", ["", "65", "-1", "SIG", "FOO", "SIGSIGTERM", "٩", "1_0", " 9", "9 "]
+)
 def test_an_unknown_signal_is_refused(text: str) -> None:
     with pytest.raises(StateError, match="unknown signal"):
         process.parse_signal(text)

@@ -87,7 +87,7 @@ def test_a_hook_inherits_no_descriptor(tmp_path: Path) -> None:
     finally:
         os.close(extra)
     numbers = {int(word) for word in (tmp_path / "fds").read_text().split()}
-    assert str(extra) not in numbers
+    assert extra not in numbers
     assert numbers <= {0, 1, 2, 10, 255}  # a shell keeps its script at 10 or 255
 
 
@@ -153,6 +153,8 @@ def test_a_daemon_of_a_hook_does_not_hold_it_up(tmp_path: Path) -> None:
 def test_the_first_failure_ends_the_list(tmp_path: Path) -> None:
     state = {"id": "web", "bundle": str(tmp_path)}
     with pytest.raises(Failure, match="createRuntime hook #1"):
-        hooks.run_all("createRuntime", [hook("echo >> a"), hook("exit 1"), hook("echo >> b")], state)
+        hooks.run_all(
+            "createRuntime", [hook("echo >> a"), hook("exit 1"), hook("echo >> b")], state
+        )
     assert (tmp_path / "a").exists()
     assert not (tmp_path / "b").exists()

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E501  (a table reads best in few lines)
 """The state directory: ids, the root, claim, lock, files, intents."""
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pyrunc.state import StateDirectory
 
 GOOD_IDS = ["a", "A-1_b+c.d", "0", "-x", "+", "_", "x" * 255, "..a"[2:], "a..b", "a.", "5e3f" * 16]
 
-# What is no id: everything that a path, a log line, a shell, a cgroup or a keyring could take wrongly.
+# What is no id: everything that a path, a log line, a shell, a cgroup or a keyring could take
+# wrongly.
 BAD_IDS = [
     "", ".", "..", ".a", "...", "x" * 256, "a/b", "/", "/a", "a/", "a/../b", "../a", "a\\b", "a b",
     " a", "a ", "a\n", "\na", "a\r", "a\tb", "a\0", "\0", "a\x1b[31m", "a\x7f", "a\x80", "a:b",
@@ -97,9 +99,7 @@ def test_a_root_that_others_can_write_to_is_refused(tmp_path: Path, mode: int) -
         tmp_path.chmod(0o700)
 
 
-def test_a_root_of_somebody_else_is_refused(
-    root: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_root_of_somebody_else_is_refused(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """ST-3"""
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(HostError, match="must belong to uid 12345"):

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""exec: run one more process in a container."""
+
+from __future__ import annotations
+
+from pyrunc import execution, rendezvous, syscalls
+from pyrunc.container import Container
+from pyrunc.errors import UsageError
+from pyrunc.execution import Execution
+from pyrunc.spec.config import parse_process
+from pyrunc.spec.constants import CAPABILITIES
+from pyrunc.spec.load import read_bounded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.flags import Args
+    from pyrunc.spec.model import Capabilities, Config, Process
+
+MAX_ID = 2**32 - 2
+# What a process file leaves out comes from the container (not env, user, cwd and args).
+INHERITED = (
+    "capabilities",
+    "no_new_privileges",
+    "apparmor_profile",
+    "selinux_label",
+    "io_priority",
+    "scheduler",
+    "exec_cpu_affinity",
+)
+
+
+def run(args: Args) -> int:
+    container = Container.load(args.text("root"), args.positionals[0])
+    preserve_fds = rendezvous.check_preserved(args.number("preserve-fds"))
+    execution.check_status(container, ignore_paused=args.flag("ignore-paused"))
+    config = execution.saved_config(container)
+    wanted = _from_file(args, config) if args.given("process") else _from_flags(args, config)
+    detached = args.flag("detach")
+    one = Execution(container, config, wanted, root=args.text("root"))
+    one.cgroup_paths = args.many("cgroup")
+    one.console_socket = args.text("console-socket")
+    one.preserve_fds = preserve_fds
+    rendezvous.check_terminal(
+        bool(wanted.terminal), console_socket=one.console_socket, detached=detached
+    )
+    if detached:
+        child = one.perform()
+        _write_pid_file(args, child.pid)
+        return 0
+    return _stay(args, one)
+
+
+def _stay(args: Args, one: Execution) -> int:
+    from pyrunc.foreground import Foreground
+
+    foreground = Foreground()
+    if not args.flag("no-subreaper"):
+        syscalls.set_subreaper()
+    child = one.perform()
+    _write_pid_file(args, child.pid)
+    return foreground.wait(child.pid, child.pidfd, terminal=one.terminal)
+
+
+def _write_pid_file(args: Args, pid: int) -> None:
+    if args.text("pid-file"):
+        rendezvous.write_pid_file(args.text("pid-file"), pid)
+
+
+def _from_file(args: Args, config: Config) -> Process:
+    path = args.text("process")
+    wanted = parse_process(read_bounded(path, name=path), source=path)
+    base = config.process
+    for name in INHERITED:
+        if getattr(wanted, name) is None:
+            setattr(wanted, name, getattr(base, name))
+    if not wanted.rlimits:
+        wanted.rlimits = base.rlimits
+    return wanted
+
+
+def _from_flags(args: Args, config: Config) -> Process:
+    """The container's own process, with what the command line says otherwise."""
+    wanted = config.process
+    command = args.positionals[1:]
+    if not command:
+        raise UsageError("exec needs a command to run, or --process", usage="exec")
+    wanted.args = tuple(command)
+    wanted.terminal = args.flag("tty")
+    wanted.console_size = None
+    wanted.env = (*wanted.env, *map(_variable, args.many("env")))
+    if args.given("cwd"):
+        wanted.cwd = _directory(args.text("cwd"))
+    if args.given("user"):
+        _set_user(wanted, args.text("user"))
+    more = tuple(_id(text, flag="additional-gids") for text in args.many("additional-gids"))
+    wanted.user.additional_gids = (*wanted.user.additional_gids, *more)
+    if args.given("process-label"):
+        wanted.selinux_label = args.text("process-label")
+    if args.given("apparmor"):
+        wanted.apparmor_profile = args.text("apparmor")
+    if args.given("no-new-privs"):
+        wanted.no_new_privileges = args.flag("no-new-privs")
+    for name in args.many("cap"):
+        _add_capability(wanted, name)
+    return wanted
+
+
+def _variable(text: str) -> str:
+    name, equals, _value = text.partition("=")
+    if not name or not equals or "\0" in text:
+        raise UsageError(f"--env {text[:64]!r}: it must be NAME=VALUE")
+    return text
+
+
+def _directory(text: str) -> str:
+    if not text.startswith("/"):
+        raise UsageError(f"--cwd {text[:64]!r}: it must be an absolute path")
+    return text
+
+
+def _id(text: str, *, flag: str) -> int:
+    """CR-2: decimal digits only; names are never looked up."""
+    good = text.isascii() and text.isdigit() and len(text) <= 10 and (text == "0" or text[0] != "0")
+    if not good or int(text) > MAX_ID:
+        raise UsageError(f"--{flag} {text[:32]!r}: it must be a number from 0 to {MAX_ID}")
+    return int(text)
+
+
+def _set_user(wanted: Process, text: str) -> None:
+    uid, colon, gid = text.partition(":")
+    wanted.user.uid = _id(uid, flag="user")
+    if colon:
+        wanted.user.gid = _id(gid, flag="user")
+
+
+def _add_capability(wanted: Process, text: str) -> None:
+    """JN-7: never inheritable; ambient only where it is inheritable already."""
+    name = text.upper()
+    name = name if name.startswith("CAP_") else f"CAP_{name}"
+    if name not in CAPABILITIES:
+        raise UsageError(f"--cap {text[:32]!r}: no such capability")
+    if wanted.capabilities is None:
+        wanted.capabilities = _no_capabilities(wanted)
+    sets = wanted.capabilities
+    kinds = ["bounding", "effective", "permitted"]
+    if name in (sets.inheritable or ()):
+        kinds.append("ambient")
+    for kind in kinds:
+        present = getattr(sets, kind) or ()
+        if name not in present:
+            setattr(sets, kind, (*present, name))
+
+
+def _no_capabilities(wanted: Process) -> Capabilities:
+    from pyrunc.spec.model import Capabilities
+    from pyrunc.spec.problems import Problems
+    from pyrunc.spec.readers import read_node
+
+    return read_node(Capabilities, {}, f"{wanted.pointer}/capabilities", Problems())

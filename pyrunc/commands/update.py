@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""update: change the resource limits of a container, only those that are asked for."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc import jsontext
+from pyrunc.cgroups import update
+from pyrunc.cli import emit
+from pyrunc.container import STOPPED, Container
+from pyrunc.errors import StateError, UsageError
+from pyrunc.spec.config import parse_resources
+from pyrunc.spec.limits import MAX_BYTES
+from pyrunc.spec.load import read_bounded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.flags import Args
+    from pyrunc.spec.model_resources import Resources
+
+# flag -> (object, property, kind)
+FLAGS = {
+    "blkio-weight": ("blockIO", "weight", "number"),
+    "cpu-period": ("cpu", "period", "number"),
+    "cpu-quota": ("cpu", "quota", "number"),
+    "cpu-burst": ("cpu", "burst", "number"),
+    "cpu-share": ("cpu", "shares", "number"),
+    "cpu-rt-period": ("cpu", "realtimePeriod", "number"),
+    "cpu-rt-runtime": ("cpu", "realtimeRuntime", "number"),
+    "cpuset-cpus": ("cpu", "cpus", "text"),
+    "cpuset-mems": ("cpu", "mems", "text"),
+    "cpu-idle": ("cpu", "idle", "number"),
+    "memory": ("memory", "limit", "bytes"),
+    "memory-reservation": ("memory", "reservation", "bytes"),
+    "memory-swap": ("memory", "swap", "bytes"),
+    "kernel-memory": ("memory", "kernel", "bytes"),
+    "kernel-memory-tcp": ("memory", "kernelTCP", "bytes"),
+    "pids-limit": ("pids", "limit", "number"),
+}
+MAX_DIGITS = 19
+UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+RDT_FLAGS = ("l3-cache-schema", "mem-bw-schema")
+
+
+def run(args: Args) -> int:
+    container = Container.load(args.text("root"), args.positionals[0], lock=True)
+    if container.status() == STOPPED:
+        raise StateError(f"container not running: {container.id}")
+    if any(args.given(name) for name in RDT_FLAGS):
+        raise StateError("updating a non-existent Intel RDT configuration is not supported")
+    change = _read_change(args)
+    stored = container.state.get("resources") or {}
+    wanted = merge(stored, change)
+    old = parse_resources(jsontext.encode(stored).encode(), source="the stored resources")
+    new = parse_resources(jsontext.encode(wanted).encode(), source="resources")
+    manager = container.cgroup()
+    requested = update.properties(_parse_partial(change))
+    if args.flag("dry-run"):
+        lines = update.diff(manager, old, new, requested=requested)
+        emit("".join(f"{line}\n" for line in lines))
+        return 0
+    update.update(manager, old, new, requested=requested)
+    container.directory.save({**container.state, "resources": wanted})
+    return 0
+
+
+def _parse_partial(change: dict[str, Any]) -> Resources:
+    return parse_resources(jsontext.encode(change).encode(), source="resources")
+
+
+def _read_change(args: Args) -> dict[str, Any]:
+    """A partial linux.resources, from a file, standard input or flags."""
+    if not args.given("resources"):
+        return from_flags(args)
+    path = args.text("resources")
+    data = _read_stdin() if path == "-" else read_bounded(path, name=path)
+    source = "standard input" if path == "-" else path
+    parse_resources(data, source=source)
+    found = jsontext.decode(data.decode())
+    assert isinstance(found, dict)
+    return found
+
+
+def _read_stdin() -> bytes:
+    data = b""
+    while len(data) <= MAX_BYTES and (part := os.read(0, 1 << 16)):
+        data += part
+    return data
+
+
+def from_flags(args: Args) -> dict[str, Any]:
+    """The properties that were given as flags."""
+    found: dict[str, Any] = {}
+    for flag, (group, name, kind) in FLAGS.items():
+        if args.given(flag):
+            text = args.text(flag)
+            value = text if kind == "text" else number(text, flag=flag, units=kind == "bytes")
+            found.setdefault(group, {})[name] = value
+    memory = found.get("memory", {})
+    if memory.get("limit") == -1 and "swap" not in memory:
+        memory["swap"] = -1  # a limit of memory plus swap cannot be below no limit of memory
+    if not found:
+        raise UsageError("nothing to update: give a limit or --resources", usage="update")
+    return found
+
+
+def number(text: str, *, flag: str, units: bool) -> int:
+    """A decimal number or -1; with `units` also 512m, 1GiB, 2gb."""
+    if text == "-1":
+        return -1
+    digits, factor = _split_unit(text) if units else (text, 1)
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
+        allowed = "a number of bytes such as 512m, or -1" if units else "a decimal number, or -1"
+        raise UsageError(f'invalid value "{text[:32]}" for --{flag}: it must be {allowed}')
+    return int(digits) * factor
+
+
+def _split_unit(text: str) -> tuple[str, int]:
+    """The digits and what the unit multiplies them by."""
+    lower = text.lower()
+    plain = lower.removesuffix("b")
+    short = plain.removesuffix("i")
+    if short[-1:] in UNITS and short:
+        return short[:-1], UNITS[short[-1]]
+    return plain, 1
+
+
+def merge(stored: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """The stored resources with what changes: properties one by one, devices by their numbers."""
+    result = dict(stored)
+    for group, value in change.items():
+        before = result.get(group)
+        if isinstance(value, dict) and isinstance(before, dict):
+            result[group] = _merge_group(before, value)
+        elif value is not None:
+            result[group] = value
+    if change.get("cpu", {}).get("idle") is not None and "shares" not in change["cpu"]:
+        result["cpu"].pop("shares", None)  # the kernel forgets them, too
+    return result
+
+
+def _merge_group(before: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(before)
+    for name, value in change.items():
+        present = merged.get(name)
+        if isinstance(value, list) and isinstance(present, list) and _are_devices(value, present):
+            by_device = {(one["major"], one["minor"]): one for one in (*present, *value)}
+            merged[name] = list(by_device.values())
+        elif value is not None:
+            merged[name] = value
+    return merged
+
+
+def _are_devices(*lists: list[Any]) -> bool:
+    return all(isinstance(one, dict) and "major" in one for items in lists for one in items)

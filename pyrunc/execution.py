@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One more process in a running container: the effects of `exec`.
+
+What to run comes from a process file or from the container's own process and the command line; all
+else (filter, labels, capabilities where none are given) from the configuration that was saved when
+the container was created.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc import host, process, rendezvous, seccomp, syscalls
+from pyrunc.commands.common import filter_cache
+from pyrunc.container import PAUSED, RUNNING, STOPPED, Container
+from pyrunc.errors import Failure, InitError, StateError
+from pyrunc.init import attributes, ops
+from pyrunc.init.compile_exec import compile_exec
+from pyrunc.init.launch import spawn
+from pyrunc.spec.check_host import check_host_process
+from pyrunc.spec.config import parse_config
+from pyrunc.state import CONFIG
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.cgroups.base import Entry
+    from pyrunc.init.launch import Child, Message
+    from pyrunc.init.plan import Plan
+    from pyrunc.spec.model import Config, Process
+
+GONE = "cannot exec in a stopped container"
+
+
+def saved_config(container: Container) -> Config:
+    """The configuration as it was when the container was created."""
+    text = container.directory.read(CONFIG)
+    if text is None:
+        raise StateError(f"the state of container {container.id} has no {CONFIG}")
+    return parse_config(text.encode("utf-8", "surrogateescape"), source=CONFIG)
+
+
+def check_status(container: Container, *, ignore_paused: bool) -> None:
+    status = container.status()
+    if status == STOPPED:
+        raise StateError(GONE)
+    if status == PAUSED and not ignore_paused:
+        raise StateError(
+            "cannot exec in a paused container (use --ignore-paused to override)",
+            hint=f"pyrunc resume {container.id}",
+        )
+
+
+class Execution:
+    """One exec under way."""
+
+    __slots__ = (
+        "cgroup_paths",
+        "child",
+        "config",
+        "console_socket",
+        "container",
+        "preserve_fds",
+        "root",
+        "terminal",
+        "wanted",
+    )
+
+    def __init__(self, container: Container, config: Config, wanted: Process, *, root: str) -> None:
+        self.container = container
+        self.config = config
+        self.wanted = wanted
+        self.root = root
+        self.cgroup_paths: Sequence[str] = ()
+        self.console_socket = ""
+        self.preserve_fds = 0
+        self.child: Child | None = None
+        self.terminal = -1
+
+    def perform(self, *, no_new_keyring: bool = False) -> Child:
+        """Start the process; returns when its program runs."""
+        facts = host.probe()
+        check_host_process(self.wanted, facts)
+        manager = self.container.cgroup()
+        entry = manager.exec_entry(self.container.pid, paths=self.cgroup_paths)
+        target = process.open_pidfd(self.container.pid, self.container.start_time)
+        if target < 0:
+            raise StateError(GONE)
+        try:
+            plan = compile_exec(
+                self.wanted,
+                facts,
+                joined=self._joined(),
+                linux=self.config.linux,
+                rootfs=str(self.container.state["rootfs"]),
+                annotations=self.config.annotations,
+                tasks=len(entry.fds),
+                seccomp=seccomp.compile(self.config.linux.seccomp, cache=filter_cache(self.root)),
+                oom_score_adj=self.config.process.oom_score_adj,
+                preserve_fds=self.preserve_fds,
+                no_new_keyring=no_new_keyring,
+            )
+            return self._run(plan, target, entry)
+        finally:
+            os.close(target)
+            entry.close()
+            manager.close()
+
+    def _joined(self) -> list[str]:
+        """The namespaces to enter: those of the container that are not ours already."""
+        kinds = [one.type for one in self.config.linux.namespaces]
+        if "user" in kinds and _same_user_namespace(self.container.pid):
+            kinds.remove("user")  # the kernel refuses to join the one that we are in
+        return kinds
+
+    def _run(self, plan: Plan, target: int, entry: Entry) -> Child:
+        initial = attributes.initial_affinity(self.wanted)
+        if initial is not None:
+            syscalls.sched_setaffinity(0, initial)
+        child = self.child = spawn(
+            plan,
+            [target, *entry.fds],
+            preserve_fds=self.preserve_fds,
+            cgroup_fd=entry.into,
+        )
+        try:
+            child.serve(
+                {
+                    ops.RENDEZVOUS_CONSOLE: self._on_console,
+                    ops.RENDEZVOUS_SECCOMP: self._on_seccomp,
+                    ops.RENDEZVOUS_READY: self._on_ready,
+                },
+                until=0,
+                on_forked=lambda: None,
+            )
+        except BaseException as error:
+            child.kill()
+            if isinstance(error, InitError) and self.container.status() == STOPPED:
+                raise StateError(GONE, detail=str(error)) from None
+            raise
+        child.close_sync()
+        return child
+
+    # -- rendezvous --------------------------------------------------------------------------------
+
+    def _on_console(self, message: Message) -> Sequence[int]:
+        self.terminal = rendezvous.take_terminal(message, console_socket=self.console_socket)
+        return ()
+
+    def _on_seccomp(self, message: Message) -> Sequence[int]:
+        assert self.child is not None
+        rendezvous.hand_over_listener(
+            self.child,
+            message,
+            node=self.config.linux.seccomp,
+            state=self.container.oci_state(RUNNING),
+        )
+        return ()
+
+    def _on_ready(self, message: Message) -> Sequence[int]:
+        assert self.child is not None
+        if not process.alive(self.container.pid, self.container.start_time):
+            raise StateError(GONE)  # JN-6: what we have joined is the container only while it lives
+        rendezvous.set_limits(self.child)
+        return ()
+
+
+def _same_user_namespace(pid: int) -> bool:
+    try:
+        theirs, ours = os.stat(f"/proc/{pid}/ns/user"), os.stat("/proc/self/ns/user")
+    except FileNotFoundError:
+        raise StateError(GONE) from None
+    except OSError as error:
+        raise Failure(f"cannot look at process {pid}", errno=error.errno or 0) from None
+    return theirs.st_ino == ours.st_ino

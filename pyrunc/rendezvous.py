@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What create and exec do alike while the init waits, and with its process id."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from pyrunc import syscalls
+from pyrunc.errors import Failure, InitError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.init.launch import Child, Message
+    from pyrunc.spec.model_linux import Seccomp
+
+FIRST_PRESERVED = 3
+MAX_PRESERVED = 1024
+
+
+def check_terminal(terminal: bool, *, console_socket: str, detached: bool) -> None:
+    """A terminal and a console socket go together, unless we stay and relay."""
+    if terminal and detached and not console_socket:
+        raise UsageError(
+            "cannot allocate tty if pyrunc will detach without setting console socket",
+            hint="use --console-socket, or set process.terminal to false",
+        )
+    if console_socket and not (terminal and detached):
+        raise UsageError(
+            "cannot use console socket if pyrunc will not detach or allocate tty",
+            hint="set process.terminal to true and detach, or leave --console-socket away",
+        )
+
+
+def take_terminal(message: Message, *, console_socket: str) -> int:
+    """The master of the terminal goes to whoever listens on the socket; without one it is ours."""
+    if len(message.fds) != 1:
+        raise InitError("the init sent no terminal")
+    if not console_socket:
+        return os.dup(message.fds[0])
+    send_descriptor(console_socket, message.fds[0], text=b"/dev/ptmx")
+    return -1
+
+
+def hand_over_listener(
+    child: Child, message: Message, *, node: Seccomp | None, state: dict[str, Any]
+) -> None:
+    """The descriptor of system call notifications goes to the agent of listenerPath."""
+    from pyrunc.seccomp import notify
+
+    assert node is not None
+    listener = syscalls.pidfd_getfd(child.pidfd, message.step)
+    try:
+        notify.hand_over(node, listener, pid=child.pid, state=state)
+    finally:
+        os.close(listener)
+
+
+def set_limits(child: Child) -> None:
+    """Resource limits from outside, where the right to raise them still is."""
+    for resource, soft, hard in child.plan.rlimits:
+        try:
+            syscalls.prlimit(child.pid, resource, soft, hard)
+        except OSError as error:
+            raise Failure(
+                f"cannot set resource limit {resource} to {soft}/{hard}",
+                errno=error.errno or 0,
+                pointer="/process/rlimits",
+                hint="a hard limit above the caller's own needs CAP_SYS_RESOURCE",
+            ) from None
+
+
+def send_descriptor(path: str, fd: int, *, text: bytes) -> None:
+    """Send one descriptor to a socket file, with some text: an empty message carries nothing."""
+    try:
+        connection = syscalls.connect_unix(path)
+    except OSError as error:
+        raise Failure(f"cannot connect to the socket {path}", errno=error.errno or 0) from None
+    try:
+        syscalls.send_message(connection, text, [fd])
+    except OSError as error:
+        raise Failure(f"cannot send to the socket {path}", errno=error.errno or 0) from None
+    finally:
+        os.close(connection)
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Decimal digits without a newline (Go's Atoi reads it), complete from the first moment."""
+    directory, name = os.path.split(os.path.abspath(path))
+    temporary = os.path.join(directory, f".{name}.{os.getpid()}")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(temporary, flags, 0o644)
+        try:
+            os.write(fd, str(pid).encode())
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except OSError as error:
+        raise Failure(f"cannot write the pid file {path}", errno=error.errno or 0) from None
+
+
+def check_preserved(count: int) -> int:
+    """Every descriptor that the process shall get must be open, and be the caller's, not ours."""
+    if count > MAX_PRESERVED:
+        raise UsageError(f"--preserve-fds {count}: at most {MAX_PRESERVED} descriptors are passed")
+    for fd in range(FIRST_PRESERVED, FIRST_PRESERVED + count):
+        try:
+            ours = fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+        except OSError:
+            ours = fcntl.FD_CLOEXEC
+        if ours:
+            raise UsageError(f"unable to stat preserved-fd {fd} of {count}: bad file descriptor")
+    return count
