@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,64 @@ def test_a_writable_cgroup_has_a_leaf(start: Start) -> None:
     entry.close()
     assert Path(f"/proc/{task.pid}/cgroup").read_text().strip().endswith(".scope/init")
     assert manager.pids() == [task.pid]
+
+
+# -- rootless: the user's own systemd --------------------------------------------------------------
+
+NOBODY = 65534
+ROOTLESS = """
+import json, os, subprocess
+from pyrunc import cgroups
+from pyrunc.spec import parse_resources
+manager = cgroups.resolve("systemd", None, {id!r}, rootless=True)
+task = subprocess.Popen(["sleep", "100"])
+old = parse_resources(b'{{"pids": {{"limit": 9}}}}')
+manager.prepare()
+manager.apply(old)
+manager.attach(task.pid)
+with open(f"/proc/{{task.pid}}/cgroup") as file:
+    print(file.read().strip())
+print(manager.members[0].read("pids.max"))
+new = parse_resources(b'{{"pids": {{"limit": 11}}}}')
+print(len(manager.update(old, new)), manager.members[0].read("pids.max"))
+again = cgroups.from_record(json.loads(json.dumps(manager.record())))
+again.kill()
+print(task.wait())
+again.destroy()
+print(os.path.exists(manager.members[0].path))
+"""
+
+
+@pytest.fixture
+def user_manager() -> Iterator[dict[str, str]]:
+    unit = f"user@{NOBODY}.service"
+    if subprocess.run(["systemctl", "start", unit], check=False).returncode:
+        pytest.skip("systemd cannot start a manager for the user nobody")
+    tree = str(Path(__file__).parents[2])
+    yield {
+        "PATH": "/usr/bin:/bin",
+        "XDG_RUNTIME_DIR": f"/run/user/{NOBODY}",
+        "PYTHONPATH": os.pathsep.join([tree, *sys.path]),
+    }
+    subprocess.run(["systemctl", "stop", unit], check=False)
+
+
+def test_a_rootless_container_is_a_unit_of_the_users_manager(
+    user_manager: dict[str, str],
+) -> None:
+    # The runtime directory is mounted after the harness has taken its own mount namespace.
+    argv = ["nsenter", "--target=1", "--mount", "--"]
+    argv += ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    script = ROOTLESS.format(id=f"{machine.TOKEN}u")
+    result = subprocess.run(
+        [*argv, sys.executable, "-c", script],
+        env=user_manager,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    own, limit, changed, status, present = result.stdout.splitlines()
+    assert f"/user@{NOBODY}.service/user.slice/pyrunc-{machine.TOKEN}u.scope" in own
+    assert (limit, changed, status, present) == ("9", "1 11", "-9", "False")
