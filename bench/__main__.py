@@ -85,8 +85,7 @@ def main() -> int:
         machine.empty_unified(scratch)
         meter = Meter(scratch)
         made = bundles.make(scratch / "bundles")
-        (scratch / "state").mkdir(mode=0o700)
-        runtimes = find(arguments.runtimes, tree=TREE, state=scratch / "state")
+        runtimes = find(arguments.runtimes, tree=TREE, state=machine.make_state(scratch))
         if not runtimes:
             raise SystemExit("bench: no runtime to measure")
         runs = []

@@ -19,6 +19,14 @@ def enter_private_mounts() -> None:
         os.execvpe(argv[0], argv, {**os.environ, PRIVATE: "1"})
 
 
+def make_state(scratch: Path) -> Path:
+    """A directory for state on a tmpfs, as /run is: what a runtime syncs costs nothing there."""
+    target = scratch / "state"
+    target.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "none", str(target)], check=True)
+    return target
+
+
 def empty_unified(scratch: Path) -> None:
     """Bind the controllers of a hybrid layout's cgroup2 tree to v1.
 

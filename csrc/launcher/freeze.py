@@ -236,7 +236,8 @@ def write_tables(sources: dict[str, tuple[bytes, bool]], directory: str) -> None
         file.write("const struct _frozen pyrunc_frozen[] = {\n" + "\n".join(rows))
         file.write("\n\t{ 0, 0, 0, false, 0 },\n};\n")
     with open(os.path.join(directory, "frozen.S"), "w", encoding="utf-8") as file:
-        file.write("\t.section .rodata\n" + "\n".join(blobs))
+        # A section of its own, at the end: what is preloaded is never read again.
+        file.write('\t.section .pyrunc_frozen,"a",@progbits\n' + "\n".join(blobs))
         file.write('\n\t.section .note.GNU-stack,"",@progbits\n')
 
 

@@ -353,6 +353,11 @@ size_t malloc_usable_size(void *block)
 /* Put the heap into the state in which a restored process shall find it; returns how much of it to write. */
 void heap_prepare_dump(size_t *size)
 {
+	/*
+	 * The holes are given up: blocks of the restored process that fell into them would each cost the copy of a
+	 * page. Behind the dumped heap they lie side by side.
+	 */
+	memset(free_lists, 0, sizeof(free_lists));
 	*size = round_up((uintptr_t)heap_next - HEAP_BASE, PAGE_SIZE);
 	heap_end = (char *)HEAP_BASE + *size + HEAP_ROOM;
 	dumped = true;
