@@ -9,6 +9,7 @@ import sys
 from pyrunc import flags
 from pyrunc.errors import ConfigErrors, Failure, UsageError, strerror
 from pyrunc.log import LEVELS, log, printable
+from pyrunc.output import emit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,13 +64,6 @@ def _dispatch(args: Args) -> int:
     module = __import__(f"{PROGRAM}.commands.{args.verb}", fromlist=("run",))
     status: int = module.run(args)
     return status
-
-
-def emit(text: str) -> None:
-    """Write to standard output, all of it."""
-    data = memoryview(text.encode("utf-8", "surrogateescape"))
-    while data:
-        data = data[os.write(1, data) :]
 
 
 def _prefix(args: Args | None) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pyrunc import jsontext
 from pyrunc.blueprint import Blueprint
-from pyrunc.cli import emit
 from pyrunc.errors import ConfigErrors, Failure, Problem
+from pyrunc.output import emit
 from pyrunc.posture import security_warnings
 
 TYPE_CHECKING = False

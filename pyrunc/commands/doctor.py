@@ -7,9 +7,9 @@ import os
 
 from pyrunc import deletion
 from pyrunc.cgroups import doctor
-from pyrunc.cli import emit
 from pyrunc.errors import Failure
 from pyrunc.log import log
+from pyrunc.output import emit
 from pyrunc.state import StateDirectory, list_ids, open_root
 
 TYPE_CHECKING = False

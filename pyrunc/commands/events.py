@@ -6,9 +6,9 @@ from __future__ import annotations
 import time
 
 from pyrunc import jsontext
-from pyrunc.cli import emit
 from pyrunc.container import STOPPED, Container
 from pyrunc.errors import StateError, UsageError
+from pyrunc.output import emit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pyrunc.blueprint import Blueprint
-from pyrunc.cli import emit
+from pyrunc.output import emit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 
 from pyrunc import jsontext
-from pyrunc.cli import emit
 from pyrunc.container import Container
 from pyrunc.errors import Failure
 from pyrunc.log import log
+from pyrunc.output import emit
 from pyrunc.state import StateDirectory, list_ids, open_root
 
 TYPE_CHECKING = False

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 
 from pyrunc import jsontext, syscalls
-from pyrunc.cli import emit
 from pyrunc.container import STOPPED, Container
 from pyrunc.errors import Failure
 from pyrunc.log import log
+from pyrunc.output import emit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from pyrunc import jsontext
-from pyrunc.cli import emit
 from pyrunc.container import Container
+from pyrunc.output import emit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import os
 
 from pyrunc import jsontext
 from pyrunc.cgroups import update
-from pyrunc.cli import emit
 from pyrunc.container import STOPPED, Container
 from pyrunc.errors import StateError, UsageError
+from pyrunc.output import emit
 from pyrunc.spec.config import parse_resources
 from pyrunc.spec.limits import MAX_BYTES
 from pyrunc.spec.load import read_bounded

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: SIM905 - long lists of words
 """S3: hostile configs, ids and arguments are refused before anything is made."""
 
 from __future__ import annotations
