@@ -162,6 +162,7 @@ HINTS = {
     ("write_proc", "open", EACCES): "the kernel does not let this user namespace change the file",
     ("write_proc", "open", EROFS): "the host's /proc/sys is read-only",
     ("set_affinity", "affinity", EINVAL): "none of the processors is in the cgroup's cpuset",
+    ("set_limit", "setrlimit", EPERM): "a hard limit above the caller's needs CAP_SYS_RESOURCE",
     ("set_scheduler", "setattr", EPERM): (
         "real-time policies need CAP_SYS_NICE and, on cgroup v1, a real-time budget; "
         "SCHED_DEADLINE needs every processor in the cpuset"

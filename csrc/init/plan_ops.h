@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0xfb319fd4e5de2f87ULL
+#define PLAN_DIGEST 0x59ecf5cca648a1e4ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -71,25 +71,26 @@ enum op_code {
 	OP_OWN_STDIO = 41,
 	OP_REOPEN_NULL = 42,
 	OP_SET_UMASK = 43,
-	OP_SET_AFFINITY = 44,
-	OP_SET_SCHEDULER = 45,
-	OP_SET_IO_PRIORITY = 46,
-	OP_SET_PERSONALITY = 47,
-	OP_SET_MEMORY_POLICY = 48,
-	OP_SET_NO_NEW_PRIVILEGES = 49,
-	OP_LIMIT_BOUNDING_SET = 50,
-	OP_SET_GROUPS = 51,
-	OP_SET_IDS = 52,
-	OP_SET_CAPABILITIES = 53,
-	OP_ADJUST_CAPABILITIES = 54,
-	OP_CLOSE_DESCRIPTORS = 55,
-	OP_LOAD_SECCOMP = 56,
-	OP_CHANGE_DIRECTORY = 57,
-	OP_FIND_HOME = 58,
-	OP_FIND_EXECUTABLE = 59,
-	OP_RUN_HOOK = 60,
-	OP_WAIT_AT_GATE = 61,
-	OP_EXECUTE = 62,
+	OP_SET_LIMIT = 44,
+	OP_SET_AFFINITY = 45,
+	OP_SET_SCHEDULER = 46,
+	OP_SET_IO_PRIORITY = 47,
+	OP_SET_PERSONALITY = 48,
+	OP_SET_MEMORY_POLICY = 49,
+	OP_SET_NO_NEW_PRIVILEGES = 50,
+	OP_LIMIT_BOUNDING_SET = 51,
+	OP_SET_GROUPS = 52,
+	OP_SET_IDS = 53,
+	OP_SET_CAPABILITIES = 54,
+	OP_ADJUST_CAPABILITIES = 55,
+	OP_CLOSE_DESCRIPTORS = 56,
+	OP_LOAD_SECCOMP = 57,
+	OP_CHANGE_DIRECTORY = 58,
+	OP_FIND_HOME = 59,
+	OP_FIND_EXECUTABLE = 60,
+	OP_RUN_HOOK = 61,
+	OP_WAIT_AT_GATE = 62,
+	OP_EXECUTE = 63,
 };
 
 #define FOR_EACH_OP(X) \
@@ -136,6 +137,7 @@ enum op_code {
 	X(own_stdio) \
 	X(reopen_null) \
 	X(set_umask) \
+	X(set_limit) \
 	X(set_affinity) \
 	X(set_scheduler) \
 	X(set_io_priority) \
@@ -543,6 +545,15 @@ struct op_set_umask {
 	uint32_t mask;
 };
 int run_set_umask(const struct op_set_umask *op, uint32_t *step);
+
+/* setrlimit of the calling task, where the parent would lack the right to do it from outside. */
+enum step_set_limit { STEP_SET_LIMIT_SETRLIMIT };
+struct op_set_limit {
+	uint32_t resource;
+	uint64_t soft;
+	uint64_t hard;
+};
+int run_set_limit(const struct op_set_limit *op, uint32_t *step);
 
 /* sched_setaffinity with a bit mask; empty means every processor. */
 enum step_set_affinity { STEP_SET_AFFINITY_AFFINITY };
@@ -1145,6 +1156,17 @@ static bool decode_set_umask(struct reader *reader, struct op_set_umask *op)
 	return read_end(reader);
 }
 
+static bool decode_set_limit(struct reader *reader, struct op_set_limit *op)
+{
+	if (!read_u32(reader, &op->resource))
+		return false;
+	if (!read_u64(reader, &op->soft))
+		return false;
+	if (!read_u64(reader, &op->hard))
+		return false;
+	return read_end(reader);
+}
+
 static bool decode_set_affinity(struct reader *reader, struct op_set_affinity *op)
 {
 	if (!read_bytes(reader, &op->mask))
@@ -1557,6 +1579,11 @@ static bool check_op(uint32_t code, struct reader *reader)
 
 		return decode_set_umask(reader, &op);
 	}
+	case OP_SET_LIMIT: {
+		struct op_set_limit op;
+
+		return decode_set_limit(reader, &op);
+	}
 	case OP_SET_AFFINITY: {
 		struct op_set_affinity op;
 
@@ -1960,6 +1987,13 @@ static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 		if (!decode_set_umask(reader, &op))
 			return -EPROTO;
 		return run_set_umask(&op, step);
+	}
+	case OP_SET_LIMIT: {
+		struct op_set_limit op;
+
+		if (!decode_set_limit(reader, &op))
+			return -EPROTO;
+		return run_set_limit(&op, step);
 	}
 	case OP_SET_AFFINITY: {
 		struct op_set_affinity op;

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pyrunc.init import ops
 from pyrunc.spec.constants import (
+    CAPABILITIES,
     IO_CLASS_SHIFT,
     IO_CLASSES,
     MEMORY_POLICIES,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.model import Process, Scheduler
     from pyrunc.spec.model_linux import Linux, MemoryPolicy, Personality
 
+CAP_SYS_RESOURCE = CAPABILITIES["CAP_SYS_RESOURCE"]
 DEFAULT_UMASK = 0o022
 MAX_NUMBER = 16384  # processors or nodes: what a bit mask of 2 KiB holds
 WORD = 8  # the kernel wants whole words
@@ -185,8 +187,32 @@ def _memory_policy(context: Context, wanted: MemoryPolicy) -> list[Op]:
     return [ops.SetMemoryPolicy(mode=mode, nodes=nodes, pointer=wanted.pointer, what=what)]
 
 
-def rlimits(process: Process) -> list[tuple[int, int, int]]:
+def rlimits(context: Context, process: Process) -> list[tuple[int, int, int]]:
     """(resource, soft, hard) for the parent: the right to raise them is lost inside a user
-    namespace.
+    namespace, and low ones must not hurt the init.
     """
+    if _limits_itself(context, process):
+        return []
     return [(RLIMITS[entry.type], entry.soft, entry.hard) for entry in process.rlimits]
+
+
+def limits(context: Context, process: Process) -> list[Op]:
+    """Limits that the init sets itself, while its ids and rights are still the caller's."""
+    if not _limits_itself(context, process):
+        return []
+    return [
+        ops.SetLimit(
+            resource=RLIMITS[entry.type],
+            soft=entry.soft,
+            hard=entry.hard,
+            pointer=entry.pointer,
+            what=f"set {entry.type} to {entry.soft}/{entry.hard}",
+        )
+        for entry in process.rlimits
+    ]
+
+
+def _limits_itself(context: Context, process: Process) -> bool:
+    """Without CAP_SYS_RESOURCE the kernel lets nobody set the limits of another user's process."""
+    other = (process.user.uid, process.user.gid) != (context.root_uid, context.root_gid)
+    return other and not context.host.permitted >> CAP_SYS_RESOURCE & 1

@@ -152,7 +152,7 @@ def compile_create(
         found,
         objects=OBJECTS,
         requests=[request for request, _slot in this.mounts.requests],
-        rlimits=attributes.rlimits(config.process),
+        rlimits=attributes.rlimits(this.context, config.process),
         warnings=this.context.warnings,
         host_mounts="" if this.context.has("mount") or not this.mounts.inside else rootfs,
     )
@@ -303,6 +303,7 @@ def _process(this: Creation) -> list[Op]:
     found += attributes.memory_and_domain(context, config.linux)
     found += labels.program(context, config.process, proc=this.proc)
     found += process.stdio(context, config.process)
+    found += attributes.limits(context, config.process)
     found += process.credentials(context, config.process, this.sets, this.filter)
     found += process.enter_cwd(config.process, create=False, retry_later=False)
     found += process.look_up(config.process, this.environment)

@@ -72,6 +72,7 @@ def compile_exec(
     found += process.enter_cwd(wanted, create=False, retry_later=True)
     found += process.stdio(context, wanted)
     sets = capabilities.resolve(context, wanted)
+    found += attributes.limits(context, wanted)
     found += process.credentials(context, wanted, sets, seccomp)
     found += process.enter_cwd(wanted, create=False, retry_later=False)
     found += process.look_up(wanted, environment)
@@ -86,7 +87,7 @@ def compile_exec(
     return Plan(
         found,
         objects=("process", *("tasks",) * tasks),
-        rlimits=attributes.rlimits(wanted),
+        rlimits=attributes.rlimits(context, wanted),
         warnings=context.warnings,
     )
 

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0xFB319FD4E5DE2F87
+DIGEST = 0x59ECF5CCA648A1E4
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -1330,12 +1330,42 @@ class SetUmask(Op):
         return _op(43, pack("<I", self.mask))
 
 
+class SetLimit(Op):
+    """setrlimit of the calling task, where the parent would lack the right to do it from
+    outside.
+    """
+
+    __slots__ = ("hard", "resource", "soft")
+    NAME = "set_limit"
+    CODE = 44
+    FIELDS = ("resource", "soft", "hard")
+    STEPS = ("setrlimit",)
+
+    def __init__(
+        self,
+        *,
+        resource: int,
+        soft: int,
+        hard: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.resource = resource
+        self.soft = soft
+        self.hard = hard
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(44, pack("<IQQ", self.resource, self.soft, self.hard))
+
+
 class SetAffinity(Op):
     """sched_setaffinity with a bit mask; empty means every processor."""
 
     __slots__ = ("mask",)
     NAME = "set_affinity"
-    CODE = 44
+    CODE = 45
     FIELDS = ("mask",)
     STEPS = ("affinity",)
 
@@ -1351,7 +1381,7 @@ class SetAffinity(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(44, _bytes(self.mask, 0))
+        return _op(45, _bytes(self.mask, 0))
 
 
 class SetScheduler(Op):
@@ -1359,7 +1389,7 @@ class SetScheduler(Op):
 
     __slots__ = ("deadline", "flags", "nice", "period", "policy", "priority", "runtime")
     NAME = "set_scheduler"
-    CODE = 45
+    CODE = 46
     FIELDS = ("policy", "flags", "nice", "priority", "runtime", "deadline", "period")
     STEPS = ("setattr",)
 
@@ -1387,7 +1417,7 @@ class SetScheduler(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(45, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
+        return _op(46, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
 
 
 class SetIoPriority(Op):
@@ -1395,7 +1425,7 @@ class SetIoPriority(Op):
 
     __slots__ = ("value",)
     NAME = "set_io_priority"
-    CODE = 46
+    CODE = 47
     FIELDS = ("value",)
     STEPS = ("ioprio",)
 
@@ -1411,7 +1441,7 @@ class SetIoPriority(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(46, pack("<I", self.value))
+        return _op(47, pack("<I", self.value))
 
 
 class SetPersonality(Op):
@@ -1419,7 +1449,7 @@ class SetPersonality(Op):
 
     __slots__ = ("persona",)
     NAME = "set_personality"
-    CODE = 47
+    CODE = 48
     FIELDS = ("persona",)
     STEPS = ("personality",)
 
@@ -1435,7 +1465,7 @@ class SetPersonality(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(47, pack("<Q", self.persona))
+        return _op(48, pack("<Q", self.persona))
 
 
 class SetMemoryPolicy(Op):
@@ -1443,7 +1473,7 @@ class SetMemoryPolicy(Op):
 
     __slots__ = ("mode", "nodes")
     NAME = "set_memory_policy"
-    CODE = 48
+    CODE = 49
     FIELDS = ("mode", "nodes")
     STEPS = ("mempolicy",)
 
@@ -1463,7 +1493,7 @@ class SetMemoryPolicy(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.mode)
         body += _bytes(self.nodes, len(body))
-        return _op(48, body)
+        return _op(49, body)
 
 
 class SetNoNewPrivileges(Op):
@@ -1471,7 +1501,7 @@ class SetNoNewPrivileges(Op):
 
     __slots__ = ()
     NAME = "set_no_new_privileges"
-    CODE = 49
+    CODE = 50
     FIELDS = ()
     STEPS = ("prctl",)
 
@@ -1485,7 +1515,7 @@ class SetNoNewPrivileges(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(49, b"")
+        return _op(50, b"")
 
 
 class LimitBoundingSet(Op):
@@ -1493,7 +1523,7 @@ class LimitBoundingSet(Op):
 
     __slots__ = ("keep",)
     NAME = "limit_bounding_set"
-    CODE = 50
+    CODE = 51
     FIELDS = ("keep",)
     STEPS = ("read", "drop")
 
@@ -1509,7 +1539,7 @@ class LimitBoundingSet(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(50, pack("<Q", self.keep))
+        return _op(51, pack("<Q", self.keep))
 
 
 class SetGroups(Op):
@@ -1517,7 +1547,7 @@ class SetGroups(Op):
 
     __slots__ = ("gids",)
     NAME = "set_groups"
-    CODE = 51
+    CODE = 52
     FIELDS = ("gids",)
     STEPS = ("setgroups", "verify")
 
@@ -1533,7 +1563,7 @@ class SetGroups(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(51, _bytes(self.gids, 0))
+        return _op(52, _bytes(self.gids, 0))
 
 
 class SetIds(Op):
@@ -1543,7 +1573,7 @@ class SetIds(Op):
 
     __slots__ = ("gid", "uid")
     NAME = "set_ids"
-    CODE = 52
+    CODE = 53
     FIELDS = ("uid", "gid")
     STEPS = ("keepcaps", "setgid", "setuid", "verify")
 
@@ -1561,7 +1591,7 @@ class SetIds(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(52, pack("<II", self.uid, self.gid))
+        return _op(53, pack("<II", self.uid, self.gid))
 
 
 class SetCapabilities(Op):
@@ -1569,7 +1599,7 @@ class SetCapabilities(Op):
 
     __slots__ = ("ambient", "effective", "inheritable", "permitted")
     NAME = "set_capabilities"
-    CODE = 53
+    CODE = 54
     FIELDS = ("effective", "permitted", "inheritable", "ambient")
     STEPS = ("keepcaps", "capset", "clear", "ambient", "verify")
 
@@ -1591,7 +1621,7 @@ class SetCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(53, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
+        return _op(54, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
 
 
 class AdjustCapabilities(Op):
@@ -1601,7 +1631,7 @@ class AdjustCapabilities(Op):
 
     __slots__ = ("effective", "inheritable", "permitted")
     NAME = "adjust_capabilities"
-    CODE = 54
+    CODE = 55
     FIELDS = ("effective", "permitted", "inheritable")
     STEPS = ("capset",)
 
@@ -1621,7 +1651,7 @@ class AdjustCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(54, pack("<QQQ", self.effective, self.permitted, self.inheritable))
+        return _op(55, pack("<QQQ", self.effective, self.permitted, self.inheritable))
 
 
 class CloseDescriptors(Op):
@@ -1632,7 +1662,7 @@ class CloseDescriptors(Op):
 
     __slots__ = ("gate", "preserved", "report")
     NAME = "close_descriptors"
-    CODE = 55
+    CODE = 56
     FIELDS = ("preserved", "gate", "report")
     STEPS = ("close",)
 
@@ -1652,7 +1682,7 @@ class CloseDescriptors(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(55, pack("<III", self.preserved, self.gate, self.report))
+        return _op(56, pack("<III", self.preserved, self.gate, self.report))
 
 
 class LoadSeccomp(Op):
@@ -1662,7 +1692,7 @@ class LoadSeccomp(Op):
 
     __slots__ = ("filter", "flags", "listener")
     NAME = "load_seccomp"
-    CODE = 56
+    CODE = 57
     FIELDS = ("flags", "filter", "listener")
     STEPS = ("load", "listener")
 
@@ -1685,7 +1715,7 @@ class LoadSeccomp(Op):
         body = pack("<I", self.flags)
         body += _bytes(self.filter, len(body))
         body += pack("<I", self.listener)
-        return _op(56, body)
+        return _op(57, body)
 
 
 class ChangeDirectory(Op):
@@ -1696,7 +1726,7 @@ class ChangeDirectory(Op):
 
     __slots__ = ("create", "path", "retry_later")
     NAME = "change_directory"
-    CODE = 57
+    CODE = 58
     FIELDS = ("path", "create", "retry_later")
     STEPS = ("open", "create", "chdir", "verify")
 
@@ -1718,7 +1748,7 @@ class ChangeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.create, self.retry_later)
-        return _op(57, body)
+        return _op(58, body)
 
 
 class FindHome(Op):
@@ -1726,7 +1756,7 @@ class FindHome(Op):
 
     __slots__ = ("uid",)
     NAME = "find_home"
-    CODE = 58
+    CODE = 59
     FIELDS = ("uid",)
     STEPS = ("read",)
 
@@ -1742,7 +1772,7 @@ class FindHome(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(58, pack("<I", self.uid))
+        return _op(59, pack("<I", self.uid))
 
 
 class FindExecutable(Op):
@@ -1752,7 +1782,7 @@ class FindExecutable(Op):
 
     __slots__ = ("name", "search")
     NAME = "find_executable"
-    CODE = 59
+    CODE = 60
     FIELDS = ("name", "search")
     STEPS = ("path", "stat", "directory", "permission")
 
@@ -1772,7 +1802,7 @@ class FindExecutable(Op):
     def encode(self) -> bytes:
         body = _str(self.name)
         body += _str(self.search)
-        return _op(59, body)
+        return _op(60, body)
 
 
 class RunHook(Op):
@@ -1783,7 +1813,7 @@ class RunHook(Op):
 
     __slots__ = ("argv", "cwd", "env", "head", "path", "tail", "timeout_ms")
     NAME = "run_hook"
-    CODE = 60
+    CODE = 61
     FIELDS = ("path", "argv", "env", "timeout_ms", "head", "tail", "cwd")
     STEPS = ("spawn", "timeout", "exit")
 
@@ -1818,7 +1848,7 @@ class RunHook(Op):
         body += _str(self.head)
         body += _str(self.tail)
         body += _str(self.cwd)
-        return _op(60, body)
+        return _op(61, body)
 
 
 class WaitAtGate(Op):
@@ -1828,7 +1858,7 @@ class WaitAtGate(Op):
 
     __slots__ = ("gate", "report")
     NAME = "wait_at_gate"
-    CODE = 61
+    CODE = 62
     FIELDS = ("gate", "report")
     STEPS = ("wait",)
 
@@ -1846,7 +1876,7 @@ class WaitAtGate(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(61, pack("<II", self.gate, self.report))
+        return _op(62, pack("<II", self.gate, self.report))
 
 
 class Execute(Op):
@@ -1859,7 +1889,7 @@ class Execute(Op):
 
     __slots__ = ("argv", "env", "home", "listen", "preserved")
     NAME = "execute"
-    CODE = 62
+    CODE = 63
     FIELDS = ("argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
@@ -1886,7 +1916,7 @@ class Execute(Op):
         body = _strs(self.argv, 0)
         body += _strs(self.env, len(body))
         body += pack("<III", self.home, self.listen, self.preserved)
-        return _op(62, body)
+        return _op(63, body)
 
 
 OPS: tuple[type[Op], ...] = (
@@ -1933,6 +1963,7 @@ OPS: tuple[type[Op], ...] = (
     OwnStdio,
     ReopenNull,
     SetUmask,
+    SetLimit,
     SetAffinity,
     SetScheduler,
     SetIoPriority,

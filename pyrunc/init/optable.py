@@ -226,6 +226,11 @@ OPS = {
     "reopen_null": ("Replace those of the descriptors 0-2 that are the host's /dev/null by the container's.", {}, ("open", "verify")),
     # -- process attributes -------------------------------------------------------------------------------------------
     "set_umask": ("umask.", {"mask": U32}, ("umask",)),
+    "set_limit": (
+        "setrlimit of the calling task, where the parent would lack the right to do it from outside.",
+        {"resource": U32, "soft": U64, "hard": U64},
+        ("setrlimit",),
+    ),
     "set_affinity": ("sched_setaffinity with a bit mask; empty means every processor.", {"mask": BYTES}, ("affinity",)),
     "set_scheduler": (
         "sched_setattr.",

@@ -184,3 +184,14 @@ def test_an_id_mapped_mount_shows_other_owners(create: Create, config: Config) -
     config["mounts"].append({**entry, "uidMappings": mapping, "gidMappings": mapping})
     container = create(config, "stat", "-c", "%u:%g", "/mnt/file").start().wait("stopped")
     assert container.output == "5000:5000\n"
+
+
+def test_limits_of_another_user_are_set(create: Create, config: Config) -> None:
+    """Without CAP_SYS_RESOURCE nobody may set them from outside; then the init does it itself."""
+    config.process["user"] = {"uid": 1000, "gid": 1000}
+    config.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}]
+    script = "ulimit -Sn; ulimit -Hn"
+    container = create(config, "sh", "-c", f"{script}; sleep 600").start()
+    until(lambda: len(container.output.split()) == 2, "the program runs")
+    assert container.output.split() == ["100", "200"]
+    assert container.runtime("exec", container.id, "sh", "-c", script).ok().lines == ["100", "200"]
