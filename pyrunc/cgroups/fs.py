@@ -53,8 +53,9 @@ class FsManager(Limited):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> FsManager:
+        known: dict[str, tuple[str, ...]] = {}
         return cls(
-            [Member.from_record(item) for item in record["cgroups"]],
+            [Member.from_record(item, known=known) for item in record["cgroups"]],
             driver=str(record["driver"]),
             rootless=bool(record["rootless"]),
             leaf=bool(record["leaf"]),

@@ -55,8 +55,13 @@ class Member:
         )
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Member:
-        """The state file is read as untrusted: the path goes through the same rules again."""
+    def from_record(
+        cls, record: Mapping[str, Any], *, known: dict[str, tuple[str, ...]] | None = None
+    ) -> Member:
+        """The state file is read as untrusted: the path goes through the same rules again.
+
+        `known` keeps what has passed: a container's path is the same in most hierarchies.
+        """
         hierarchy = Hierarchy(
             name=str(record["name"]),
             controllers=tuple(map(str, record["controllers"])),
@@ -64,7 +69,12 @@ class Member:
             mount=str(record["mount"]),
             device=int(record["device"]),
         )
-        parts = names.components(str(record["path"]), pointer="")
+        path = str(record["path"])
+        parts = known.get(path) if known is not None else None
+        if parts is None:
+            parts = names.components(path, pointer="")
+            if known is not None:
+                known[path] = parts
         if not parts or not hierarchy.mount.startswith("/"):
             raise Failure("the saved state names no cgroup")
         return cls(

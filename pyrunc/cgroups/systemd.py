@@ -237,8 +237,9 @@ def from_record(record: Mapping[str, Any]) -> SystemdManager:
     units.check_slice(unit.slice)
     if not units.UNIT_CHARACTERS.issuperset(unit.name):
         raise Failure("the saved state names no systemd unit")
+    known: dict[str, tuple[str, ...]] = {}
     return SystemdManager(
-        [Member.from_record(item) for item in record["cgroups"]],
+        [Member.from_record(item, known=known) for item in record["cgroups"]],
         unit=unit,
         container_id=str(record["id"]),
         rootless=bool(record["rootless"]),
