@@ -311,10 +311,13 @@ def _locked(op: Any, errno: int, detail: str) -> Sentence:
     return f"cannot {op.what}: cannot clear locked flags", errno
 
 
-def _inside_proc(op: Any, errno: int, detail: str) -> Sentence:
-    if op.flags & 2:  # ATTACH_REAL_DIRECTORY
+def _attach(op: Any, errno: int, detail: str) -> Sentence:
+    if errno == EPERM:
+        why = f'"{op.path}" cannot be mounted because it is inside /proc'
+        return f"cannot {op.what}: {why}", errno
+    if errno == ELOOP:
         return f'cannot {op.what}: "{op.path}" is no ordinary directory', errno
-    return f'cannot {op.what}: "{op.path}" cannot be mounted because it is inside /proc', errno
+    return (f"cannot {op.what} ({detail})" if detail else f"cannot {op.what}"), errno
 
 
 def _not_proc(op: Any, errno: int, detail: str) -> Sentence:
@@ -339,7 +342,9 @@ SENTENCES: dict[tuple[str, str], Callable[[Any, int, str], Sentence]] = {
     ("change_directory", "verify"): _outside,
     ("change_directory", ""): _chdir,
     ("set_attributes", "locked"): _locked,
-    ("attach", "verify"): _inside_proc,
+    ("attach", "verify"): _attach,
+    ("attach", "create"): _attach,
+    ("attach", "resolve"): _attach,
     ("verify_mount", "magic"): _not_proc,
     ("new_mount", "option"): _option,
 }

@@ -70,8 +70,8 @@ def test_a_missing_bind_source_names_both_paths() -> None:
 
 def test_a_file_over_a_directory_says_not_a_directory() -> None:
     mount = {"destination": "/etc", "type": "bind", "source": "/f", "options": ["bind"]}
-    found = failure(plan_of(mounts=[mount]), "attach", "attach", errno.ENOTDIR)
-    assert str(found) == "cannot bind /f on /etc: not a directory"
+    found = failure(plan_of(mounts=[mount]), "attach", "verify", errno.ENOTDIR, "it is a directory")
+    assert str(found) == "cannot bind /f on /etc (it is a directory): not a directory"
 
 
 def test_locked_flags_are_named() -> None:
@@ -97,7 +97,7 @@ def test_a_mount_on_procfs_is_named_by_its_path() -> None:
 
 
 def test_a_proc_on_something_special_is_told_apart() -> None:
-    found = failure(plan_of(), "attach", "verify", errno.ENOTDIR)
+    found = failure(plan_of(), "attach", "create", errno.ELOOP)
     assert 'cannot mount proc on /proc: "/proc" is no ordinary directory' in str(found)
 
 
