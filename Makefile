@@ -13,9 +13,9 @@ MAKEFLAGS += --no-print-directory
 all: bin/pyrunc ## build everything: bin/pyrunc, the init, the native module
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([$$()a-zA-Z:%=-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sed 's/^$$(ENGINES:%=\([a-z]*\)-%)[^\t]*/\1-ENGINE/' | expand -t 20
 
--include csrc/native/native.mk csrc/launcher/launcher.mk
+-include csrc/native/native.mk csrc/launcher/launcher.mk conformance/conformance.mk tests/vm/vm.mk
 
 packages:
 	@tools/bootstrap packages
@@ -66,7 +66,7 @@ fuzz: all ## fuzz the plan decoder (SECONDS=60)
 	@$(MAKE) -C csrc/init fuzz OUT=$(CURDIR)/$(BUILD) SECONDS=$(or $(SECONDS),60)
 
 bench: all ## start-up and life times beside runc and crun
-	@tools/bench
+	@$(PY) -m bench
 
 update-plans: all ## write the plan snapshots again; review the diff
 	@$(PY) -m pytest tests/plans --update-plans

@@ -274,7 +274,7 @@ class Creation:
         if self.terminal >= 0:
             os.close(self.terminal)
             self.terminal = -1
-        self.mapper: Mapper | None = None
+        self.mapper = None
         self.directory.close()
 
     def container(self) -> Container:
