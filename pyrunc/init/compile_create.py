@@ -191,10 +191,8 @@ def _prepare(
         sys_admin=bool(capabilities.mask(bounding or ()) & capabilities.SYS_ADMIN),
     )
     mounts.plan(this.mounts, config, notify=notify)
-    this.dev_is_bound = mounts.binds_dev(config)
-    this.devices = devices.plan(
-        context, config.linux.devices, dev_mounted=mounts.mounts_dev(config)
-    )
+    this.dev_is_bound = this.mounts.dev_bound
+    this.devices = devices.plan(context, config.linux.devices, dev_mounted=this.mounts.dev_mounted)
     this.masks = masks.plan(context, config.linux, label=label)
     this.proc_ops, this.proc = labels.open_proc(context, config.process)
     this.sets = capabilities.resolve(context, config.process)

@@ -33,6 +33,8 @@ class Mounts:
     __slots__ = (
         "cgroup",
         "context",
+        "dev_bound",
+        "dev_mounted",
         "inside",
         "label",
         "late",
@@ -62,6 +64,8 @@ class Mounts:
         self.made: list[Op] = []
         self.inside: list[Op] = []
         self.late: list[Op] = []
+        self.dev_bound = False  # /dev is a bind: what is in it is the host's business
+        self.dev_mounted = False  # something lies on /dev, so that the directory exists
         self.request_slot = 0  # of the next one
         self.requests: list[tuple[MountRequest, int]] = []
 

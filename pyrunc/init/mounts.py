@@ -43,11 +43,14 @@ OF_A_NAMESPACE = {
 
 def plan(mounts: Mounts, config: Config, *, notify: str = "") -> None:
     """Every mount of the configuration, then the directory of the notification socket."""
+    parsed = [(mount, parse_mount_options(mount)) for mount in config.mounts]
     # The parent's answer fills slots in a row.
-    mapped = sum(idmap.wanted(mount, parse_mount_options(mount)) for mount in config.mounts)
+    mapped = sum(idmap.wanted(mount, options) for mount, options in parsed)
     mounts.request_slot = mounts.context.slot(mapped) if mapped else 0
-    for mount in config.mounts:
-        options = parse_mount_options(mount)
+    for mount, options in parsed:
+        if paths.is_dev(mount.destination):
+            mounts.dev_mounted = True
+            mounts.dev_bound = mounts.dev_bound or options.bind
         if not _allowed(mounts, mount, options):
             continue
         if options.flags & (table.MS_REMOUNT | table.MS_I_VERSION):
@@ -69,19 +72,6 @@ def symlink_sources(config: Config) -> list[str]:
         if mount.source and parse_mount_options(mount).copy_symlink:
             found.append(mount.source)
     return found
-
-
-def binds_dev(config: Config) -> bool:
-    """/dev is the host's business then: nothing is made in it."""
-    return any(
-        paths.is_dev(mount.destination) and parse_mount_options(mount).bind
-        for mount in config.mounts
-    )
-
-
-def mounts_dev(config: Config) -> bool:
-    """Does something lie on /dev, so that the directory exists?"""
-    return any(paths.is_dev(mount.destination) for mount in config.mounts)
 
 
 def await_requests(mounts: Mounts) -> list[Op]:
@@ -106,12 +96,14 @@ def await_requests(mounts: Mounts) -> list[Op]:
 def _allowed(mounts: Mounts, mount: Mount, options: MountOptions) -> bool:
     """Nothing covers a part of procfs that says who one is (MT-7)."""
     parts = paths.components(mount.destination)
+    if parts[:1] != ("proc",):
+        return True
     pointer = mount.pointer + "/destination"
-    if paths.inside_proc(mount.destination) and parts not in paths.PROC_FILES:
+    if len(parts) > 1 and parts not in paths.PROC_FILES:
         message = f'"{mount.destination}" cannot be mounted because it is inside /proc'
         mounts.context.problem(pointer, message)
         return False
-    if parts == ("proc",) and not options.bind and mount.type != "proc":
+    if len(parts) == 1 and not options.bind and mount.type != "proc":
         message = f'"{mount.destination}" cannot be mounted because it is not of type proc'
         mounts.context.problem(pointer, message, value=mount.type or "")
         return False

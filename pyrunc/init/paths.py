@@ -16,6 +16,9 @@ PROC_FILES = frozenset(
 
 def components(path: str) -> tuple[str, ...]:
     """Without empty and `.` components; `..` takes the one before away, as far as text can tell."""
+    if "//" not in path and "/." not in path and path[:1] != ".":
+        plain = path.strip("/")
+        return tuple(plain.split("/")) if plain else ()
     found: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -36,7 +39,3 @@ def is_dev(path: str) -> bool:
 
 def is_proc(path: str) -> bool:
     return components(path) == ("proc",)
-
-
-def inside_proc(path: str) -> bool:
-    return len(components(path)) > 1 and components(path)[0] == "proc"
