@@ -40,7 +40,7 @@ static _Noreturn void become_hook(const struct op_run_hook *op, int input, int o
 {
 	int result = 0;
 
-	signal(SIGPIPE, SIG_DFL);
+	(void)signal(SIGPIPE, SIG_DFL);
 	setsid();
 	if (op->cwd[0] != '\0')
 		result = sys_chdir(op->cwd);
@@ -232,7 +232,7 @@ int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 
 	if (op->timeout_ms != 0)
 		hook.end_ms = now_ms() + op->timeout_ms;
-	signal(SIGPIPE, SIG_IGN); /* a hook need not read its input */
+	(void)signal(SIGPIPE, SIG_IGN); /* a hook need not read its input */
 	result = spawn(&hook);
 	if (result >= 0) {
 		*step = STEP_RUN_HOOK_TIMEOUT;
@@ -240,7 +240,7 @@ int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 	}
 	if (hook.pid > 0)
 		result = finish(&hook, result, step);
-	signal(SIGPIPE, SIG_DFL);
+	(void)signal(SIGPIPE, SIG_DFL);
 	close_descriptor(&hook.pidfd);
 	close_descriptor(&hook.input);
 	close_descriptor(&hook.output);

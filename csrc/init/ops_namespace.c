@@ -114,17 +114,32 @@ int run_join_cgroup(const struct op_join_cgroup *op, uint32_t *step)
 	return 0;
 }
 
+/* The end of the caller closes the pipe: from then on the parent knows the new pid. */
+static int await_report(int pipe[2])
+{
+	char byte;
+	int result;
+
+	close_descriptor(&pipe[1]);
+	result = sys_read(pipe[0], &byte, 1);
+	close_descriptor(&pipe[0]);
+	return result;
+}
+
 /*
  * The sibling has the same parent as its creator, so pyrunc reaps it and an engine's subreaper
  * inherits it. In the caller the returned pid is of the caller's pid namespace, the one that pyrunc
- * itself lives in.
+ * itself lives in; it is reported before the sibling may say anything.
  */
 int run_fork(const struct op_fork *op, uint32_t *step)
 {
 	struct clone_args args = {.flags = CLONE_PARENT};
 	int cgroup = slot_get(op->cgroup);
-	int pid;
+	int ends[2];
+	int pid = sys_result(pipe2(ends, O_CLOEXEC));
 
+	if (pid < 0)
+		return pid;
 	if (cgroup >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (unsigned int)cgroup;
@@ -139,7 +154,10 @@ int run_fork(const struct op_fork *op, uint32_t *step)
 	*step = STEP_FORK_REPORT;
 	own_pid = getpid();
 	set_death_signal();
-	return cgroup >= 0 ? slot_close(op->cgroup) : 0;
+	pid = await_report(ends);
+	if (pid < 0 || cgroup < 0)
+		return pid;
+	return slot_close(op->cgroup);
 }
 
 int run_raise_loopback(const struct op_raise_loopback *op, uint32_t *step)

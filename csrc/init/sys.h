@@ -51,14 +51,15 @@ static inline int sys_result(long value)
 	return value < 0 ? -errno : (int)value;
 }
 
-static inline int sys_open(const char *path, int flags)
-{
-	return sys_result(open(path, flags | O_CLOEXEC));
-}
-
+/* Not open(3): musl follows it with an fcntl, for kernels that did not know O_CLOEXEC. */
 static inline int sys_openat(int dir, const char *name, int flags, mode_t mode)
 {
-	return sys_result(openat(dir, name, flags | O_CLOEXEC, mode));
+	return sys_result(syscall(SYS_openat, dir, name, flags | O_CLOEXEC | O_LARGEFILE, mode));
+}
+
+static inline int sys_open(const char *path, int flags)
+{
+	return sys_openat(AT_FDCWD, path, flags, 0);
 }
 
 static inline int sys_openat2(int dir, const char *path, const struct open_how *how)

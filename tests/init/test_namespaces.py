@@ -22,7 +22,9 @@ from tests.init.harness import (
     CLONE_NEWUSER,
     CLONE_NEWUTS,
     FIRST,
+    FORKED,
     HOST,
+    MESSAGE,
     PROC,
     ROOT,
     Init,
@@ -70,6 +72,14 @@ def test_fork_is_pid_1_of_a_new_pid_namespace_and_our_child() -> None:
         status = Path(f"/proc/{second}/status").read_text()
         assert f"PPid:\t{os.getpid()}\n" in status
         assert f"NSpid:\t{second}\t1\n" in status
+
+
+def test_the_new_pid_is_reported_before_the_new_task_says_anything() -> None:
+    for _ in range(200):
+        with Init([ops.Unshare(flags=CLONE_NEWPID), ops.Fork(cgroup=0), stop()]) as init:
+            data, _fds = syscalls.recv_message(init.sync, MESSAGE.size)
+            assert MESSAGE.unpack(data)[0] == FORKED
+            init.pids.append(MESSAGE.unpack(data)[3])
 
 
 def test_a_new_time_namespace_is_entered_by_the_fork() -> None:

@@ -382,3 +382,20 @@ def test_no_system_call_returns_a_descriptor_that_an_exec_would_keep(rootfs: Pat
     assert output(plan).split() == [
         f"/proc/self/fd/{n}" for n in (0, 1, 2, 3)
     ]  # 3: the glob itself
+
+
+def test_a_limit_is_set_or_refused() -> None:
+    nofile = 7
+    plan = [
+        ops.SetLimit(resource=nofile, soft=64, hard=128),
+        stop(),
+        ops.SetLimit(resource=nofile, soft=129, hard=128),
+        stop(),
+    ]
+    with Init(plan) as init:
+        init.pause()
+        limits = Path(f"/proc/{init.pid}/limits").read_text()
+        line = next(line for line in limits.splitlines() if line.startswith("Max open files"))
+        assert line.split()[3:5] == ["64", "128"]
+        init.go()
+        assert init.fail().short == ("set_limit", "setrlimit", "EINVAL")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The decoder with handlers that do nothing. The header is made right, so that what is mutated are
  * the ops. */
-#include "../plan.c"
+#include "../plan.c" // NOLINT(bugprone-suspicious-include): its static functions are what is tested
 
 #include <stdlib.h>
 
