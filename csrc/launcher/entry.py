@@ -68,4 +68,5 @@ def train() -> None:
     from _pyrunc_training import run
 
     run()
+    del sys.modules["_pyrunc_training"]
     _adopt({})
