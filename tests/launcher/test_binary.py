@@ -34,7 +34,9 @@ def test_nothing_of_the_build_machine_is_in_the_binary(name: str) -> None:
     for pattern in FORBIDDEN:
         assert re.findall(rb".{0,40}" + pattern + rb".{0,40}", content) == []
     here = [str(TREE), str(Path.home()) + "/", os.getcwd() + "/", platform.node()]
-    variables = [f"{name}={value}" for name, value in os.environ.items() if len(value) > 3]
+    # The template of `spec` has a PATH and a TERM.
+    names = [name for name, value in os.environ.items() if len(value) > 3]
+    variables = [f"{name}={os.environ[name]}" for name in names if name not in ("PATH", "TERM")]
     for text in [*(word for word in here if len(word) > 6), *variables]:
         assert text.encode() not in content, text
 
