@@ -11,7 +11,7 @@ looked at.
 
 from __future__ import annotations
 
-from pyrunc.seccomp.names import OPERATORS, WORD, X32, strictness
+from pyrunc.seccomp.names import OPERATORS, WORD, strictness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Layout:
     __slots__ = ("high", "low", "wide")
 
     def __init__(self, token: int) -> None:
-        self.wide = bool(token & BIT_64) and not token & N32 and token != X32
+        self.wide = bool(token & BIT_64) and not token & N32
         self.low, self.high = (0, 4) if token & LITTLE else (4, 0)
 
     def key(self) -> tuple[bool, int]:

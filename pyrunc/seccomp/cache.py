@@ -11,13 +11,9 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from _blake2 import blake2b  # hashlib would load OpenSSL
 
 from pyrunc.seccomp.filter import INSTRUCTION, Filter, Report
-
-try:
-    from _blake2 import blake2b
-except ImportError:  # an interpreter whose hashes are modules of their own
-    from hashlib import blake2b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -69,8 +69,8 @@ def ranges(token: int, verdicts: Mapping[int, int], *, default: int, named: int)
         # otherwise.
         verdicts = {**verdicts, 0: beyond}
     cuts = {X32_BIT if token == X32 else 0, *verdicts, *[number + 1 for number in verdicts]}
-    if named >= 0:
-        cuts.update((named + 1, low, high + 1) if high > 0 else (named + 1,))
+    if named >= 0 and high > 0:
+        cuts.update((low, high + 1))
     leaves: list[Leaf] = []
     current = None
     for cut in sorted(cuts):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyrunc.errors import Failure
-from pyrunc.seccomp import bpf, library, multiplexers, names, newer
+from pyrunc.seccomp import bpf, library, multiplexers, names, newer, numbers
 from pyrunc.seccomp.profile import Profile
 from tests.seccomp import support
 from tests.seccomp.support import (
@@ -198,6 +198,18 @@ def test_mips_has_its_own_enosys_and_its_own_numbers() -> None:
 def test_an_architecture_for_which_the_profile_names_nothing_has_no_newest_call() -> None:
     made = profile("ERRNO", rule("set_tls", "ALLOW"), defaultErrnoRet=99)
     assert answer(made, X86_64, 5000) == names.ERRNO | 99
+
+
+def test_searches_of_every_size_find_the_right_range() -> None:
+    """SC-3: also where a jump over the lower half gets longer than 255 instructions."""
+    for size in (1, 2, 3, *range(120, 140), *range(250, 262), *range(500, 520), 1000):
+        leaves = [(3 * place, names.ERRNO | place) for place in range(size)]
+        program = bpf.decode(numbers.link({X86_64: leaves}, []))
+        bpf.check(program)
+        for place in range(size):
+            for number in (3 * place, 3 * place + 2):
+                found = bpf.run(program, bpf.data(number, X86_64))
+                assert found == names.ERRNO | place
 
 
 # -- names -----------------------------------------------------------------------------------------
