@@ -60,19 +60,29 @@ def _unified(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
         path = directory.mount if directory else UNIFIED
         if directory and mounts.context.has("cgroup"):
             path = directory.path
-        _bind(mounts, mount, options, slot=slot, path=path)
+        # Without cgroups of its own the container sees whatever the host has there. In a user
+        # namespace mounts below are locked to it: they come along or the clone is refused.
+        _bind(mounts, mount, options, slot=slot, path=path, recursive=directory is None)
     mounts.made += finish(mounts.context, mount, options, slot=slot)
     attach(mounts, mount, options, slot=slot, late=0)
 
 
-def _bind(mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, path: str) -> None:
+def _bind(
+    mounts: Mounts,
+    mount: Mount,
+    options: MountOptions,
+    *,
+    slot: int,
+    path: str,
+    recursive: bool = False,
+) -> None:
     """After the rendezvous `namespaces`: the container's cgroups do not exist before."""
     what = describe(mount, options)
     mounts.made += [
         ops.CloneTree(
             slot=slot,
             path=path,
-            recursive=0,
+            recursive=int(recursive),
             nofollow=0,
             type=0,
             rdev=0,
@@ -83,7 +93,7 @@ def _bind(mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, pat
             slot=slot,
             set=options.attributes & ACCESS,
             clear=0,
-            recursive=0,
+            recursive=int(recursive),
             keep_locked=1,
             explicit=0,
             pointer=mount.pointer + "/options",
