@@ -30,10 +30,24 @@ def _kill_process(record: Mapping[str, Any]) -> None:
         os.close(pidfd)
 
 
+def _kill_hook(record: Mapping[str, Any]) -> None:
+    """A hook of a killed create, with what it has started: it has a session of its own."""
+    leader = int(record["pid"])
+    found = process.read_stat(leader)
+    if found is None or found.start_time == int(record["startTime"]):
+        process.kill_session(leader)
+
+
 def _remove_cgroup(record: Mapping[str, Any]) -> None:
     from pyrunc import cgroups
 
     cgroups.from_record(record["record"]).destroy()
+
+
+def _remove_rdt(record: Mapping[str, Any]) -> None:
+    from pyrunc.cgroups import rdt
+
+    rdt.Group.from_record(record["record"]).destroy()
 
 
 def _unmount(record: Mapping[str, Any]) -> None:
@@ -43,7 +57,13 @@ def _unmount(record: Mapping[str, Any]) -> None:
 
 
 # How each kind of intent is undone; every one is happy when there is nothing to undo.
-UNDO: Final = {"process": _kill_process, "cgroup": _remove_cgroup, "mounts": _unmount}
+UNDO: Final = {
+    "process": _kill_process,
+    "hook": _kill_hook,
+    "cgroup": _remove_cgroup,
+    "rdt": _remove_rdt,
+    "mounts": _unmount,
+}
 
 
 def undo(records: Sequence[Mapping[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Final, Protocol
 
     class Hook(Protocol):
@@ -68,10 +68,16 @@ def save(hooks: Sequence[Hook]) -> list[dict[str, Any]]:
     ]
 
 
-def run_all(kind: str, hooks: Sequence[Hook], state: Mapping[str, Any]) -> None:
-    """Run hooks in order; the first failure ends it."""
+def run_all(
+    kind: str,
+    hooks: Sequence[Hook],
+    state: Mapping[str, Any],
+    *,
+    started: Callable[[int], None] | None = None,
+) -> None:
+    """Run hooks in order; the first failure ends it. `started` gets the pid of each."""
     for index, hook in enumerate(hooks):
-        run(hook, name=f"{kind} hook #{index}", state=state)
+        run(hook, name=f"{kind} hook #{index}", state=state, started=started)
 
 
 def run_all_warn(kind: str, hooks: Sequence[Hook], state: Mapping[str, Any]) -> None:
@@ -83,7 +89,13 @@ def run_all_warn(kind: str, hooks: Sequence[Hook], state: Mapping[str, Any]) -> 
             log.warning(str(failure))
 
 
-def run(hook: Hook, *, name: str, state: Mapping[str, Any]) -> None:
+def run(
+    hook: Hook,
+    *,
+    name: str,
+    state: Mapping[str, Any],
+    started: Callable[[int], None] | None = None,
+) -> None:
     """Run one hook to its end; Failure when it does not end well and in time."""
     stdin = syscalls.memfd_sealed(b"pyrunc-state", jsontext.encode(state).encode())
     out_read, out_write = os.pipe2(os.O_CLOEXEC)
@@ -113,11 +125,18 @@ def run(hook: Hook, *, name: str, state: Mapping[str, Any]) -> None:
             os.close(fd)
     capture = _Capture(out_read, err_read)
     try:
+        if started is not None:
+            started(pid)
         ended = _wait(pidfd, capture, hook.timeout)
         if not ended:
-            _kill_session(pid, pidfd)
+            # While we have not reaped the hook its session id names only it (HK-3).
+            process.kill_session(pid)
         result = syscalls.waitid_pidfd(pidfd)
         capture.drain()
+    except BaseException:
+        process.kill_session(pid)
+        syscalls.waitid_pidfd(pidfd)
+        raise
     finally:
         capture.close()
         os.close(pidfd)
@@ -194,20 +213,3 @@ def _wait(pidfd: int, capture: _Capture, timeout_s: int | None) -> bool:
                 poll.unregister(fd)
         if deadline is not None and time.monotonic() >= deadline:
             return False
-
-
-def _kill_session(pid: int, pidfd: int) -> None:
-    """Kill the hook and what it has started (HK-3). While we have not reaped the hook its session
-    id names only it.
-    """
-    process.signal(pidfd, process.SIGKILL)
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or int(entry) == pid:
-            continue
-        found = process.read_stat(int(entry))
-        if found is None or found.session != pid:
-            continue
-        member = process.open_pidfd(int(entry), found.start_time)
-        if member >= 0:
-            process.signal(member, process.SIGKILL)
-            os.close(member)

@@ -89,6 +89,20 @@ def signal(pidfd: int, number: int) -> bool:
     return True
 
 
+def kill_session(leader: int) -> None:
+    """Kill every process of a session. Its number is not given to others while it has a member."""
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        found = read_stat(int(entry))
+        if found is None or found.session != leader:
+            continue
+        member = open_pidfd(int(entry), found.start_time)
+        if member >= 0:
+            signal(member, SIGKILL)
+            os.close(member)
+
+
 def wait_dead(pidfd: int, timeout_ms: int) -> bool:
     """Wait until the process has ended (it may stay a zombie of somebody else)."""
     poll = select.poll()

@@ -56,6 +56,9 @@ def _schema_problems(blueprint: Blueprint) -> list[Problem]:
     """What the published JSON schema says beyond our own checks."""
     try:
         from pyrunc.spec import schema
+
+        return list(schema.problems(blueprint.config.raw))
     except ImportError as error:
-        return [Problem("", f"the JSON schema was not checked: {error}")]
-    return list(schema.problems(blueprint.config.raw))
+        # The launcher cannot carry jsonschema, a part of which is written in Rust.
+        message = f"the published JSON schema was not consulted: {error}"
+        return [Problem("", message, hint="`python3 -m pyrunc check` does it")]
