@@ -11,7 +11,7 @@ import os
 import time
 from errno import ENOSPC
 
-from pyrunc import idmap, rendezvous
+from pyrunc import idmap, process, rendezvous
 from pyrunc.container import CREATING, Container, oci_state
 from pyrunc.deletion import run_poststop, undo
 from pyrunc.errors import Failure, HostError, InitError
@@ -112,6 +112,12 @@ class Creation:
         assert child is not None
         self.intend("process", {"pid": child.pid, "startTime": child.note_start_time()})
 
+    def _note_hook(self, pid: int) -> None:
+        """A hook outlives a create that is killed; `delete` has to find it."""
+        found = process.read_stat(pid)
+        if found is not None:
+            self.directory.intend("hook", {"pid": pid, "startTime": found.start_time})
+
     def _make_cgroups(self) -> None:
         manager = self.blueprint.cgroup
         if manager.driver == "disabled":
@@ -178,8 +184,8 @@ class Creation:
         if found is None:
             return ()
         state = self._oci_state(CREATING)
-        hooks.run_all("prestart", found.prestart, state)
-        hooks.run_all("createRuntime", found.create_runtime, state)
+        hooks.run_all("prestart", found.prestart, state, started=self._note_hook)
+        hooks.run_all("createRuntime", found.create_runtime, state, started=self._note_hook)
         return ()
 
     def _on_console(self, message: Message) -> Sequence[int]:
