@@ -70,20 +70,6 @@ def denies_setgroups(linux: Linux, host: Host) -> bool:
     return len(mappings) == 1 and mappings[0].size == 1 and mappings[0].host_id == host.egid
 
 
-def map_text(mappings: Iterable[IdMapping]) -> bytes:
-    """The content of uid_map or gid_map; the kernel wants it in one write."""
-    lines = (f"{entry.container_id} {entry.host_id} {entry.size}\n" for entry in mappings)
-    return "".join(lines).encode()
-
-
-def time_offsets(linux: Linux) -> bytes:
-    """What the parent writes to timens_offsets before any process is in the time namespace; may be
-    empty.
-    """
-    lines = (f"{clock} {at.secs} {at.nanosecs}\n" for clock, at in linux.time_offsets.items())
-    return "".join(lines).encode()
-
-
 def flags(kinds: Iterable[str]) -> int:
     """CLONE_NEW* of some kinds."""
     value = 0

@@ -112,20 +112,6 @@ def test_the_lowest_mapped_id_stands_for_an_unmapped_root() -> None:
     context = Context(cases.host_of({}))
     namespaces.settle(context, config)
     assert (context.root_uid, context.root_gid) == (5, 0)
-    assert namespaces.map_text(config.linux.uid_mappings) == b"9 1 1\n5 2 2\n"
-
-
-def test_time_offsets_are_lines_for_the_kernel() -> None:
-    config = cases.config_of(
-        {
-            "linux": {
-                "namespaces": [{"type": "time"}],
-                "timeOffsets": {"monotonic": {"secs": -5, "nanosecs": 7}, "boottime": {"secs": 1}},
-            },
-            "mounts": [],
-        }
-    )
-    assert namespaces.time_offsets(config.linux) == b"monotonic -5 7\nboottime 1 0\n"
 
 
 def test_capability_names_are_numbers_and_unknown_names_grant_nothing() -> None:
