@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The boot program: the embedded interpreter started cold, with the C library's malloc. Needs no dump. */
+/* The boot program: the embedded interpreter started cold, with the C library's malloc. Needs no
+ * dump. */
 #include "interpreter.h"
 
 int main(int argc, char **argv)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The state that every process starts afresh, dumped or not: the C library allocates before main (thread-local
- * storage, the loader's tables), and what it allocates belongs to this process and not to the dump.
+ * The state that every process starts afresh, dumped or not: the C library allocates before main
+ * (thread-local storage, the loader's tables), and what it allocates belongs to this process and
+ * not to the dump.
  */
 #include "region.h"
 

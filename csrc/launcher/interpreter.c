@@ -2,8 +2,8 @@
 /*
  * CPython, embedded: how it is configured, what it imports, how it is called.
  *
- * Nothing of the caller's environment configures it: isolated, no site, no search path (every module is frozen or
- * linked in), UTF-8 whatever the locale says, no bytecode files.
+ * Nothing of the caller's environment configures it: isolated, no site, no search path (every
+ * module is frozen or linked in), UTF-8 whatever the locale says, no bytecode files.
  */
 #define _GNU_SOURCE
 #include <Python.h>
@@ -36,8 +36,8 @@ _Noreturn void die(const char *what)
 	static const char prefix[] = "pyrunc: ";
 
 	/* Nothing is left to tell a failing write to. */
-	if (write(STDERR_FILENO, prefix, sizeof(prefix) - 1) < 0 || write(STDERR_FILENO, what, strlen(what)) < 0 ||
-	    write(STDERR_FILENO, "\n", 1) < 0)
+	if (write(STDERR_FILENO, prefix, sizeof(prefix) - 1) < 0 ||
+	    write(STDERR_FILENO, what, strlen(what)) < 0 || write(STDERR_FILENO, "\n", 1) < 0)
 		_exit(1);
 	_exit(1);
 }
@@ -76,13 +76,14 @@ static void preconfigure(void)
 	PyPreConfig_InitIsolatedConfig(&config);
 	config.utf8_mode = 1;
 #ifdef PYRUNC_UNDUMPED
-	/* pymalloc keeps small objects in arenas of 1 MB; plain malloc packs them more densely: fewer pages touched. */
+	/* pymalloc keeps small objects in arenas of 1 MB; plain malloc packs them more densely:
+	 * fewer pages touched. */
 	config.allocator = PYMEM_ALLOCATOR_MALLOC;
 #endif
 	check(Py_PreInitialize(&config));
 #ifdef PYRUNC_UNDUMPED
 	/* Frames of Python functions are in chunks from this allocator, whatever objects use. */
-	PyObjectArenaAllocator arenas = { NULL, arena_alloc, arena_free };
+	PyObjectArenaAllocator arenas = {NULL, arena_alloc, arena_free};
 
 	PyObject_SetArenaAllocator(&arenas);
 #endif
@@ -96,8 +97,14 @@ static void set_string(PyConfig *config, wchar_t **field, const wchar_t *value)
 static void set_paths(PyConfig *config)
 {
 	wchar_t **const paths[] = {
-		&config->home,	      &config->executable,  &config->base_executable,  &config->prefix,
-		&config->exec_prefix, &config->base_prefix, &config->base_exec_prefix, &config->stdlib_dir,
+		&config->home,
+		&config->executable,
+		&config->base_executable,
+		&config->prefix,
+		&config->exec_prefix,
+		&config->base_prefix,
+		&config->base_exec_prefix,
+		&config->stdlib_dir,
 	};
 
 	/* A name with a slash is not looked for along PATH; a path that is set is not computed. */
@@ -121,7 +128,8 @@ static void initialize(void)
 	config.code_debug_ranges = 0;
 	config.optimization_level = 2;
 	config.parse_argv = 0;
-	/* The order of sets and of hash tables is part of the dump; config.json, trusted, is what fills dictionaries. */
+	/* The order of sets and of hash tables is part of the dump; config.json, trusted, is what
+	 * fills dictionaries. */
 	config.use_hash_seed = 1;
 	config.hash_seed = 0;
 	set_string(&config, &config.filesystem_encoding, L"utf-8");
@@ -154,7 +162,8 @@ void interpreter_start(void)
 	main_thread = PyThreadState_Get();
 }
 
-/* The identity of the thread is that of this process; interpreter_reattach sets that of the next ones. */
+/* The identity of the thread is that of this process; interpreter_reattach sets that of the next
+ * ones. */
 static void forget_thread(void)
 {
 	main_thread->thread_id = _PyRuntime.main_thread = 0;
@@ -163,7 +172,8 @@ static void forget_thread(void)
 #endif
 }
 
-/* Run the hot paths once, so that what they fill in (caches, adapted bytecode) is in the dump; then clean up. */
+/* Run the hot paths once, so that what they fill in (caches, adapted bytecode) is in the dump; then
+ * clean up. */
 void interpreter_train(void)
 {
 	PyObject *result = PyObject_CallNoArgs(entry_train);
@@ -171,7 +181,8 @@ void interpreter_train(void)
 	if (!result)
 		die_of_exception("the training pass fails");
 	Py_DECREF(result);
-	/* Twice: what the first pass frees may make more unreachable. (A disabled collector would do nothing.) */
+	/* Twice: what the first pass frees may make more unreachable. (A disabled collector would
+	 * do nothing.) */
 	PyGC_Enable();
 	PyGC_Collect();
 	PyGC_Collect();
@@ -180,9 +191,9 @@ void interpreter_train(void)
 }
 
 /*
- * A new process has the dumped data of the interpreter but a C library that knows nothing of it: make the
- * thread-specific key of the thread state again, and tell CPython which thread its main thread is now.
- * PyOS_AfterFork_Child would do this too, and touch 300 pages on its way.
+ * A new process has the dumped data of the interpreter but a C library that knows nothing of it:
+ * make the thread-specific key of the thread state again, and tell CPython which thread its main
+ * thread is now. PyOS_AfterFork_Child would do this too, and touch 300 pages on its way.
  */
 void interpreter_reattach(void)
 {
@@ -198,19 +209,22 @@ void interpreter_reattach(void)
 }
 
 /*
- * What every start of the process has to do itself, since nothing before main has: the descriptors 0-2 must be open,
- * or the first file opened would pose as one of them; and a write to a closed pipe is an error, not the end.
+ * What every start of the process has to do itself, since nothing before main has: the descriptors
+ * 0-2 must be open, or the first file opened would pose as one of them; and a write to a closed
+ * pipe is an error, not the end.
  */
 void process_prepare(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) < 0)
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) < 0)
 			_exit(1); /* without /dev there is nobody to tell */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 }
 
-/* The environment as bytes: {name: value}. A malformed entry (no "=") is left out, the first of two names counts. */
+/* The environment as bytes: {name: value}. A malformed entry (no "=") is left out, the first of two
+ * names counts. */
 static PyObject *environment(void)
 {
 	PyObject *result = PyDict_New();
@@ -246,7 +260,8 @@ static PyObject *decode_arguments(int argc, char **argv)
 	return list;
 }
 
-/* entry.main(argv, environment, front_end) -> exit status. The interpreter is not torn down: the kernel is faster. */
+/* entry.main(argv, environment, front_end) -> exit status. The interpreter is not torn down: the
+ * kernel is faster. */
 _Noreturn void run_and_exit(int argc, char **argv, const char *front_end)
 {
 	PyObject *arguments = decode_arguments(argc, argv);

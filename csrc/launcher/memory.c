@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * malloc over a heap at a fixed address, so that the heap can be written into the program and be there again, with
- * every pointer valid, when the program starts.
+ * malloc over a heap at a fixed address, so that the heap can be written into the program and be
+ * there again, with every pointer valid, when the program starts.
  *
- * Blocks have a header of 16 bytes and come in size classes with a free list each. Space is taken from the heap by
- * moving a pointer; when the heap is full, a restored process takes further chunks from the kernel. The state is in
- * this file's data, which is inside the dumped region.
+ * Blocks have a header of 16 bytes and come in size classes with a free list each. Space is taken
+ * from the heap by moving a pointer; when the heap is full, a restored process takes further chunks
+ * from the kernel. The state is in this file's data, which is inside the dumped region.
  *
- * This replaces the C library's malloc in a static link: each function that the library's own malloc.o defines is
- * defined here too, else the linker would pull that in. Compile with -fno-builtin (a compiler may turn malloc and
- * memset into calloc, which here would be a loop).
+ * This replaces the C library's malloc in a static link: each function that the library's own
+ * malloc.o defines is defined here too, else the linker would pull that in. Compile with
+ * -fno-builtin (a compiler may turn malloc and memset into calloc, which here would be a loop).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,7 +27,8 @@ enum {
 	SMALL_CLASSES = SMALL_LIMIT / 16 + 1,
 	CLASSES = SMALL_CLASSES + 4 * 40,
 };
-#define MAPPED_LIMIT ((size_t)1 << 20) /* from here, blocks of a restored process are mappings of their own */
+#define MAPPED_LIMIT                                                                               \
+	((size_t)1 << 20) /* from here, blocks of a restored process are mappings of their own */
 #define CHUNK_SIZE ((size_t)8 << 20)
 #define SIZE_LIMIT ((size_t)1 << 46)
 
@@ -76,12 +77,14 @@ static unsigned int size_class(size_t size, size_t *block_size)
 	log2 = 63 - (unsigned int)__builtin_clzl(size - 1); /* 2^log2 < size <= 2^(log2 + 1) */
 	step = (size_t)1 << (log2 - 2);
 	*block_size = round_up(size, step);
-	return SMALL_CLASSES + (log2 - 9) * 4 + (unsigned int)((*block_size - 1 - ((size_t)1 << log2)) / step);
+	return SMALL_CLASSES + (log2 - 9) * 4 +
+	       (unsigned int)((*block_size - 1 - ((size_t)1 << log2)) / step);
 }
 
 static bool is_early(const void *block)
 {
-	return (const char *)block >= early_buffer && (const char *)block < early_buffer + EARLY_SIZE;
+	return (const char *)block >= early_buffer &&
+	       (const char *)block < early_buffer + EARLY_SIZE;
 }
 
 static struct header *header_of(void *block)
@@ -116,7 +119,8 @@ static bool reserve_heap(void)
 	return true;
 }
 
-/* Makes room for `size` bytes at an address that `alignment` divides; moves on to a new chunk when needed. */
+/* Makes room for `size` bytes at an address that `alignment` divides; moves on to a new chunk when
+ * needed. */
 static char *take(size_t size, size_t alignment)
 {
 	char *taken = (char *)round_up((uintptr_t)heap_next, alignment);
@@ -130,7 +134,8 @@ static char *take(size_t size, size_t alignment)
 	if (taken > heap_end || size > (size_t)(heap_end - taken)) {
 		if (!dumped)
 			return NULL;
-		taken = mmap(NULL, chunk_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		taken = mmap(NULL, chunk_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			     -1, 0);
 		if (taken == MAP_FAILED)
 			return NULL;
 		heap_end = taken + chunk_size;
@@ -150,11 +155,13 @@ void *heap_pages(size_t size)
 	return pages;
 }
 
-/* A large block goes back to the kernel when it is freed. Only after the restore: a dump holds no mappings. */
+/* A large block goes back to the kernel when it is freed. Only after the restore: a dump holds no
+ * mappings. */
 static void *map_block(size_t size)
 {
 	const size_t length = round_up(size + sizeof(struct header), PAGE_SIZE);
-	struct header *header = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct header *header =
+		mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (header == MAP_FAILED) {
 		errno = ENOMEM;
@@ -166,8 +173,8 @@ static void *map_block(size_t size)
 }
 
 /*
- * Clear what is not used (any more) of a block, while there is a dump to come: it may tell of the machine that makes
- * the dump, and differs from one dump to the next.
+ * Clear what is not used (any more) of a block, while there is a dump to come: it may tell of the
+ * machine that makes the dump, and differs from one dump to the next.
  */
 static void wipe(void *block, size_t used)
 {
@@ -175,7 +182,8 @@ static void wipe(void *block, size_t used)
 		memset((char *)block + used, 0, header_of(block)->size - used);
 }
 
-/* malloc itself; by this name for the functions below, because a compiler believes to know malloc. */
+/* malloc itself; by this name for the functions below, because a compiler believes to know malloc.
+ */
 static void *allocate(size_t size)
 {
 	struct free_block *found;
@@ -249,13 +257,15 @@ void *calloc(size_t count, size_t size)
 		return NULL;
 	}
 	block = allocate(total);
-	/* Fresh heap pages are zero, but the class may have handed out a used block; a mapping is zero. */
+	/* Fresh heap pages are zero, but the class may have handed out a used block; a mapping is
+	 * zero. */
 	if (block && (is_early(block) || header_of(block)->kind != KIND_MAPPED))
 		memset(block, 0, total);
 	return block;
 }
 
-/* The last block of the heap grows in place: lists and buffers that grow step by step need no copy. */
+/* The last block of the heap grows in place: lists and buffers that grow step by step need no copy.
+ */
 static bool grow_last(struct header *header, size_t size)
 {
 	char *block = (char *)(header + 1);
@@ -286,7 +296,8 @@ void *realloc(void *block, size_t size)
 			wipe(block, size);
 		return block;
 	}
-	if (!is_early(block) && header->kind == KIND_HEAP && size < MAPPED_LIMIT && grow_last(header, size))
+	if (!is_early(block) && header->kind == KIND_HEAP && size < MAPPED_LIMIT &&
+	    grow_last(header, size))
 		return block;
 	moved = allocate(size);
 	if (!moved)
@@ -350,12 +361,13 @@ size_t malloc_usable_size(void *block)
 	return block ? header_of(block)->size : 0;
 }
 
-/* Put the heap into the state in which a restored process shall find it; returns how much of it to write. */
+/* Put the heap into the state in which a restored process shall find it; returns how much of it to
+ * write. */
 void heap_prepare_dump(size_t *size)
 {
 	/*
-	 * The holes are given up: blocks of the restored process that fell into them would each cost the copy of a
-	 * page. Behind the dumped heap they lie side by side.
+	 * The holes are given up: blocks of the restored process that fell into them would each
+	 * cost the copy of a page. Behind the dumped heap they lie side by side.
 	 */
 	memset(free_lists, 0, sizeof(free_lists));
 	*size = round_up((uintptr_t)heap_next - HEAP_BASE, PAGE_SIZE);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is dumped: the data region that region.ld lays out, and the heap at a fixed address (memory.c). */
+/* What is dumped: the data region that region.ld lays out, and the heap at a fixed address
+ * (memory.c). */
 #ifndef PYRUNC_REGION_H
 #define PYRUNC_REGION_H
 
@@ -8,12 +9,15 @@
 #include <stdint.h>
 
 /*
- * Far above a static non-PIE program, below where the kernel puts mappings and PIE programs on any of its layouts
- * (47 bits: from 0x2aaaaaaaa000 upward with an unlimited stack, near 0x7f... otherwise).
+ * Far above a static non-PIE program, below where the kernel puts mappings and PIE programs on any
+ * of its layouts (47 bits: from 0x2aaaaaaaa000 upward with an unlimited stack, near 0x7f...
+ * otherwise).
  */
 #define HEAP_BASE ((uintptr_t)0x100000000000)
 #define HEAP_RESERVED ((size_t)1 << 30) /* address space while dumping */
-#define HEAP_ROOM ((size_t)16 << 20)	/* zero pages behind the dumped heap; undump.py says the same to the kernel */
+#define HEAP_ROOM                                                                                  \
+	((size_t)16                                                                                \
+	 << 20) /* zero pages behind the dumped heap; undump.py says the same to the kernel */
 #define PAGE_SIZE ((size_t)4096)
 
 /* Header of the raw dump that undump.py reads; all numbers 64 bits. */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The undumped program. As linked, it starts the interpreter, imports and trains the application, and writes its data
- * region and its heap to the file named by its only argument. undump.py makes the executable from the two; started,
- * that finds `restored` set and goes straight to the application.
+ * The undumped program. As linked, it starts the interpreter, imports and trains the application,
+ * and writes its data region and its heap to the file named by its only argument. undump.py makes
+ * the executable from the two; started, that finds `restored` set and goes straight to the
+ * application.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -30,7 +31,7 @@ static void write_all(int fd, const void *data, size_t size)
 
 static void dump(const char *path)
 {
-	struct dump_header header = { .magic = DUMP_MAGIC };
+	struct dump_header header = {.magic = DUMP_MAGIC};
 	const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	size_t heap_size;
 

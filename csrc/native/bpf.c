@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* bpf(2); the caller packs union bpf_attr (pyrunc.syscalls.address gives the addresses that go into it). */
+/* bpf(2); the caller packs union bpf_attr (pyrunc.syscalls.address gives the addresses that go into
+ * it). */
 #define _GNU_SOURCE
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -27,12 +27,13 @@ enum { POLL_MAX = 256 };
 
 int native_close_range(unsigned int first, unsigned int last, int cloexec)
 {
-	return native_result(syscall(SYS_close_range, first, last, cloexec ? CLOSE_RANGE_CLOEXEC : 0));
+	return native_result(
+		syscall(SYS_close_range, first, last, cloexec ? CLOSE_RANGE_CLOEXEC : 0));
 }
 
 int native_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
 {
-	const struct open_how how = { .flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve };
+	const struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
 
 	return native_result(syscall(SYS_openat2, dir_fd, path, &how, sizeof(how)));
 }
@@ -108,7 +109,8 @@ int native_mount_id(int dir_fd, const char *path, int flags, uint64_t *mount_id)
 	return 0;
 }
 
-int native_poll(const int *fds, const short *events, short *revents, unsigned int count, int timeout_ms)
+int native_poll(const int *fds, const short *events, short *revents, unsigned int count,
+		int timeout_ms)
 {
 	struct pollfd polled[POLL_MAX];
 	int ready;
@@ -116,7 +118,7 @@ int native_poll(const int *fds, const short *events, short *revents, unsigned in
 	if (count > POLL_MAX)
 		return -EINVAL;
 	for (unsigned int i = 0; i < count; i++)
-		polled[i] = (struct pollfd){ .fd = fds[i], .events = events[i] };
+		polled[i] = (struct pollfd){.fd = fds[i], .events = events[i]};
 	ready = poll(polled, count, timeout_ms);
 	if (ready < 0)
 		return -errno;
@@ -125,7 +127,8 @@ int native_poll(const int *fds, const short *events, short *revents, unsigned in
 	return ready;
 }
 
-/* Descriptors 0-2 that the caller left closed become /dev/null: the next file opened must not pose as stdout. */
+/* Descriptors 0-2 that the caller left closed become /dev/null: the next file opened must not pose
+ * as stdout. */
 int native_ensure_stdio(void)
 {
 	for (int fd = 0; fd <= STDERR_FILENO; fd++) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The mount interfaces. By number: musl and the C library of Debian 12 differ in which of them they wrap. */
+/* The mount interfaces. By number: musl and the C library of Debian 12 differ in which of them they
+ * wrap. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -9,7 +10,8 @@
 #include "native.h"
 
 /* From <sys/mount.h>, which cannot be included together with <linux/mount.h>. */
-int mount(const char *source, const char *target, const char *fstype, unsigned long flags, const void *data);
+int mount(const char *source, const char *target, const char *fstype, unsigned long flags,
+	  const void *data);
 int umount2(const char *target, int flags);
 
 int native_open_tree(int dir_fd, const char *path, unsigned int flags)
@@ -17,15 +19,17 @@ int native_open_tree(int dir_fd, const char *path, unsigned int flags)
 	return native_result(syscall(SYS_open_tree, dir_fd, path, flags | OPEN_TREE_CLOEXEC));
 }
 
-int native_move_mount(int from_fd, const char *from_path, int to_fd, const char *to_path, unsigned int flags)
+int native_move_mount(int from_fd, const char *from_path, int to_fd, const char *to_path,
+		      unsigned int flags)
 {
 	return native_result(syscall(SYS_move_mount, from_fd, from_path, to_fd, to_path, flags));
 }
 
-int native_mount_setattr(int dir_fd, const char *path, unsigned int flags, uint64_t attr_set, uint64_t attr_clear,
-			 uint64_t propagation, int userns_fd)
+int native_mount_setattr(int dir_fd, const char *path, unsigned int flags, uint64_t attr_set,
+			 uint64_t attr_clear, uint64_t propagation, int userns_fd)
 {
-	struct mount_attr attr = { .attr_set = attr_set, .attr_clr = attr_clear, .propagation = propagation };
+	struct mount_attr attr = {
+		.attr_set = attr_set, .attr_clr = attr_clear, .propagation = propagation};
 
 	if (userns_fd >= 0)
 		attr.userns_fd = (__u64)userns_fd;
@@ -47,7 +51,8 @@ int native_fsmount(int fs_fd, unsigned int flags, unsigned int attributes)
 	return native_result(syscall(SYS_fsmount, fs_fd, flags | FSMOUNT_CLOEXEC, attributes));
 }
 
-int native_mount(const char *source, const char *target, const char *fstype, uint64_t flags, const char *data)
+int native_mount(const char *source, const char *target, const char *fstype, uint64_t flags,
+		 const char *data)
 {
 	return native_result(mount(source, target, fstype, flags, data));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the files of pyrunc._native. Each function is one system call that Python lacks, named after it. */
+/* Shared by the files of pyrunc._native. Each function is one system call that Python lacks, named
+ * after it. */
 #ifndef PYRUNC_NATIVE_H
 #define PYRUNC_NATIVE_H
 

@@ -2,10 +2,11 @@
 /*
  * Starting programs and looking after processes.
  *
- * Both starters use clone3(CLONE_VM | CLONE_VFORK): the child borrows the caller's memory and the caller sleeps
- * until the child execs or exits. That costs the same whatever the size of the caller (fork would copy its page
- * tables: 1.2 ms), and lets the child report a failure by writing to a variable. The price: between clone and
- * exec the child may only make system calls and touch its own stack; nothing here allocates or takes a lock.
+ * Both starters use clone3(CLONE_VM | CLONE_VFORK): the child borrows the caller's memory and the
+ * caller sleeps until the child execs or exits. That costs the same whatever the size of the caller
+ * (fork would copy its page tables: 1.2 ms), and lets the child report a failure by writing to a
+ * variable. The price: between clone and exec the child may only make system calls and touch its
+ * own stack; nothing here allocates or takes a lock.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -22,14 +23,16 @@
 
 #include "native.h"
 
-/* Most objects that a child is handed: far above what any plan needs, and it bounds the arrays here. */
+/* Most objects that a child is handed: far above what any plan needs, and it bounds the arrays
+ * here. */
 enum { NATIVE_MAX_OBJECTS = 1024 };
 enum { CHILD_STACK = 32768, KERNEL_SIGNALS = 64, CHILD_FAILED = 127 };
 
 /* Where a child failed; the numbers are the indices of STEPS in pyrunc/syscalls.py. */
 enum step { STEP_CLONE, STEP_SIGNALS, STEP_DESCRIPTORS, STEP_SESSION, STEP_CHDIR, STEP_EXEC };
 
-/* What the child needs and what it reports. Lives on the caller's stack, shared through CLONE_VM. */
+/* What the child needs and what it reports. Lives on the caller's stack, shared through CLONE_VM.
+ */
 struct start {
 	uint64_t old_mask;
 	volatile int error;
@@ -51,7 +54,8 @@ struct start {
 
 typedef void child_main(struct start *start);
 
-/* The kernel's own layout: the signal set of the C library is larger, and its wrappers leave out signals 32, 33. */
+/* The kernel's own layout: the signal set of the C library is larger, and its wrappers leave out
+ * signals 32, 33. */
 static int set_signal_mask(const uint64_t *mask, uint64_t *old)
 {
 	return (int)syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, old, sizeof(*mask));
@@ -65,12 +69,13 @@ static void fail(struct start *start, enum step step)
 }
 
 /*
- * Ignored signals stay ignored over execve and Python ignores SIGPIPE and SIGXFSZ; a caller may ignore others.
- * CLONE_CLEAR_SIGHAND is no help: it resets handlers but keeps what is ignored.
+ * Ignored signals stay ignored over execve and Python ignores SIGPIPE and SIGXFSZ; a caller may
+ * ignore others. CLONE_CLEAR_SIGHAND is no help: it resets handlers but keeps what is ignored.
  */
 static void default_signals(struct start *start)
 {
-	const uint8_t default_action[64] = { 0 }; /* larger than struct sigaction of any kernel; 0 is SIG_DFL */
+	const uint8_t default_action[64] = {
+		0}; /* larger than struct sigaction of any kernel; 0 is SIG_DFL */
 	const uint64_t nothing_blocked = 0;
 
 	for (int signal = 1; signal <= KERNEL_SIGNALS; signal++)
@@ -99,10 +104,11 @@ static void place(struct start *start, int fd, int target)
 }
 
 /*
- * fds[i] becomes base + i. A source inside the target range is lifted above it first, else an earlier dup2 could
- * overwrite it; the executable likewise. All above the range is marked close-on-exec (execveat still needs the
- * executable). Below the range lie only stdio and the preserved descriptors, which keep the flag that they have:
- * whatever this program opened itself has it set.
+ * fds[i] becomes base + i. A source inside the target range is lifted above it first, else an
+ * earlier dup2 could overwrite it; the executable likewise. All above the range is marked
+ * close-on-exec (execveat still needs the executable). Below the range lie only stdio and the
+ * preserved descriptors, which keep the flag that they have: whatever this program opened itself
+ * has it set.
  */
 static void place_objects(struct start *start)
 {
@@ -123,8 +129,8 @@ static void place_objects(struct start *start)
 
 static void spawn_child(struct start *start)
 {
-	char *const argv[] = { (char *)(uintptr_t)start->argv0, NULL };
-	char *const env[] = { NULL };
+	char *const argv[] = {(char *)(uintptr_t)start->argv0, NULL};
+	char *const env[] = {NULL};
 
 	default_signals(start);
 	place_objects(start);
@@ -162,8 +168,8 @@ static void program_child(struct start *start)
 }
 
 /*
- * clone3 whose child calls body(start) on its own stack. Written in assembly because the child wakes up on an
- * empty stack: no compiled code may run there before the call. body never returns.
+ * clone3 whose child calls body(start) on its own stack. Written in assembly because the child
+ * wakes up on an empty stack: no compiled code may run there before the call. body never returns.
  */
 static long clone3_call(struct clone_args *args, child_main *body, struct start *start)
 {
@@ -212,7 +218,8 @@ static long clone3_call(struct clone_args *args, child_main *body, struct start 
 	return result;
 }
 
-/* Start body in a child and return its pid once it has become another program, or a negative errno. */
+/* Start body in a child and return its pid once it has become another program, or a negative errno.
+ */
 static int start_child(struct start *start, child_main *body, int cgroup_fd, int *pidfd, int *step)
 {
 	_Alignas(16) uint8_t stack[CHILD_STACK];
@@ -234,7 +241,8 @@ static int start_child(struct start *start, child_main *body, int cgroup_fd, int
 	start->error = 0;
 	start->step = STEP_CLONE;
 	*pidfd = -1;
-	/* A handler of ours may not run in the child: it would see, and change, the caller's memory. */
+	/* A handler of ours may not run in the child: it would see, and change, the caller's
+	 * memory. */
 	if (set_signal_mask(&all_blocked, &start->old_mask) < 0)
 		return -errno;
 	pid = clone3_call(&args, body, start);
@@ -252,12 +260,11 @@ static int start_child(struct start *start, child_main *body, int cgroup_fd, int
 	return -error;
 }
 
-int native_spawn(int exe_fd, const char *argv0, const int *fds, unsigned int count, int base, int cgroup_fd,
-		 int *pidfd, int *step)
+int native_spawn(int exe_fd, const char *argv0, const int *fds, unsigned int count, int base,
+		 int cgroup_fd, int *pidfd, int *step)
 {
 	struct start start = {
-		.exe_fd = exe_fd, .argv0 = argv0, .fds = fds, .count = (int)count, .base = base
-	};
+		.exe_fd = exe_fd, .argv0 = argv0, .fds = fds, .count = (int)count, .base = base};
 
 	*step = STEP_DESCRIPTORS;
 	if (base < 3 || count > NATIVE_MAX_OBJECTS)
@@ -265,12 +272,15 @@ int native_spawn(int exe_fd, const char *argv0, const int *fds, unsigned int cou
 	return start_child(&start, spawn_child, cgroup_fd, pidfd, step);
 }
 
-int native_run_program(const char *path, char *const *argv, char *const *env, const int *stdio, const char *cwd,
-		       int new_session, int *pidfd, int *step)
+int native_run_program(const char *path, char *const *argv, char *const *env, const int *stdio,
+		       const char *cwd, int new_session, int *pidfd, int *step)
 {
-	struct start start = {
-		.path = path, .argv = argv, .env = env, .stdio = stdio, .cwd = cwd, .new_session = new_session
-	};
+	struct start start = {.path = path,
+			      .argv = argv,
+			      .env = env,
+			      .stdio = stdio,
+			      .cwd = cwd,
+			      .new_session = new_session};
 
 	return start_child(&start, program_child, -1, pidfd, step);
 }
@@ -290,7 +300,8 @@ int native_pidfd_getfd(int pidfd, int fd)
 	return native_result(syscall(SYS_pidfd_getfd, pidfd, fd, 0));
 }
 
-/* 1: the child is reaped, `code` and `status` are si_code and si_status. 0: it still runs (only with nohang). */
+/* 1: the child is reaped, `code` and `status` are si_code and si_status. 0: it still runs (only
+ * with nohang). */
 int native_waitid_pidfd(int pidfd, int nohang, int *code, int *status)
 {
 	siginfo_t info;
@@ -315,10 +326,11 @@ int native_set_dumpable(int on)
 	return native_result(prctl(PR_SET_DUMPABLE, on, 0, 0, 0));
 }
 
-/* The C library's prlimit changes RLIM_INFINITY on some machines; the kernel's takes 64 bits everywhere. */
+/* The C library's prlimit changes RLIM_INFINITY on some machines; the kernel's takes 64 bits
+ * everywhere. */
 int native_prlimit(int pid, int resource, uint64_t soft, uint64_t hard)
 {
-	const uint64_t limit[2] = { soft, hard };
+	const uint64_t limit[2] = {soft, hard};
 
 	return native_result(syscall(SYS_prlimit64, pid, resource, limit, NULL));
 }

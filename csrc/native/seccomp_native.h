@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 /*
- * Whether the kernel knows these SECCOMP_FILTER_FLAG_* bits: with an address that cannot be read it answers EFAULT when it does,
- * EINVAL when it does not. Nothing is loaded either way.
+ * Whether the kernel knows these SECCOMP_FILTER_FLAG_* bits: with an address that cannot be read it
+ * answers EFAULT when it does, EINVAL when it does not. Nothing is loaded either way.
  */
 static inline int native_seccomp_flags_known(unsigned int flags)
 {

@@ -23,12 +23,12 @@ int native_socketpair_seqpacket(int *pair)
 }
 
 /*
- * sun_path holds 108 bytes and engines pass longer paths. So the socket file is opened first and named through
- * /proc/self/fd, which also means that it is the file opened that is connected to.
+ * sun_path holds 108 bytes and engines pass longer paths. So the socket file is opened first and
+ * named through /proc/self/fd, which also means that it is the file opened that is connected to.
  */
 static int connect_by_descriptor(int fd, const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const int path_fd = open(path, O_PATH | O_CLOEXEC);
 	int error = 0;
 
@@ -43,7 +43,7 @@ static int connect_by_descriptor(int fd, const char *path)
 
 int native_connect_unix(const char *path, int type)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const size_t length = strlen(path);
 	const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	int error = 0;
@@ -63,11 +63,12 @@ int native_connect_unix(const char *path, int type)
 	return error;
 }
 
-int64_t native_send_message(int fd, const uint8_t *data, size_t size, const int *fds, unsigned int count)
+int64_t native_send_message(int fd, const uint8_t *data, size_t size, const int *fds,
+			    unsigned int count)
 {
-	union control control = { .room = { 0 } };
-	struct iovec content = { .iov_base = (void *)(uintptr_t)data, .iov_len = size };
-	struct msghdr message = { .msg_iov = &content, .msg_iovlen = 1 };
+	union control control = {.room = {0}};
+	struct iovec content = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+	struct msghdr message = {.msg_iov = &content, .msg_iovlen = 1};
 	ssize_t sent;
 
 	if (count > MAX_SENT)
@@ -84,12 +85,15 @@ int64_t native_send_message(int fd, const uint8_t *data, size_t size, const int 
 	return sent < 0 ? -errno : sent;
 }
 
-/* Takes the descriptors of one control message; those that have no room are closed and make the call fail. */
-static int take_descriptors(struct msghdr *message, int *fds, unsigned int room, unsigned int *received)
+/* Takes the descriptors of one control message; those that have no room are closed and make the
+ * call fail. */
+static int take_descriptors(struct msghdr *message, int *fds, unsigned int room,
+			    unsigned int *received)
 {
 	int error = 0;
 
-	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
+	     header = CMSG_NXTHDR(message, header)) {
 		const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
 		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
@@ -109,14 +113,17 @@ static int take_descriptors(struct msghdr *message, int *fds, unsigned int room,
 	return error;
 }
 
-/* The size of the message; 0 is the end of the connection. A message that was cut short is an error. */
-int64_t native_recv_message(int fd, uint8_t *data, size_t size, int *fds, unsigned int room, unsigned int *received)
+/* The size of the message; 0 is the end of the connection. A message that was cut short is an
+ * error. */
+int64_t native_recv_message(int fd, uint8_t *data, size_t size, int *fds, unsigned int room,
+			    unsigned int *received)
 {
 	union control control;
-	struct iovec content = { .iov_base = data, .iov_len = size };
-	struct msghdr message = {
-		.msg_iov = &content, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
-	};
+	struct iovec content = {.iov_base = data, .iov_len = size};
+	struct msghdr message = {.msg_iov = &content,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
 	const ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 	int error;
 

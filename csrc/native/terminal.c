@@ -20,7 +20,7 @@ int native_get_winsize(int fd, unsigned short *rows, unsigned short *columns)
 
 int native_set_winsize(int fd, unsigned short rows, unsigned short columns)
 {
-	const struct winsize size = { .ws_row = rows, .ws_col = columns };
+	const struct winsize size = {.ws_row = rows, .ws_col = columns};
 
 	return native_result(ioctl(fd, TIOCSWINSZ, &size));
 }
