@@ -73,11 +73,11 @@ class Filter:
 
 
 def names() -> list[str]:
-    return sorted(path.stem for path in (HERE / "cases").glob("*.json"))
+    return sorted(path.stem for path in HERE.glob("*.json") if path.stem != "base")
 
 
 def load(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((HERE / "cases" / f"{name}.json").read_text())
+    found: dict[str, Any] = json.loads((HERE / f"{name}.json").read_text())
     return found
 
 

@@ -10,7 +10,7 @@ from tests.plans import cases
 
 @pytest.mark.parametrize("name", cases.names())
 def test_the_plan_is_the_reviewed_one(name: str, request: pytest.FixtureRequest) -> None:
-    path = cases.HERE / "cases" / f"{name}.txt"
+    path = cases.HERE / f"{name}.txt"
     found = cases.text(name)
     if request.config.getoption("--update-plans"):
         path.write_text(found)
@@ -19,5 +19,5 @@ def test_the_plan_is_the_reviewed_one(name: str, request: pytest.FixtureRequest)
 
 
 def test_every_text_belongs_to_a_case() -> None:
-    texts = {path.stem for path in (cases.HERE / "cases").glob("*.txt")}
+    texts = {path.stem for path in cases.HERE.glob("*.txt")}
     assert texts == set(cases.names())
