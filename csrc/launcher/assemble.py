@@ -52,9 +52,20 @@ def without_randomisation(*command: str) -> str:
     return run(*command)
 
 
+def make_profile(program: str, profile: str) -> None:
+    """Which objects commands write to; without it they are only not side by side."""
+    try:
+        without_randomisation(os.path.abspath(program), "--profile", os.path.abspath(profile))
+    except (DumpError, subprocess.TimeoutExpired) as error:
+        print(f"warning: no profile, the launcher will be slower: {error}", file=sys.stderr)
+        if os.path.exists(profile):
+            os.unlink(profile)
+
+
 def make_undumped(program: str, target: str) -> None:
-    dump = program + ".dump"
-    without_randomisation(os.path.abspath(program), os.path.abspath(dump))
+    dump, profile = program + ".dump", program + ".profile"
+    make_profile(program, profile)
+    without_randomisation(*map(os.path.abspath, (program, dump, profile)))
     with open(program, "rb") as file:
         image = file.read()
     with open(dump, "rb") as file:

@@ -59,14 +59,21 @@ def _adopt(environment: dict[bytes, bytes]) -> None:
     known.update(environment)
 
 
+def rehearse() -> None:
+    """Run the hot commands once, as a user's process would."""
+    import _pyrunc_training
+
+    _pyrunc_training.rehearse(lambda argv: main(argv, {}, "undumped"))
+
+
 def train() -> None:
     """Run the hot paths, then check that nothing of this process is left for the next ones."""
     _adopt({})
     preloaded = [name for name in NEVER_PRELOADED if name in sys.modules]
     if preloaded:
         raise RuntimeError(f"these modules must not be imported before the dump: {preloaded}")
-    from _pyrunc_training import run
+    import _pyrunc_training
 
-    run()
+    _pyrunc_training.train()
     del sys.modules["_pyrunc_training"]
     _adopt({})

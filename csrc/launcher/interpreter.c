@@ -28,7 +28,7 @@ void add_linked_modules(void);
 
 #define ENTRY "_pyrunc_entry" /* entry.py */
 
-static PyObject *entry_main, *entry_train;
+static PyObject *entry_main, *entry_train, *entry_rehearse;
 static PyThreadState *main_thread;
 
 _Noreturn void die(const char *what)
@@ -157,7 +157,8 @@ void interpreter_start(void)
 		die_of_exception("the application does not load");
 	entry_main = PyObject_GetAttrString(entry, "main");
 	entry_train = PyObject_GetAttrString(entry, "train");
-	if (!entry_main || !entry_train)
+	entry_rehearse = PyObject_GetAttrString(entry, "rehearse");
+	if (!entry_main || !entry_train || !entry_rehearse)
 		die_of_exception("the application has no main");
 	main_thread = PyThreadState_Get();
 }
@@ -188,6 +189,13 @@ void interpreter_train(void)
 	PyGC_Collect();
 	PyGC_Disable();
 	forget_thread();
+}
+
+/* Run every hot command once more, for the profile. */
+void interpreter_rehearse(void)
+{
+	if (!PyObject_CallNoArgs(entry_rehearse))
+		die_of_exception("the rehearsal fails");
 }
 
 /*

@@ -5,6 +5,7 @@
 
 void interpreter_start(void);
 void interpreter_train(void);
+void interpreter_rehearse(void);
 void interpreter_reattach(void);
 void process_prepare(void);
 _Noreturn void run_and_exit(int argc, char **argv, const char *front_end);

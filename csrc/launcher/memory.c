@@ -7,6 +7,11 @@
  * from the heap by moving a pointer; when the heap is full, a restored process takes further chunks
  * from the kernel. The state is in this file's data, which is inside the dumped region.
  *
+ * While the dump is made, blocks are numbered in the order of their allocation. The build first
+ * runs the program to see which of them a command writes to (profile.c), and then makes the dump
+ * with those blocks side by side: a page that is written to has to be copied, and most of the
+ * writes are reference counts, here and there.
+ *
  * This replaces the C library's malloc in a static link: each function that the library's own
  * malloc.o defines is defined here too, else the linker would pull that in. Compile with
  * -fno-builtin (a compiler may turn malloc and memset into calloc, which here would be a loop).
@@ -29,10 +34,11 @@ enum {
 };
 #define MAPPED_LIMIT                                                                               \
 	((size_t)1 << 20) /* from here, blocks of a restored process are mappings of their own */
+#define SLAB_SIZE ((size_t)64 << 10)
 #define CHUNK_SIZE ((size_t)8 << 20)
 #define SIZE_LIMIT ((size_t)1 << 46)
 
-enum kind { KIND_HEAP, KIND_MAPPED, KIND_ALIGNED };
+enum kind { KIND_HEAP, KIND_HOT, KIND_MAPPED, KIND_ALIGNED };
 
 struct header {
 	size_t size; /* bytes that the user may write */
@@ -44,7 +50,9 @@ struct free_block {
 };
 
 static char *heap_next, *heap_end;
-static struct free_block *free_lists[CLASSES];
+static char *hot_next, *hot_end; /* the slab of the blocks that will be written to */
+static struct free_block *free_lists[2][CLASSES]; /* KIND_HEAP, KIND_HOT */
+static uint32_t block_number;
 static bool dumped; /* true only in a restored process */
 static volatile char lock;
 
@@ -144,6 +152,41 @@ static char *take(size_t size, size_t alignment)
 	return taken;
 }
 
+/* From where a block is taken, and where it goes when it is freed. Only a dump in the making has
+ * two places. */
+static enum kind place_of_next(void)
+{
+	uint32_t number;
+
+	if (dumped)
+		return KIND_HEAP;
+	number = block_number++;
+	return heap_hot && number < heap_hot_count && heap_hot[number] ? KIND_HOT : KIND_HEAP;
+}
+
+static struct header *take_block(size_t size, enum kind kind)
+{
+	struct header *header;
+
+	if (kind == KIND_HEAP || size > SLAB_SIZE)
+		return (struct header *)take(size, 16);
+	if (size > (size_t)(hot_end - hot_next)) {
+		hot_next = take(SLAB_SIZE, PAGE_SIZE);
+		if (!hot_next)
+			return NULL;
+		hot_end = hot_next + SLAB_SIZE;
+	}
+	header = (struct header *)hot_next;
+	hot_next += size;
+	return header;
+}
+
+static void record(const void *block, uint32_t number)
+{
+	if (heap_owners)
+		heap_owners[((uintptr_t)block - HEAP_BASE) / HEAP_GRANULE] = number + 1;
+}
+
 /* Whole pages for the interpreter's arena allocator; never given back. */
 void *heap_pages(size_t size)
 {
@@ -151,6 +194,10 @@ void *heap_pages(size_t size)
 
 	take_lock();
 	pages = take(round_up(size, PAGE_SIZE), PAGE_SIZE);
+	if (pages && heap_owners)
+		for (size_t page = 0; page < size; page += PAGE_SIZE)
+			heap_owners[((uintptr_t)pages + page - HEAP_BASE) / HEAP_GRANULE] =
+				HEAP_PAGES;
 	release_lock();
 	return pages;
 }
@@ -190,6 +237,7 @@ static void *allocate(size_t size)
 	struct header *header;
 	size_t block_size;
 	unsigned int class;
+	enum kind kind;
 
 	if (size > SIZE_LIMIT) {
 		errno = ENOMEM;
@@ -201,20 +249,24 @@ static void *allocate(size_t size)
 		return map_block(size);
 	class = size_class(size, &block_size);
 	take_lock();
-	found = free_lists[class];
+	kind = place_of_next();
+	found = free_lists[kind][class];
 	if (found) {
-		free_lists[class] = found->next;
+		free_lists[kind][class] = found->next;
+		record(found, block_number - 1);
 		release_lock();
 		return found;
 	}
-	header = (struct header *)take(block_size + sizeof(*header), 16);
+	header = take_block(block_size + sizeof(*header), kind);
+	if (header)
+		record(header + 1, block_number - 1);
 	release_lock();
 	if (!header) {
 		errno = ENOMEM;
 		return NULL;
 	}
 	header->size = block_size;
-	header->kind = KIND_HEAP;
+	header->kind = (size_t)kind;
 	return header + 1;
 }
 
@@ -242,8 +294,8 @@ void free(void *block)
 	wipe(block, 0);
 	class = size_class(header->size, &block_size);
 	take_lock();
-	freed->next = free_lists[class];
-	free_lists[class] = freed;
+	freed->next = free_lists[header->kind][class];
+	free_lists[header->kind][class] = freed;
 	release_lock();
 }
 
@@ -292,11 +344,13 @@ void *realloc(void *block, size_t size)
 		return allocate(size);
 	header = header_of(block);
 	if (size <= header->size) {
-		if (!is_early(block) && header->kind == KIND_HEAP)
+		if (!is_early(block) && header->kind <= KIND_HOT)
 			wipe(block, size);
 		return block;
 	}
-	if (!is_early(block) && header->kind == KIND_HEAP && size < MAPPED_LIMIT &&
+	/* While dumping, no block grows in place: that depends on what lies behind it, and would
+	 * shift all numbers. */
+	if (dumped && !is_early(block) && header->kind == KIND_HEAP && size < MAPPED_LIMIT &&
 	    grow_last(header, size))
 		return block;
 	moved = allocate(size);
@@ -361,16 +415,24 @@ size_t malloc_usable_size(void *block)
 	return block ? header_of(block)->size : 0;
 }
 
+/*
+ * The holes are given up: blocks of the restored process that fell into them would each cost the
+ * copy of a page. Behind the dumped heap they lie side by side. Returns the end of the heap.
+ */
+uintptr_t heap_close_holes(void)
+{
+	memset(free_lists, 0, sizeof(free_lists));
+	hot_next = hot_end = NULL;
+	heap_next = (char *)round_up((uintptr_t)heap_next, PAGE_SIZE);
+	return (uintptr_t)heap_next;
+}
+
 /* Put the heap into the state in which a restored process shall find it; returns how much of it to
  * write. */
 void heap_prepare_dump(size_t *size)
 {
-	/*
-	 * The holes are given up: blocks of the restored process that fell into them would each
-	 * cost the copy of a page. Behind the dumped heap they lie side by side.
-	 */
-	memset(free_lists, 0, sizeof(free_lists));
-	*size = round_up((uintptr_t)heap_next - HEAP_BASE, PAGE_SIZE);
+	*size = heap_close_holes() - HEAP_BASE;
 	heap_end = (char *)HEAP_BASE + *size + HEAP_ROOM;
+	heap_hot = NULL;
 	dumped = true;
 }

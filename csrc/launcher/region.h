@@ -36,7 +36,23 @@ extern _Alignas(16) char early_buffer[EARLY_SIZE];
 extern size_t early_used;
 extern bool heap_open;
 
+/*
+ * profile.c: which blocks commands write to, by the number of their allocation. heap_owners has an
+ * entry for each 16 bytes of the heap: the number, plus 1, of the block that begins there;
+ * HEAP_PAGES for pages that are not watched.
+ */
+enum { HEAP_GRANULE = 16 };
+#define HEAP_PAGES UINT32_MAX
+extern uint32_t *heap_owners;	/* NULL: not recorded */
+extern const uint8_t *heap_hot; /* NULL: not known */
+extern size_t heap_hot_count;
+void profile_record(void);
+void profile_watch(void);
+void profile_save(const char *path);
+void profile_load(const char *path);
+
 /* memory.c */
+uintptr_t heap_close_holes(void);
 void heap_prepare_dump(size_t *size);
 void *heap_pages(size_t size);
 

@@ -17,11 +17,15 @@ from pyrunc.state import StateDirectory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    Command: TypeAlias = Callable[[list[str]], int]
 
 # Code is adapted from the eighth call on, some of it a few calls later.
 ROUNDS = 24
 NAME = "training"
+LIVING = "rehearsal"
 # Names for a filter: some system calls, what they are does not matter.
 RULES = [
     *("read", "write", "open", "openat", "close", "stat", "fstat", "mmap", "mprotect", "brk"),
@@ -30,16 +34,37 @@ RULES = [
 ]
 
 
-def run() -> None:
-    directory = f"/tmp/pyrunc-training-{os.getpid():010}"  # as long in every build
-    os.mkdir(directory, 0o700)
-    try:
-        _prepare(directory)
+def train() -> None:
+    """What adapts the code, the same in every build."""
+    with _Directory() as directory:
         for _ in range(ROUNDS):
-            _commands(directory)
+            _commands(directory, cli.main)
             initimage.init_image()
-    finally:
-        _remove(directory)
+
+
+def rehearse(command: Command) -> None:
+    """What shows which objects are written to: each command once, as a user's process runs it.
+
+    Root also takes a real container through its life: it sees no cgroup and no network, and its
+    only program is the init, which refuses to run there.
+    """
+    with _Directory() as directory:
+        _commands(directory, command)
+        if os.geteuid() == 0:
+            _life(directory, command)
+
+
+class _Directory:
+    """A directory with a bundle and a state; its path is as long in every build."""
+
+    def __enter__(self) -> str:
+        self.path = f"/tmp/pyrunc-training-{os.getpid():010}"
+        os.mkdir(self.path, 0o700)
+        _prepare(self.path)
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        _remove(self.path)
 
 
 def _configuration() -> dict[str, Any]:
@@ -98,7 +123,7 @@ def _global_flags(directory: str) -> list[str]:
     return ["--root", f"{directory}/state", "--cgroup-manager", "disabled"]
 
 
-def _commands(directory: str) -> None:
+def _commands(directory: str, command: Command) -> None:
     """Whole commands: some succeed, some fail on purpose."""
     bundle = f"{directory}/bundle"
     for line in (
@@ -111,8 +136,29 @@ def _commands(directory: str) -> None:
         "list",
         f"exec --unknown {NAME} true",
     ):
-        cli.main([*_global_flags(directory), *line.split()])
+        command([*_global_flags(directory), *line.split()])
         # A command leaves its descriptors, with their locks, to the end of its process.
+        syscalls.close_range(3, 0xFFFFFFFF)
+
+
+def _life(directory: str, command: Command) -> None:
+    config = _configuration()
+    config["process"]["args"] = ["/init"]
+    config["linux"]["namespaces"] = [{"type": kind} for kind in ("mount", "pid", "ipc", "uts")]
+    config["mounts"] = [one for one in config["mounts"] if one["type"] in ("proc", "tmpfs")]
+    fd = os.open(f"{directory}/bundle/rootfs/init", os.O_WRONLY | os.O_CREAT, 0o755)
+    os.write(fd, initimage.init_image())
+    os.close(fd)
+    with open(f"{directory}/bundle/config.json", "w", encoding="utf-8") as file:
+        file.write(jsontext.encode(config, indent=1))
+    for line in (
+        f"create --bundle {directory}/bundle {LIVING}",
+        f"state {LIVING}",
+        f"start {LIVING}",
+        f"kill {LIVING} KILL",
+        f"delete --force {LIVING}",
+    ):
+        command([*_global_flags(directory), *line.split()])
         syscalls.close_range(3, 0xFFFFFFFF)
 
 

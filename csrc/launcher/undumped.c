@@ -49,6 +49,18 @@ static void dump(const char *path)
 	_exit(close(fd) < 0 ? 1 : 0);
 }
 
+/* undumped --profile FILE: find out which blocks of the heap commands write to. */
+static _Noreturn void profile(const char *path)
+{
+	profile_record();
+	interpreter_start();
+	interpreter_train();
+	profile_watch();
+	interpreter_rehearse();
+	profile_save(path);
+	_exit(0);
+}
+
 int main(int argc, char **argv)
 {
 	heap_open = true;
@@ -57,9 +69,12 @@ int main(int argc, char **argv)
 		interpreter_reattach();
 		run_and_exit(argc, argv, "undumped");
 	}
-	if (argc != 2)
-		die("usage: undumped FILE (a tool of the build: writes the dump)");
+	if (argc != 3)
+		die("usage: undumped --profile PROFILE | DUMP PROFILE (a tool of the build)");
 	process_prepare();
+	if (strcmp(argv[1], "--profile") == 0)
+		profile(argv[2]);
+	profile_load(argv[2]);
 	interpreter_start();
 	interpreter_train();
 	dump(argv[1]);

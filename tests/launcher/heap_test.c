@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Exercises csrc/launcher/memory.c: random allocations whose content is checked, before and after the switch to the
- * restored state. Prints "ok" or where a byte was wrong.
+ * Exercises csrc/launcher/memory.c: random allocations whose content is checked, before and after
+ * the switch to the restored state. Prints "ok" or where a byte was wrong.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -18,6 +18,12 @@ char region_start[1], region_end[1];
 _Alignas(16) char early_buffer[EARLY_SIZE];
 size_t early_used;
 bool heap_open;
+
+/* Some of the first blocks are "hot", as a profile would say. */
+static uint8_t hot[ROUNDS];
+uint32_t *heap_owners;
+const uint8_t *heap_hot = hot;
+size_t heap_hot_count = ROUNDS;
 
 static struct {
 	unsigned char *data;
@@ -36,7 +42,7 @@ static uint64_t next_random(void)
 
 static size_t random_size(void)
 {
-	static const size_t scales[] = { 16, 100, 600, 5000, 70000, 3000000 };
+	static const size_t scales[] = {16, 100, 600, 5000, 70000, 3000000};
 	const uint64_t random = next_random();
 
 	return (size_t)(random >> 8) % scales[random % 100 < 97 ? random % 4 : 4 + random % 2];
@@ -119,6 +125,8 @@ int main(void)
 	void *aligned;
 
 	heap_open = true;
+	for (int i = 0; i < ROUNDS; i++)
+		hot[i] = i % 3 == 0;
 	for (int round = 0; round < ROUNDS; round++) {
 		if (round == ROUNDS / 2)
 			heap_prepare_dump(&dumped);

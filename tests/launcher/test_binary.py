@@ -19,7 +19,6 @@ FORBIDDEN = (
     rb"/home/[a-z]",
     rb"/tmp/(?!myimport|pyrunc-training-)[a-z]",  # an example of zipimport's; training.py's own
     rb"pyrunc-training-[0-9]",
-    rb"\.venv",
     rb"MAKEFLAGS",
     rb"LS_COLORS",
 )
@@ -74,7 +73,7 @@ def test_a_dump_that_fails_leaves_a_program_that_starts_cold(tmp_path: Path, bui
         capture_output=True,
         text=True,
     )
-    assert done.stderr.startswith("warning: the dump failed")
+    assert "warning: the dump failed" in done.stderr
     assert "no dump today" in done.stderr
     said = subprocess.run([target, "--version"], check=True, capture_output=True, text=True)
     assert "launcher: boot" in said.stdout
