@@ -6,12 +6,14 @@ from __future__ import annotations
 import os
 import stat
 
-from pyrunc import cgroups, hooks, host, jsontext, seccomp
+from pyrunc import activation, cgroups, hooks, host, jsontext, seccomp
+from pyrunc.amend import amend
 from pyrunc.commands.common import cgroup_driver, rootless
 from pyrunc.container import oci_state
 from pyrunc.errors import Failure
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_create import compile_create
+from pyrunc.init.mounts import symlink_sources
 from pyrunc.rendezvous import check_preserved
 from pyrunc.spec.check_host import check_host
 from pyrunc.spec.config import parse_config
@@ -20,11 +22,15 @@ from pyrunc.state import check_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
-    from pyrunc.cgroups import Manager
+    from pyrunc.cgroups import Manager, rdt
     from pyrunc.flags import Args
     from pyrunc.spec.model import Config
+    from pyrunc.spec.model_linux import IdMapping
+
+PIDFD_RECEIVER = "run.oci.pidfd_receiver"
 
 
 class Blueprint:
@@ -40,9 +46,13 @@ class Blueprint:
         "data",
         "host",
         "id",
+        "listen_fds",
+        "notify",
         "pid_file",
+        "pidfd_socket",
         "plan",
         "preserve_fds",
+        "rdt",
         "rootfs",
         "rootless",
         "warnings",
@@ -52,24 +62,30 @@ class Blueprint:
         self, args: Args, *, container_id: str, bundle: str, cache: str | None = None
     ) -> None:
         self.id = check_id(container_id)
-        self.preserve_fds = check_preserved(args.number("preserve-fds"))
+        self.listen_fds = activation.listen_fds()
+        self.preserve_fds = check_preserved(args.number("preserve-fds"), listen=self.listen_fds)
         self.bundle = os.path.abspath(bundle)
         name = args.text("config")
-        self.data = read_bounded(os.path.join(self.bundle, name), name=name)
+        self.data = amend(read_bounded(os.path.join(self.bundle, name), name=name), source=name)
         self.config = parse_config(self.data, source=name)
         self.host = host.probe()
-        self.warnings = check_host(self.config, self.host, source=name)
         self.rootfs = find_rootfs(self.config, self.bundle)
         self.rootless = rootless(args)
         self.pid_file = ""
         self.console_socket = ""
+        self.pidfd_socket = self.config.annotations.get(PIDFD_RECEIVER, "")
+        self.notify = activation.notify_directory(args.text("root"), self.id)
         linux = self.config.linux
+        self.rdt = self._rdt()
         self.cgroup = cgroups.resolve(
             cgroup_driver(args),
             linux.cgroups_path,
             self.id,
             rootless=self.rootless,
             annotations=self.config.annotations,
+        )
+        self.warnings = check_host(
+            self.config, self.host, cgroup_version=only_version(self.cgroup), source=name
         )
         self.plan = compile_create(
             self.config,
@@ -79,12 +95,23 @@ class Blueprint:
             bundle=self.bundle,
             cgroup=cgroup_view(self.cgroup),
             seccomp=seccomp.compile(linux.seccomp, cache=cache),
-            preserve_fds=self.preserve_fds,
+            listen_fds=self.listen_fds,
+            preserve_fds=self.preserve_fds - self.listen_fds,
+            notify_directory=self.notify,
+            links=read_links(symlink_sources(self.config)),
             no_pivot=args.flag("no-pivot"),
             no_new_keyring=args.flag("no-new-keyring"),
             console=self.terminal,
             state_json=self.hook_state,
         )
+
+    def _rdt(self) -> rdt.Group | None:
+        node = self.config.linux.intel_rdt
+        if node is None:
+            return None
+        from pyrunc.cgroups import rdt
+
+        return rdt.Group.resolve(node, self.id)
 
     @property
     def terminal(self) -> bool:
@@ -93,6 +120,20 @@ class Blueprint:
     @property
     def new_namespaces(self) -> frozenset[str]:
         return frozenset(one.type for one in self.config.linux.namespaces if not one.path)
+
+    @property
+    def cgroup_owner(self) -> tuple[int, int] | None:
+        """Who gets the container's cgroup: its root, if it can use it and is not the caller."""
+        config = self.config
+        writable = self.cgroup.leaf or any(
+            mount.type in ("cgroup", "cgroup2") and "ro" not in mount.options
+            for mount in config.mounts
+        )
+        if not writable or not {"cgroup", "user"} <= self.new_namespaces:
+            return None
+        uid = container_root(config.linux.uid_mappings)
+        gid = container_root(config.linux.gid_mappings)
+        return (uid, gid) if uid not in (-1, self.host.euid) else None
 
     @property
     def shared_pid(self) -> bool:
@@ -124,10 +165,32 @@ class Blueprint:
         return {"poststart": hooks.save(found.poststart), "poststop": hooks.save(found.poststop)}
 
 
+def only_version(manager: Manager) -> int:
+    """1 where all controllers are on v1 hierarchies, 2 where none is; beside each other: 0."""
+    versions = {member.hierarchy.version for member in manager.members}
+    return versions.pop() if len(versions) == 1 else 0
+
+
+def container_root(mappings: Sequence[IdMapping]) -> int:
+    """The host's id of the container's id 0; -1 when it has none."""
+    return next((one.host_id for one in mappings if one.container_id == 0 and one.size), -1)
+
+
 def cgroup_view(manager: Manager) -> CgroupView:
     """What the plan has to know about the container's cgroups."""
     view = manager.view()
     return CgroupView.of(view, enters=view.enters, leaf=view.leaf)
+
+
+def read_links(sources: list[str]) -> dict[str, str]:
+    """What the sources of `copy-symlink` point to, as far as they are symbolic links."""
+    found = {}
+    for source in sources:
+        try:
+            found[source] = os.readlink(source)
+        except OSError:  # no link: an ordinary bind mount
+            continue
+    return found
 
 
 def find_rootfs(config: Config, bundle: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
-    from pyrunc.cgroups import Manager
+    from pyrunc.cgroups import Manager, rdt
 
 CREATED: Final = "created"
 RUNNING: Final = "running"
@@ -102,6 +102,15 @@ class Container:
 
         return cgroups.from_record(self.state["cgroup"])
 
+    def rdt(self) -> rdt.Group | None:
+        """The container's group of Intel RDT, if it has one."""
+        for record in self.state["made"]:
+            if record["kind"] == "rdt":
+                from pyrunc.cgroups import rdt
+
+                return rdt.Group.from_record(record["record"])
+        return None
+
     # -- start -------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -141,11 +150,20 @@ class Container:
                     raise self._late_failure(op, step, value, detail)
                 running = running or kind == EXEC
             if not running:
-                raise InitError("the container's init ended before it could run the program")
+                raise InitError(self._why_it_ended())
         except BrokenPipeError:
             raise self._not_startable(STOPPED) from None
         finally:
             os.close(report)
+
+    def _why_it_ended(self) -> str:
+        try:
+            killed = self.cgroup().oom_kills()
+        except (Failure, OSError):
+            killed = 0
+        if killed:
+            return "container init was OOM-killed (memory limit too low?)"
+        return "the container's init ended before it could run the program"
 
     def _late_failure(self, op: int, step: int, errno: int, detail: bytes) -> InitError:
         """The sentence for a failure after the gate; the plan is gone, but its last ops are in the
@@ -207,16 +225,7 @@ class Container:
 
     def kill_all(self, number: int) -> None:
         """Signal every process of the container's cgroups, also when the init has ended."""
-        manager = self.cgroup()
-        if number == process.SIGKILL:
-            manager.kill()
-            return
-        for pid in manager.pids():
-            found = process.read_stat(pid)
-            pidfd = process.open_pidfd(pid, found.start_time) if found is not None else -1
-            if pidfd >= 0:
-                process.signal(pidfd, number)
-                os.close(pidfd)
+        self.cgroup().signal(number)
 
     def stop(self) -> None:
         """Kill the container and wait until its init is dead."""

@@ -11,7 +11,7 @@ import os
 import time
 from errno import ENOSPC
 
-from pyrunc import idmap, process, rendezvous
+from pyrunc import activation, idmap, process, rendezvous
 from pyrunc.container import CREATING, Container, oci_state
 from pyrunc.deletion import run_poststop, undo
 from pyrunc.errors import Failure, HostError, InitError
@@ -78,6 +78,8 @@ class Creation:
             from pyrunc import hostmounts
 
             self.intend("mounts", hostmounts.intent(blueprint.plan.host_mounts))
+        if blueprint.notify:
+            activation.make_directory(self.directory)
         gate, report = self.directory.make_gate()
         objects = {"gate": gate, "report": report}
         try:
@@ -92,6 +94,7 @@ class Creation:
             os.close(report)
         self._note_process()
         self._make_cgroups()
+        self._make_rdt()
         child.serve(
             {
                 ops.RENDEZVOUS_NAMESPACES: self._on_namespaces,
@@ -127,6 +130,18 @@ class Creation:
         linux = self.blueprint.config.linux
         manager.apply(linux.resources)
 
+    def _make_rdt(self) -> None:
+        """The group of Intel RDT; the init enters it before it forks."""
+        node = self.blueprint.config.linux.intel_rdt
+        if node is None:
+            return
+        child, group = self.child, self.blueprint.rdt
+        assert child is not None
+        assert group is not None
+        self.intend("rdt", {"record": group.record()})
+        group.prepare(node)
+        group.attach(child.pid)
+
     # -- rendezvous --------------------------------------------------------------------------------
 
     def _on_namespaces(self, message: Message) -> Sequence[int]:
@@ -152,6 +167,10 @@ class Creation:
                     )
             finally:
                 files.close()
+        if linux.net_devices:
+            from pyrunc import netdevices
+
+            netdevices.move(linux.net_devices, pid=child.pid)
         return self._cgroup_descriptors()
 
     def _cgroup_descriptors(self) -> list[int]:
@@ -160,6 +179,9 @@ class Creation:
         entry = manager.entry()
         if entry.kind == "attach":
             manager.attach(child.pid)
+        owner = self.blueprint.cgroup_owner
+        if owner is not None:
+            manager.give(*owner)
         return [fd for fd in (entry.into, *entry.fds, entry.leaf) if fd >= 0]
 
     def _on_mounts(self, message: Message) -> Sequence[int]:
@@ -205,6 +227,7 @@ class Creation:
         """The last moment before "created": limits, then the state is committed."""
         assert self.child is not None
         rendezvous.set_limits(self.child)
+        rendezvous.send_pidfd(self.child, path=self.blueprint.pidfd_socket, text=b"standard")
         self.directory.write(CONFIG, self.blueprint.data)
         self.directory.save(self._state())
         return ()

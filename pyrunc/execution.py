@@ -61,6 +61,8 @@ class Execution:
         "config",
         "console_socket",
         "container",
+        "listen_fds",
+        "pidfd_socket",
         "preserve_fds",
         "root",
         "terminal",
@@ -74,7 +76,9 @@ class Execution:
         self.root = root
         self.cgroup_paths: Sequence[str] = ()
         self.console_socket = ""
-        self.preserve_fds = 0
+        self.pidfd_socket = ""
+        self.listen_fds = 0
+        self.preserve_fds = 0  # those of listen_fds too
         self.child: Child | None = None
         self.terminal = -1
 
@@ -98,7 +102,8 @@ class Execution:
                 tasks=len(entry.fds),
                 seccomp=seccomp.compile(self.config.linux.seccomp, cache=filter_cache(self.root)),
                 oom_score_adj=self.config.process.oom_score_adj,
-                preserve_fds=self.preserve_fds,
+                listen_fds=self.listen_fds,
+                preserve_fds=self.preserve_fds - self.listen_fds,
                 no_new_keyring=no_new_keyring,
             )
             return self._run(plan, target, entry)
@@ -162,7 +167,11 @@ class Execution:
         assert self.child is not None
         if not process.alive(self.container.pid, self.container.start_time):
             raise StateError(GONE)  # JN-6: what we have joined is the container only while it lives
+        group = self.container.rdt()
+        if group is not None:
+            group.attach(self.child.pid)
         rendezvous.set_limits(self.child)
+        rendezvous.send_pidfd(self.child, path=self.pidfd_socket, text=b"setns")
         return ()
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import signal as signals
     from types import FrameType
     from typing import Final
+
+    from pyrunc.activation import Relay as NotifyRelay
 else:
     import _signal as signals  # `signal` imports enum (3 ms) to give the same functions other types
 
@@ -54,7 +56,9 @@ class Foreground:
         for number in (*self._held - KEPT, signals.SIGCHLD):
             signals.signal(number, _note)
 
-    def wait(self, pid: int, pidfd: int, *, terminal: int = -1) -> int:
+    def wait(
+        self, pid: int, pidfd: int, *, terminal: int = -1, notify: NotifyRelay | None = None
+    ) -> int:
         """The exit code of the process: its own, or 128 plus the signal that ended it."""
         relay = _Relay(terminal) if terminal >= 0 else None
         signals.pthread_sigmask(signals.SIG_UNBLOCK, self._held)
@@ -63,22 +67,30 @@ class Foreground:
                 status = self._reap(pid)
                 if status is not None:
                     return status
-                self._step(pidfd, relay)
+                if self._step(pidfd, relay, notify):
+                    notify = None
         finally:
             if relay is not None:
                 relay.finish()
 
-    def _step(self, pidfd: int, relay: _Relay | None) -> None:
+    def _step(self, pidfd: int, relay: _Relay | None, notify: NotifyRelay | None) -> bool:
+        """Deal with what has happened; True when the container has said that it is ready."""
+        told = False
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         if relay is not None:
             relay.register(poll)
+        if notify is not None:
+            notify.register(poll)
         for fd, events in poll.poll():
             if fd == self._wake:
                 for number in os.read(self._wake, 256):
                     self._forward(number, pidfd, relay)
+            elif notify is not None and fd == notify.fd:
+                told = notify.receive()
             elif relay is not None:
                 relay.move(fd, events)
+        return told
 
     def _forward(self, number: int, pidfd: int, relay: _Relay | None) -> None:
         if number == signals.SIGWINCH and relay is not None:

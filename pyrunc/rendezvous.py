@@ -102,10 +102,21 @@ def write_pid_file(path: str, pid: int) -> None:
         raise Failure(f"cannot write the pid file {path}", errno=error.errno or 0) from None
 
 
-def check_preserved(count: int) -> int:
-    """Every descriptor that the process shall get must be open, and be the caller's, not ours."""
-    if count > MAX_PRESERVED:
+def send_pidfd(child: Child, *, path: str, text: bytes) -> None:
+    """Whoever listens on the socket can wait for the process and signal it without its number."""
+    if path:
+        send_descriptor(path, child.pidfd, text=text)
+
+
+def check_preserved(count: int, *, listen: int = 0) -> int:
+    """Every descriptor that the process shall get must be open, and be the caller's, not ours.
+
+    The `listen` sockets of the service manager come before those of --preserve-fds. Returns how
+    many there are together.
+    """
+    if count + listen > MAX_PRESERVED:
         raise UsageError(f"--preserve-fds {count}: at most {MAX_PRESERVED} descriptors are passed")
+    count += listen
     for fd in range(FIRST_PRESERVED, FIRST_PRESERVED + count):
         try:
             ours = fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC

@@ -179,7 +179,12 @@ def all_of_pyrunc(root: str) -> list[str]:
 
 # The program never imports these: the generator's input, and what stands beside the package only
 # for the stock interpreter.
-NOT_FROZEN = ("pyrunc.init.optable", "pyrunc.initdigest", "pyrunc.__main__")
+NOT_FROZEN = (
+    "pyrunc.init.optable",
+    "pyrunc.initdigest",
+    "pyrunc.move_devices",
+    "pyrunc.__main__",
+)
 
 
 def buildinfo_text(source: str, *, init: str, commit: str) -> str:

@@ -31,6 +31,7 @@ def prepare(args: Args, *, detached: bool) -> Creation:
     )
     blueprint.pid_file = args.text("pid-file")
     blueprint.console_socket = args.text("console-socket")
+    blueprint.pidfd_socket = args.text("pidfd-socket") or blueprint.pidfd_socket
     rendezvous.check_terminal(
         blueprint.terminal, console_socket=blueprint.console_socket, detached=detached
     )

@@ -12,6 +12,9 @@ from pyrunc.output import emit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from pyrunc.cgroups import Manager
     from pyrunc.flags import Args
 
@@ -33,10 +36,16 @@ def run(args: Args) -> int:
     if container.status() == STOPPED:
         raise StateError(f"container with id {container.id} is not running")
     manager = container.cgroup()
+    group = container.rdt()
+
+    def stats() -> dict[str, Any]:
+        found = manager.stats()
+        return found if group is None else {**found, "intel_rdt": group.stats()}
+
     if args.flag("stats"):
-        _emit(container.id, "stats", manager.stats())
+        _emit(container.id, "stats", stats())
         return 0
-    _follow(container.id, manager, interval_ms=interval_ms)
+    _follow(container.id, manager, stats, interval_ms=interval_ms)
     return 0
 
 
@@ -47,7 +56,9 @@ def _emit(container_id: str, kind: str, data: object) -> None:
     emit(jsontext.encode(record) + "\n")
 
 
-def _follow(container_id: str, manager: Manager, *, interval_ms: int) -> None:
+def _follow(
+    container_id: str, manager: Manager, stats: Callable[[], object], *, interval_ms: int
+) -> None:
     """Until the cgroup is gone."""
     watch = manager.watch_oom()
     due = time.monotonic() + interval_ms / 1000
@@ -60,7 +71,7 @@ def _follow(container_id: str, manager: Manager, *, interval_ms: int) -> None:
             if ended:
                 return
             if time.monotonic() >= due:
-                _emit(container_id, "stats", manager.stats())
+                _emit(container_id, "stats", stats())
                 due = time.monotonic() + interval_ms / 1000
     finally:
         watch.close()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrunc import execution, rendezvous, syscalls
+from pyrunc import activation, execution, rendezvous, syscalls
 from pyrunc.container import Container
 from pyrunc.errors import UsageError
 from pyrunc.execution import Execution
@@ -31,7 +31,8 @@ INHERITED = (
 
 def run(args: Args) -> int:
     container = Container.load(args.text("root"), args.positionals[0])
-    preserve_fds = rendezvous.check_preserved(args.number("preserve-fds"))
+    listen_fds = activation.listen_fds()
+    preserve_fds = rendezvous.check_preserved(args.number("preserve-fds"), listen=listen_fds)
     execution.check_status(container, ignore_paused=args.flag("ignore-paused"))
     config = execution.saved_config(container)
     wanted = _from_file(args, config) if args.given("process") else _from_flags(args, config)
@@ -39,6 +40,8 @@ def run(args: Args) -> int:
     one = Execution(container, config, wanted, root=args.text("root"))
     one.cgroup_paths = args.many("cgroup")
     one.console_socket = args.text("console-socket")
+    one.pidfd_socket = args.text("pidfd-socket")
+    one.listen_fds = listen_fds
     one.preserve_fds = preserve_fds
     rendezvous.check_terminal(
         bool(wanted.terminal), console_socket=one.console_socket, detached=detached

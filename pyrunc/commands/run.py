@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrunc import deletion, syscalls
+from pyrunc import activation, deletion, syscalls
 from pyrunc.commands.create import prepare
 from pyrunc.errors import Failure
 from pyrunc.log import log
@@ -21,8 +21,12 @@ def run(args: Args) -> int:
     creation = prepare(args, detached=detached)
     if detached:
         creation.perform()
-        _start(creation.container(), keep=args.flag("keep"))
+        container = creation.container()
+        relay = activation.Relay.open(container.directory, pid=container.pid)
+        _start(container, keep=args.flag("keep"))
         creation.close()
+        if relay is not None:
+            relay.wait(container.start_time)
         return 0
     from pyrunc.foreground import Foreground
 
@@ -47,9 +51,10 @@ def _stay(creation: Creation, foreground: Foreground, *, keep: bool) -> int:
     child = creation.child
     assert child is not None
     container = creation.container()
+    relay = activation.Relay.open(container.directory, pid=container.pid)
     _start(container, keep=keep)
     child.close_sync()
-    status = foreground.wait(child.pid, child.pidfd, terminal=creation.terminal)
+    status = foreground.wait(child.pid, child.pidfd, terminal=creation.terminal, notify=relay)
     if not keep:
         _end(container)
     return status

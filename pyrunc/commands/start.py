@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pyrunc import activation
 from pyrunc.container import Container
 
 TYPE_CHECKING = False
@@ -11,5 +12,10 @@ if TYPE_CHECKING:
 
 
 def run(args: Args) -> int:
-    Container.load(args.text("root"), args.positionals[0], lock=True).start()
+    container = Container.load(args.text("root"), args.positionals[0], lock=True)
+    relay = activation.Relay.open(container.directory, pid=container.pid)
+    container.start()
+    container.directory.close()  # with the lock: it may take long
+    if relay is not None:
+        relay.wait(container.start_time)
     return 0

@@ -50,7 +50,9 @@ def run(args: Args) -> int:
     if container.status() == STOPPED:
         raise StateError(f"container not running: {container.id}")
     if any(args.given(name) for name in RDT_FLAGS):
-        raise StateError("updating a non-existent Intel RDT configuration is not supported")
+        _update_rdt(args, container)
+        if not from_flags(args, allow_none=True):
+            return 0
     change = _read_change(args)
     stored = container.state.get("resources") or {}
     wanted = merge(stored, change)
@@ -65,6 +67,17 @@ def run(args: Args) -> int:
     update.update(manager, old, new, requested=requested)
     container.directory.save({**container.state, "resources": wanted})
     return 0
+
+
+def _update_rdt(args: Args, container: Container) -> None:
+    group = container.rdt()
+    if group is None:
+        raise StateError("updating a non-existent Intel RDT configuration is not supported")
+    lines = [args.text(name) for name in RDT_FLAGS if args.given(name)]
+    if args.flag("dry-run"):
+        emit("".join(f"write  {group.path}/schemata  {line}\n" for line in lines))
+        return
+    group.write_schemata("\n".join(lines))
 
 
 def _parse_partial(change: dict[str, Any]) -> Resources:
@@ -91,7 +104,7 @@ def _read_stdin() -> bytes:
     return data
 
 
-def from_flags(args: Args) -> dict[str, Any]:
+def from_flags(args: Args, *, allow_none: bool = False) -> dict[str, Any]:
     """The properties that were given as flags."""
     found: dict[str, Any] = {}
     for flag, (group, name, kind) in FLAGS.items():
@@ -102,7 +115,7 @@ def from_flags(args: Args) -> dict[str, Any]:
     memory = found.get("memory", {})
     if memory.get("limit") == -1 and "swap" not in memory:
         memory["swap"] = -1  # a limit of memory plus swap cannot be below no limit of memory
-    if not found:
+    if not found and not allow_none:
         raise UsageError("nothing to update: give a limit or --resources", usage="update")
     return found
 

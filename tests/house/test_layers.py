@@ -21,6 +21,8 @@ LAYERS = (
     ("commands",),
     ("usage", "creation", "execution", "posture", "foreground", "features"),
     ("blueprint", "deletion", "rendezvous", "hostmounts", "idmap", "idmapped"),
+    ("activation", "amend", "netdevices"),
+    ("outside", "move_devices"),
     ("container", "hooks", "choices"),
     ("init", "cgroups", "seccomp"),
     ("state", "initimage", "process"),
@@ -73,6 +75,7 @@ OFF_DIET = (
     "commands/doctor.py",
     "cgroups/bus.py",  # loaded by the systemd driver when it calls
     "cgroups/manager1.py",
+    "move_devices.py",  # a program of its own
 )
 
 

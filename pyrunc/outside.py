@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stock interpreter with the installed libraries, for the few steps whose libraries cannot be
+linked into the launcher.
+
+`make install` puts the libraries below libexec, a checkout has them in .venv.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyrunc.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INTERPRETERS = ("/usr/bin/python3", "/usr/local/bin/python3")
+
+
+class Environment:
+    """An interpreter, the directory of our package, and where libraries are."""
+
+    __slots__ = ("libraries", "package", "python")
+
+    def __init__(self, *, python: str, package: str, libraries: str) -> None:
+        self.python = python
+        self.package = package
+        self.libraries = libraries
+
+
+def find(library: str, *, purpose: str) -> Environment:
+    """The environment that has a library."""
+    python = next((path for path in INTERPRETERS if os.access(path, os.X_OK)), "")
+    tried = []
+    for package, libraries in _places():
+        tried.append(libraries)
+        if python and os.path.isdir(f"{libraries}/{library}") and os.path.isdir(package):
+            return Environment(python=python, package=package, libraries=libraries)
+    raise HostError(
+        f"{purpose} needs the Python library {library}, which is not installed",
+        hint=f"`make install` installs it; looked for python3 and in {', '.join(tried)}",
+    )
+
+
+def _places() -> Iterator[tuple[str, str]]:
+    """(our package, libraries): beside this file, else beside the program."""
+    if not getattr(sys, "frozen", False) and "__file__" in globals():
+        package = os.path.dirname(os.path.abspath(__file__))
+        yield package, os.path.join(os.path.dirname(package), "site-packages")
+        for path in sys.path:
+            yield package, path
+        return
+    base = os.path.dirname(os.path.dirname(os.readlink("/proc/self/exe")))
+    yield f"{base}/libexec/pyrunc/pyrunc", f"{base}/libexec/pyrunc/site-packages"
+    lib = f"{base}/.venv/lib"
+    for name in sorted(os.listdir(lib)) if os.path.isdir(lib) else ():
+        yield f"{base}/pyrunc", f"{lib}/{name}/site-packages"
