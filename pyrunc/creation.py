@@ -12,7 +12,7 @@ import time
 from errno import ENOSPC
 
 from pyrunc import activation, idmap, process, rendezvous
-from pyrunc.container import CREATING, Container, oci_state
+from pyrunc.container import CREATED, CREATING, Container, oci_state
 from pyrunc.deletion import run_poststop, undo
 from pyrunc.errors import Failure, HostError, InitError
 from pyrunc.init import ops
@@ -198,16 +198,18 @@ class Creation:
 
     def _on_hooks(self, message: Message) -> Sequence[int]:
         """prestart and createRuntime: the namespaces and mounts are there, the root is not entered
-        yet.
+        yet. prestart hooks were once part of `start`: what they expect to read is "created".
         """
         from pyrunc import hooks
 
         found = self.blueprint.config.hooks
         if found is None:
             return ()
-        state = self._oci_state(CREATING)
-        hooks.run_all("prestart", found.prestart, state, started=self._note_hook)
-        hooks.run_all("createRuntime", found.create_runtime, state, started=self._note_hook)
+        for kind, status, listed in (
+            ("prestart", CREATED, found.prestart),
+            ("createRuntime", CREATING, found.create_runtime),
+        ):
+            hooks.run_all(kind, listed, self._oci_state(status), started=self._note_hook)
         return ()
 
     def _on_console(self, message: Message) -> Sequence[int]:

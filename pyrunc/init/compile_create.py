@@ -208,9 +208,14 @@ def _outside(this: Creation) -> list[Op]:
     )
     found += namespaces.join(context, config.linux)
     found += namespaces.unshare(context)
-    found += _clone(this)
-    # The parent has been making the cgroups meanwhile.
-    found += namespaces.await_parent(context, this.cgroup, into=this.into, tasks=this.tasks)
+    waits = namespaces.await_parent(context, this.cgroup, into=this.into, tasks=this.tasks)
+    if "user" in context.new:
+        # Capabilities count for files of mapped ids only (kernel: capable_wrt_inode_uidgid), so
+        # the maps come before the look-up of what may lie below the container's own directories.
+        found += [*waits, *_clone(this)]
+    else:
+        # The parent makes the cgroups meanwhile.
+        found += [*_clone(this), *waits]
     found += namespaces.settle_down(context, this.cgroup, into=this.into, tasks=this.tasks)
     found += namespaces.enter_leaf(this.cgroup, leaf=this.leaf)
     found += this.proc_ops

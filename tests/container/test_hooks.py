@@ -76,7 +76,7 @@ def test_hooks_run_in_the_order_of_their_kinds(create: Create, config: Config, n
 @pytest.mark.parametrize(
     ("kind", "status"),
     [
-        ("prestart", "creating"),
+        ("prestart", "created"),
         ("createRuntime", "creating"),
         ("createContainer", "creating"),
         ("startContainer", "created"),

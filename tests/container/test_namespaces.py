@@ -79,6 +79,20 @@ def test_a_root_file_system_below_a_private_directory_works_with_mapped_ids(
     assert pyrunc.run(config, "id", "-u").ok().stdout == "0\n"
 
 
+def test_a_source_below_a_private_directory_of_a_mapped_owner_is_bound(
+    shell: Shell, config: Config, workspace: Path
+) -> None:
+    """Engines keep a container's own files below a directory of its root's host id."""
+    config.user_namespace(100000, 65536)
+    private = workspace / "private"
+    (private / "shm").mkdir(parents=True)
+    (private / "shm" / "file").write_text("found")
+    os.chown(private, 100000, 100000)
+    private.chmod(0o700)
+    config.bind(private / "shm", "/mnt")
+    assert shell(config, "cat /mnt/file") == "found"
+
+
 def test_a_time_namespace_is_new_and_has_the_offsets(
     pyrunc: Runtime, shell: Shell, config: Config
 ) -> None:
