@@ -92,6 +92,16 @@ class Cgroups:
         """SIGKILL to every process in the cgroups."""
         kill.kill([member for member in self.members if member.ours])
 
+    def signal(self, number: int) -> None:
+        """A signal to every process in the cgroups."""
+        if number == kill.SIGKILL:
+            self.kill()
+            return
+        ours = [member for member in self.members if member.ours]
+        member = freezer.choose(ours) or next(iter(ours), None)
+        if member is not None:
+            kill.signal_all(member, number)
+
     def frozen(self) -> bool:
         member = freezer.choose(self.members)
         return member is not None and freezer.frozen(member)

@@ -88,7 +88,9 @@ DEVICE_RULE_TYPES = ("a", "c", "b")
 # Annotations that pyrunc acts on (`features` prints the unsafe ones, IN-8).
 ANNOTATION_PREFIXES = ("org.systemd.property.",)
 ANNOTATIONS = ("org.criu.config",)
-UNSAFE_ANNOTATIONS = ("bundle", "org.systemd.property.", "org.criu.config")
+UNSAFE_ANNOTATIONS = (
+    "bundle", "org.systemd.property.", "org.criu.config", "org.pyrunc.cgroup.writable",
+)
 
 # -- seccomp -------------------------------------------------------------------------------------
 
