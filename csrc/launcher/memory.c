@@ -34,6 +34,7 @@ enum {
 };
 #define MAPPED_LIMIT                                                                               \
 	((size_t)1 << 20) /* from here, blocks of a restored process are mappings of their own */
+#define FIRST_SLAB_SIZE ((size_t)1280 << 10) /* holds nearly all that is hot, in one piece */
 #define SLAB_SIZE ((size_t)64 << 10)
 #define CHUNK_SIZE ((size_t)8 << 20)
 #define SIZE_LIMIT ((size_t)1 << 46)
@@ -53,7 +54,8 @@ static char *heap_next, *heap_end;
 static char *hot_next, *hot_end; /* the slab of the blocks that will be written to */
 static struct free_block *free_lists[2][CLASSES]; /* KIND_HEAP, KIND_HOT */
 static uint32_t block_number;
-static bool dumped; /* true only in a restored process */
+static uintptr_t closed_end; /* below, holes are closed */
+static bool dumped;	     /* true only in a restored process */
 static volatile char lock;
 
 static void take_lock(void)
@@ -166,15 +168,16 @@ static enum kind place_of_next(void)
 
 static struct header *take_block(size_t size, enum kind kind)
 {
+	const size_t slab_size = hot_next ? SLAB_SIZE : FIRST_SLAB_SIZE;
 	struct header *header;
 
 	if (kind == KIND_HEAP || size > SLAB_SIZE)
 		return (struct header *)take(size, 16);
 	if (size > (size_t)(hot_end - hot_next)) {
-		hot_next = take(SLAB_SIZE, PAGE_SIZE);
+		hot_next = take(slab_size, PAGE_SIZE);
 		if (!hot_next)
 			return NULL;
-		hot_end = hot_next + SLAB_SIZE;
+		hot_end = hot_next + slab_size;
 	}
 	header = (struct header *)hot_next;
 	hot_next += size;
@@ -291,6 +294,9 @@ void free(void *block)
 	}
 	if (header->kind == KIND_ALIGNED) /* rare, and its size fits no class: given up */
 		return;
+	if (!dumped && (uintptr_t)block < closed_end)
+		return; /* watched for the profile: the kernel could not write to it if it were used
+			   again */
 	wipe(block, 0);
 	class = size_class(header->size, &block_size);
 	take_lock();
@@ -424,7 +430,8 @@ uintptr_t heap_close_holes(void)
 	memset(free_lists, 0, sizeof(free_lists));
 	hot_next = hot_end = NULL;
 	heap_next = (char *)round_up((uintptr_t)heap_next, PAGE_SIZE);
-	return (uintptr_t)heap_next;
+	closed_end = (uintptr_t)heap_next;
+	return closed_end;
 }
 
 /* Put the heap into the state in which a restored process shall find it; returns how much of it to
