@@ -261,7 +261,8 @@ def _stat(op: Any, errno: int, detail: str) -> Sentence:
 
 
 def _is_directory(op: Any, errno: int, detail: str) -> Sentence:
-    return f'exec: "{detail or op.name}"', EISDIR
+    # execve of a directory is EACCES, and engines before the phrase look for that text.
+    return f'exec: "{detail or op.name}": is a directory', EACCES
 
 
 def _permission(op: Any, errno: int, detail: str) -> Sentence:

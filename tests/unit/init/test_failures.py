@@ -40,7 +40,13 @@ def test_every_sentence_is_for_an_op_and_a_step_that_exist() -> None:
     [
         (["foo"], "path", errno.ENOENT, "", 'exec: "foo": executable file not found in $PATH'),
         (["/x"], "stat", errno.ENOENT, "", 'exec: "/x": stat /x: no such file or directory'),
-        (["/dir"], "directory", errno.EISDIR, "", 'exec: "/dir": is a directory'),
+        (
+            ["/dir"],
+            "directory",
+            errno.EISDIR,
+            "",
+            'exec: "/dir": is a directory: permission denied',
+        ),
         (["/f"], "permission", errno.EACCES, "", 'exec: "/f": permission denied'),
         (["/a/b"], "stat", errno.EACCES, "/a", 'exec: "/a/b": stat /a: permission denied'),
     ],
