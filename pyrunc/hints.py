@@ -14,7 +14,6 @@ from errno import (
     EBUSY,
     EDQUOT,
     EINVAL,
-    EISDIR,
     ELOOP,
     EMFILE,
     ENODEV,
@@ -207,7 +206,7 @@ HINTS = {
         "stat",
         EACCES,
     ): "the container's user may not enter a directory of the path",
-    ("find_executable", "directory", EISDIR): "process.args[0] must be a program",
+    ("find_executable", "directory", EACCES): "process.args[0] must be a program",
     (
         "find_executable",
         "permission",

@@ -264,7 +264,7 @@ def test_bridge_networks(engine: Docker) -> None:
     engine.docker("network", "create", "net1").ok()
     try:
         engine.docker(
-            "run", "-d", "--name", "server", "--network", "net1", "bb:1", "nc", "-lk", "-p", "99"
+            "run", "-d", "--name", "server", "--network", "net1", "bb:1", "sleep", "1000"
         ).ok()
         address = engine.inspect("server", '{{(index .NetworkSettings.Networks "net1").IPAddress}}')
         outcome = engine.run("bb:1", "ping", "-c", "1", "-W", "5", address, network="net1")
