@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-UNIFIED = Path("/sys/fs/cgroup/unified")  # the cgroup2 tree of a hybrid layout
+CGROUPS = Path("/sys/fs/cgroup")
+UNIFIED = CGROUPS / "unified"  # the cgroup2 tree of a hybrid layout
 PRIVATE = "BENCH_PRIVATE_MOUNTS"
 
 
@@ -42,8 +44,15 @@ def empty_unified(scratch: Path) -> None:
 
 
 def leave(scratch: Path) -> None:
-    """Give the controllers back."""
+    """Give the controllers back, and remove what runtimes have left."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         target = line.split()[1]
         if target.startswith(f"{scratch}/"):
             subprocess.run(["umount", target], check=False)
+    for directory in CGROUPS.iterdir():
+        # crun makes plain directories on the tmpfs for the controllers that are not mounted.
+        if directory.is_dir() and not directory.is_symlink() and not directory.is_mount():
+            for left in directory.glob(f"bench-{os.getpid()}-*"):
+                shutil.rmtree(left)
+            if not any(directory.iterdir()):
+                directory.rmdir()
