@@ -72,8 +72,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def clean_machine(request: pytest.FixtureRequest) -> Iterator[None]:
+def clean_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fail the test that leaves a mount, a cgroup, a process, a socket or a file behind."""
+    tmp_path_factory.getbasetemp()  # made by the first who asks, which is not the test's doing
     before = machine.Snapshot()
     yield
     left = before.leftovers()
