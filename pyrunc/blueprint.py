@@ -71,6 +71,7 @@ class Blueprint:
         self.host = host.probe()
         self.rootfs = find_rootfs(self.config, self.bundle)
         self.rootless = rootless(args)
+        hooks.check_output(self.config)
         self.pid_file = ""
         self.console_socket = ""
         self.pidfd_socket = self.config.annotations.get(PIDFD_RECEIVER, "")
@@ -94,7 +95,9 @@ class Blueprint:
             rootfs=self.rootfs,
             bundle=self.bundle,
             cgroup=cgroup_view(self.cgroup),
-            seccomp=seccomp.compile(linux.seccomp, cache=cache),
+            seccomp=seccomp.compile(
+                linux.seccomp, cache=cache, annotations=self.config.annotations
+            ),
             listen_fds=self.listen_fds,
             preserve_fds=self.preserve_fds - self.listen_fds,
             notify_directory=self.notify,

@@ -100,7 +100,11 @@ class Execution:
                 rootfs=str(self.container.state["rootfs"]),
                 annotations=self.config.annotations,
                 tasks=len(entry.fds),
-                seccomp=seccomp.compile(self.config.linux.seccomp, cache=filter_cache(self.root)),
+                seccomp=seccomp.compile(
+                    self.config.linux.seccomp,
+                    cache=filter_cache(self.root),
+                    annotations=self.config.annotations,
+                ),
                 oom_score_adj=self.config.process.oom_score_adj,
                 listen_fds=self.listen_fds,
                 preserve_fds=self.preserve_fds - self.listen_fds,

@@ -14,12 +14,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
-# Parsed and checked, but refused by the planner so far.
-NOT_YET_OPTIONS: Final = frozenset(("copy-symlink",))
 SYSTEMD: Final = True
 IDMAP: Final = True
-NET_DEVICES: Final = False
-INTEL_RDT: Final = False
+NET_DEVICES: Final = True
+INTEL_RDT: Final = True
+
+# What the command line has beyond that of runc, for engines that want to use it.
+EXTENSIONS: Final = (
+    "check",
+    "cgroup-manager",
+    "config",
+    "delete-regex",
+    "doctor",
+    "explain",
+    "kill-regex",
+    "log-level",
+    "spec-file",
+    "subid-mappings",
+    "update-dry-run",
+)
 
 
 def document() -> dict[str, Any]:
@@ -28,7 +41,7 @@ def document() -> dict[str, Any]:
         "ociVersionMin": version.SPEC_MIN,
         "ociVersionMax": version.SPEC_MAX,
         "hooks": list(constants.HOOK_KINDS),
-        "mountOptions": [name for name in options.names() if name not in NOT_YET_OPTIONS],
+        "mountOptions": options.names(),
         "linux": _linux(),
         "annotations": _annotations(),
         "potentiallyUnsafeConfigAnnotations": sorted(constants.UNSAFE_ANNOTATIONS),
@@ -72,6 +85,8 @@ def _annotations() -> dict[str, str]:
         "org.pyrunc.commit": version.commit(),
         "org.pyrunc.checkpoint.enabled": "false",
         "org.pyrunc.commands": " ".join(sorted(VERBS)),
+        "org.pyrunc.annotations": " ".join(constants.ANNOTATIONS),
+        "org.pyrunc.extensions": " ".join(sorted(EXTENSIONS)),
     }
     for name, value in buildinfo.describe().items():
         found[f"org.pyrunc.{name}"] = value

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Final, Protocol
 
+    from pyrunc.spec.model import Config
+
     class Hook(Protocol):
         """A hook of the configuration."""
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         def pointer(self) -> str: ...
 
 
+OUTPUT: Final = {"stdout": "run.oci.hooks.stdout", "stderr": "run.oci.hooks.stderr"}
 MAX_OUTPUT: Final = 64 * 1024
 SHOWN_OUTPUT: Final = 512  # bytes of each stream in an error text; the log bounds the whole
 
@@ -97,6 +100,7 @@ def run(
     started: Callable[[int], None] | None = None,
 ) -> None:
     """Run one hook to its end; Failure when it does not end well and in time."""
+    sinks = _open_sinks(state.get("annotations") or {})
     stdin = syscalls.memfd_sealed(b"pyrunc-state", jsontext.encode(state).encode())
     out_read, out_write = os.pipe2(os.O_CLOEXEC)
     err_read, err_write = os.pipe2(os.O_CLOEXEC)
@@ -113,7 +117,7 @@ def run(
             setsid=True,
         )
     except OSError as error:
-        for fd in (out_read, err_read):
+        for fd in (out_read, err_read, *sinks.values()):
             os.close(fd)
         raise Failure(
             f"error running {name}: {hook.path}",
@@ -123,7 +127,7 @@ def run(
     finally:
         for fd in (stdin, out_write, err_write):
             os.close(fd)
-    capture = _Capture(out_read, err_read)
+    capture = _Capture(out_read, err_read, sinks)
     try:
         if started is not None:
             started(pid)
@@ -153,12 +157,51 @@ def run(
         raise Failure(f"error running {name}: {how} {status}{capture.text()}", pointer=hook.pointer)
 
 
+def check_output(config: Config) -> None:
+    """Files for the output of hooks: of those that this process runs."""
+    for name, annotation in OUTPUT.items():
+        path = config.annotations.get(annotation)
+        if path is None or config.hooks is None:
+            continue
+        pointer = f"/annotations/{annotation}"
+        if not path.startswith("/"):
+            raise Failure(f"annotation {annotation}: it must be an absolute path", pointer=pointer)
+        if config.hooks.create_container or config.hooks.start_container:
+            raise Failure(
+                f"annotation {annotation}: createContainer and startContainer hooks cannot write "
+                f"their {name} to a file of the host",
+                pointer=pointer,
+            )
+
+
+def _open_sinks(annotations: Mapping[str, str]) -> dict[str, int]:
+    """The files that the output of hooks is appended to."""
+    found: dict[str, int] = {}
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    for name, annotation in OUTPUT.items():
+        path = annotations.get(annotation)
+        if not path:
+            continue
+        try:
+            found[name] = os.open(path, flags, 0o600)
+        except OSError as error:
+            for fd in found.values():
+                os.close(fd)
+            raise Failure(
+                f"cannot open {path} for the output of hooks",
+                errno=error.errno or 0,
+                pointer=f"/annotations/{annotation}",
+            ) from None
+    return found
+
+
 class _Capture:
     """The ends of what a hook writes to standard output and error."""
 
-    __slots__ = ("_data", "fds")
+    __slots__ = ("_data", "_sinks", "fds")
 
-    def __init__(self, out: int, err: int) -> None:
+    def __init__(self, out: int, err: int, sinks: dict[str, int]) -> None:
+        self._sinks = sinks
         self.fds = {out: "stdout", err: "stderr"}
         self._data = {"stdout": b"", "stderr": b""}
         for fd in self.fds:
@@ -171,6 +214,8 @@ class _Capture:
         except BlockingIOError:
             return True
         name = self.fds[fd]
+        if data and name in self._sinks:
+            os.write(self._sinks[name], data)
         self._data[name] = (self._data[name] + data)[-MAX_OUTPUT:]
         return bool(data)
 
@@ -182,7 +227,7 @@ class _Capture:
             self.read(fd)
 
     def close(self) -> None:
-        for fd in self.fds:
+        for fd in (*self.fds, *self._sinks.values()):
             os.close(fd)
 
     def text(self) -> str:

@@ -11,6 +11,7 @@ refuses.
     library         libseccomp
     compiler        all of them together
     cache           compiled filters in the state root
+    annotations     what run.oci.seccomp* ask for
     notify          the listener descriptor to the agent
     refusals        which calls a filter refuses
     lint      PURE  rules that do not do what they seem to
@@ -22,12 +23,19 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyrunc.seccomp.filter import Filter
     from pyrunc.seccomp.refusals import Explanation
     from pyrunc.spec.model_linux import Seccomp
 
 
-def compile(node: Seccomp | None, *, cache: str | None = None) -> Filter | None:
+def compile(
+    node: Seccomp | None,
+    *,
+    cache: str | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> Filter | None:
     """The filter of ``linux.seccomp``. `cache` is the directory of compiled filters
     (`cache_directory`), None for none.
     """
@@ -35,7 +43,15 @@ def compile(node: Seccomp | None, *, cache: str | None = None) -> Filter | None:
         return None
     from pyrunc.seccomp import compiler
 
-    return compiler.compile_cached(node, cache)
+    wishes = [name for name in annotations or () if name.startswith("run.oci.seccomp")]
+    if not wishes:
+        return compiler.compile_cached(node, cache)
+    from pyrunc.seccomp import annotations as extras
+
+    assert annotations is not None
+    compiled = extras.raw_filter(node, annotations) or compiler.compile_cached(node, cache)
+    extras.check_unknown(compiled, annotations)
+    return compiled
 
 
 def cache_directory(root: str) -> str:

@@ -85,11 +85,22 @@ HOOK_KINDS = (
 DEVICE_TYPES = ("c", "b", "u", "p")
 DEVICE_RULE_TYPES = ("a", "c", "b")
 
-# Annotations that pyrunc acts on (`features` prints the unsafe ones, IN-8).
-ANNOTATION_PREFIXES = ("org.systemd.property.",)
-ANNOTATIONS = ("org.criu.config",)
+# Annotations that pyrunc acts on; a name that ends with a dot stands for all below it.
+ANNOTATIONS = (
+    "org.pyrunc.cgroup.writable",
+    "org.systemd.property.",
+    "run.oci.hooks.stderr",
+    "run.oci.hooks.stdout",
+    "run.oci.keep_original_groups",
+    "run.oci.mount_context_type",
+    "run.oci.pidfd_receiver",
+    "run.oci.seccomp.receiver",
+    "run.oci.seccomp_bpf_data",
+    "run.oci.seccomp_fail_unknown_syscall",
+)
+# What an engine may not let its users set (`features` prints them, IN-8).
 UNSAFE_ANNOTATIONS = (
-    "bundle", "org.systemd.property.", "org.criu.config", "org.pyrunc.cgroup.writable",
+    "bundle", "org.systemd.property.", "org.criu.config", "org.pyrunc.cgroup.writable", "run.oci.",
 )
 
 # -- seccomp -------------------------------------------------------------------------------------
