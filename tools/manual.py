@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write the man pages and the shell completions from the flag table; `--check` only compares.
+"""Write man pages and completions from the flag table, and docs/plan.md from the op table.
+
+`--check` only compares.
 
 A page is made for every verb that has a module in pyrunc/commands.
 """
@@ -14,6 +16,7 @@ TREE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TREE))
 
 from pyrunc.flag_table import GLOBAL, HELP, VERBS  # noqa: E402
+from pyrunc.init import optable  # noqa: E402
 from tools import completions, manual_text  # noqa: E402
 
 TYPE_CHECKING = False
@@ -127,6 +130,28 @@ def verb_page(name: str) -> str:
     )
 
 
+# -- the op reference -----------------------------------------------------------------------------
+
+PLAN_HEAD = """# The ops of a plan
+
+Written by tools/manual.py from pyrunc/init/optable.py (`make generate`), which says how fields are
+encoded. What a plan is: [architecture.md](architecture.md). `pyrunc explain BUNDLE` shows one.
+"""
+
+
+def plan_page() -> str:
+    found = [PLAN_HEAD]
+    for name, (text, fields, steps) in optable.OPS.items():
+        found.append(f"## {name}\n\n{text}\n")
+        if fields:
+            listed = ", ".join(f"`{field}` {kind}" for field, kind in fields.items())
+            found.append(f"Fields: {listed}\n")
+        found.append(f"Steps that can fail: {', '.join(steps)}\n")
+    names = ", ".join(f"{number} {name}" for number, name in enumerate(optable.RENDEZVOUS, 1))
+    found.append(f"## Rendezvous\n\n{names}\n")
+    return "\n".join(found)
+
+
 def files() -> dict[Path, str]:
     """Everything that is written, by its path."""
     pages = {MAN / f"pyrunc-{name}.8": verb_page(name) for name in verbs()}
@@ -136,7 +161,12 @@ def files() -> dict[Path, str]:
         COMPLETIONS / "_pyrunc": completions.zsh(names),
         COMPLETIONS / "pyrunc.fish": completions.fish(names),
     }
-    return {MAN / "pyrunc.8": program_page(), **pages, **shells}
+    return {
+        MAN / "pyrunc.8": program_page(),
+        TREE / "docs/plan.md": plan_page(),
+        **pages,
+        **shells,
+    }
 
 
 def main() -> int:
