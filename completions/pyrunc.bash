@@ -37,7 +37,7 @@ _pyrunc() {
     restore) flags='--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --bundle --detach --pid-file --console-socket --no-pivot --no-subreaper --lsm-profile --lsm-mount-context --help' ;;
     explain) flags='--config --id --no-pivot --no-new-keyring --preserve-fds --help' ;;
     check) flags='--config --format --no-schema --help' ;;
-    doctor) flags='--fix --help' ;;
+    doctor) flags='--fix --force --help' ;;
     esac
     COMPREPLY=($(compgen -W "$flags" -- "$word"))
     case $verb in start|state|kill|delete|exec|ps|pause|resume|update|events|checkpoint|restore)

@@ -182,4 +182,5 @@ complete -c pyrunc -n '__fish_seen_subcommand_from check' -l no-schema -d 'leave
 complete -c pyrunc -n '__fish_seen_subcommand_from check' -l help -s h -d 'show this help'
 complete -c pyrunc -n __fish_use_subcommand -a doctor -d 'find and remove what belongs to no container'
 complete -c pyrunc -n '__fish_seen_subcommand_from doctor' -l fix -d 'remove what was found'
+complete -c pyrunc -n '__fish_seen_subcommand_from doctor' -l force -s f -d 'with --fix: kill the processes that are in the way'
 complete -c pyrunc -n '__fish_seen_subcommand_from doctor' -l help -s h -d 'show this help'

@@ -18,7 +18,7 @@ from pyrunc.errors import Failure, HostError, InitError
 from pyrunc.init import ops
 from pyrunc.init.launch import spawn
 from pyrunc.log import log
-from pyrunc.state import CONFIG, StateDirectory
+from pyrunc.state import CONFIG, StateDirectory, state_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Creation:
         self.terminal = -1
         self.mapper: Mapper | None = None
         self.directory = StateDirectory.claim(root, blueprint.id)
+        blueprint.cgroup.mark = state_path(root, blueprint.id)
 
     def intend(self, kind: str, record: Mapping[str, object]) -> None:
         """Write down what is about to be made."""

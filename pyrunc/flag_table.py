@@ -211,6 +211,9 @@ VERBS: Final[dict[str, VerbRow]] = {
     ),
     "doctor": (
         "find and remove what belongs to no container", "", 0, 0, False,
-        (("fix", "", "bool", "", "remove what was found", "", False),), False,
+        (
+            ("fix", "", "bool", "", "remove what was found", "", False),
+            ("force", "f", "bool", "", "with --fix: kill the processes that are in the way", "", False),
+        ), False,
     ),
 }

@@ -25,7 +25,7 @@ def intent(below: str) -> dict[str, Any]:
     return {
         "below": below,
         "namespace": os.readlink(NAMESPACE),
-        "before": [number for number, _path in _mounts(below)],
+        "before": [number for number, _path in mounts(below)],
     }
 
 
@@ -34,7 +34,7 @@ def undo(record: Mapping[str, Any]) -> None:
     if os.readlink(NAMESPACE) != record["namespace"]:
         return  # the mounts are in a namespace that we do not see; it may be gone
     before = set(record["before"])
-    for number, path in reversed(list(_mounts(str(record["below"])))):
+    for number, path in reversed(list(mounts(str(record["below"])))):
         if number in before:
             continue
         try:
@@ -43,7 +43,7 @@ def undo(record: Mapping[str, Any]) -> None:
             continue
 
 
-def _mounts(below: str) -> Iterable[tuple[int, str]]:
+def mounts(below: str) -> Iterable[tuple[int, str]]:
     """(mount id, path) of the mounts on a directory and below it, in the order of their making."""
     with open("/proc/self/mountinfo", "rb") as file:
         lines = file.read().decode("utf-8", "surrogateescape").splitlines()

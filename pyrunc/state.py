@@ -107,6 +107,11 @@ def open_root(path: str, *, create: bool = False) -> int:
     return fd
 
 
+def state_path(root: str, container_id: str) -> str:
+    """Where a container's state is, for others to read: it is never opened by this path."""
+    return f"{os.path.abspath(root or default_root())}/{container_id}"
+
+
 def _make_root(path: str) -> int:
     try:
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding cgroups, systemd units and RDT groups that belong to no container (`pyrunc doctor`).
 
-What the program made carries no mark in the kernel, so leftovers are found from what is recorded:
+A cgroup carries the path of the state directory that it was made for (`Member.mark`): when that is
+gone, it is a leftover. Where the kernel keeps no marks, leftovers are found from what is recorded:
 the places in which containers were, and the names that the drivers give. `orphans` decides, purely;
-`scan_*` look. Nothing here removes: `remove` does, and only an empty cgroup unless told otherwise.
+`scan*` look. Nothing here removes: `remove` does, and nothing with processes unless told otherwise.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 
 from pyrunc.cgroups import freezer, kill, layout, names, tree, units
 from pyrunc.cgroups.layout import Hierarchy
-from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.member import MARKS, Member
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
@@ -40,7 +41,8 @@ class Finding:
 
     def text(self) -> str:
         held = f" with {len(self.pids)} process(es): {_listed(self.pids)}" if self.pids else ""
-        return f"{self.kind} {self.name} belongs to no container{held}"
+        name = "".join(letter if letter.isprintable() else "?" for letter in self.name)
+        return f"{self.kind} {name} belongs to no container{held}"
 
 
 def _listed(pids: tuple[int, ...]) -> str:
@@ -78,18 +80,21 @@ def orphans(
     """Of (mount, path) pairs, those that we made and no container has: neither they, nor what is
     above or below them."""
     known_parents, known_ids = frozenset(parents), frozenset(ids)
-    result = []
-    for mount, path in found:
-        if not is_ours(path, parents=known_parents, ids=known_ids):
-            continue
-        related = any(
-            mount == other_mount
-            and (path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/"))
-            for other_mount, other in live
-        )
-        if not related:
-            result.append((mount, path))
-    return result
+    return [
+        (mount, path)
+        for mount, path in found
+        if is_ours(path, parents=known_parents, ids=known_ids)
+        and not related(mount, path, live=live)
+    ]
+
+
+def related(mount: str, path: str, *, live: Iterable[tuple[str, str]]) -> bool:
+    """Whether a cgroup is one of the living, or above or below one."""
+    return any(
+        mount == other_mount
+        and (path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/"))
+        for other_mount, other in live
+    )
 
 
 def orphan_units(found: Iterable[str], *, live: set[str], prefix: str = units.PREFIX) -> list[str]:
@@ -130,34 +135,80 @@ def scan(
     the same parent, are looked for.
     """
     host = found_layout or layout.probe()
-    lost = list(lost)
     live, _ = owned(records)
     gone, _ = owned(lost)
-    every = scan_cgroups(host.hierarchies)
-    by_key = {(hierarchy.mount, path): hierarchy for hierarchy, path in every}
-    wanted = orphans(by_key, live=live, ids=ids)
-    wanted += [key for key in gone if key in by_key and key not in live and key not in wanted]
-    findings = []
-    for mount, path in sorted(wanted):
-        member = Member(by_key[mount, path], parts=tuple(path.split("/")), kept=0, claimed=True)
-        member.kept = len(member.parts)  # its parents are somebody else's
-        findings.append(
-            Finding("cgroup", name=member.path, pids=tuple(member.pids()), member=member)
-        )
-    return findings
+    by_key = {
+        (hierarchy.mount, path): hierarchy for hierarchy, path in scan_cgroups(host.hierarchies)
+    }
+    wanted = dict.fromkeys(orphans(by_key, live=live, ids=ids))
+    wanted.update(dict.fromkeys(key for key in gone if key in by_key and key not in live))
+    for mount, path in by_key:
+        owner = mark(mount, path)
+        if owner and not exists(owner) and not related(mount, path, live=live):
+            wanted[mount, path] = None
+    return [_finding(by_key[key], key[1]) for key in sorted(wanted)]
 
 
-def scan_units(records: Iterable[Mapping[str, Any]], *, user: bool = False) -> list[Finding]:
-    """Scopes of ours that no container has. Asks systemd."""
+def _finding(hierarchy: Hierarchy, path: str) -> Finding:
+    member = Member(hierarchy, parts=tuple(path.split("/")), kept=0, claimed=True)
+    member.kept = len(member.parts)  # its parents are somebody else's
+    return Finding("cgroup", name=member.path, pids=tuple(member.pids()), member=member)
+
+
+def mark(mount: str, path: str) -> str:
+    """The state directory that a cgroup was made for; empty for cgroups of others."""
+    for name in MARKS:
+        try:
+            found = posix.getxattr(f"{mount}/{path}", name, follow_symlinks=False)
+        except OSError:  # no such attribute, or the cgroup has just gone
+            continue
+        text = found.decode("utf-8", "surrogateescape")
+        return text if text.startswith("/") else ""
+    return ""
+
+
+def exists(state_directory: str) -> bool:
+    try:
+        posix.lstat(state_directory)
+    except FileNotFoundError:
+        return False
+    except OSError:  # we cannot tell
+        return True
+    return True
+
+
+def scan_units(
+    records: Iterable[Mapping[str, Any]],
+    *,
+    user: bool = False,
+    found_layout: layout.Layout | None = None,
+) -> list[Finding]:
+    """Scopes of ours that no container has. Asks systemd.
+
+    A scope whose cgroup is marked belongs to the container that the mark names, of whatever root.
+    """
     from pyrunc.cgroups import manager1
 
     _, live = owned(records)
+    host = found_layout or layout.probe()
     manager = manager1.connect(user=user)
     try:
         loaded = manager.list_units([f"{units.PREFIX}-*.scope"])
     finally:
         manager.close()
-    return [Finding("unit", name=name) for name in orphan_units(loaded, live=live)]
+    places = {
+        path.rpartition("/")[2]: (hierarchy, path)
+        for hierarchy, path in scan_cgroups(host.hierarchies)
+    }
+    findings = []
+    for name in orphan_units(loaded, live=live):
+        place = places.get(name)
+        owner = mark(place[0].mount, place[1]) if place is not None else ""
+        if owner and exists(owner):
+            continue
+        pids = _finding(*place).pids if place is not None else ()
+        findings.append(Finding("unit", name=name, pids=pids))
+    return findings
 
 
 def scan_rdt(
@@ -183,10 +234,11 @@ def scan_rdt(
 
 
 def remove(finding: Finding, *, end_processes: bool = False, user: bool = False) -> None:
-    """Remove a leftover. A cgroup with processes only when the caller says so."""
+    """Remove a leftover. One with processes only when the caller says so."""
     if finding.kind == "unit":
         from pyrunc.cgroups import manager1
 
+        _refuse_populated(finding.name, finding.pids, end_processes=end_processes)
         manager = manager1.connect(user=user)
         try:
             manager.stop(finding.name)
@@ -198,14 +250,20 @@ def remove(finding: Finding, *, end_processes: bool = False, user: bool = False)
         _remove_cgroup(finding.member, end_processes=end_processes)
 
 
-def _remove_cgroup(member: Member, *, end_processes: bool) -> None:
-    pids = member.pids()
+def _refuse_populated(name: str, pids: tuple[int, ...], *, end_processes: bool) -> None:
     if pids and not end_processes:
         raise Failure(
-            f"{member.path} has {len(pids)} process(es): {_listed(tuple(pids))}",
+            f"{name} has {len(pids)} process(es): {_listed(pids)}",
             errno=errno.EBUSY,
-            hint="look at them first; with --fix --force they are killed",
+            hint="look at them first; `pyrunc doctor --fix --force` kills them",
         )
+
+
+def _remove_cgroup(member: Member, *, end_processes: bool) -> None:
+    if not member.present():
+        return  # with its unit, or the cgroup above it
+    pids = tuple(member.pids())
+    _refuse_populated(member.path, pids, end_processes=end_processes)
     if pids:
         kill.kill([member])
     if not member.remove(time.monotonic() + REMOVE_S):

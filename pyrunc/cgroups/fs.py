@@ -79,6 +79,8 @@ class FsManager(Limited):
     def _prepare(self, member: Member) -> None:
         if not member.make():
             self._refuse_used(member)
+        elif self.mark:
+            member.mark(self.mark)
         controllers = member.hierarchy.controllers
         if "freezer" in controllers:
             self._refuse_frozen(member, "freezer.state", "THAWED")

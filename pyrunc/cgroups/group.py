@@ -27,6 +27,7 @@ class Cgroups:
         self.members = members
         self.leaf = leaf  # the processes are in a leaf, so that the container manages its cgroup
         self.driver = driver
+        self.mark = ""  # the state directory of the container, which new cgroups are marked with
         self.rootless = rootless
         # Hierarchies that a rootless caller may not write to and does not need.
         self.denied: list[Member] = []

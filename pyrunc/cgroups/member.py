@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 GONE = (errno.ENOENT, errno.ENODEV)
+# Who made a cgroup, for `doctor`: kernfs keeps extended attributes. A container cannot write the
+# first; the second is for callers who may not either, and only cgroup2 has it.
+MARKS = ("trusted.pyrunc", "user.pyrunc")
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -140,6 +143,17 @@ class Member:
             # There before, or made since we looked: by somebody else either way.
             self.kept = len(self.parts)
         return new
+
+    def mark(self, owner: str) -> None:
+        """Write down whose cgroup it is. Only `doctor` reads it, so it may fail."""
+        if self.kept == len(self.parts):
+            return  # somebody else has made it
+        for name in MARKS:
+            try:
+                posix.setxattr(self.open(), name, owner.encode("utf-8", "surrogateescape"))
+            except OSError:
+                continue
+            return
 
     def _why(self, error: OSError) -> str:
         if error.errno == errno.EAGAIN:

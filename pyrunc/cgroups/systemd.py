@@ -108,6 +108,8 @@ class SystemdManager(FsManager):
             manager.close()
         for member in self.members:
             self._join(member, pid)
+            if self.mark and not self.unit.is_slice:
+                member.mark(self.mark)
         self._limit()
         if self.leaf and self.unified is not None:
             delegate.make_leaf(self.unified)

@@ -1,75 +1,190 @@
 # SPDX-License-Identifier: Apache-2.0
-"""doctor: what belongs to no container any more: half-created state directories and cgroups."""
+"""doctor: what belongs to no container any more, and with --fix its removal.
+
+State directories that were never finished or cannot be read, with what their intents name; cgroups
+and units made for state directories that are gone; mounts below the state root and RDT groups of
+containers that are not there.
+"""
 
 from __future__ import annotations
 
 import os
+from functools import partial
 
-from pyrunc import deletion
-from pyrunc.cgroups import doctor
+from pyrunc import deletion, hostmounts, syscalls
+from pyrunc.cgroups import doctor, rdt
+from pyrunc.commands.common import rootless
 from pyrunc.errors import Failure
 from pyrunc.log import log
 from pyrunc.output import emit
-from pyrunc.state import StateDirectory, list_ids, open_root
+from pyrunc.state import StateDirectory, default_root, list_ids, open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from pyrunc.cgroups.doctor import Finding
     from pyrunc.flags import Args
+
+    Problems = list[tuple[str, Callable[[], object]]]
+
+SYSTEMD = "/run/systemd/system"
+
+
+class Survey:
+    """What a state root holds. The lists are of cgroup records and of RDT records."""
+
+    def __init__(self) -> None:
+        self.containers: list[str] = []
+        self.half: list[str] = []
+        self.damaged: list[str] = []
+        self.alive: list[Any] = []
+        self.lost: list[Any] = []
+        self.alive_rdt: list[Any] = []
+        self.lost_rdt: list[Any] = []
+        self.mounts: list[tuple[str, str]] = []  # path, id of the half-created container
 
 
 def run(args: Args) -> int:
-    root = args.text("root")
-    fix = args.flag("fix")
-    half, alive, lost = _look(root)
-    lines = [f"state {name} was never finished" for name in half]
-    findings = doctor.scan(alive, lost=lost, ids=half)
-    lines += [finding.text() for finding in findings]
-    failed = 0
-    if fix:
-        for name in half:
-            failed += _try(lambda name=name: deletion.delete(root, name, force=True))
-        for finding in findings:
-            failed += _try(lambda finding=finding: doctor.remove(finding))
-    emit("".join(f"{line}\n" for line in lines) or "nothing is left over\n")
-    return 1 if failed or (lines and not fix) else 0
-
-
-def _try(action: Any) -> int:
-    try:
-        action()
-    except (Failure, OSError) as error:
-        log.warning(str(error))
+    root = os.path.abspath(args.text("root") or default_root())
+    seen = survey(root)
+    problems = _mounts(root, seen)
+    problems += _states(root, seen, force=args.flag("force"))
+    problems += _findings(seen, user=rootless(args), force=args.flag("force"))
+    emit("".join(f"{text}\n" for text, _ in problems) or "nothing is left over\n")
+    if not problems:
+        return 0
+    if not args.flag("fix"):
         return 1
-    return 0
+    failed = [text for text, repair in problems if not _done(repair)]
+    return 1 if failed else 0
 
 
-def _look(root: str) -> tuple[list[str], list[Any], list[Any]]:
-    """Half-created containers, the cgroup records of the others, and those of the half-created."""
+def _done(repair: Callable[[], object]) -> bool:
+    try:
+        repair()
+    except (Failure, OSError) as error:
+        hint = getattr(error, "hint", "")
+        log.warning(f"{error} ({hint})" if hint else str(error))
+        return False
+    return True
+
+
+# -- looking ---------------------------------------------------------------------------------------
+
+
+def survey(root: str) -> Survey:
+    """Every state directory of a root. One whose lock is held is in use, whatever it looks like."""
+    seen = Survey()
     root_fd = open_root(root)
-    half: list[str] = []
-    alive: list[Any] = []
-    lost: list[Any] = []
     if root_fd < 0:
-        return half, alive, lost
+        return seen
     for name in list_ids(root_fd):
         directory = StateDirectory.open_at(os.dup(root_fd), name)
-        if directory is None:
-            continue
-        # A create under way holds the lock; what it has made is in use.
-        busy = not directory.try_lock()
-        intents = [one["record"] for one in directory.intents() if one.get("kind") == "cgroup"]
-        try:
-            state = directory.load()
-        except Failure:
-            state = None
-        if state is not None:
-            alive.append(state["cgroup"])
-        elif busy:
-            alive.extend(intents)
-        else:
-            half.append(name)
-            lost.extend(intents)
-        directory.close()
-    return half, alive, lost
+        if directory is not None:
+            _survey_one(directory, seen)
+            directory.close()
+    os.close(root_fd)
+    return seen
+
+
+def _survey_one(directory: StateDirectory, seen: Survey) -> None:
+    busy = not directory.try_lock()
+    intents = directory.intents()
+    groups = [one["record"] for one in intents if one.get("kind") == "cgroup"]
+    rdt_groups = [one["record"] for one in intents if one.get("kind") == "rdt"]
+    damaged = False
+    try:
+        state = directory.load()
+    except Failure:
+        state, damaged = None, True
+    if state is None and not busy:
+        (seen.damaged if damaged else seen.half).append(directory.id)
+        if not damaged:
+            seen.lost += groups
+            seen.lost_rdt += rdt_groups
+            seen.mounts += _left_mounts(intents, directory.id)
+            return
+    # A damaged state may be that of a running container.
+    seen.containers.append(directory.id)
+    seen.alive += groups if state is None else [state["cgroup"]]
+    seen.alive_rdt += rdt_groups
+
+
+def _left_mounts(intents: list[dict[str, Any]], name: str) -> list[tuple[str, str]]:
+    found = []
+    for one in intents:
+        if one.get("kind") == "mounts" and one["namespace"] == os.readlink(hostmounts.NAMESPACE):
+            before = set(one["before"])
+            below = str(one["below"])
+            found += [(path, name) for at, path in hostmounts.mounts(below) if at not in before]
+    return found
+
+
+# -- what is wrong, and the repair of each ---------------------------------------------------------
+
+
+def _states(root: str, seen: Survey, *, force: bool) -> Problems:
+    found: Problems = []
+    for name in seen.half:
+        text = f"state {name} was never finished"
+        found.append((text, partial(deletion.delete, root, name, force=True)))
+    for name in seen.damaged:
+        text = f"state {name} cannot be read"
+        found.append((text, partial(_delete_damaged, root, name, force=force)))
+    return found
+
+
+def _delete_damaged(root: str, name: str, *, force: bool) -> None:
+    if not force:
+        raise Failure(
+            f"state {name} may be that of a running container",
+            hint="`pyrunc doctor --fix --force` kills what is left of it",
+        )
+    deletion.delete(root, name, force=True)
+
+
+def _mounts(root: str, seen: Survey) -> Problems:
+    """Those of half-created containers go with their state; those in the state root first."""
+    found: Problems = [
+        (f"mount {path} was left by {name}", _with_its_state) for path, name in seen.mounts
+    ]
+    for _, path in reversed(list(hostmounts.mounts(root))):
+        name = path.removeprefix(f"{root}/").partition("/")[0]
+        if path != root and name not in seen.containers:
+            flags = hostmounts.MNT_DETACH | hostmounts.UMOUNT_NOFOLLOW
+            repair = partial(syscalls.umount2, path, flags)
+            found.append((f"mount {path} belongs to no container", repair))
+    return found
+
+
+def _with_its_state() -> None:
+    """Nothing is left to do."""
+
+
+def _findings(seen: Survey, *, user: bool, force: bool) -> Problems:
+    findings = _units(seen, user=user)
+    units = {one.name for one in findings}
+    findings += [
+        one
+        for one in doctor.scan(seen.alive, lost=seen.lost, ids=seen.half)
+        if one.name.rpartition("/")[2] not in units  # it goes with its unit
+    ]
+    ids = {*seen.half, *(one.name.rpartition("/")[2] for one in findings)}
+    ids |= {str(one["name"]) for one in seen.lost_rdt}
+    findings += doctor.scan_rdt(seen.alive_rdt, ids=ids - {"/"}, mount=rdt.find_mount())
+    return [
+        (one.text(), partial(doctor.remove, one, end_processes=force, user=user))
+        for one in findings
+    ]
+
+
+def _units(seen: Survey, *, user: bool) -> list[Finding]:
+    if not os.path.isdir(SYSTEMD):
+        return []
+    try:
+        return doctor.scan_units(seen.alive, user=user)
+    except Failure as failure:
+        log.warning(f"systemd's units were not looked at: {failure}")
+        return []
