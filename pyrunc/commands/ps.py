@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ps: the processes of a container, as pids or as the rows of the host's ps program."""
+"""ps: the processes of a container: their pids, a table made from /proc, or with options of ps the
+rows of the host's ps program.
+"""
 
 from __future__ import annotations
 
 import os
+import time
 
 from pyrunc import jsontext, syscalls
 from pyrunc.container import STOPPED, Container
@@ -18,7 +21,12 @@ if TYPE_CHECKING:
     from pyrunc.flags import Args
 
 PROGRAMS = ("/usr/bin/ps", "/bin/ps")
-DEFAULT_OPTIONS = ("-ef",)
+FULL = (["-ef"], ["-fe"], ["-e", "-f"])  # what the table is
+HEADING = ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
+RIGHT = frozenset(("PID", "PPID", "C"))
+DAY_S = 86400
+PTS_MAJORS = range(136, 144)  # each has 256 minors
+TTY_MAJOR = 4
 
 
 def run(args: Args) -> int:
@@ -32,9 +40,82 @@ def run(args: Args) -> int:
         emit(jsontext.encode(pids) + "\n")
         return 0
     # containerd passes all options as one argument.
-    options = " ".join(args.positionals[1:]).split() or DEFAULT_OPTIONS
-    emit(select_rows(_run_ps(options), pids))
+    options = " ".join(args.positionals[1:]).split()
+    emit(select_rows(_run_ps(options), pids) if options and options not in FULL else table(pids))
     return 0
+
+
+# -- from /proc ------------------------------------------------------------------------------------
+
+
+def table(pids: Sequence[int]) -> str:
+    """As `ps -ef` writes it, with numbers for users: names are the container's business."""
+    now, since_boot = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+    rows: list[tuple[str, ...]] = [HEADING]
+    for pid in pids:
+        try:
+            uid = os.stat(f"/proc/{pid}").st_uid
+            stat = _read(f"/proc/{pid}/stat")
+            command = _read(f"/proc/{pid}/cmdline")
+        except OSError:  # it has ended
+            continue
+        rows.append(row(pid, uid, stat, command, now=now, since_boot=since_boot))
+    widths = [max(len(one[column]) for one in rows) for column in range(len(HEADING) - 1)]
+    return "".join(_line(one, widths) for one in rows)
+
+
+def _line(cells: tuple[str, ...], widths: Sequence[int]) -> str:
+    padded = [
+        cell.rjust(width) if name in RIGHT else cell.ljust(width)
+        for cell, width, name in zip(cells, widths, HEADING, strict=False)
+    ]
+    return " ".join((*padded, cells[-1])) + "\n"
+
+
+def row(
+    pid: int, uid: int, stat: str, command: str, *, now: float, since_boot: float
+) -> tuple[str, ...]:
+    """PURE: the cells of one process. `stat` and `command` are its files below /proc."""
+    name = stat[stat.index("(") + 1 : stat.rindex(")")]
+    fields = stat[stat.rindex(")") + 2 :].split()
+    parent, terminal = fields[1], int(fields[4])
+    ticks = os.sysconf("SC_CLK_TCK")
+    used = (int(fields[11]) + int(fields[12])) // ticks
+    age = max(since_boot - int(fields[19]) / ticks, 0.01)
+    shown = " ".join(command.rstrip("\0").split("\0")) or f"[{name}]"
+    return (
+        str(uid),
+        str(pid),
+        parent,
+        str(min(int(used * 100 / age), 99)),
+        started(now - age, now=now),
+        terminal_name(terminal),
+        f"{used // 3600:02}:{used // 60 % 60:02}:{used % 60:02}",
+        "".join(letter if letter.isprintable() else "?" for letter in shown),
+    )
+
+
+def started(moment: float, *, now: float) -> str:
+    """The hour of today, the day of this year, or the year."""
+    when, today = time.localtime(moment), time.localtime(now)
+    if now - moment < DAY_S:
+        return time.strftime("%H:%M", when)
+    return time.strftime("%b%d" if when.tm_year == today.tm_year else "%Y", when)
+
+
+def terminal_name(device: int) -> str:
+    major, minor = os.major(device), os.minor(device)
+    if major in PTS_MAJORS:
+        return f"pts/{(major - PTS_MAJORS.start) * 256 + minor}"
+    return f"tty{minor}" if major == TTY_MAJOR else "?"
+
+
+def _read(path: str) -> str:
+    with open(path, "rb", buffering=0) as file:
+        return file.read(65536).decode("utf-8", "surrogateescape")
+
+
+# -- from the program ------------------------------------------------------------------------------
 
 
 def select_rows(text: str, pids: Sequence[int]) -> str:
@@ -56,7 +137,10 @@ def select_rows(text: str, pids: Sequence[int]) -> str:
 def _run_ps(options: Sequence[str]) -> str:
     program = next((path for path in PROGRAMS if os.access(path, os.X_OK)), "")
     if not program:
-        raise Failure("the host has no ps program", hint="use --format json")
+        raise Failure(
+            f"ps {' '.join(options)}: the host has no ps program",
+            hint="leave the options away, or use --format json",
+        )
     read, write = os.pipe2(os.O_CLOEXEC)
     _pid, pidfd = syscalls.run_program(
         program.encode(),
@@ -70,5 +154,8 @@ def _run_ps(options: Sequence[str]) -> str:
     ended = syscalls.waitid_pidfd(pidfd)
     os.close(pidfd)
     if ended != (syscalls.CLD_EXITED, 0):
-        raise Failure(f"ps {' '.join(options)}: failed")
+        raise Failure(
+            f"ps {' '.join(options)}: failed",
+            hint="without options the table is made without the ps program",
+        )
     return text
