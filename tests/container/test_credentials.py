@@ -197,8 +197,8 @@ def test_a_limit_is_that_of_the_config(shell: Shell, config: Config, name: str) 
 
 def test_a_limit_may_be_unlimited(shell: Shell, config: Config) -> None:
     everything = 2**64 - 1
-    config.process["rlimits"] = [{"type": "RLIMIT_FSIZE", "soft": 5, "hard": everything}]
-    line = shell(config, "grep '^Max file size' /proc/self/limits")
+    config.process["rlimits"] = [{"type": "RLIMIT_CPU", "soft": 5, "hard": everything}]
+    line = shell(config, "grep '^Max cpu time' /proc/self/limits")
     assert line.split()[3:5] == ["5", "unlimited"]
 
 
@@ -210,7 +210,8 @@ def test_a_limit_that_would_stop_the_runtime_holds_only_for_the_program(
         {"type": "RLIMIT_NOFILE", "soft": 8, "hard": 8},
         {"type": "RLIMIT_FSIZE", "soft": 0, "hard": 0},
     ]
-    assert run(config, "sh", "-c", "ulimit -n").ok().stdout == "8\n"
+    # Not even the standard output may be written: it is a file.
+    run(config, "sh", "-c", 'test "$(ulimit -n)" = 8').ok()
 
 
 # -- the rest -------------------------------------------------------------------------------------
