@@ -96,7 +96,8 @@ def runtime(workspace: Path, program: Path) -> Iterator[Runtime]:
     """The runtime under test with a state directory that must be empty again after the test."""
     root = workspace / "state"
     root.mkdir(mode=0o700)
-    found = Runtime(program, root)
+    flags = os.environ.get("PYRUNC_FLAGS", "")  # such as --systemd-cgroup
+    found = Runtime(program, root, tuple(flags.split()))
     yield found
     left = [entry.name for entry in root.iterdir() if not entry.name.startswith(".")]
     for name in left:
