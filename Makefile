@@ -6,7 +6,7 @@ BUILD  := build
 PREFIX ?= /usr/local
 INIT   := $(BUILD)/pyrunc-init
 
-.PHONY: all help packages generate check lint types test test-root demo fuzz bench install clean update-plans
+.PHONY: all help packages generate check lint types test test-root demo fuzz bench install clean update-plans features-table
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -67,6 +67,10 @@ fuzz: all ## fuzz the plan decoder (SECONDS=60)
 
 bench: all ## start-up and life times beside runc and crun
 	@$(PY) -m bench
+
+features-table: all ## run the tests of features, write docs/features.md and docs/errors.md from what they say
+	@$(PY) -m pytest -m feature
+	@$(PY) tools/features.py
 
 update-plans: all ## write the plan snapshots again; review the diff
 	@$(PY) -m pytest tests/plans --update-plans

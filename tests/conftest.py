@@ -20,8 +20,9 @@ from tests.support.bundle import BUSYBOX, Config, make_base, make_bundle
 from tests.support.runtime import FRONTS, TREE, Container, Result, Runtime, find_program
 from tests.support.wait import until
 
+pytest_plugins = ["tests.support.features"]
 PROGRAMS = TREE / "tests/container/programs"
-PRIVILEGED = ("container", "security")  # directories below tests/ whose tests all need root
+PRIVILEGED = ("container", "features", "security")  # directories whose tests all need root
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

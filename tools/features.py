@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes docs/features.md: what the peers have, and what the last run of our tests proved.
+
+Our column is measured: `Y` and the number of tests that passed, `N` where one failed, `-` where no
+test is tied to the row; tests/features/remarks.md has the words for what we leave out on purpose.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.support.features import (
+    HEADERS,
+    TREE,
+    Row,
+    cells,
+    numbered,
+    read_results,
+)
+
+TARGET = TREE / "docs/features.md"
+REMARKS = TREE / "tests/features/remarks.md"
+DIFFERENCES = TREE / "tests/features/differences.md"
+HEAD = """<!-- SPDX-License-Identifier: Apache-2.0 -->
+<!-- Written by `make features-table`. -->
+# Features
+
+Our column is measured: it says what the last run of the tests on the machine of the authors proved,
+and by how many tests. The columns of the peers were read from the sources of runc 1.5, crun 1.28
+and youki 0.7. Y: it works, N: it does not, P: in part, `-`: no test is tied to the row.
+"""
+
+
+def remarks() -> dict[str, str]:
+    """Row number and words, as `- 4.20: words`."""
+    found = {}
+    for line in REMARKS.read_text().splitlines():
+        matched = re.match(r"- (\d+\.\d+): (.*)", line)
+        if matched:
+            found[matched.group(1)] = matched.group(2)
+    return found
+
+
+def outcomes() -> dict[str, Counter[str]]:
+    """How the tests of each row ended; those that exist no more do not count."""
+    found: dict[str, Counter[str]] = {}
+    texts: dict[Path, str] = {}
+    for name, result in read_results().items():
+        path, _, function = name.partition("::")
+        file = TREE / path
+        if file not in texts:
+            texts[file] = file.read_text() if file.exists() else ""
+        if f"def {function.partition('[')[0]}(" not in texts[file]:
+            continue
+        numbers = result["rows"]
+        assert isinstance(numbers, list)
+        for number in numbers:
+            found.setdefault(number, Counter())[str(result["outcome"])] += 1
+    return found
+
+
+def verdict(row: Row, counts: Counter[str], remark: str) -> str:
+    if counts["failed"]:
+        return f"N: {counts['failed']} of {counts.total()} tests fail"
+    if counts["passed"]:
+        word = f"Y ({counts['passed']})"
+    elif counts["skipped"]:
+        word = "skipped on this machine"
+    else:
+        word = "-"
+    return f"{word} {remark}".strip() if word != "-" or not remark else remark
+
+
+def table() -> tuple[list[str], dict[str, str]]:
+    counts, words = outcomes(), remarks()
+    lines, ours = [], {}
+    for line, row in numbered():
+        if row is not None:
+            found = verdict(row, counts.get(row.number, Counter()), words.get(row.number, ""))
+            ours[row.number] = found
+            parts = [row.number, row.name, found, row.runc, row.crun, row.youki]
+            lines.append(f"| {' | '.join(parts)} |")
+        elif line.startswith("|"):
+            parts = cells(line)
+            rule = set(line) <= set("|-: ")
+            new = ["---", parts[0], "---"] if rule else ["", parts[0], "pyrunc"]
+            assert rule or parts[0] in HEADERS
+            lines.append(f"| {' | '.join([*new, *parts[1:]])} |")
+        elif not line.startswith(("<!--", "# ")):
+            lines.append(line)
+    return lines, ours
+
+
+def main() -> int:
+    lines, ours = table()
+    start = next(index for index, line in enumerate(lines) if line.startswith("## "))
+    kinds = Counter(found[:1] for found in ours.values())
+    summary = (
+        f"{kinds['Y']} of {len(ours)} rows are proved by tests, {kinds['N']} fail or are left out."
+    )
+    text = "\n".join([HEAD, summary, "", *lines[start:], "", DIFFERENCES.read_text().strip(), ""])
+    TARGET.write_text(re.sub(r"\n{3,}", "\n\n", text))
+    print(summary)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
