@@ -53,7 +53,12 @@ def without_randomisation(*command: str) -> str:
 
 
 def make_profile(program: str, profile: str) -> None:
-    """Which objects commands write to; without it they are only not side by side."""
+    """Which objects commands write to; without it they are only not side by side.
+
+    One profile serves all dumps of a program: a rehearsal depends a little on the machine.
+    """
+    if os.path.exists(profile) and os.path.getmtime(profile) > os.path.getmtime(program):
+        return
     try:
         without_randomisation(os.path.abspath(program), "--profile", os.path.abspath(profile))
     except (DumpError, subprocess.TimeoutExpired) as error:
