@@ -23,7 +23,7 @@ _pyrunc() {
     state) flags='--help' ;;
     kill) flags='--all --regex --help' ;;
     delete) flags='--force --regex --help' ;;
-    run) flags='--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --detach --no-subreaper --keep --help' ;;
+    run) flags='--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --detach --no-subreaper --keep --explain-seccomp --help' ;;
     exec) flags='--process --detach --pid-file --console-socket --pidfd-socket --tty --cwd --env --user --additional-gids --process-label --apparmor --no-new-privs --cap --preserve-fds --no-subreaper --cgroup --ignore-paused --help' ;;
     list) flags='--format --quiet --help' ;;
     ps) flags='--format --help' ;;

@@ -49,6 +49,7 @@ complete -c pyrunc -n '__fish_seen_subcommand_from run' -l preserve-fds -x -d 'p
 complete -c pyrunc -n '__fish_seen_subcommand_from run' -l detach -s d -d 'return when the process has started'
 complete -c pyrunc -n '__fish_seen_subcommand_from run' -l no-subreaper -d 'do not adopt orphans of the container'
 complete -c pyrunc -n '__fish_seen_subcommand_from run' -l keep -d 'do not delete the container when it has stopped'
+complete -c pyrunc -n '__fish_seen_subcommand_from run' -l explain-seccomp -d 'tell at the end which system calls the filter refused'
 complete -c pyrunc -n '__fish_seen_subcommand_from run' -l help -s h -d 'show this help'
 complete -c pyrunc -n __fish_use_subcommand -a exec -d 'run one more process in a container'
 complete -c pyrunc -n '__fish_seen_subcommand_from exec' -a '(pyrunc list -q 2>/dev/null)'

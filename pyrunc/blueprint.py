@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 import stat
 
-from pyrunc import activation, cgroups, hooks, host, jsontext, seccomp
+from pyrunc import activation, cgroups, hooks, host, jsontext
 from pyrunc.amend import amend
-from pyrunc.commands.common import cgroup_driver, rootless
+from pyrunc.commands.common import cgroup_driver, compile_filter, rootless
 from pyrunc.container import oci_state
 from pyrunc.errors import Failure
 from pyrunc.init.cgroup_view import CgroupView
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from pyrunc.cgroups import Manager, rdt
     from pyrunc.flags import Args
+    from pyrunc.seccomp.filter import Filter
+    from pyrunc.seccomp.refusals import Explanation
     from pyrunc.spec.model import Config
     from pyrunc.spec.model_linux import IdMapping
 
@@ -44,6 +46,8 @@ class Blueprint:
         "config",
         "console_socket",
         "data",
+        "explanation",
+        "filter",
         "host",
         "id",
         "listen_fds",
@@ -88,6 +92,8 @@ class Blueprint:
         self.warnings = check_host(
             self.config, self.host, cgroup_version=only_version(self.cgroup), source=name
         )
+        self.filter = compile_filter(self.config, cache=cache)
+        self.explanation = explain_filter(self.filter) if args.flag("explain-seccomp") else None
         self.plan = compile_create(
             self.config,
             self.host,
@@ -95,9 +101,7 @@ class Blueprint:
             rootfs=self.rootfs,
             bundle=self.bundle,
             cgroup=cgroup_view(self.cgroup),
-            seccomp=seccomp.compile(
-                linux.seccomp, cache=cache, annotations=self.config.annotations
-            ),
+            seccomp=self.explanation.filter if self.explanation else self.filter,
             listen_fds=self.listen_fds,
             preserve_fds=self.preserve_fds - self.listen_fds,
             notify_directory=self.notify,
@@ -166,6 +170,18 @@ class Blueprint:
         if found is None:
             return {"poststart": [], "poststop": []}
         return {"poststart": hooks.save(found.poststart), "poststop": hooks.save(found.poststop)}
+
+
+def explain_filter(compiled: Filter | None) -> Explanation:
+    """What --explain-seccomp loads instead of the filter."""
+    if compiled is None:
+        raise Failure(
+            "--explain-seccomp: the configuration has no system call filter",
+            pointer="/linux/seccomp",
+        )
+    from pyrunc import seccomp
+
+    return seccomp.explain(compiled)
 
 
 def only_version(manager: Manager) -> int:

@@ -38,7 +38,7 @@ KEPT_ELSEWHERE = ("hooks", "process")
 class Creation:
     """One create under way. `undo` takes back whatever was made."""
 
-    __slots__ = ("blueprint", "child", "directory", "made", "mapper", "terminal")
+    __slots__ = ("agent", "blueprint", "child", "directory", "made", "mapper", "terminal")
 
     def __init__(self, blueprint: Blueprint, *, root: str) -> None:
         self.blueprint = blueprint
@@ -46,6 +46,9 @@ class Creation:
         self.child: Child | None = None
         self.terminal = -1
         self.mapper: Mapper | None = None
+        self.agent = rendezvous.connect_agent(
+            None if blueprint.explanation else blueprint.filter, blueprint.config.linux.seccomp
+        )
         self.directory = StateDirectory.claim(root, blueprint.id)
         blueprint.cgroup.mark = state_path(root, blueprint.id)
 
@@ -220,10 +223,14 @@ class Creation:
         return ()
 
     def _on_seccomp(self, message: Message) -> Sequence[int]:
-        child, node = self.child, self.blueprint.config.linux.seccomp
+        child, blueprint = self.child, self.blueprint
         assert child is not None
-        state = self._oci_state(CREATING)
-        rendezvous.hand_over_listener(child, message, node=node, state=state)
+        if blueprint.explanation is not None:
+            rendezvous.supervise(child, message, explanation=blueprint.explanation)
+            return ()
+        node, state = blueprint.config.linux.seccomp, self._oci_state(CREATING)
+        assert self.agent is not None
+        rendezvous.hand_over_listener(child, message, node=node, agent=self.agent, state=state)
         return ()
 
     def _on_ready(self, message: Message) -> Sequence[int]:
@@ -303,6 +310,8 @@ class Creation:
             self.child.close()
         if self.mapper is not None:
             self.mapper.close()
+        if self.agent is not None:
+            self.agent.close()
         if self.terminal >= 0:
             os.close(self.terminal)
             self.terminal = -1

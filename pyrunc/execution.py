@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import host, process, rendezvous, seccomp, syscalls
-from pyrunc.commands.common import filter_cache
+from pyrunc import host, process, rendezvous, syscalls
+from pyrunc.commands.common import compile_filter, filter_cache
 from pyrunc.container import PAUSED, RUNNING, STOPPED, Container
 from pyrunc.errors import Failure, InitError, StateError
 from pyrunc.init import attributes, ops
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.base import Entry
     from pyrunc.init.launch import Child, Message
     from pyrunc.init.plan import Plan
+    from pyrunc.seccomp.notify import Agent
     from pyrunc.spec.model import Config, Process
 
 GONE = "cannot exec in a stopped container"
@@ -56,6 +57,7 @@ class Execution:
     """One exec under way."""
 
     __slots__ = (
+        "agent",
         "cgroup_paths",
         "child",
         "config",
@@ -79,6 +81,7 @@ class Execution:
         self.pidfd_socket = ""
         self.listen_fds = 0
         self.preserve_fds = 0  # those of listen_fds too
+        self.agent: Agent | None = None
         self.child: Child | None = None
         self.terminal = -1
 
@@ -86,6 +89,7 @@ class Execution:
         """Start the process; returns when its program runs."""
         facts = host.probe()
         check_host_process(self.wanted, facts)
+        compiled = compile_filter(self.config, cache=filter_cache(self.root))
         manager = self.container.cgroup()
         entry = manager.exec_entry(self.container.pid, paths=self.cgroup_paths)
         target = process.open_pidfd(self.container.pid, self.container.start_time)
@@ -100,18 +104,17 @@ class Execution:
                 rootfs=str(self.container.state["rootfs"]),
                 annotations=self.config.annotations,
                 tasks=len(entry.fds),
-                seccomp=seccomp.compile(
-                    self.config.linux.seccomp,
-                    cache=filter_cache(self.root),
-                    annotations=self.config.annotations,
-                ),
+                seccomp=compiled,
                 oom_score_adj=self.config.process.oom_score_adj,
                 listen_fds=self.listen_fds,
                 preserve_fds=self.preserve_fds - self.listen_fds,
                 no_new_keyring=no_new_keyring,
             )
+            self.agent = rendezvous.connect_agent(compiled, self.config.linux.seccomp)
             return self._run(plan, target, entry)
         finally:
+            if self.agent is not None:
+                self.agent.close()
             os.close(target)
             entry.close()
             manager.close()
@@ -159,10 +162,12 @@ class Execution:
 
     def _on_seccomp(self, message: Message) -> Sequence[int]:
         assert self.child is not None
+        assert self.agent is not None
         rendezvous.hand_over_listener(
             self.child,
             message,
             node=self.config.linux.seccomp,
+            agent=self.agent,
             state=self.container.oci_state(RUNNING),
         )
         return ()

@@ -108,6 +108,7 @@ VERBS: Final[dict[str, VerbRow]] = {
         (
             *_CREATE, _DETACH, _NO_SUBREAPER,
             ("keep", "", "bool", "", "do not delete the container when it has stopped", "", False),
+            ("explain-seccomp", "", "bool", "", "tell at the end which system calls the filter refused", "", False),
         ), False,
     ),
     "exec": (

@@ -17,6 +17,7 @@ from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Final
 
 LEVELS: Final = {"debug": 0, "info": 1, "warning": 2, "error": 3, "fatal": 4}
@@ -65,6 +66,10 @@ class Log:
         if LEVELS[level] < self.least:
             return
         _write(STDERR if self.fd < 0 else self.fd, self._record(level, message))
+
+    def tell(self, lines: Iterable[str]) -> None:
+        """What the user has asked for beside the standard output: always on standard error."""
+        _write(STDERR, "".join(printable(line) + "\n" for line in lines))
 
     def error(self, first: str, *, more: str = "") -> None:
         """Report the error that ends the command: the record with the first line, and all of it on

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.init.launch import Child, Message
+    from pyrunc.seccomp.filter import Filter
+    from pyrunc.seccomp.notify import Agent
+    from pyrunc.seccomp.refusals import Explanation
     from pyrunc.spec.model_linux import Seccomp
 
 FIRST_PRESERVED = 3
@@ -44,8 +47,17 @@ def take_terminal(message: Message, *, console_socket: str) -> int:
     return -1
 
 
+def connect_agent(compiled: Filter | None, node: Seccomp | None) -> Agent | None:
+    """The agent of listenerPath, connected before anything is made: without it nothing starts."""
+    if compiled is None or node is None or not compiled.listener:
+        return None
+    from pyrunc.seccomp import notify
+
+    return notify.Agent(node.listener_path or "")
+
+
 def hand_over_listener(
-    child: Child, message: Message, *, node: Seccomp | None, state: dict[str, Any]
+    child: Child, message: Message, *, node: Seccomp | None, agent: Agent, state: dict[str, Any]
 ) -> None:
     """The descriptor of system call notifications goes to the agent of listenerPath."""
     from pyrunc.seccomp import notify
@@ -53,7 +65,16 @@ def hand_over_listener(
     assert node is not None
     listener = syscalls.pidfd_getfd(child.pidfd, message.step)
     try:
-        notify.hand_over(node, listener, pid=child.pid, state=state)
+        notify.hand_over(node, listener, pid=child.pid, state=state, agent=agent)
+    finally:
+        os.close(listener)
+
+
+def supervise(child: Child, message: Message, *, explanation: Explanation) -> None:
+    """The notifications of --explain-seccomp are answered and counted by a process of ours."""
+    listener = syscalls.pidfd_getfd(child.pidfd, message.step)
+    try:
+        explanation.start(listener)
     finally:
         os.close(listener)
 

@@ -30,7 +30,8 @@ def run(args: Args) -> int:
         warnings.extend(blueprint.config.warnings)
         warnings.extend(blueprint.warnings)
         warnings.extend(blueprint.plan.warnings)
-        warnings.extend(security_warnings(blueprint.config))
+        ignored = blueprint.filter.report.ignored if blueprint.filter else ()
+        warnings.extend(security_warnings(blueprint.config, ignored=ignored))
         if not args.flag("no-schema"):
             warnings.extend(_schema_problems(blueprint))
     if args.text("format") == "json":

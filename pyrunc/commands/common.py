@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import os
 
+from pyrunc import seccomp
 from pyrunc.errors import UsageError
+from pyrunc.log import log
 from pyrunc.state import default_root, in_user_namespace, list_ids, open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.flags import Args
+    from pyrunc.seccomp.filter import Filter
+    from pyrunc.spec.model import Config
 
 
 def matching_ids(root: str, pattern: str) -> list[str]:
@@ -30,6 +34,15 @@ def matching_ids(root: str, pattern: str) -> list[str]:
 def filter_cache(root: str) -> str:
     """Where the compiled filters of a state root are kept; no id begins with a dot."""
     return f"{os.path.abspath(root or default_root())}/.seccomp"
+
+
+def compile_filter(config: Config, *, cache: str | None) -> Filter | None:
+    """The filter of ``linux.seccomp``; what the compiler left out goes to the debug log."""
+    compiled = seccomp.compile(config.linux.seccomp, cache=cache, annotations=config.annotations)
+    if compiled is not None:
+        for line in compiled.report.lines():
+            log.debug(line)
+    return compiled
 
 
 def cgroup_driver(args: Args) -> str:

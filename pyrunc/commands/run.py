@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pyrunc import activation, deletion, syscalls
 from pyrunc.commands.create import prepare
-from pyrunc.errors import Failure
+from pyrunc.errors import Failure, UsageError
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from pyrunc.creation import Creation
     from pyrunc.flags import Args
     from pyrunc.foreground import Foreground
+    from pyrunc.seccomp.refusals import Explanation
 
 
 def run(args: Args) -> int:
     detached = args.flag("detach")
+    if detached and args.flag("explain-seccomp"):
+        raise UsageError(
+            "--explain-seccomp tells what happened at the end: it cannot go with --detach"
+        )
     creation = prepare(args, detached=detached)
     if detached:
         creation.perform()
@@ -33,8 +38,12 @@ def run(args: Args) -> int:
     foreground = Foreground()
     if not args.flag("no-subreaper"):
         syscalls.set_subreaper()
-    creation.perform()
-    return _stay(creation, foreground, keep=args.flag("keep"))
+    try:
+        creation.perform()
+        return _stay(creation, foreground, keep=args.flag("keep"))
+    finally:
+        if creation.blueprint.explanation is not None:
+            _report(creation.blueprint.explanation)
 
 
 def _start(container: Container, *, keep: bool) -> None:
@@ -58,6 +67,15 @@ def _stay(creation: Creation, foreground: Foreground, *, keep: bool) -> int:
     if not keep:
         _end(container)
     return status
+
+
+def _report(explanation: Explanation) -> None:
+    """What --explain-seccomp has found, also where the filter has made the start fail."""
+    from pyrunc.seccomp import refusals
+
+    found = explanation.finish()
+    if found is not None:
+        log.tell(refusals.lines(found))
 
 
 def _end(container: Container) -> None:

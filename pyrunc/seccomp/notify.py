@@ -94,12 +94,11 @@ class Agent:
 
 
 def hand_over(
-    node: Seccomp, listener: int, *, pid: int, state: dict[str, Any], agent: Agent | None = None
+    node: Seccomp, listener: int, *, pid: int, state: dict[str, Any], agent: Agent
 ) -> None:
     """Tell the agent of ``listenerPath`` about a process and give it the listener.
 
-    `state` is the container's state as of runtime-spec. Pass the `agent` that was connected before
-    the filter was loaded.
+    `state` is the container's state as of runtime-spec.
     """
     message = container_process_state(
         oci_version=state["ociVersion"],
@@ -107,4 +106,4 @@ def hand_over(
         metadata=node.listener_metadata,
         state=jsontext.encode(state),
     )
-    (agent or Agent(node.listener_path or "")).send(listener, message)
+    agent.send(listener, message)

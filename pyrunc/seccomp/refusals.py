@@ -34,7 +34,8 @@ NOTIFICATION_SIZE = 80
 
 PASSES = (names.ALLOW, names.LOG)
 MAX_CALLS = 4096  # different refusals that are kept apart
-REFUSAL = "=III"  # architecture token, number, action
+ROW = "=IIII"  # of the supervisor's report: architecture token, number, action, count
+COMPLETE = bytes(16)  # the row that ends it
 
 
 def _without_data(action: int) -> int:
@@ -139,7 +140,8 @@ class Explanation:
             counts = self.supervise(listener)
             with open(write_end, "wb") as file:
                 for key, count in counts.items():
-                    file.write(struct.pack(REFUSAL + "I", *key, count))
+                    file.write(struct.pack(ROW, *key, count))
+                file.write(COMPLETE)
             status = 0
         finally:
             os._exit(status)
@@ -195,14 +197,22 @@ class Explanation:
         except (FileNotFoundError, ProcessLookupError):
             return  # it has ended already
 
-    def finish(self) -> list[Refusal]:
-        """Wait for the supervisor: what was refused, in the order of the first refusals."""
+    def finish(self) -> list[Refusal] | None:
+        """Wait for the supervisor: what was refused, in the order of the first refusals. None when
+        no program came so far.
+        """
+        if self._report < 0:
+            return None
         with open(self._report, "rb") as file:
             data = file.read()
-        _, status = os.waitpid(self._pid, 0)
-        if status:
-            raise Failure("the supervisor of --explain-seccomp failed", detail=f"status {status}")
-        return [Refusal(*fields) for fields in struct.iter_unpack(REFUSAL + "I", data)]
+        self._report = -1
+        try:
+            os.waitpid(self._pid, 0)
+        except ChildProcessError:
+            self._pid = 0  # collected already, by who waits for every child
+        if data[-len(COMPLETE) :] != COMPLETE:
+            raise Failure("the supervisor of --explain-seccomp failed")
+        return [Refusal(*fields) for fields in struct.iter_unpack(ROW, data[: -len(COMPLETE)])]
 
 
 def prepare(original: Filter) -> Explanation:

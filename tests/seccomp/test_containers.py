@@ -210,12 +210,38 @@ def test_the_agent_gets_the_state_and_answers_the_calls(
 def test_without_an_agent_nothing_starts(
     run: Callable[..., Result], config: Config, workspace: Path
 ) -> None:
-    """SC-7"""
+    """SC-7: not even a hook, which runs before the filter is loaded."""
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", f"touch {workspace}/hooked"]}
+    config["hooks"] = {"createRuntime": [hook], "poststop": [hook]}
     config.linux["seccomp"] = notifying(workspace / "nobody")
     result = run(config, "touch", "/never")
     assert result.status != 0
     assert str(workspace / "nobody") in result.error
     assert not (config.rootfs / "never").exists()
+    assert not (workspace / "hooked").exists()
+
+
+def test_a_profile_that_notifies_of_nothing_needs_no_agent(
+    run: Callable[..., Result], config: Config, workspace: Path
+) -> None:
+    config.linux["seccomp"] = support.profile("ALLOW", listenerPath=str(workspace / "nobody"))
+    assert run(config, "echo", "up").ok().stdout == "up\n"
+
+
+def test_without_an_agent_no_process_is_executed(
+    runtime: Runtime, config: Config, workspace: Path
+) -> None:
+    """SC-7 JN-7"""
+    agent = AgentStandIn(workspace / "agent")
+    config.linux["seccomp"] = notifying(workspace / "agent")
+    container = runtime.create(config, "sleep", "60").start()
+    agent.close()
+    (workspace / "agent").unlink()
+    result = container.command("exec", "--pid-file", workspace / "pid", "true")
+    container.delete()
+    assert result.status != 0
+    assert "cannot connect to the seccomp agent" in result.error
+    assert not (workspace / "pid").exists()
 
 
 def test_an_executed_process_has_a_connection_of_its_own(
@@ -232,3 +258,67 @@ def test_an_executed_process_has_a_connection_of_its_own(
     assert [state["state"]["status"] for state in agent.states] == ["creating", "running"]
     assert agent.states[0]["pid"] != agent.states[1]["pid"]
     assert agent.states[1]["state"]["pid"] == agent.states[0]["pid"]
+
+
+# -- --explain-seccomp -----------------------------------------------------------------------------
+
+EXPLAIN = ["--explain-seccomp"]
+
+
+def report(result: Result) -> list[str]:
+    return [line for line in result.stderr.splitlines() if line.startswith("seccomp: ")]
+
+
+@pytest.mark.parametrize("no_new_privileges", [True, False])
+def test_the_refused_calls_are_told_at_the_end(
+    pyrunc: Runtime, config: Config, no_new_privileges: bool
+) -> None:
+    config.process["noNewPrivileges"] = no_new_privileges
+    config.linux["seccomp"] = support.profile(
+        "ALLOW", support.rule("mkdir mkdirat", "ERRNO", errnoRet=errno.EDQUOT)
+    )
+    script = "mkdir /tmp/a; mkdir /tmp/b; echo done; exit 3"
+    result = pyrunc.run(config, "sh", "-c", script, flags=EXPLAIN)
+    assert (result.status, result.stdout) == (3, "done\n")
+    assert result.stderr.lower().count("quota") == 2
+    assert report(result) == ["seccomp: mkdir: refused 2 times (EDQUOT)"]
+
+
+def test_a_default_profile_refuses_an_ordinary_program_nothing(
+    pyrunc: Runtime, config: Config
+) -> None:
+    config.linux["seccomp"] = PROFILES["docker-default"]
+    result = pyrunc.run(config, "sh", "-c", "ls /; sleep 0.01 & wait", flags=EXPLAIN).ok()
+    assert report(result) == ["seccomp: nothing was refused"]
+
+
+def test_what_makes_the_start_fail_is_told_too(pyrunc: Runtime, config: Config) -> None:
+    config.linux["seccomp"] = support.profile(
+        "ALLOW", support.rule("execve execveat", "ERRNO", errnoRet=errno.EDQUOT)
+    )
+    result = pyrunc.run(config, "true", flags=EXPLAIN)
+    assert result.status != 0
+    assert any("refused once (EDQUOT)" in line for line in report(result)), result.stderr
+
+
+def test_explaining_needs_a_filter_and_somebody_who_stays(pyrunc: Runtime, config: Config) -> None:
+    result = pyrunc.run(config, "true", flags=EXPLAIN)
+    assert "no system call filter" in result.error
+    assert report(result) == []
+    config.linux["seccomp"] = PROFILES["docker-default"]
+    assert "--detach" in pyrunc.run(config, "true", flags=[*EXPLAIN, "--detach"]).error
+
+
+# -- the log and the check -------------------------------------------------------------------------
+
+
+def test_ignored_names_are_in_the_debug_log_and_in_the_warnings_of_check(
+    pyrunc: Runtime, config: Config
+) -> None:
+    config.linux["seccomp"] = support.profile("ALLOW", support.rule("mkdirr", "ERRNO"))
+    config.write()
+    told = Runtime(pyrunc.program, pyrunc.root, ("--debug",))
+    expected = "unknown system calls are ignored: mkdirr"
+    assert expected in told.run(config, "true").ok().stderr
+    assert expected not in pyrunc.run(config, "true").ok().stderr
+    assert "mkdirr" in pyrunc("check", config.bundle).stdout

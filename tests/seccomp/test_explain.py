@@ -30,7 +30,9 @@ def explained(made: dict[str, object], *argv: str) -> tuple[int, bytes, list[str
         os.close(listener)
         kernel.go_on(process)
         output, errors = process.communicate(timeout=60)
-        return process.returncode, output + errors, refusals.lines(explanation.finish())
+        found = explanation.finish()
+        assert found is not None
+        return process.returncode, output + errors, refusals.lines(found)
 
 
 def test_refusals_are_told_by_name_and_count_and_answered_as_the_profile_says() -> None:
