@@ -181,9 +181,22 @@ def test_a_scope_of_no_container_is_found_and_stopped(start: Start) -> None:
     names = [one.name for one in doctor.scan_units([manager.record()])]
     assert manager.unit.name not in names
     (finding,) = [one for one in doctor.scan_units([]) if one.name == manager.unit.name]
-    doctor.remove(finding)
+    assert finding.pids == (task.pid,)
+    with pytest.raises(Failure, match=r"has 1 process\(es\)"):
+        doctor.remove(finding)
+    assert task.poll() is None
+    doctor.remove(finding, end_processes=True)
     until(lambda: task.poll() is not None, "the end of the process")
     assert [one for one in doctor.scan_units([]) if one.name == manager.unit.name] == []
+
+
+def test_a_scope_of_a_container_of_another_root_is_left_alone(start: Start, tmp_path: Path) -> None:
+    manager, _ = start(name("j"))
+    for owner, found in ((tmp_path, 0), (tmp_path / "gone", 1)):
+        for member in manager.members:
+            member.mark(str(owner))
+        names = [one.name for one in doctor.scan_units([])]
+        assert names.count(manager.unit.name) == found
 
 
 def test_a_writable_cgroup_has_a_leaf(start: Start) -> None:

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control groups as users of the program see them: its own delegation, limits, control, figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyrunc import cgroups
+from pyrunc.cgroups import layout
+from pyrunc.cgroups.fs import FsManager
+from tests.support.bundle import DEFAULT_CAPABILITIES, Config
+from tests.support.runtime import Container, Runtime
+from tests.support.wait import until
+
+Create = Callable[..., Container]
+Shell = Callable[..., str]
+MB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def host() -> layout.Layout:
+    return layout.probe()
+
+
+@pytest.fixture
+def only_v2(host: layout.Layout) -> None:
+    if host.kind != "v2":
+        pytest.skip("the controllers of this host are on v1 hierarchies")
+
+
+def manager(container: Container) -> FsManager:
+    """The cgroups of a container, from its own state."""
+    state = json.loads((container.runtime.root / container.id / "state.json").read_text())
+    found = cgroups.from_record(state["cgroup"])
+    assert isinstance(found, FsManager)
+    return found
+
+
+def read(container: Container, v1: str, v2: str) -> str:
+    """A control file of the hierarchy that has its controller."""
+    found = manager(container)
+    member = found.find(v1.partition(".")[0])
+    assert member is not None
+    text = member.read(v1 if member.hierarchy.version == 1 else v2)
+    found.close()
+    return text
+
+
+# -- delegation ------------------------------------------------------------------------------------
+
+
+def writable(config: Config) -> None:
+    config.user_namespace()
+    config.namespace("cgroup")
+    config.mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev")
+
+
+def test_a_writable_cgroup_is_managed_by_an_unprivileged_container(
+    only_v2: None, pyrunc: Runtime, shell: Shell, config: Config
+) -> None:
+    """One switch: nested containers of a container without privileges have limits of their own."""
+    writable(config)
+    config["annotations"] = {"org.pyrunc.cgroup.writable": "true"}
+    config.linux["resources"] = {"pids": {"limit": 50}}
+    script = """
+    cd /sys/fs/cgroup
+    echo +pids > cgroup.subtree_control
+    mkdir mine && echo 7 > mine/pids.max
+    sh -c 'echo 0 > mine/cgroup.procs; cat /proc/self/cgroup; cat mine/pids.max'
+    cat /proc/self/cgroup
+    (echo 99 > pids.max) 2>/dev/null && echo its limit was changed
+    true
+    """
+    assert shell(config, script).split() == ["0::/mine", "7", "0::/init"]
+
+
+def test_an_exec_goes_where_the_processes_of_a_writable_cgroup_are(
+    only_v2: None, pyrunc: Runtime, create: Create, config: Config
+) -> None:
+    writable(config)
+    config["annotations"] = {"org.pyrunc.cgroup.writable": "true"}
+    container = create(config, "sleep", "100").start()
+    script = "echo +pids > /sys/fs/cgroup/cgroup.subtree_control; cat /proc/self/cgroup"
+    for _ in range(2):
+        out = container.runtime("exec", container.id, "sh", "-c", script).ok().stdout
+        assert out == "0::/init\n"
+
+
+@pytest.mark.parametrize(("option", "owner"), [("rw", 100000), ("ro", 0)])
+def test_a_cgroup_belongs_to_the_root_that_may_write_to_it(
+    only_v2: None, pyrunc: Runtime, create: Create, config: Config, option: str, owner: int
+) -> None:
+    """CG-5"""
+    writable(config)
+    config["mounts"][-1]["options"].append(option)
+    found = manager(create(config, "sleep", "100"))
+    top = Path(found.members[0].path)
+    assert top.stat().st_uid == owner
+    assert (top / "cgroup.procs").stat().st_uid == owner
+    assert (top / "cgroup.freeze").stat().st_uid == 0
+    found.close()
+
+
+def test_a_writable_cgroup_is_refused_where_it_cannot_be(
+    pyrunc: Runtime, host: layout.Layout, run: Callable[..., Any], config: Config
+) -> None:
+    """AR-6"""
+    if host.kind == "v2":
+        pytest.skip("this host has no v1 hierarchy")
+    writable(config)
+    config["annotations"] = {"org.pyrunc.cgroup.writable": "true"}
+    result = run(config, "true")
+    assert result.status == 1
+    assert "a writable cgroup is requested" in result.stderr
+
+
+# -- limits ----------------------------------------------------------------------------------------
+
+
+def test_an_init_that_memory_is_too_small_for_is_said_to_be_killed_for_it(
+    pyrunc: Runtime, run: Callable[..., Any], config: Config
+) -> None:
+    config.linux["resources"] = {"memory": {"limit": 8192}}
+    result = run(config, "true")
+    assert result.status != 0
+    assert "container init was OOM-killed (memory limit too low?)" in result.stderr
+
+
+def test_unified_properties_are_refused_early_where_there_is_no_version_2(
+    pyrunc: Runtime, host: layout.Layout, run: Callable[..., Any], config: Config
+) -> None:
+    """AR-6"""
+    if host.kind != "v1":
+        pytest.skip("this host has a cgroup2")
+    config.linux["resources"] = {"unified": {"pids.max": "7"}}
+    assert "'unified' needs cgroup v2" in run(config, "true").stderr
+
+
+def test_update_shows_and_changes_the_device_rules_of_a_running_container(
+    pyrunc: Runtime, create: Create, config: Config
+) -> None:
+    """DV-1: what `--dry-run` shows is what happens, and nothing happens with it."""
+    os.mknod(config.rootfs / "node", 0o20666, os.makedev(1, 11))  # kmsg, which every kernel has
+    config.capabilities(*DEFAULT_CAPABILITIES, "CAP_SYSLOG")
+    container = create(config, "sleep", "100").start()
+    probe = ("exec", container.id, "sh", "-c", "exec 3</node")
+    try:
+        os.close(os.open(config.rootfs / "node", os.O_RDONLY))
+    except OSError as error:
+        pytest.skip(f"device nodes cannot be opened here: {error.strerror}")
+    assert pyrunc(*probe).status != 0
+    rules = [{"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"}]
+    change = json.dumps({"devices": rules})
+    dry = pyrunc("update", "--dry-run", "--resources", "-", container.id, stdin=change).ok()
+    assert dry.lines == ["devices: + allow c 1:11 r"]
+    assert pyrunc(*probe).status != 0
+    pyrunc("update", "--resources", "-", container.id, stdin=change).ok()
+    assert pyrunc(*probe).status == 0
+    again = pyrunc("update", "--dry-run", "--resources", "-", container.id, stdin=change)
+    assert again.ok().lines == []
+
+
+def test_a_failed_update_changes_nothing(pyrunc: Runtime, create: Create, config: Config) -> None:
+    config.linux["resources"] = {"pids": {"limit": 60}}
+    container = create(config, "sleep", "100").start()
+    change = json.dumps({"pids": {"limit": 70}, "cpu": {"quota": 1000, "period": 7}})
+    refused = pyrunc("update", "--resources", "-", container.id, stdin=change)
+    assert refused.status == 1
+    assert read(container, "pids.max", "pids.max") == "60"
+    dry = pyrunc("update", "--dry-run", "--pids-limit", "60", container.id)
+    assert dry.ok().lines == []
+
+
+# -- control ---------------------------------------------------------------------------------------
+
+
+def test_kill_all_signals_every_process(pyrunc: Runtime, create: Create, config: Config) -> None:
+    """PD-1"""
+    script = "trap 'echo first' TERM; sh -c 'trap \"echo second; exit\" TERM; echo up; "
+    script += "while :; do sleep 0.1; done' & while :; do wait; sleep 0.1; done"
+    container = create(config, "sh", "-c", script).start()
+    until(lambda: "up" in container.output, "the second shell runs")
+    pyrunc("kill", "--all", container.id, "TERM").ok()
+    until(lambda: {"first", "second"} <= set(container.output.split()), "both got it")
+    assert container.state()["status"] == "running"
+
+
+def test_a_signal_to_all_of_a_paused_container_waits(
+    pyrunc: Runtime, create: Create, config: Config
+) -> None:
+    container = create(
+        config, "sh", "-c", "trap 'echo got; exit' TERM; while :; do sleep 0.1; done"
+    )
+    container.start()
+    container.command("pause").ok()
+    pyrunc("kill", "--all", container.id, "TERM").ok()
+    assert container.state()["status"] == "paused"
+    assert "got" not in container.output
+    container.command("resume").ok()
+    container.wait("stopped")
+    assert "got" in container.output
+
+
+def test_a_created_container_can_be_paused_but_not_started_then(
+    pyrunc: Runtime, create: Create, config: Config
+) -> None:
+    container = create(config, "true")
+    container.command("pause").ok()
+    refused = container.command("start")
+    assert refused.status == 1
+    assert "cannot start a container in the paused state" in refused.stderr
+    container.command("resume").ok()
+    container.start().wait("stopped")
+
+
+# -- figures ---------------------------------------------------------------------------------------
+
+
+def test_the_table_of_processes_needs_no_program(
+    pyrunc: Runtime, create: Create, config: Config
+) -> None:
+    container = create(config, "sleep", "100").start()
+    result = pyrunc("ps", container.id, env={"PATH": "/absent"}).ok()
+    heading, line = result.lines
+    assert heading.split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+    assert line.split()[1] == str(container.pid)
+    assert line.endswith(" sleep 100")
+
+
+def test_events_tell_of_processes_that_memory_has_ended(
+    pyrunc: Runtime, create: Create, config: Config, workspace: Path
+) -> None:
+    config.linux["resources"] = {"memory": {"limit": 16 * MB}}
+    config.mount("/big", "tmpfs", "tmpfs", "size=64m")
+    script = "while ! [ -e /go ]; do sleep 0.1; done; cat /dev/zero | tail; sleep 100"
+    container = create(config, "sh", "-c", script).start()
+    output = workspace / "events"
+    with output.open("wb") as stream:
+        follower = subprocess.Popen(
+            pyrunc.argv("events", "--interval", "200ms", container.id), stdout=stream
+        )
+    try:
+        until(lambda: '"type":"stats"' in output.read_text(), "the first figures")
+        (config.rootfs / "go").touch()
+        until(lambda: '"type":"oom"' in output.read_text(), "an oom event", patience_s=60)
+        container.delete().ok()
+        assert follower.wait(20) == 0  # the cgroup has gone
+    finally:
+        follower.kill()
+        follower.wait()
+    first = json.loads(output.read_text().splitlines()[0])
+    assert first["id"] == container.id
+    assert first["data"]["memory"]["usage"]["limit"] == 16 * MB
+    assert first["data"]["pids"]["current"] >= 1
+
+
+def test_figures_tell_of_pressure_where_the_kernel_does(
+    only_v2: None, pyrunc: Runtime, create: Create, config: Config
+) -> None:
+    container = create(config, "sleep", "100").start()
+    top = Path(manager(container).members[0].path)
+    if not (top / "cpu.pressure").exists():
+        pytest.skip("this kernel does not measure pressure")
+    line = pyrunc("events", "--stats", container.id).ok().stdout
+    data = json.loads(line)["data"]
+    assert set(data["cpu"]["psi"]) <= {"some", "full"}
+    assert {"avg10", "avg60", "avg300", "total"} == set(data["cpu"]["psi"]["some"])
