@@ -143,41 +143,57 @@ def device_diff(old: devices.Access, new: devices.Access) -> list[str]:
 
 
 def changes(
-    manager: Limited, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+    manager: Limited,
+    old: Resources | None,
+    new: Resources,
+    *,
+    requested: Collection[str] = (),
+    enable: bool = True,
 ) -> list[Change]:
-    """What is due, with the present values."""
+    """What is due, with the present values. `enable`: controllers that it needs are enabled."""
     pending = candidates(manager.writes(old), manager.writes(new), requested=requested)
-    manager.enable_needed(pending)
+    if enable:
+        manager.enable_needed(pending)
     found = []
     for write in pending:
         member = manager.find(write.controller)
         if member is None:
             continue
-        chosen, present = _present(member, write)
+        chosen, present = _present(member, write, unset=not enable)
         if chosen is not None and not same(chosen, present):
             found.append(Change(member, write=chosen, before=present))
     return found
 
 
-def _present(member: Member, write: Write) -> tuple[Write | None, str]:
-    """The write, or what takes its place where its file is missing, and the file's value."""
+def _present(member: Member, write: Write, *, unset: bool) -> tuple[Write | None, str]:
+    """The write, or what takes its place where its file is missing, and the file's value.
+
+    `unset`: the file may be missing because its controller is not enabled yet.
+    """
     try:
         return write, find(member.read(write.file), write)
     except OSError as error:
         if error.errno == errno.ENOENT and write.otherwise is not None:
-            return _present(member, write.otherwise)
+            return _present(member, write.otherwise, unset=unset)
         if error.errno in write.tolerate:
             return None, ""
+        if error.errno == errno.ENOENT and unset and not _enabled(member, write.controller):
+            return write, ""
         if error.errno in (errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP):
             return write, ""  # a file that cannot be read, only written
         raise member.refused(write, error) from error
+
+
+def _enabled(member: Member, controller: str) -> bool:
+    return member.hierarchy.version == 1 or controller in member.read("cgroup.controllers").split()
 
 
 def diff(
     manager: Limited, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
 ) -> list[str]:
     """The lines of `update --dry-run`; none when nothing would change."""
-    lines = [change.text() for change in changes(manager, old, new, requested=requested)]
+    due = changes(manager, old, new, requested=requested, enable=False)
+    lines = [change.text() for change in due]
     return lines + device_diff(device_target(old), device_target(new))
 
 

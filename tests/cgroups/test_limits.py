@@ -279,6 +279,23 @@ def test_replaced_programs_do_not_add_up(v2: FsManager) -> None:
     assert first != last
 
 
+def test_a_dry_run_enables_no_controller(make: Make, host: Layout, v2_setting: None) -> None:
+    if host.kind != "hybrid":
+        pytest.skip("a cgroup2 beside v1 hierarchies is not here")
+    manager = make()
+    manager.prepare()
+    offered = manager.unified.read("cgroup.controllers").split()  # type: ignore[union-attr]
+    wanted = {"memory": {"memory.high": str(MB)}, "pids": {"pids.max": "9"}, "io": {}, "cpu": {}}
+    top = Path(manager.unified.hierarchy.mount)  # type: ignore[union-attr]
+    free = set((top / "cgroup.controllers").read_text().split()) - set(offered)
+    chosen = next((name for name in wanted if name in free and wanted[name]), "")
+    if not chosen:
+        pytest.skip("the cgroup2 has no controller that could be enabled")
+    before = (top / "cgroup.subtree_control").read_text()
+    assert len(manager.diff(None, resources(unified=wanted[chosen]))) == 1
+    assert (top / "cgroup.subtree_control").read_text() == before
+
+
 def test_a_failed_update_leaves_everything_as_it_was(make: Make, host: Layout) -> None:
     needs(host, "pids", "cpuset")
     manager = make()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a command as root in a throw-away guest.
 
-``python -m tests.vm.guest [--kernel uml] [--mode v2|v1|systemd] [--parameter security=apparmor] --
+``python -m tests.vm.guest [--kernel uml] [--mode v2|v1|hybrid|systemd] [--parameter X=Y] --
 COMMAND``
 
 The guest's root is this machine's tree, read-only under a tmpfs layer. The command's output and
@@ -185,7 +185,7 @@ def _read(path: Path) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--kernel", choices=sorted(images.IMAGES), default="uml")
-    parser.add_argument("--mode", choices=("v1", "v2", "systemd"), default="v2")
+    parser.add_argument("--mode", choices=("v1", "hybrid", "v2", "systemd"), default="v2")
     parser.add_argument("--parameter", action="append", default=[], help="for the kernel")
     parser.add_argument("--memory", type=int, default=1024, metavar="MIB")
     parser.add_argument("--processors", type=int, default=1)

@@ -69,6 +69,12 @@ JOBS = {
         front="boot",
         timeout_s=1200,
     ),
+    "hybrid": Job(
+        Guest(kernel="uml-v1", mode="hybrid"),
+        ("tests/cgroups", *containers("cgroups", "exec")),
+        least=60,
+        front="boot",
+    ),
     "security": Job(
         Guest(mode="v2"),
         ("tests/security/test_layouts.py", "tests/security/test_posture.py"),
