@@ -5,7 +5,7 @@ PEERS   ?= $(wildcard /usr/sbin/runc /usr/bin/crun)
 REPORTS := $(BUILD)/conformance
 JUDGED  := $(addprefix --runtime ,$(RUNTIME) $(PEERS))
 OCI     := $(BUILD)/oci/go/src/github.com/opencontainers/runtime-tools
-ENGINES := containerd podman docker cluster
+ENGINES := containerd podman rootless docker cluster
 
 .PHONY: conformance-oci $(ENGINES:%=conformance-%) $(ENGINES:%=smoke-%)
 

@@ -23,6 +23,7 @@ from conformance.report import FAIL, PASS, SKIP, Report, Verdict, parse_runtimes
 ENGINES = {
     "containerd": "Containerd",
     "podman": "Podman",
+    "rootless": "Rootless",
     "docker": "Docker",
     "cluster": "Cluster",
 }

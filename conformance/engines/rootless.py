@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Podman as an unprivileged user, with storage of its own and subordinate ids.
+
+Without systemd, on version 1 of cgroups, there are no limits, statistics or pauses to test.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from conformance.engines import podman
+from conformance.engines.engine import Outcome, command, eventually, expect, need
+from conformance.engines.podman import (
+    test_a_missing_program_gives_127,
+    test_a_program_that_may_not_be_executed_gives_126,
+    test_capabilities_and_security_options,
+    test_read_only_and_tmpfs,
+    test_run_prints_and_exits,
+    test_stdin_reaches_the_program,
+)
+
+SHARED = (
+    test_a_missing_program_gives_127,
+    test_a_program_that_may_not_be_executed_gives_126,
+    test_capabilities_and_security_options,
+    test_read_only_and_tmpfs,
+    test_run_prints_and_exits,
+    test_stdin_reaches_the_program,
+)
+
+
+class Rootless(podman.Podman):
+    """The client of a user that lives as long as the suite."""
+
+    NAME = "rootless"
+
+    def __init__(self, directory: Path, runtime: str):
+        need("newuidmap", "runuser", "useradd")
+        self.user = f"pr{os.getpid()}"
+        command("useradd", "--no-create-home", "--home-dir", str(directory), self.user).ok()
+        command("chown", self.user, str(directory)).ok()
+        self.runtime_directory = directory / "xdg"
+        command("install", "-d", "-m", "700", "-o", self.user, str(directory / "xdg")).ok()
+        super().__init__(directory, runtime)
+
+    def podman(self, *argv: str, timeout_s: float = 90, stdin: str = "") -> Outcome:
+        options = (
+            *("--root", f"{self.directory}/root", "--runroot", f"{self.directory}/runroot"),
+            *("--tmpdir", f"{self.directory}/tmp", "--storage-driver", "vfs"),
+            *("--runtime", self.runtime, "--cgroup-manager", "cgroupfs"),
+        )
+        env = {
+            **self.environment,
+            "XDG_RUNTIME_DIR": str(self.runtime_directory),
+            "HOME": str(self.directory),
+        }
+        become = ("runuser", "-u", self.user, "--", "podman")
+        return command(*become, *options, *argv, timeout_s=timeout_s, env=env, stdin=stdin)
+
+    def run(self, *argv: str, network: str = "none") -> Outcome:
+        return self.podman("run", "--rm", "--network", network, *argv)
+
+    def start(self, name: str, *options: str, command: tuple[str, ...] = ("sleep", "1000")) -> None:
+        flags = ("-d", "--name", name, "--network", "none", *options)
+        self.podman("run", *flags, "bb:1", *command).ok()
+
+    def stop(self) -> None:
+        super().stop()
+        # The pause process keeps the user namespace; it is the last of this user.
+        self.podman("system", "migrate")
+        pids = command("pgrep", "-u", self.user).output.split()
+        for pid in pids:
+            os.kill(int(pid), 15)
+        eventually(lambda: not command("pgrep", "-u", self.user).output, "processes stay")
+        command("userdel", self.user).ok()
+
+
+def test_the_root_of_a_container_is_the_user(engine: Rootless) -> None:
+    outcome = engine.run("bb:1", "sh", "-c", "id -u; cat /proc/self/uid_map").ok()
+    lines = outcome.lines()
+    expect(lines[0] == "0" and len(lines) == 3, outcome.output)
+
+
+def test_keep_id(engine: Rootless) -> None:
+    outcome = engine.run("--userns", "keep-id", "bb:1", "id", "-u").ok()
+    expect(outcome.text not in ("", "0"), outcome.output)
+
+
+def test_life_and_exec(engine: Rootless) -> None:
+    engine.start("a")
+    outcome = engine.podman("exec", "a", "sh", "-c", "echo out; exit 5").exited(5)
+    expect(outcome.text == "out", outcome.output)
+    engine.podman("exec", "a", "/absent").exited(127)
+    engine.podman("kill", "-s", "KILL", "a").ok()
+    expect(engine.podman("wait", "a").ok().text == "137", "not the status of the signal")
+    engine.podman("start", "a").ok()
+    engine.remove("a")
+
+
+def test_terminals(engine: Rootless) -> None:
+    outcome = engine.run("-t", "bb:1", "tty").ok()
+    expect("/dev/pts/" in outcome.output or "/dev/console" in outcome.output, outcome.output)
+    engine.start("a")
+    expect("/dev/pts/" in engine.podman("exec", "-t", "a", "tty").ok().output, "no terminal")
+    engine.remove("a")
+
+
+def test_the_host_network(engine: Rootless) -> None:
+    outcome = engine.run("bb:1", "readlink", "/proc/self/ns/net", network="host").ok()
+    expect(outcome.text == os.readlink("/proc/self/ns/net"), outcome.output)
+
+
+def test_volumes(engine: Rootless) -> None:
+    source = engine.directory / "volume"
+    source.mkdir(exist_ok=True)
+    (source / "file").write_text("content")
+    text = "cat /v/file; touch /v/x 2>/dev/null || echo ro; touch /w/y && echo rw"
+    outcome = engine.run("-v", f"{source}:/v:ro", "-v", "named:/w", "bb:1", "sh", "-c", text)
+    expect(outcome.ok().output == "contentro\nrw\n", outcome.output)
+
+
+SMOKE = (test_run_prints_and_exits, test_life_and_exec)
