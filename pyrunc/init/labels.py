@@ -65,7 +65,7 @@ def keyring(process: Process, *, proc: int, begin: bool) -> list[Op]:
             readback=value if begin else "",
             tolerate=0,
             pointer=process.pointer + "/selinuxLabel",
-            what=f"label the session keyring: write to `/proc/{path}`",
+            what=f'label the session keyring "{process.selinux_label}": write to `/proc/{path}`',
         )
     ]
 
