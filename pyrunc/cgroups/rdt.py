@@ -16,7 +16,7 @@ from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from pyrunc.spec.model_linux import IntelRdt
@@ -147,6 +147,20 @@ class Group:
 
     def write_schemata(self, text: str) -> None:
         self._write(self.path, "schemata", text + "\n")
+
+    def schemata_diff(self, wanted: Sequence[str]) -> list[str]:
+        """The lines of `update --dry-run`: the resources that get another value."""
+        present = dict(
+            line.split(":", 1) for line in _lines(f"{self.path}/schemata") if ":" in line
+        )
+        found = []
+        for line in "\n".join(wanted).splitlines():
+            kind, _, value = line.partition(":")
+            before = present.get(kind.strip(), "").strip()
+            if value.strip() != before:
+                shown = before or "(unset)"
+                found.append(f"{self.path}/schemata: {kind.strip()}:{shown} -> {line.strip()}")
+        return found
 
     def attach(self, pid: int) -> None:
         """Put a process (and what it will fork) into the group."""

@@ -8,7 +8,7 @@ import os
 from pyrunc import jsontext
 from pyrunc.cgroups import update
 from pyrunc.container import STOPPED, Container
-from pyrunc.errors import StateError, UsageError
+from pyrunc.errors import Failure, StateError, UsageError
 from pyrunc.output import emit
 from pyrunc.spec.config import parse_resources
 from pyrunc.spec.limits import MAX_BYTES
@@ -49,11 +49,11 @@ def run(args: Args) -> int:
     container = Container.load(args.text("root"), args.positionals[0], lock=True)
     if container.status() == STOPPED:
         raise StateError(f"container not running: {container.id}")
-    if any(args.given(name) for name in RDT_FLAGS):
-        _update_rdt(args, container)
-        if not from_flags(args, allow_none=True):
-            return 0
-    change = _read_change(args)
+    schemata = [args.text(name) for name in RDT_FLAGS if args.given(name)]
+    group = container.rdt()
+    if schemata and group is None:
+        raise StateError("updating a non-existent Intel RDT configuration is not supported")
+    change = _read_change(args, allow_none=bool(schemata))
     stored = container.state.get("resources") or {}
     wanted = merge(stored, change)
     old = parse_resources(jsontext.encode(stored).encode(), source="the stored resources")
@@ -62,32 +62,28 @@ def run(args: Args) -> int:
     requested = update.properties(_parse_partial(change))
     if args.flag("dry-run"):
         lines = update.diff(manager, old, new, requested=requested)
+        lines += group.schemata_diff(schemata) if group is not None else []
         emit("".join(f"{line}\n" for line in lines))
         return 0
     update.update(manager, old, new, requested=requested)
+    if schemata and group is not None:
+        try:
+            group.write_schemata("\n".join(schemata))
+        except Failure:
+            update.update(manager, new, old)
+            raise
     container.directory.save({**container.state, "resources": wanted})
     return 0
-
-
-def _update_rdt(args: Args, container: Container) -> None:
-    group = container.rdt()
-    if group is None:
-        raise StateError("updating a non-existent Intel RDT configuration is not supported")
-    lines = [args.text(name) for name in RDT_FLAGS if args.given(name)]
-    if args.flag("dry-run"):
-        emit("".join(f"write  {group.path}/schemata  {line}\n" for line in lines))
-        return
-    group.write_schemata("\n".join(lines))
 
 
 def _parse_partial(change: dict[str, Any]) -> Resources:
     return parse_resources(jsontext.encode(change).encode(), source="resources")
 
 
-def _read_change(args: Args) -> dict[str, Any]:
+def _read_change(args: Args, *, allow_none: bool) -> dict[str, Any]:
     """A partial linux.resources, from a file, standard input or flags."""
     if not args.given("resources"):
-        return from_flags(args)
+        return from_flags(args, allow_none=allow_none)
     path = args.text("resources")
     data = _read_stdin() if path == "-" else read_bounded(path, name=path)
     source = "standard input" if path == "-" else path

@@ -18,7 +18,7 @@ import pytest
 
 from tests.vm.guest import TREE, Guest, Result
 
-CONTAINERS = ("life_cycle", "exec", "hooks", "errors", "doctor")
+CONTAINERS = ("cgroups", "life_cycle", "exec", "hooks", "errors", "doctor")
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,9 @@ JOBS = {
     # That kernel has 39 bits of addresses, and the launcher's heap is above those.
     "v1": Job(
         Guest(kernel="uml-v1", mode="v1"),
-        ("tests/cgroups", "tests/container", *NOT_SWEEPS),
-        least=350,
+        ("tests/cgroups", *containers(*CONTAINERS)),
+        least=150,
         front="boot",
-        timeout_s=1200,
     ),
     "hybrid": Job(
         Guest(kernel="uml-v1", mode="hybrid"),
@@ -83,13 +82,12 @@ JOBS = {
     "qemu": Job(
         Guest(kernel="qemu", mode="v2", processors=2, memory=1536),
         (
-            "tests/cgroups/test_limits.py",
-            "tests/cgroups/test_differential.py",
-            *containers("life_cycle"),
+            "tests/cgroups",
+            *containers("cgroups", "life_cycle"),
             "-k",
-            "cpuset or hugetlb or device or peers or through_its_states or limit_is_what",
+            "tests/cgroups or test_cgroups or through_its_states",
         ),
-        least=20,
+        least=50,
         timeout_s=1200,
     ),
 }
