@@ -61,6 +61,7 @@ def make(root: str) -> Iterator[Callable[..., Container]]:
                 "sharedPid": False,
                 "cgroup": {
                     "driver": "disabled",
+                    "leaf": False,
                     "rootless": False,
                     "optional": False,
                     "cgroups": [],
