@@ -111,6 +111,11 @@ class Relay:
                     log.warning(f"{self._host} did not confirm the notification")
                 os.close(read)
 
+    def drain(self) -> None:
+        """What a container has said that has ended since."""
+        while syscalls.poll([self.fd], 0) and not self.receive():
+            pass
+
     def wait(self, start_time: int) -> None:
         """Until the container is ready, or has ended."""
         pidfd = process.open_pidfd(self._pid, start_time)

@@ -7,7 +7,7 @@ import errno
 import os
 import select
 
-from pyrunc import process, syscalls
+from pyrunc import process, rendezvous, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class Foreground:
         finally:
             if relay is not None:
                 relay.finish()
+            if notify is not None:
+                notify.drain()
 
     def _step(self, pidfd: int, relay: _Relay | None, notify: NotifyRelay | None) -> bool:
         """Deal with what has happened; True when the container has said that it is ready."""
@@ -134,15 +136,7 @@ class _Relay:
 
     def resize(self) -> None:
         """The terminal of the container gets the size of ours."""
-        for fd in (STDIN, STDOUT, 2):
-            try:
-                rows, columns = syscalls.get_winsize(fd)
-            except OSError as error:
-                if error.errno in (errno.ENOTTY, errno.EBADF, errno.EINVAL, errno.EOPNOTSUPP):
-                    continue
-                raise
-            syscalls.set_winsize(self._master, rows, columns)
-            return
+        rendezvous.copy_window(self._master)
 
     def register(self, poll: select.poll) -> None:
         if self._output:

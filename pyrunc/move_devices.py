@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+OWN = "/proc/self/ns/net"
 UP = 1  # IFF_UP
 GLOBAL = 0  # RT_SCOPE_UNIVERSE
 PERMANENT = 0x80  # IFA_F_PERMANENT
@@ -83,6 +84,14 @@ def settle(route: Any, device: Device) -> None:
     route.link("set", index=index, state="up")
 
 
+def check_free(route: Any, wanted: list[dict[str, str]]) -> None:
+    """Names that are in use in the new namespace."""
+    taken = {one.get_attr("IFLA_IFNAME") for one in route.get_links()}
+    for one in wanted:
+        if one["to"] in taken:
+            raise Refused(one["from"], f"{one['to']} exists in the container already", errno=17)
+
+
 def matches(name: str, pattern: str) -> bool:
     """Whether a name is the pattern with a number for %d."""
     head, _, tail = pattern.partition("%d")
@@ -95,8 +104,14 @@ def move(request: dict[str, Any]) -> None:
     from pyroute2.netns import setns  # type: ignore[import-untyped]
 
     # A descriptor of ours: the path goes through the caller's table.
+    wanted = request["devices"]
+    with open(request["namespace"], "rb") as namespace, open(OWN, "rb") as own:
+        # Afterwards is too late: the kernel renames what it has moved already.
+        setns(namespace.fileno())
+        with IPRoute() as route:
+            check_free(route, wanted)
+        setns(own.fileno())
     with open(request["namespace"], "rb") as namespace, IPRoute() as route:
-        wanted = request["devices"]
         devices = [look_up(route, one["from"], one["to"]) for one in wanted]
         for device in devices:
             attempt(send_away, route, device, namespace.fileno())
@@ -113,10 +128,8 @@ def attempt(action: Any, route: Any, device: Device, *more: Any) -> None:
     try:
         action(route, device, *more)
     except NetlinkError as error:
-        taken = error.code == 17  # EEXIST
-        hint = f"{device.target} exists in the container already" if taken else ""
         what = "moving and renaming" if action is send_away else "setting it up"
-        raise Refused(device.name, f"{what}", errno=error.code, hint=hint) from None
+        raise Refused(device.name, what, errno=error.code) from None
 
 
 def main() -> int:

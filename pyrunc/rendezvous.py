@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pyrunc.seccomp.refusals import Explanation
     from pyrunc.spec.model_linux import Seccomp
 
+NO_TERMINAL = (errno.ENOTTY, errno.EBADF, errno.EINVAL, errno.EOPNOTSUPP)
 FIRST_PRESERVED = 3
 MAX_PRESERVED = 1024
 
@@ -42,6 +44,7 @@ def take_terminal(message: Message, *, console_socket: str) -> int:
     if len(message.fds) != 1:
         raise InitError("the init sent no terminal")
     if not console_socket:
+        copy_window(message.fds[0])  # before the program can ask
         return os.dup(message.fds[0])
     send_descriptor(console_socket, message.fds[0], text=b"/dev/ptmx")
     return -1
@@ -54,6 +57,19 @@ def connect_agent(compiled: Filter | None, node: Seccomp | None) -> Agent | None
     from pyrunc.seccomp import notify
 
     return notify.Agent(node.listener_path or "")
+
+
+def copy_window(master: int) -> None:
+    """Give a terminal the size of ours, if one of the standard descriptors is one."""
+    for fd in (0, 1, 2):
+        try:
+            rows, columns = syscalls.get_winsize(fd)
+        except OSError as error:
+            if error.errno in NO_TERMINAL:
+                continue
+            raise
+        syscalls.set_winsize(master, rows, columns)
+        return
 
 
 def hand_over_listener(

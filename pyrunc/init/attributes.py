@@ -13,6 +13,7 @@ from pyrunc.spec.constants import (
     MEMORY_POLICIES,
     MEMORY_POLICY_FLAGS,
     PERSONALITIES,
+    PERSONALITY_FLAGS,
     RLIMITS,
     SCHEDULER_FLAGS,
     SCHEDULER_POLICIES,
@@ -29,21 +30,6 @@ CAP_SYS_RESOURCE = CAPABILITIES["CAP_SYS_RESOURCE"]
 DEFAULT_UMASK = 0o022
 MAX_NUMBER = 16384  # processors or nodes: what a bit mask of 2 KiB holds
 WORD = 8  # the kernel wants whole words
-
-# sys/personality.h; runtime-spec names no flags, so the names are the kernel's.
-PERSONALITY_FLAGS = {
-    "UNAME26": 0x0020000,
-    "ADDR_NO_RANDOMIZE": 0x0040000,
-    "FDPIC_FUNCPTRS": 0x0080000,
-    "MMAP_PAGE_ZERO": 0x0100000,
-    "ADDR_COMPAT_LAYOUT": 0x0200000,
-    "READ_IMPLIES_EXEC": 0x0400000,
-    "ADDR_LIMIT_32BIT": 0x0800000,
-    "SHORT_INODE": 0x1000000,
-    "WHOLE_SECONDS": 0x2000000,
-    "STICKY_TIMEOUTS": 0x4000000,
-    "ADDR_LIMIT_3GB": 0x8000000,
-}
 
 
 def number_mask(text: str) -> bytes | None:
@@ -153,23 +139,16 @@ def memory_and_domain(context: Context, linux: Linux) -> list[Op]:
     """Personality and NUMA policy, before a filter could forbid the calls."""
     found: list[Op] = []
     if linux.personality is not None:
-        found += _personality(context, linux.personality)
+        found += _personality(linux.personality)
     if linux.memory_policy is not None:
         found += _memory_policy(context, linux.memory_policy)
     return found
 
 
-def _personality(context: Context, wanted: Personality) -> list[Op]:
+def _personality(wanted: Personality) -> list[Op]:
     persona = PERSONALITIES[wanted.domain]
-    for index, name in enumerate(wanted.flags):
-        if name not in PERSONALITY_FLAGS:
-            context.problem(
-                f"{wanted.pointer}/flags/{index}",
-                "unknown personality flag",
-                value=name,
-                allowed=", ".join(PERSONALITY_FLAGS),
-            )
-        persona |= PERSONALITY_FLAGS.get(name, 0)
+    for name in wanted.flags:
+        persona |= PERSONALITY_FLAGS[name]
     what = f"set the personality {' '.join((wanted.domain, *wanted.flags))}"
     return [ops.SetPersonality(persona=persona, pointer=wanted.pointer, what=what)]
 

@@ -123,6 +123,7 @@ def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
         what = "enter the container's cgroups"
         found.append(ops.JoinCgroup(slot=TARGET + 1, count=tasks, what=what))
     kinds = sorted(context.joined, key=list(NAMESPACES).index)
+    found += namespaces.drop_groups(context)
     if kinds:
         found.append(
             ops.JoinProcess(

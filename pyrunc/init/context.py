@@ -54,6 +54,13 @@ class Context:
         return "user" in self.new or "user" in self.joined
 
     @property
+    def drops_groups(self) -> bool:
+        """Supplementary groups are given up before a user namespace is joined: in there it may be
+        denied for good.
+        """
+        return "user" in self.joined and self.setgroups and self.host.euid == 0
+
+    @property
     def confined(self) -> bool:
         """Mounts of the host come with locked flags, and device nodes cannot be made."""
         return self.userns or self.host.in_userns

@@ -141,7 +141,14 @@ def join(context: Context, linux: Linux) -> list[Op]:
             ops.JoinNamespace(slot=slot, kind=kind, tolerate=0, pointer=entry.pointer, what=what),
             ops.CloseSlot(slot=slot),
         ]
-    return opened + joined
+    return opened + drop_groups(context) + joined
+
+
+def drop_groups(context: Context) -> list[Op]:
+    """The caller's groups mean nothing in the container."""
+    if not context.drops_groups:
+        return []
+    return [ops.SetGroups(gids=b"", what="give up the caller's supplementary groups")]
 
 
 def unshare(context: Context) -> list[Op]:
@@ -180,7 +187,7 @@ def become_root(context: Context) -> list[Op]:
         ops.Become(
             uid=context.root_uid,
             gid=context.root_gid,
-            keep_groups=int(not context.setgroups),
+            keep_groups=int(context.drops_groups or not context.setgroups),
             what=f"become user {context.root_uid} and group {context.root_gid} of the container",
         )
     ]

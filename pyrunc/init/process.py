@@ -139,7 +139,7 @@ def credentials(
             what="limit the capability bounding set",
         )
     )
-    if context.setgroups:
+    if context.setgroups and (user.additional_gids or not context.drops_groups):
         gids = b"".join([pack("<I", gid) for gid in user.additional_gids])
         what = f"set the supplementary groups ({', '.join(map(str, user.additional_gids))})"
         found.append(ops.SetGroups(gids=gids, pointer=user.pointer + "/additionalGids", what=what))

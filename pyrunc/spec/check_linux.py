@@ -8,8 +8,9 @@ from pyrunc.spec.check_process import check_label, check_list
 from pyrunc.spec.check_resources import check_resources
 from pyrunc.spec.check_seccomp import check_seccomp
 from pyrunc.spec.check_sysctl import sysctl_problem
+from pyrunc.spec.constants import PERSONALITY_FLAGS
 from pyrunc.spec.limits import MAX_INTERFACE, MAX_PATH
-from pyrunc.spec.problems import Problems, join, show
+from pyrunc.spec.problems import Problems, join, show, suggestion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,13 +42,15 @@ def check_linux(linux: Linux, problems: Problems) -> None:
     check_label(linux.mount_label, "/linux/mountLabel", problems)
     if linux.intel_rdt is not None:
         _intel_rdt(linux.intel_rdt, problems)
-    if linux.personality is not None and linux.personality.flags:
-        problems.add(
-            "/linux/personality/flags",
-            "the specification defines no flag of a personality",
-            value=show(linux.personality.flags[0]),
-            allowed="none",
-        )
+    for index, name in enumerate(linux.personality.flags if linux.personality else ()):
+        if name not in PERSONALITY_FLAGS:
+            problems.add(
+                f"/linux/personality/flags/{index}",
+                "unknown flag of a personality",
+                value=show(name),
+                allowed=", ".join(PERSONALITY_FLAGS),
+                hint=suggestion(name, PERSONALITY_FLAGS),
+            )
     if linux.memory_policy is not None and linux.memory_policy.has("mode"):
         _memory_policy(linux.memory_policy, problems)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -183,7 +184,7 @@ def default_values() -> dict[str, Any]:
             },
             "noNewPrivileges": True,
         },
-        "mounts": [{**entry} for entry in MOUNTS],
+        "mounts": copy.deepcopy(list(MOUNTS)),
         "linux": {
             "namespaces": [
                 {"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")

@@ -71,7 +71,7 @@ STRICTER = (
     (r"/linux/seccomp.*", r"NOTIFY|listenerPath|returns no errno|wrong value", "the text; SC-7"),
     (r"/linux/intelRdt/(closID|schemata/\d+)", r".*", "IN-6"),
     (r"/linux/personality", r"'domain' is required", "the text"),
-    (r"/linux/personality/flags", r"defines no flag", "the text: none is supported"),
+    (r"/linux/personality/flags/\d+", r"unknown flag", "the kernel's names; the text has none"),
     (r"/linux/memoryPolicy.*", r"takes no|needs nodes|exclude|does not go", "the kernel: EINVAL"),
     (r"/linux/mountLabel", r"bytes are too long", "PS-5"),
 )  # fmt: skip
