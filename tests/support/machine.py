@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 TOKEN = f"pt{os.getpid()}"
+
+OTHER_SESSION = re.compile(r"\bpt[0-9]+-[0-9]+\b")
 
 CLONE_NEWNS = 0x20000
 MS_REC, MS_PRIVATE = 0x4000, 1 << 18
@@ -117,8 +120,10 @@ def abstract_sockets() -> frozenset[str]:
 
 
 def ours(name: str) -> bool:
-    """Whether a new name can only come from this session."""
-    return bool(os.environ.get("CI")) or TOKEN in name or "pyrunc-init" in name
+    """Whether a new name comes from this session: by its token, or because nobody else is here."""
+    if TOKEN in name or "pyrunc-init" in name:
+        return True
+    return bool(os.environ.get("CI")) and not OTHER_SESSION.search(name)
 
 
 def kept(mount: str) -> bool:
