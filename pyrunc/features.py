@@ -27,6 +27,7 @@ EXTENSIONS: Final = (
     "delete-regex",
     "doctor",
     "explain",
+    "explain-seccomp",
     "kill-regex",
     "log-level",
     "spec-file",

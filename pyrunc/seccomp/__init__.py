@@ -11,7 +11,7 @@ refuses.
     library         libseccomp
     compiler        all of them together
     cache           compiled filters in the state root
-    annotations     what run.oci.seccomp* ask for
+    extras          what annotations run.oci.seccomp* ask for
     notify          the listener descriptor to the agent
     refusals        which calls a filter refuses
     lint      PURE  rules that do not do what they seem to
@@ -46,7 +46,7 @@ def compile(
     wishes = [name for name in annotations or () if name.startswith("run.oci.seccomp")]
     if not wishes:
         return compiler.compile_cached(node, cache)
-    from pyrunc.seccomp import annotations as extras
+    from pyrunc.seccomp import extras
 
     assert annotations is not None
     compiled = extras.raw_filter(node, annotations) or compiler.compile_cached(node, cache)

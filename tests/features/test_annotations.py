@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Section 14 of the feature table: annotations of crun, and the output of hooks."""
+
+from __future__ import annotations
+
+import base64
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.bundle import Config
+from tests.support.runtime import Container, Result, Runtime
+from tests.support.terminal import FdSocket
+
+Create = Callable[..., Container]
+Run = Callable[..., Result]
+Sockets = Callable[[Path], FdSocket]
+
+feature = pytest.mark.feature
+
+ALLOW, ERRNO = 0x7FFF0000, 0x00050000
+UMASK = {"x86_64": 95, "aarch64": 166}  # its number
+
+
+def program(refused: int, errno: int) -> str:
+    """A filter that refuses one system call, as base64."""
+    code = [
+        (0x20, 0, 0, 0),  # load the number
+        (0x15, 0, 1, refused),  # equal: go on, else skip one
+        (0x06, 0, 0, ERRNO | errno),
+        (0x06, 0, 0, ALLOW),
+    ]
+    return base64.b64encode(b"".join(struct.pack("<HBBI", *one) for one in code)).decode()
+
+
+ALLOW_ALL = {"defaultAction": "SCMP_ACT_ALLOW"}
+
+
+@feature("10.13 raw BPF", "14.13 run.oci.seccomp.receiver")
+def test_a_filter_may_come_as_it_is(run: Run, config: Config) -> None:
+    number = UMASK.get(os.uname().machine)
+    if number is None:
+        pytest.skip("no system call number for this architecture")
+    config.linux["seccomp"] = ALLOW_ALL
+    config["annotations"] = {"run.oci.seccomp_bpf_data": program(number, 1)}
+    script = "grep Seccomp: /proc/self/status; umask 77; umask"
+    found = run(config, "sh", "-c", script)
+    assert found.lines[0].split() == ["Seccomp:", "2"]
+    assert found.lines[-1] != "0077"
+
+
+@feature("10.13 raw BPF", "14.13 run.oci.seccomp.receiver")
+@pytest.mark.parametrize("text", ["", "no base64!", "AAAA", base64.b64encode(bytes(8)).decode()])
+def test_a_filter_that_is_none_is_refused(run: Run, config: Config, text: str) -> None:
+    config.linux["seccomp"] = ALLOW_ALL
+    config["annotations"] = {"run.oci.seccomp_bpf_data": text}
+    assert run(config, "true").status == 1
+
+
+@feature("10.10 unknown syscall name", "14.13 run.oci.seccomp.receiver")
+def test_an_unknown_system_call_is_ignored_or_an_error(run: Run, config: Config) -> None:
+    rules = [{"names": ["no_such_call"], "action": "SCMP_ACT_ERRNO"}]
+    config.linux["seccomp"] = {**ALLOW_ALL, "syscalls": rules}
+    run(config, "true").ok()
+    config["annotations"] = {"run.oci.seccomp_fail_unknown_syscall": "1"}
+    result = run(config, "true")
+    assert result.status == 1
+    assert "no_such_call" in result.error
+    assert "/linux/seccomp/syscalls" in result.stderr
+
+
+@feature("10.14 notify plugins in process")
+def test_plugins_are_refused(run: Run, config: Config) -> None:
+    config.linux["seccomp"] = ALLOW_ALL
+    config["annotations"] = {"run.oci.seccomp.plugins": "/some/plugin.so"}
+    result = run(config, "true")
+    assert result.status == 1
+    assert "listenerPath" in result.stderr
+
+
+@feature("10.12 listenerPath", "14.13 run.oci.seccomp.receiver")
+@pytest.mark.parametrize("way", ["annotation", "variable"])
+def test_the_listener_goes_to_the_receiver(
+    pyrunc: Runtime, config: Config, workspace: Path, fd_socket: Sockets, way: str
+) -> None:
+    receiver = fd_socket(workspace / "agent.sock")
+    rules = [{"names": ["acct"], "action": "SCMP_ACT_NOTIFY"}]
+    config.linux["seccomp"] = {**ALLOW_ALL, "syscalls": rules}
+    env = dict(os.environ)
+    if way == "annotation":
+        config["annotations"] = {"run.oci.seccomp.receiver": str(receiver.path)}
+    else:
+        env["RUN_OCI_SECCOMP_RECEIVER"] = str(receiver.path)
+    config.write()
+    pyrunc("run", "--bundle", config.bundle, pyrunc.new_id(), env=env).ok()
+    assert "seccomp" in os.readlink(f"/proc/self/fd/{receiver.wait()}")
+
+
+@feature("14.11 run.oci.pidfd_receiver")
+def test_the_pidfd_goes_to_the_receiver(
+    create: Create, config: Config, workspace: Path, fd_socket: Sockets
+) -> None:
+    receiver = fd_socket(workspace / "pidfd.sock")
+    config["annotations"] = {"run.oci.pidfd_receiver": str(receiver.path)}
+    container = create(config, "true")
+    lines = Path(f"/proc/self/fdinfo/{receiver.wait()}").read_text().splitlines()
+    assert f"Pid:\t{container.pid}" in lines
+
+
+@feature("14.12 run.oci.hooks.stdout", "5.5 hook output redirect files")
+def test_the_output_of_hooks_goes_to_files(run: Run, config: Config, workspace: Path) -> None:
+    out, err = workspace / "out", workspace / "err"
+    config["annotations"] = {"run.oci.hooks.stdout": str(out), "run.oci.hooks.stderr": str(err)}
+    for kind in ("prestart", "createRuntime", "poststart", "poststop"):
+        config.hook(kind, "/bin/sh", "-c", "echo $1; echo $1 >&2", "-", kind)
+    run(config, "true").ok()
+    expected = ["prestart", "createRuntime", "poststart", "poststop"]
+    assert out.read_text().split() == expected
+    assert err.read_text().split() == expected
+
+
+@feature("14.12 run.oci.hooks.stdout", "5.5 hook output redirect files")
+@pytest.mark.parametrize("value", ["relative", "/no/such/directory/file"])
+def test_a_file_that_cannot_be_written_is_an_error(run: Run, config: Config, value: str) -> None:
+    config["annotations"] = {"run.oci.hooks.stdout": value}
+    config.hook("createRuntime", "/bin/true")
+    result = run(config, "true")
+    assert result.status == 1
+    assert "/annotations/run.oci.hooks.stdout" in result.stderr
+
+
+@feature("14.12 run.oci.hooks.stdout", "5.4 stdout/stderr of a failing hook")
+def test_the_error_of_a_hook_is_told_and_written(run: Run, config: Config, workspace: Path) -> None:
+    out = workspace / "out"
+    config["annotations"] = {"run.oci.hooks.stdout": str(out)}
+    config.hook("createRuntime", "/bin/sh", "-c", "echo reason; exit 3")
+    result = run(config, "true")
+    assert "exit status 3, stdout: reason" in result.error
+    assert out.read_text() == "reason\n"
+
+
+@feature("14.1 org.systemd.property.*")
+def test_properties_of_units_change_nothing_without_systemd(run: Run, config: Config) -> None:
+    """With the systemd driver they are set: tests/cgroups/test_systemd.py."""
+    config["annotations"] = {"org.systemd.property.TimeoutStopUSec": "uint64 5"}
+    run(config, "true").ok()
