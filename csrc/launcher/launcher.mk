@@ -73,6 +73,12 @@ $(L_OUT)/undumped: $(addprefix $(L_OUT)/,undumped.o interpreter.o memory.o profi
 $(LAUNCHER): $(L_OUT)/undumped $(BUILD)/pyrunc-boot $(addprefix $(L_SRC)/,assemble.py undump.py)
 	@$(PYTHON) -B $(L_SRC)/assemble.py $(BUILD)/pyrunc-boot $(L_OUT)/undumped $@
 
-.PHONY: bench-check
+.PHONY: bench-check reproducible
+reproducible: $(L_OUT)/undumped $(BUILD)/pyrunc-boot ## dump twice and count the bytes that differ
+	@for surroundings in x xxxxxxxxxxxxxxxxxxxxxxxx; do \
+	    SURROUNDINGS=$$surroundings $(PYTHON) -B $(L_SRC)/assemble.py $(BUILD)/pyrunc-boot $(L_OUT)/undumped $(L_OUT)/dump-$$surroundings; \
+	done
+	@cmp -l $(L_OUT)/dump-x $(L_OUT)/dump-xxxxxxxxxxxxxxxxxxxxxxxx | wc -l
+
 bench-check: all ## fail when pyrunc misses a target of bench/targets.py in the best of three runs
 	@$(PYTHON) -m bench --check

@@ -40,28 +40,6 @@ def test_nothing_of_the_build_machine_is_in_the_binary(name: str) -> None:
         assert text.encode() not in content, text
 
 
-def test_the_build_is_reproducible(launcher: Path, built: Path, tmp_path: Path) -> None:
-    """Dumped twice, with different surroundings, the program is the same byte for byte."""
-    made = []
-    for index in range(2):
-        target = tmp_path / f"pyrunc{index}"
-        subprocess.run(
-            [
-                sys.executable,
-                "-B",
-                ASSEMBLE,
-                TREE / "build/pyrunc-boot",
-                built / "undumped",
-                target,
-            ],
-            check=True,
-            env={**os.environ, "SURROUNDINGS": "x" * (1 + 1000 * index)},
-            cwd=tmp_path if index else TREE,
-        )
-        made.append(target.read_bytes())
-    assert made[0] == made[1]
-
-
 def test_a_dump_that_fails_leaves_a_program_that_starts_cold(tmp_path: Path, built: Path) -> None:
     broken = tmp_path / "undumped"
     broken.write_text("#!/bin/sh\necho no dump today >&2\nexit 3\n")
