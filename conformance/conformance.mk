@@ -5,7 +5,9 @@ PEERS   ?= $(wildcard /usr/sbin/runc /usr/bin/crun)
 REPORTS := $(BUILD)/conformance
 JUDGED  := $(addprefix --runtime ,$(RUNTIME) $(PEERS))
 OCI     := $(BUILD)/oci/go/src/github.com/opencontainers/runtime-tools
-ENGINES := containerd podman rootless docker cluster
+ENGINES := containerd cri podman rootless docker cluster
+# The client of the CRI comes with packages that nothing else needs.
+CRI     := $(BUILD)/cri/bin/python
 
 .PHONY: conformance-oci $(ENGINES:%=conformance-%) $(ENGINES:%=smoke-%)
 
@@ -14,9 +16,9 @@ conformance-oci: all ## OCI runtime-tools validation of RUNTIME beside PEERS, wi
 	@$(PY) -m conformance.oci.run --tree $(OCI) --report $(REPORTS) $(JUDGED)
 
 $(ENGINES:%=conformance-%): conformance-%: all ## the engine with RUNTIME beside PEERS
-	@conformance/engines/packages $*
-	@$(PY) -m conformance.engines.run $* --report $(REPORTS) $(JUDGED)
+	@conformance/engines/packages $* $(BUILD)
+	@$(if $(filter cri,$*),$(CRI),$(PY)) -m conformance.engines.run $* --report $(REPORTS) $(JUDGED)
 
 $(ENGINES:%=smoke-%): smoke-%: all ## start the engine, run, exec, kill, remove
-	@conformance/engines/packages $*
-	@$(PY) -m conformance.engines.run $* --smoke --report $(REPORTS) --runtime $(RUNTIME)
+	@conformance/engines/packages $* $(BUILD)
+	@$(if $(filter cri,$*),$(CRI),$(PY)) -m conformance.engines.run $* --smoke --report $(REPORTS) --runtime $(RUNTIME)

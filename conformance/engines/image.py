@@ -9,6 +9,7 @@ import io
 import json
 import subprocess
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 BUSYBOX = Path("/bin/busybox")
@@ -47,14 +48,14 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes, *, mode: int) -> None
     archive.addfile(entry, io.BytesIO(data))
 
 
-def oci_archive() -> bytes:
+def oci_archive(name: str = NAME, *, program: Sequence[str] = ("sh",)) -> bytes:
     """The image as a tar archive of an OCI image layout, which containerd imports."""
     layer = root_archive()
     compressed = gzip.compress(layer, mtime=0)
     config = {
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["sh"], "WorkingDir": "/"},
+        "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": [*program], "WorkingDir": "/"},
         "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
         "history": [{"created_by": "busybox"}],
     }
@@ -73,7 +74,7 @@ def oci_archive() -> bytes:
     }
     entry = _blob(blobs, manifest, "application/vnd.oci.image.manifest.v1+json")
     entry["annotations"] = {
-        "io.containerd.image.name": NAME,
+        "io.containerd.image.name": name,
         "org.opencontainers.image.ref.name": "1",
     }
     index = {"schemaVersion": 2, "manifests": [entry]}

@@ -24,6 +24,7 @@ ENGINES = {
     "containerd": "Containerd",
     "podman": "Podman",
     "rootless": "Rootless",
+    "cri": "Cri",
     "docker": "Docker",
     "cluster": "Cluster",
 }

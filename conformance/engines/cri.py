@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""containerd's CRI plugin with the runtime under test, driven as a kubelet does.
+
+Needs the PyPI package container-runtime-interface-api; the pods use the host's network, so that no
+CNI plugin is asked.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from conformance.engines import image
+from conformance.engines.engine import (
+    Daemon,
+    Unavailable,
+    command,
+    eventually,
+    expect,
+    need,
+    remove_cgroups,
+)
+
+PAUSE = "docker.io/library/pause:1"
+CONFIG = """
+version = 2
+root = "{directory}/root"
+state = "{directory}/state"
+oom_score = 0
+[grpc]
+  address = "{directory}/containerd.sock"
+[ttrpc]
+  address = "{directory}/containerd.sock.ttrpc"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{pause}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{directory}/cni"
+    conf_dir = "{directory}/cni"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "native"
+    default_runtime_name = "sut"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.sut]
+    runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.sut.options]
+    BinaryName = "{runtime}"
+"""
+
+
+class Cri:
+    """The daemon and a client of its CRI service."""
+
+    NAME = "cri"
+
+    def __init__(self, directory: Path, runtime: str):
+        need("containerd", "ctr")
+        try:
+            grpc: Any = importlib.import_module("grpc")
+            self.api: Any = importlib.import_module("cri_api.v1.api_pb2")
+            stubs: Any = importlib.import_module("cri_api.v1.api_pb2_grpc")
+        except ImportError as error:
+            raise Unavailable(f"not installed: {error.name}") from error
+        directory.chmod(0o711)
+        (directory / "cni").mkdir()
+        (directory / "config.toml").write_text(
+            CONFIG.format(directory=directory, pause=PAUSE, runtime=runtime)
+        )
+        self.directory = directory
+        self.socket = directory / "containerd.sock"
+        self.daemon = Daemon(
+            ["containerd", "--config", str(directory / "config.toml")],
+            log=directory / "containerd.log",
+        )
+        self.daemon.wait_until(lambda: command(*self._ctr(), "version").status == 0)
+        self._import(image.NAME, ("sleep", "1000"))
+        self._import(PAUSE, ("sleep", "100000"))
+        channel = grpc.insecure_channel(f"unix://{self.socket}")
+        self.service: Any = stubs.RuntimeServiceStub(channel)
+        self.daemon.wait_until(self._ready)
+
+    def _ctr(self) -> tuple[str, ...]:
+        return ("ctr", "-a", str(self.socket), "-n", "k8s.io")
+
+    def _import(self, name: str, program: tuple[str, ...]) -> None:
+        archive = self.directory / "image.tar"
+        archive.write_bytes(image.oci_archive(name, program=program))
+        command(*self._ctr(), "image", "import", "--snapshotter", "native", str(archive)).ok()
+
+    def _ready(self) -> bool:
+        conditions = self.service.Status(self.api.StatusRequest()).status.conditions
+        return any(one.type == "RuntimeReady" and one.status for one in conditions)
+
+    def sandbox(self, name: str = "pod") -> tuple[str, Any]:
+        """Run a pod sandbox; returns its id and its configuration."""
+        api = self.api
+        namespaces = api.NamespaceOption(network=api.NODE, pid=api.CONTAINER)
+        context = api.LinuxSandboxSecurityContext(namespace_options=namespaces)
+        config = api.PodSandboxConfig(
+            metadata=api.PodSandboxMetadata(name=name, uid=name, namespace="default", attempt=0),
+            log_directory=str(self.directory),
+            linux=api.LinuxPodSandboxConfig(cgroup_parent="/conformance", security_context=context),
+        )
+        request = api.RunPodSandboxRequest(config=config)
+        return self.service.RunPodSandbox(request).pod_sandbox_id, config
+
+    def container(self, sandbox: str, config: Any, *argv: str, **more: Any) -> str:
+        """Create and start a container in a sandbox."""
+        api = self.api
+        wanted = api.ContainerConfig(
+            metadata=api.ContainerMetadata(name="work", attempt=0),
+            image=api.ImageSpec(image=image.NAME),
+            command=list(argv),
+            log_path="work.log",
+            linux=api.LinuxContainerConfig(**more),
+        )
+        request = api.CreateContainerRequest(
+            pod_sandbox_id=sandbox, config=wanted, sandbox_config=config
+        )
+        found: str = self.service.CreateContainer(request).container_id
+        self.service.StartContainer(api.StartContainerRequest(container_id=found))
+        return found
+
+    def execute(self, container: str, *argv: str) -> Any:
+        request = self.api.ExecSyncRequest(container_id=container, cmd=list(argv), timeout=20)
+        return self.service.ExecSync(request)
+
+    def state(self, container: str) -> Any:
+        request = self.api.ContainerStatusRequest(container_id=container)
+        return self.service.ContainerStatus(request).status
+
+    def reset(self) -> None:
+        api = self.api
+        for one in self.service.ListPodSandbox(api.ListPodSandboxRequest()).items:
+            self.service.StopPodSandbox(api.StopPodSandboxRequest(pod_sandbox_id=one.id))
+            self.service.RemovePodSandbox(api.RemovePodSandboxRequest(pod_sandbox_id=one.id))
+
+    def stop(self) -> None:
+        self.reset()
+        self.daemon.stop()
+        remove_cgroups("conformance", "k8s.io")
+
+
+def test_a_pod_runs_a_container(engine: Cri) -> None:
+    sandbox, config = engine.sandbox()
+    container = engine.container(sandbox, config, "sleep", "1000")
+    expect(engine.state(container).state == engine.api.CONTAINER_RUNNING, "not running")
+    answer = engine.execute(container, "sh", "-c", "echo out; echo err >&2; exit 3")
+    expect(
+        (answer.stdout, answer.stderr, answer.exit_code) == (b"out\n", b"err\n", 3), repr(answer)
+    )
+    engine.reset()
+
+
+def test_a_container_that_ends_tells_its_status(engine: Cri) -> None:
+    sandbox, config = engine.sandbox()
+    container = engine.container(sandbox, config, "sh", "-c", "echo line; exit 7")
+    eventually(lambda: engine.state(container).exit_code == 7, "no exit code")
+    log = (engine.directory / "work.log").read_text()
+    expect("stdout F line" in log, log)
+    engine.reset()
+
+
+def test_containers_of_a_pod_share_its_ipc_namespace(engine: Cri) -> None:
+    sandbox, config = engine.sandbox()
+    container = engine.container(sandbox, config, "sleep", "1000")
+    inside = engine.execute(container, "readlink", "/proc/self/ns/ipc").stdout.decode().strip()
+    network = engine.execute(container, "readlink", "/proc/self/ns/net").stdout.decode().strip()
+    expect(inside != os.readlink("/proc/self/ns/ipc"), inside)
+    expect(network == os.readlink("/proc/self/ns/net"), network)
+    engine.reset()
+
+
+def test_limits_are_set_and_updated(engine: Cri) -> None:
+    api = engine.api
+    sandbox, config = engine.sandbox()
+    limits = api.LinuxContainerResources(memory_limit_in_bytes=64 << 20, cpu_shares=512)
+    container = engine.container(sandbox, config, "sleep", "1000", resources=limits)
+    groups = Path("/sys/fs/cgroup")
+    found = [*groups.glob(f"memory/conformance/{container}/memory.limit_in_bytes")]
+    found += groups.glob(f"conformance/{container}/memory.max")
+    expect(found and found[0].read_text().strip() == str(64 << 20), f"{found}")
+    more = api.LinuxContainerResources(memory_limit_in_bytes=128 << 20)
+    request = api.UpdateContainerResourcesRequest(container_id=container, linux=more)
+    engine.service.UpdateContainerResources(request)
+    expect(found[0].read_text().strip() == str(128 << 20), "not updated")
+    engine.reset()
+
+
+def test_a_stop_with_grace_ends_in_a_kill(engine: Cri) -> None:
+    sandbox, config = engine.sandbox()
+    text = "trap '' TERM; while :; do sleep 0.1; done"
+    container = engine.container(sandbox, config, "sh", "-c", text)
+    request = engine.api.StopContainerRequest(container_id=container, timeout=1)
+    engine.service.StopContainer(request)
+    expect(engine.state(container).exit_code == 137, f"{engine.state(container).exit_code}")
+    engine.reset()
+
+
+def test_security_contexts(engine: Cri) -> None:
+    api = engine.api
+    sandbox, config = engine.sandbox()
+    context = api.LinuxContainerSecurityContext(
+        run_as_user=api.Int64Value(value=1000),
+        readonly_rootfs=True,
+        no_new_privs=True,
+        masked_paths=["/proc/kcore"],
+        seccomp=api.SecurityProfile(profile_type=api.SecurityProfile.RuntimeDefault),
+    )
+    container = engine.container(sandbox, config, "sleep", "1000", security_context=context)
+    text = "id -u; touch /x 2>/dev/null || echo ro; grep -E 'NoNew|Seccomp:' /proc/self/status"
+    lines = engine.execute(container, "sh", "-c", text).stdout.decode().split()
+    expect(lines == ["1000", "ro", "NoNewPrivs:", "1", "Seccomp:", "2"], repr(lines))
+    engine.reset()
+
+
+def test_statistics(engine: Cri) -> None:
+    sandbox, config = engine.sandbox()
+    container = engine.container(sandbox, config, "sleep", "1000")
+    request = engine.api.ContainerStatsRequest(container_id=container)
+    stats = engine.service.ContainerStats(request).stats
+    expect(stats.memory.working_set_bytes.value > 0, str(stats))
+    verbose = engine.api.ContainerStatusRequest(container_id=container, verbose=True)
+    info = json.loads(engine.service.ContainerStatus(verbose).info["info"])
+    expect(info["pid"] > 0, repr(info)[:500])
+    engine.reset()
+
+
+SMOKE = (test_a_pod_runs_a_container,)
