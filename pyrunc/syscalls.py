@@ -226,6 +226,11 @@ def mount_id(dirfd: int, path: str | bytes = b"", flags: int = AT_EMPTY_PATH) ->
     return int(result[0])
 
 
+def filesystem_magic(fd: int) -> int:
+    """Which file system a descriptor is on (the *_MAGIC numbers of linux/magic.h)."""
+    return _check(lib.native_filesystem_magic(fd))
+
+
 def poll(
     fds: Sequence[int], timeout_ms: int = -1, *, writers: Sequence[int] = ()
 ) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "native.h"
@@ -107,6 +108,15 @@ int native_mount_id(int dir_fd, const char *path, int flags, uint64_t *mount_id)
 		return -ENOSYS;
 	*mount_id = result.stx_mnt_id;
 	return 0;
+}
+
+int64_t native_filesystem_magic(int fd)
+{
+	struct statfs result;
+
+	if (fstatfs(fd, &result) < 0)
+		return -errno;
+	return (int64_t)(uint32_t)result.f_type;
 }
 
 int native_poll(const int *fds, const short *events, short *revents, unsigned int count,

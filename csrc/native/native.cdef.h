@@ -29,6 +29,7 @@ int native_memfd_sealed(const char *name, const uint8_t *data, size_t size, int 
 int native_get_seals(int fd);
 int native_mkfifoat(int dir_fd, const char *path, unsigned int mode);
 int native_mount_id(int dir_fd, const char *path, int flags, uint64_t *mount_id);
+int64_t native_filesystem_magic(int fd);
 int native_poll(const int *fds, const short *events, short *revents, unsigned int count, int timeout_ms);
 int native_ensure_stdio(void);
 

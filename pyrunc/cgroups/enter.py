@@ -90,17 +90,22 @@ def parse_paths(values: Sequence[str], members: Sequence[Member]) -> dict[str, s
 
 
 def exec_entry(
-    members: Sequence[Member], *, below: Mapping[str, str], init_pid: int, clone: bool = True
+    members: Sequence[Member],
+    *,
+    below: Mapping[str, str],
+    init_pid: int,
+    clone: bool = True,
+    leaf: bool = False,
 ) -> Entry:
     """For a process that joins: the container's cgroup, or one beneath it that exists.
 
-    A container that manages its own cgroups may have given controllers to the children of its
-    cgroup, which then takes no processes; the process goes where the init is now.
+    A container that manages its own cgroups (with `leaf` it is made to) may give controllers to the
+    children of its cgroup, which then takes no processes; the process goes where the init is now.
     """
     chosen = dict(below)
     for member in members:
         if member.hierarchy.version == 2 and not chosen.get(""):
-            chosen[""] = _where_init_is(member, init_pid)
+            chosen[""] = _where_init_is(member, init_pid, always=leaf)
     try:
         return _open(members, chosen, clone=clone)
     except Failure as failure:
@@ -109,10 +114,10 @@ def exec_entry(
         raise
 
 
-def _where_init_is(member: Member, init_pid: int) -> str:
+def _where_init_is(member: Member, init_pid: int, *, always: bool) -> str:
     """ "" for the container's cgroup itself, else the init's place below it."""
     try:
-        if not member.read("cgroup.subtree_control"):
+        if not always and not member.read("cgroup.subtree_control"):
             return ""
         own = layout.parse_own(layout.read_whole(f"/proc/{init_pid}/cgroup")).get("", "")
     except OSError:

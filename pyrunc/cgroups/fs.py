@@ -131,7 +131,9 @@ class FsManager(Limited):
     def exec_entry(self, init_pid: int, *, paths: Sequence[str] = (), clone: bool = True) -> Entry:
         """For a process of `exec`; `paths` are the values of its --cgroup."""
         below = enter.parse_paths(paths, self.members) if paths else {}
-        return enter.exec_entry(self.members, below=below, init_pid=init_pid, clone=clone)
+        return enter.exec_entry(
+            self.members, below=below, init_pid=init_pid, clone=clone, leaf=self.leaf
+        )
 
     def attach(self, pid: int) -> None:
         """Move a process (with its threads) into the cgroups from outside."""

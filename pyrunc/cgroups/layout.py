@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
+UNIFIED = "/sys/fs/cgroup"
+CGROUP2_MAGIC = 0x63677270
 ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
 
@@ -189,13 +191,33 @@ def open_mount(mounted: Mounted) -> int:
     return -1
 
 
+def open_unified(path: str = UNIFIED) -> Hierarchy | None:
+    """The whole cgroup2 of a host that has it where all do; None: look at the mounts."""
+    from pyrunc import syscalls
+
+    try:
+        fd = posix.open(path, DIRECTORY)
+    except OSError:
+        return None
+    facts = posix.fstat(fd)
+    # The kernel's own root has inode 1; in a cgroup namespace, or where a part is mounted, another
+    # directory is on top.
+    if syscalls.filesystem_magic(fd) != CGROUP2_MAGIC or facts.st_ino != 1:
+        posix.close(fd)
+        return None
+    return Hierarchy(name="", controllers=(), version=2, mount=path, device=facts.st_dev, fd=fd)
+
+
 def probe(*, proc: str = "/proc/self") -> Layout:
     try:
-        layout = build(
-            parse_mountinfo(read_whole(f"{proc}/mountinfo")),
-            parse_own(read_whole(f"{proc}/cgroup")),
-            opened=open_mount,
-        )
+        own = parse_own(read_whole(f"{proc}/cgroup"))
+        # No v1 hierarchy is in use: the usual host, whose mounts (there may be hundreds) need not
+        # be read.
+        unified = open_unified() if list(own) == [""] else None
+        if unified is not None:
+            unified.own = own[""]
+            return Layout([unified])
+        layout = build(parse_mountinfo(read_whole(f"{proc}/mountinfo")), own, opened=open_mount)
     except OSError as error:
         raise HostError(f"cannot read {proc}/cgroup", errno=error.errno or 0) from error
     if not layout.hierarchies:

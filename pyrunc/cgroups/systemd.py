@@ -9,7 +9,16 @@ too, so that daemon-reload changes nothing.
 
 from __future__ import annotations
 
-from pyrunc.cgroups import delegate, enable, layout, tree, unit_properties, units, variants
+from pyrunc.cgroups import (
+    delegate,
+    enable,
+    layout,
+    oom,
+    tree,
+    unit_properties,
+    units,
+    variants,
+)
 from pyrunc.cgroups.base import Entry, View
 from pyrunc.cgroups.fs import DESTROY_S, FsManager
 from pyrunc.cgroups.limits import device_target
@@ -47,6 +56,7 @@ class SystemdManager(FsManager):
         self.started = started
         self.promised: Entry | None = None
         self.resources: Resources | None = None
+        self.kills_above = -1  # of the slice, before the unit was started
 
     def record(self) -> dict[str, Any]:
         return {
@@ -98,6 +108,7 @@ class SystemdManager(FsManager):
             if self.started:
                 manager.attach(self.unit.name, pid)
                 return
+            self.kills_above = self._kills_above()
             manager.start(
                 self.unit.name,
                 self._properties(pid, manager.version),
@@ -151,6 +162,26 @@ class SystemdManager(FsManager):
         self.enable_needed(pending)
         self.put(pending)
         self.apply_devices(self.resources)
+
+    # -- figures -----------------------------------------------------------------------------------
+
+    def oom_kills(self) -> int:
+        """When its last process ends systemd removes the cgroup at once; the slice still counts."""
+        found = super().oom_kills()
+        member = self.find("memory")
+        if found or self.kills_above < 0 or member is None or member.present():
+            return found
+        return max(0, self._kills_above() - self.kills_above)
+
+    def _kills_above(self) -> int:
+        member = self.find("memory")
+        if member is None or len(member.parts) < 2:
+            return -1
+        above = Member(member.hierarchy, parts=member.parts[:-1], kept=len(member.parts) - 1)
+        try:
+            return oom.kills(above)
+        finally:
+            above.close_leaf()
 
     # -- changing ----------------------------------------------------------------------------------
 

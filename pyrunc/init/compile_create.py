@@ -208,7 +208,9 @@ def _outside(this: Creation) -> list[Op]:
     )
     found += namespaces.join(context, config.linux)
     found += namespaces.unshare(context)
-    waits = namespaces.await_parent(context, this.cgroup, into=this.into, tasks=this.tasks)
+    waits = namespaces.await_parent(
+        context, this.cgroup, into=this.into, tasks=this.tasks, leaf=this.leaf
+    )
     if "user" in context.new:
         # Capabilities count for files of mapped ids only (kernel: capable_wrt_inode_uidgid), so
         # the maps come before the look-up of what may lie below the container's own directories.

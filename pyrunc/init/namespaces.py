@@ -163,7 +163,9 @@ def unshare(context: Context) -> list[Op]:
     return [ops.Unshare(flags=flags(kinds), pointer="/linux/namespaces", what=what)]
 
 
-def await_parent(context: Context, cgroup: CgroupView, *, into: int, tasks: int) -> list[Op]:
+def await_parent(
+    context: Context, cgroup: CgroupView, *, into: int, tasks: int, leaf: int
+) -> list[Op]:
     """The parent writes id maps and time offsets, moves network devices, makes the cgroups and
     hands them over.
     """
@@ -171,7 +173,7 @@ def await_parent(context: Context, cgroup: CgroupView, *, into: int, tasks: int)
     found: list[Op] = [
         ops.Await(
             name=ops.RENDEZVOUS_NAMESPACES,
-            slot=(into or tasks) if count else 0,
+            slot=(into or tasks or leaf) if count else 0,
             count=count,
             what="wait for the parent to set up namespaces and cgroups",
         )

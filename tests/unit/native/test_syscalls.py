@@ -226,6 +226,16 @@ def test_a_mount_id_tells_mounts_apart() -> None:
     assert syscalls.mount_id(-100, "/proc", 0) != syscalls.mount_id(-100, "/", 0)
 
 
+def test_a_file_system_is_known_by_its_number() -> None:
+    proc = os.open("/proc", os.O_RDONLY)
+    try:
+        assert syscalls.filesystem_magic(proc) == 0x9FA0
+    finally:
+        os.close(proc)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        syscalls.filesystem_magic(proc)
+
+
 def test_the_size_and_the_mode_of_a_terminal() -> None:
     master, slave = pty.openpty()
     syscalls.set_winsize(slave, 33, 77)
