@@ -7,6 +7,7 @@ tests follow the life of one service and run in the order of this text.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -76,10 +77,14 @@ class Node:
         for pid, text in processes():
             if f"{self.directory}/" in text and "containerd-shim" in text:
                 os.kill(pid, signal.SIGTERM)
-        groups = Path("/sys/fs/cgroup").glob(f"*/conformance/{self.name}/*")
-        for procs in (group / "cgroup.procs" for group in groups):
-            for line in procs.read_text().split():
-                os.kill(int(line), signal.SIGKILL)
+        for procs in Path("/sys/fs/cgroup").glob(f"*/conformance/{self.name}/*/cgroup.procs"):
+            try:
+                pids = procs.read_text().split()
+            except FileNotFoundError:  # the group went with its last process
+                continue
+            for line in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(line), signal.SIGKILL)
 
 
 class Cluster:
