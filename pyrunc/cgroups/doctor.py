@@ -206,8 +206,10 @@ def scan_units(
         owner = mark(place[0].mount, place[1]) if place is not None else ""
         if owner and exists(owner):
             continue
-        pids = _finding(*place).pids if place is not None else ()
-        findings.append(Finding("unit", name=name, pids=pids))
+        inside = _finding(*place) if place is not None else None
+        pids = inside.pids if inside is not None else ()
+        member = inside.member if inside is not None else None
+        findings.append(Finding("unit", name=name, pids=pids, member=member))
     return findings
 
 
@@ -239,6 +241,9 @@ def remove(finding: Finding, *, end_processes: bool = False, user: bool = False)
         from pyrunc.cgroups import manager1
 
         _refuse_populated(finding.name, finding.pids, end_processes=end_processes)
+        if finding.pids and finding.member is not None:
+            # An init does not hear systemd's SIGTERM, and the SIGKILL comes after 90 s.
+            kill.kill([finding.member])
         manager = manager1.connect(user=user)
         try:
             manager.stop(finding.name)
