@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
+from errno import ENOENT, ENOTDIR
 
 from pyrunc import activation, cgroups, hooks, host, jsontext
 from pyrunc.amend import amend
@@ -69,6 +70,12 @@ class Blueprint:
         self.listen_fds = activation.listen_fds()
         self.preserve_fds = check_preserved(args.number("preserve-fds"), listen=self.listen_fds)
         self.bundle = os.path.abspath(bundle)
+        if not os.path.isdir(self.bundle):
+            raise Failure(
+                f"cannot find the bundle {self.bundle}",
+                errno=ENOENT if not os.path.lexists(self.bundle) else ENOTDIR,
+                hint="--bundle takes a directory with config.json, which `pyrunc spec` writes",
+            )
         name = args.text("config")
         self.data = amend(read_bounded(os.path.join(self.bundle, name), name=name), source=name)
         self.config = parse_config(self.data, source=name)

@@ -128,7 +128,10 @@ def _delete(directory: StateDirectory, *, force: bool) -> None:
     container = Container(directory, state)
     status = container.status()
     if status in (RUNNING, PAUSED) and not force:
-        raise StateError(f"cannot delete container {directory.id} that is not stopped: {status}")
+        raise StateError(
+            f"cannot delete container {directory.id} that is not stopped: {status}",
+            hint="--force kills it first",
+        )
     if status != STOPPED:
         container.stop()
     destroy(container)

@@ -156,7 +156,8 @@ class StateDirectory:
             os.close(root_fd)
             if error.errno == errno.EEXIST:
                 what = f"container with given ID already exists: {container_id}"
-                raise StateError(what) from None
+                hint = f"`pyrunc delete {container_id}` removes it once it has stopped"
+                raise StateError(what, hint=hint) from None
             raise HostError(
                 f"cannot make the state directory of container {container_id}",
                 errno=error.errno or 0,

@@ -7,6 +7,7 @@ test is tied to the row; tests/features/remarks.md has the words for what we lea
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections import Counter
@@ -25,6 +26,9 @@ from tests.support.features import (
 
 TARGET = TREE / "docs/features.md"
 REMARKS = TREE / "tests/features/remarks.md"
+ERRORS = TREE / "docs/errors.md"
+MISTAKES = TREE / "build/errors.json"
+SEEN = TREE / "build/differences.json"
 DIFFERENCES = TREE / "tests/features/differences.md"
 HEAD = """<!-- SPDX-License-Identifier: Apache-2.0 -->
 <!-- Written by `make features-table`. -->
@@ -33,6 +37,18 @@ HEAD = """<!-- SPDX-License-Identifier: Apache-2.0 -->
 Our column is measured: it says what the last run of the tests on the machine of the authors proved,
 and by how many tests. The columns of the peers were read from the sources of runc 1.5, crun 1.28
 and youki 0.7. Y: it works, N: it does not, P: in part, `-`: no test is tied to the row.
+"""
+
+
+ERRORS_HEAD = """<!-- SPDX-License-Identifier: Apache-2.0 -->
+<!-- Written by `make features-table`. -->
+# What mistakes print
+
+The first line says what cannot be done, with the value and the reason; it is what engines show and
+what a JSON log holds. The lines below it name the property of config.json (`config`), the operation
+that failed, what the kernel said (`detail`) and what to do (`hint`). A test makes each mistake with
+all three programs and holds our text to the cause, the place and the next step
+(tests/features/test_mistakes.py); of runc and crun the last line is shown.
 """
 
 
@@ -96,14 +112,43 @@ def table() -> tuple[list[str], dict[str, str]]:
     return lines, ours
 
 
+def differences() -> list[str]:
+    """The table of what the same bundle shows with each program, as the tests have seen it."""
+    lines = [DIFFERENCES.read_text().strip().partition("-->\n")[2], ""]
+    lines += ["| case | pyrunc | peer | shows | why |", "|---|---|---|---|---|"]
+    seen = json.loads(SEEN.read_text()) if SEEN.exists() else {}
+    for key, found in sorted(seen.items()):
+        case, _, peer = key.rpartition("/")
+        parts = [case, escaped(found["ours"]), peer, escaped(found["theirs"]), found["why"]]
+        lines.append(f"| {' | '.join(parts)} |")
+    return lines
+
+
+def escaped(text: str) -> str:
+    return f"`{text}`".replace("|", "\\|") if text else ""
+
+
+def errors() -> str:
+    """What each mistake prints, ours whole, the peers' last line."""
+    lines = [ERRORS_HEAD]
+    seen = json.loads(MISTAKES.read_text()) if MISTAKES.exists() else {}
+    for name, texts in seen.items():
+        lines += [f"## {name[0].upper()}{name[1:]}", "", f"Exit status {texts['status']}.", ""]
+        for program in ("pyrunc", "runc", "crun"):
+            if program in texts:
+                lines += [f"{program}:", "", "```text", texts[program] or "(nothing)", "```", ""]
+    return "\n".join(lines)
+
+
 def main() -> int:
+    ERRORS.write_text(errors())
     lines, ours = table()
     start = next(index for index, line in enumerate(lines) if line.startswith("## "))
     kinds = Counter(found[:1] for found in ours.values())
     summary = (
         f"{kinds['Y']} of {len(ours)} rows are proved by tests, {kinds['N']} fail or are left out."
     )
-    text = "\n".join([HEAD, summary, "", *lines[start:], "", DIFFERENCES.read_text().strip(), ""])
+    text = "\n".join([HEAD, summary, "", *lines[start:], "", *differences(), ""])
     TARGET.write_text(re.sub(r"\n{3,}", "\n\n", text))
     print(summary)
     return 0

@@ -33,7 +33,12 @@ def read_bounded(path: str, *, name: str = "", limit: int = MAX_BYTES) -> bytes:
     try:
         fd = os.open(path, flags)
     except FileNotFoundError:
-        raise Failure(f"JSON specification file {name} not found", detail=path) from None
+        raise Failure(
+            f"JSON specification file {name} not found",
+            detail=path,
+            hint="a bundle is a directory with a configuration, which `pyrunc spec` writes, and a "
+            "root file system",
+        ) from None
     except OSError as error:
         hint = "a symbolic link is not followed" if error.errno == errno.ELOOP else ""
         raise Failure(f"cannot open {path}", errno=error.errno or 0, hint=hint) from None

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E501  (a table reads best with one row a line)
+"""The same bundle with pyrunc, runc and crun: equal, or different for a reason that is written down.
+
+A case shows the container something, and each program's result is reduced to a status and lines. A
+case with a reason must differ: a difference that is gone has to go from here. The table of the
+reasons is written to build/differences.json, for docs/features.md.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.bundle import Config
+from tests.support.runtime import TREE, Result, Runtime
+
+feature = pytest.mark.feature
+PEERS = ("runc", "crun")
+TABLE = TREE / "build/differences.json"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is compared; `why` explains what differs, by the name of the peer."""
+
+    name: str
+    script: str
+    change: Callable[[Config], None] = lambda config: None
+    exec: tuple[str, ...] = ()
+    why: tuple[tuple[str, str], ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+def set_process(**values: object) -> Callable[[Config], None]:
+    return lambda config: config.process.update(values)
+
+
+def set_linux(**values: object) -> Callable[[Config], None]:
+    return lambda config: config.linux.update(values)
+
+
+def mount(destination: str, kind: str, *options: str) -> Callable[[Config], None]:
+    return lambda config: config.mount(destination, kind, kind, *options)
+
+
+def user_namespace(config: Config) -> None:
+    config.user_namespace()
+
+
+def masked(config: Config) -> None:
+    config.linux["maskedPaths"] = ["/proc/keys", "/proc/scsi", "/sys/firmware", "/absent"]
+    config.linux["readonlyPaths"] = ["/proc/sys", "/proc/irq"]
+
+
+def devices(config: Config) -> None:
+    config.linux["devices"] = [
+        {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o640, "uid": 5},
+        {"path": "/dev/pipe", "type": "p", "fileMode": 0o600},
+    ]
+
+
+def no_home(config: Config) -> None:
+    config.file("/etc/passwd", "")
+
+
+def no_path(config: Config) -> None:
+    config.process["env"] = ["A=b"]
+
+
+def time_offsets(config: Config) -> None:
+    config.namespace("time")
+    config.linux["timeOffsets"] = {"boottime": {"secs": 1_000_000}}
+
+
+ATTRIBUTES = "grep -E 'Cap|NoNewPrivs|Seccomp:|Groups|Uid|Gid' /proc/self/status"
+OLD_RUNC = "runc 1.1 does not know it and leaves it out without a word"
+OLD_CRUN = "crun 1.8 does not know it and leaves it out without a word"
+
+CASES = [
+    Case("identity and rights", ATTRIBUTES),
+    Case("rights of a plain user", ATTRIBUTES, set_process(user={"uid": 1000, "gid": 1000})),
+    Case("additional groups", "id -G", set_process(user={"uid": 5, "gid": 6, "additionalGids": [7, 8]})),
+    Case("environment", "env | grep -v SHLVL | sort"),
+    Case("environment without PATH", "/bin/env | /bin/grep -v -E 'SHLVL|PWD' | /bin/sort", no_path),
+    Case("home without an entry in passwd", "echo $HOME", no_home, why=(("crun", "crun 1.8 leaves HOME empty"),)),
+    Case("umask", "umask"),
+    Case("umask of the config", "umask", set_process(user={"uid": 0, "gid": 0, "umask": 0o27})),
+    Case("limits", "ulimit -n; ulimit -Hn", set_process(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 99, "hard": 100}])),
+    Case("oom score", "cat /proc/self/oom_score_adj", set_process(oomScoreAdj=77)),
+    Case("missing directory", "pwd; stat -c %a .", set_process(cwd="/made/by/runtime")),
+    Case("nodes in /dev", "cd /dev; for f in null zero full tty random; do stat -c '%n %a %u:%g %t:%T' $f; done"),
+    Case("links in /dev", "cd /dev; for l in fd stdin stdout stderr ptmx; do readlink $l; done"),
+    Case("devices of the config", "stat -c '%a %u:%g %t:%T %F' /dev/fuse /dev/pipe", devices),
+    Case("mounts", "cut -d' ' -f4,5,6 /proc/self/mountinfo | grep -v '/ / ' | sort"),
+    Case("mount of a tmpfs", "grep ' /mnt ' /proc/mounts", mount("/mnt", "tmpfs", "ro", "nosuid", "size=64k", "mode=700")),
+    Case("masked and read-only paths", "cat /proc/keys; ls /proc/scsi /sys/firmware; echo 1 2>/dev/null >/proc/sys/kernel/domainname || echo refused", masked),
+    Case("hostname", "hostname", lambda config: config.update(hostname="other")),
+    Case("loopback", "ip link show lo | head -1"),
+    Case("process 1", "echo $$; readlink /proc/1/exe; ls /proc | grep -c '^[0-9]'"),
+    Case("descriptors", "ls /proc/self/fd"),
+    Case("user namespace", "id -u; cat /proc/self/uid_map; stat -c '%u:%g' / /dev/null /proc/1", user_namespace),
+    Case("sysctl", "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax", set_linux(sysctl={"net.ipv4.ip_forward": "1", "kernel.msgmax": "9000"})),
+    Case("read-only root", "touch /x 2>/dev/null || echo refused; grep ' / ' /proc/mounts | cut -d' ' -f4 | cut -d, -f1", lambda config: config["root"].update(readonly=True)),
+    Case("exit code", "exit 42"),
+    Case("death by a signal", "kill -KILL $$", lambda config: config.without_namespace("pid")),
+    Case("output and errors", "echo out; echo err >&2"),
+    Case("scheduler", "cut -d' ' -f19,41 /proc/self/stat", set_process(scheduler={"policy": "SCHED_BATCH", "nice": 5}),
+         why=(("runc", OLD_RUNC), ("crun", "crun 1.8 leaves out the value of `nice`"))),
+    Case("I/O priority", "ionice -p $$", set_process(ioPriority={"class": "IOPRIO_CLASS_IDLE", "priority": 0}), why=(("runc", OLD_RUNC), ("crun", OLD_CRUN))),
+    Case("personality", "uname -m", set_linux(personality={"domain": "LINUX32"}), why=(("runc", OLD_RUNC),)),
+    Case("time offsets", "awk '{print ($1 > 1000000)}' /proc/uptime", time_offsets, why=(("runc", "runc 1.1 has no time namespaces"), ("crun", "crun 1.8 does not get through its own start with one on this kernel"))),
+    Case("recursive read-only", "touch /etc/x 2>/dev/null || echo refused", lambda config: config.bind(config.rootfs / "etc", "/etc", "rbind", "rro")),
+    Case("exec: identity and rights", "", exec=("sh", "-c", ATTRIBUTES), why=(("crun", "crun 1.8 does not hand no_new_privs on to exec"),)),
+    Case("exec: environment", "", exec=("sh", "-c", "env | grep -v SHLVL | sort")),
+    Case("exec: user", "", exec=("--user", "1000:1001", "id")),
+    Case("exec: capability", "", exec=("--cap", "CAP_NET_RAW", "sh", "-c", "grep Cap /proc/self/status"), why=(("crun", "crun 1.8 takes --cap for the whole set"),)),
+    Case("exec: variables", "", exec=("-e", "A=1", "-e", "A=2", "sh", "-c", "echo $A"), why=(("crun", "crun 1.8 drops the environment of the container when a variable is given"),)),
+    Case("exec: directory", "", exec=("--cwd", "/tmp", "pwd")),
+    Case("exec: exit code", "", exec=("sh", "-c", "exit 7")),
+    Case("exec: death by a signal", "", exec=("sh", "-c", "kill -9 $$")),
+    Case("exec: missing program", "", exec=("absent",)),
+    Case("exec: descriptors", "", exec=("ls", "/proc/self/fd")),
+    Case("exec: namespaces", "", exec=("sh", "-c", "for n in mnt pid net ipc uts cgroup; do test $(readlink /proc/self/ns/$n) = $(readlink /proc/1/ns/$n) && echo $n; done"), change=set_process(capabilities={"bounding": ["CAP_SYS_PTRACE"], "effective": ["CAP_SYS_PTRACE"], "permitted": ["CAP_SYS_PTRACE"]})),
+]  # fmt: skip
+
+
+def observe(program: Path, config: Config, workspace: Path, case: Case) -> tuple[int, list[str]]:
+    """What one program makes of the case."""
+    root = workspace / f"state-{program.name}"
+    root.mkdir(mode=0o700, exist_ok=True)
+    runtime = Runtime(program, root)
+    if not case.exec:
+        result = runtime.run(config, "/bin/sh", "-c", case.script)
+    else:
+        result = observe_exec(runtime, config, case.exec)
+    return result.status, result.stdout.splitlines()
+
+
+def observe_exec(runtime: Runtime, config: Config, words: tuple[str, ...]) -> Result:
+    container = runtime.create(config, "sleep", "600")
+    try:
+        container.start()
+        flags: list[str] = []
+        rest = list(words)
+        while rest and rest[0].startswith("-"):
+            flags += rest[:2]
+            rest = rest[2:]
+        return runtime("exec", *flags, container.id, *rest)
+    finally:
+        container.delete().ok()
+
+
+@feature("2.31 exec ID CMD...", "2.2 run ID")
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_the_peers_show_the_same_or_it_is_explained(
+    pyrunc: Runtime, config: Config, workspace: Path, case: Case
+) -> None:
+    case.change(config)
+    ours = observe(pyrunc.program, config, workspace, case)
+    reasons = dict(case.why)
+    compared = 0
+    for peer in PEERS:
+        found = shutil.which(peer)
+        if not found:
+            continue
+        compared += 1
+        theirs = observe(Path(found), config, workspace, case)
+        if peer not in reasons:
+            assert theirs == ours, f"{peer} shows something else"
+        else:
+            assert theirs != ours, f"{peer} shows the same: the reason has gone"
+            note(case.name, peer, theirs, ours, reasons[peer])
+    if not compared:
+        pytest.skip("runc and crun are missing")
+
+
+def note(
+    name: str, peer: str, theirs: tuple[int, list[str]], ours: tuple[int, list[str]], why: str
+) -> None:
+    """Keep a difference for the table."""
+    table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
+    table[f"{name}/{peer}"] = {"theirs": show(theirs), "ours": show(ours), "why": why}
+    TABLE.write_text(json.dumps(table, indent=1, sort_keys=True))
+
+
+def show(result: tuple[int, list[str]]) -> str:
+    status, lines = result
+    text = "; ".join(lines[:3])[:80]
+    return text if not status else f"status {status}{': ' + text if text else ''}"
+
+
+def test_a_difference_without_a_reason_is_found(
+    pyrunc: Runtime, config: Config, workspace: Path
+) -> None:
+    """The comparison itself: another script is another result."""
+    first = observe(pyrunc.program, config, workspace, Case("a", "echo a"))
+    second = observe(pyrunc.program, config, workspace, Case("b", "echo b"))
+    assert first != second
