@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyrunc.cgroups import Manager
     from pyrunc.cgroups.base import Entry
     from pyrunc.init.launch import Child, Message
     from pyrunc.init.plan import Plan
@@ -58,6 +59,7 @@ class Execution:
 
     __slots__ = (
         "agent",
+        "attached",
         "cgroup_paths",
         "child",
         "config",
@@ -81,6 +83,7 @@ class Execution:
         self.pidfd_socket = ""
         self.listen_fds = 0
         self.preserve_fds = 0  # those of listen_fds too
+        self.attached: Manager | None = None  # who moves the process into its cgroup
         self.agent: Agent | None = None
         self.child: Child | None = None
         self.terminal = -1
@@ -92,6 +95,8 @@ class Execution:
         compiled = compile_filter(self.config, cache=filter_cache(self.root))
         manager = self.container.cgroup()
         entry = manager.exec_entry(self.container.pid, paths=self.cgroup_paths)
+        if entry.kind == "attach":
+            self.attached = manager
         target = process.open_pidfd(self.container.pid, self.container.start_time)
         if target < 0:
             raise StateError(GONE)
@@ -176,6 +181,8 @@ class Execution:
         assert self.child is not None
         if not process.alive(self.container.pid, self.container.start_time):
             raise StateError(GONE)  # JN-6: what we have joined is the container only while it lives
+        if self.attached is not None:
+            self.attached.attach(self.child.pid)
         group = self.container.rdt()
         if group is not None:
             group.attach(self.child.pid)

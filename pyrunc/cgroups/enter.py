@@ -102,16 +102,24 @@ def exec_entry(
     A container that manages its own cgroups (with `leaf` it is made to) may give controllers to the
     children of its cgroup, which then takes no processes; the process goes where the init is now.
     """
-    chosen = dict(below)
-    for member in members:
-        if member.hierarchy.version == 2 and not chosen.get(""):
-            chosen[""] = _where_init_is(member, init_pid, always=leaf)
+    chosen = places(members, below=below, init_pid=init_pid, leaf=leaf)
     try:
         return _open(members, chosen, clone=clone)
     except Failure as failure:
         if failure.errno == errno.ENOENT and below:
             failure.hint = "--cgroup names a cgroup below the container's that must exist"
         raise
+
+
+def places(
+    members: Sequence[Member], *, below: Mapping[str, str], init_pid: int, leaf: bool
+) -> dict[str, str]:
+    """Hierarchy name -> path beneath the container's cgroup, for a process that joins."""
+    chosen = dict(below)
+    for member in members:
+        if member.hierarchy.version == 2 and not chosen.get(""):
+            chosen[""] = _where_init_is(member, init_pid, always=leaf)
+    return chosen
 
 
 def _where_init_is(member: Member, init_pid: int, *, always: bool) -> str:

@@ -144,13 +144,13 @@ class Manager1:
             what=f"change the systemd unit {unit}",
         )
 
-    def attach(self, unit: str, pid: int) -> None:
+    def attach(self, unit: str, pid: int, *, below: str = "") -> None:
         """Move a process into a unit; for a caller who may not write to the cgroup above both."""
         self.bus.call(
             MANAGER,
             "AttachProcessesToUnit",
             "ssau",
-            (unit, "", [pid]),
+            (unit, f"/{below}" if below else "", [pid]),
             what=f"move process {pid} into the systemd unit {unit}",
         )
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pyrunc.cgroups import (
     delegate,
     enable,
+    enter,
     layout,
     oom,
     tree,
@@ -28,7 +29,7 @@ from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from pyrunc.cgroups.layout import Layout
@@ -56,6 +57,7 @@ class SystemdManager(FsManager):
         self.started = started
         self.promised: Entry | None = None
         self.resources: Resources | None = None
+        self.below = ""  # where in the unit a process is put that joins
         self.kills_above = -1  # of the slice, before the unit was started
 
     def record(self) -> dict[str, Any]:
@@ -101,12 +103,22 @@ class SystemdManager(FsManager):
         self.promised = Entry("attach")
         return self.promised
 
+    def exec_entry(self, init_pid: int, *, paths: Sequence[str] = (), clone: bool = True) -> Entry:
+        """A user may write to the cgroup, but not to the one above it and the caller's: the user's
+        systemd, which has the whole branch moved, has to.
+        """
+        if not self.rootless or self.unified is None:
+            return super().exec_entry(init_pid, paths=paths, clone=clone)
+        below = enter.parse_paths(paths, self.members) if paths else {}
+        self.below = enter.places(self.members, below=below, init_pid=init_pid, leaf=self.leaf)[""]
+        return Entry("attach")
+
     def attach(self, pid: int) -> None:
         """Start the unit with the process in it, then the limits; later: add a process to it."""
         manager = self._manager()
         try:
             if self.started:
-                manager.attach(self.unit.name, pid)
+                manager.attach(self.unit.name, pid, below=self.below)
                 return
             self.kills_above = self._kills_above()
             manager.start(

@@ -20,6 +20,7 @@ from pyrunc.errors import Failure, HostError
 from pyrunc.spec import parse_resources
 from pyrunc.spec.model_resources import Resources
 from tests.support import machine
+from tests.support.bundle import Config
 from tests.support.wait import until
 
 pytestmark = pytest.mark.skipif(
@@ -239,7 +240,7 @@ print(os.path.exists(manager.members[0].path))
 
 
 @pytest.fixture
-def user_manager() -> Iterator[dict[str, str]]:
+def user_manager(clean_machine: None) -> Iterator[dict[str, str]]:
     unit = f"user@{NOBODY}.service"
     if subprocess.run(["systemctl", "start", unit], check=False).returncode:
         pytest.skip("systemd cannot start a manager for the user nobody")
@@ -271,3 +272,56 @@ def test_a_rootless_container_is_a_unit_of_the_users_manager(
     own, limit, changed, status, present = result.stdout.splitlines()
     assert f"/user@{NOBODY}.service/user.slice/pyrunc-{machine.TOKEN}u.scope" in own
     assert (limit, changed, status, present) == ("9", "1 11", "-9", "False")
+
+
+def test_the_whole_life_of_a_rootless_container_with_limits(
+    user_manager: dict[str, str], config: Config, workspace: Path, program: Path
+) -> None:
+    """As an engine of an unprivileged user does it: create, look, change, pause, kill, delete."""
+    root = workspace / "rootless"
+    for owned in (root, config.bundle, config.rootfs):
+        owned.mkdir(exist_ok=True)
+        os.chown(owned, NOBODY, NOBODY)
+    config.namespace("user")
+    mapping = [{"containerID": 0, "hostID": NOBODY, "size": 1}]
+    config.linux["uidMappings"] = config.linux["gidMappings"] = mapping
+    config.linux["resources"] = {"pids": {"limit": 20}}
+    config.without_mount("/dev/pts")
+    config.process["args"] = ["sleep", "100"]
+    config.write()
+    known = f"{machine.TOKEN}life"
+    enter = ["nsenter", "--target=1", "--mount", "--"]
+    enter += ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+
+    def call(*argv: str) -> str:
+        command = [*enter, str(program), "--root", str(root), "--systemd-cgroup", *argv]
+        with (workspace / "output").open("w+") as output:
+            status = subprocess.run(
+                command,
+                env=user_manager,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                timeout=60,
+                check=False,
+            ).returncode
+            output.seek(0)
+            text = output.read()
+        assert status == 0, text
+        return text
+
+    call("run", "--detach", "--bundle", str(config.bundle), known)
+    pid = json.loads(call("state", known))["pid"]
+    own = Path(f"/proc/{pid}/cgroup").read_text().strip().partition("::")[2]
+    assert own.endswith(f"/user@{NOBODY}.service/user.slice/pyrunc-{known}.scope")
+    top = Path(f"/sys/fs/cgroup{own}")
+    assert (top / "pids.max").read_text() == "20\n"
+    call("update", "--pids-limit", "30", known)
+    assert (top / "pids.max").read_text() == "30\n"
+    assert json.loads(call("events", "--stats", known))["data"]["pids"]["limit"] == 30
+    assert call("exec", known, "cat", "/proc/self/cgroup").strip()
+    call("pause", known)
+    assert json.loads(call("state", known))["status"] == "paused"
+    call("delete", "--force", known)
+    assert not top.exists()
+    assert "nothing is left over" in call("doctor")
