@@ -6,7 +6,7 @@ BUILD  := build
 PREFIX ?= /usr/local
 INIT   := $(BUILD)/pyrunc-init
 
-.PHONY: all help packages generate check lint types test test-root demo fuzz bench install clean update-plans features-table
+.PHONY: all help packages generate check lint types test test-unit test-root demo fuzz bench install clean update-plans features-table
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -55,6 +55,9 @@ types: $(VENV)/.requirements ## mypy --strict
 
 test: all ## all tests; those that need root are skipped without it
 	@$(PY) -m pytest
+
+test-unit: $(VENV)/.requirements $(NATIVE) ## the unit tests without the generated ones: seconds, no root
+	@$(PY) -m pytest tests/unit tests/plans tests/invalid -m "not generated"
 
 test-root: all ## only the tests that need root
 	@$(PY) -m pytest -m root

@@ -12,6 +12,8 @@ from pyrunc.cgroups.devices import ANY, MKNOD, READ, WRITE, Access, Rule
 from pyrunc.errors import Failure
 from tests.unit.cgroups.support import Machine, resources
 
+pytestmark = pytest.mark.generated
+
 Request = tuple[str, int, int, int]
 
 

@@ -20,6 +20,8 @@ from tests.seccomp import support
 from tests.seccomp.profiles_list import PROFILES
 from tests.seccomp.support import ALL_FOUR, ARM64, I386, X32, X86_64
 
+pytestmark = pytest.mark.generated
+
 MACHINES = (X86_64, I386, X32, ARM64)
 CALLS = ("mmap", "clone", "personality", "ioctl", "lseek", "prctl", "read", "openat")
 

@@ -26,6 +26,8 @@ from pyrunc.spec.schema import problems as schema_problems
 from tests.invalid import corpus
 from tests.unit.spec.engine import encode, engine_config
 
+pytestmark = pytest.mark.generated
+
 SCHEMA = schema()
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 
