@@ -72,6 +72,11 @@ def open_pidfd(pid: int, start_time: int) -> int:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return -1
+    except OSError as error:
+        # The process has been reaped, but its number is still that of a session of others.
+        if error.errno == errno.EINVAL:
+            return -1
+        raise
     if alive(pid, start_time):
         return pidfd
     os.close(pidfd)

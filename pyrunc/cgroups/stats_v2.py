@@ -133,7 +133,7 @@ def hugetlb(member: Member) -> dict[str, Any]:
 
 
 def pressure(member: Member) -> dict[str, Any]:
-    """On a hybrid host cgroup2 has no controllers of its own to count, but it has the pressure."""
+    """Beside v1 hierarchies a cgroup2 has the pressure also of what it has no controller for."""
     return {
         name: _psi(member, controller)
         for name, controller in (("cpu", "cpu"), ("memory", "memory"), ("blkio", "io"))
@@ -141,4 +141,4 @@ def pressure(member: Member) -> dict[str, Any]:
 
 
 READERS: tuple[Reader, ...] = (cpu, cpuset, memory, pids, io, hugetlb)
-BESIDE_V1: tuple[Reader, ...] = (pressure, hugetlb)
+BESIDE_V1: tuple[Reader, ...] = (*READERS, pressure)

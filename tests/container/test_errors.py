@@ -149,7 +149,7 @@ MISTAKES = [
     ("no namespace file", no_namespace_file, ["/etc/passwd"], "/linux/namespaces"),
     ("v2 resource on v1", unknown_controller, ["memory.high"], "/linux/resources/unified"),
 ]  # fmt: skip
-if Path("/sys/fs/cgroup/cgroup.controllers").exists():  # all controllers are on version 2
+if not Path("/sys/fs/cgroup/unified").exists():  # not both versions beside each other
     MISTAKES = [mistake for mistake in MISTAKES if mistake[0] != "v2 resource on v1"]
 
 
