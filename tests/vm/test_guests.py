@@ -65,7 +65,7 @@ JOBS = {
     # That kernel has 39 bits of addresses, and the launcher's heap is above those.
     "v1": Job(
         Guest(kernel="uml-v1", mode="v1"),
-        ("tests/cgroups", *containers(*CONTAINERS), *NOT_IDMAPPED),
+        ("tests/cgroups", "tests/unit/state", *containers(*CONTAINERS), *NOT_IDMAPPED),
         least=150,
         front="boot",
     ),
