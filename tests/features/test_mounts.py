@@ -14,7 +14,7 @@ import pytest
 from tests.features.conftest import User
 from tests.support import machine, mountinfo
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Result, Runtime
+from tests.support.runtime import TREE, Container, Result, Runtime
 
 Create = Callable[..., Container]
 Run = Callable[..., Result]
@@ -271,7 +271,7 @@ def test_a_container_in_a_container_gets_what_the_outer_one_allows(
     outer.linux["maskedPaths"] = ["/proc/kcore", "/proc/keys"]
     outer.capabilities(*NESTING)
     outer.process["noNewPrivileges"] = False
-    for path in ("/usr", "/lib", "/lib64", "/work"):
+    for path in ("/usr", "/lib", "/lib64", str(TREE)):
         if Path(path).exists():
             outer.bind(path, path, "rbind", "ro")
     outer.bind(inner.bundle, "/inner", "rbind")
