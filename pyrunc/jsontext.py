@@ -36,7 +36,7 @@ def decode(text: str) -> Any:
     """The value of a JSON text; ValueError when it is none."""
     text = text.strip(" \t\n\r")
     try:
-        value, end = _make_scanner()(_Context())(text, 0)
+        value, end = _speedups().make_scanner(_Context())(text, 0)
     except StopIteration as stop:
         raise ValueError(f"no JSON value at character {stop.value}") from None
     except SystemError:
@@ -48,18 +48,46 @@ def decode(text: str) -> Any:
     return value
 
 
-def _make_scanner() -> Any:
-    try:
-        return __import__("_json").make_scanner
-    except ImportError:  # the launcher links simplejson's scanner in
-        return __import__("simplejson._speedups", None, None, ("make_scanner",)).make_scanner
+_module: Any = None
+
+
+def _speedups() -> Any:
+    """The C module; looked for once: a search that fails asks every importer."""
+    global _module
+    if _module is None:
+        try:
+            _module = __import__("_json")
+        except ImportError:  # the launcher links simplejson's in
+            _module = __import__("simplejson._speedups", None, None, ("make_encoder",))
+    return _module
 
 
 def encode(value: Any, *, indent: int | str = 0) -> str:
     """A JSON text of ASCII characters; with `indent`, one member a line."""
+    if not indent:
+        return "".join(_encoder()(value, 0))
     if isinstance(indent, int):
         indent = " " * indent
-    return _encode(value, indent, "\n" if indent else "")
+    return _encode(value, indent, "\n")
+
+
+# What only simplejson's encoder takes: use_decimal, namedtuple_as_object, tuple_as_array,
+# int_as_string_bitcount, item_sort_key, encoding, for_json, ignore_nan, Decimal, iterable_as_array
+_SIMPLEJSON = (False, False, True, None, None, None, False, False, None, False)
+
+
+def _encoder() -> Any:
+    """The C encoder. It knows no indentation, so texts for people are made below."""
+    speedups = _speedups()
+    quoted = speedups.encode_basestring_ascii
+    more: tuple[object, ...] = ()
+    if speedups.__name__ != "_json":
+        more = ({}, *_SIMPLEJSON)  # {}: keys that are quoted already
+    return speedups.make_encoder(None, _refuse, quoted, None, ":", ",", False, False, True, *more)
+
+
+def _refuse(value: object) -> Any:
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _encode(value: Any, indent: str, newline: str) -> str:
@@ -74,17 +102,16 @@ def _encode(value: Any, indent: str, newline: str) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     inner = newline + indent
-    colon = ": " if indent else ":"
     if isinstance(value, dict):
         items = [
-            f"{quote(str(key))}{colon}{_encode(item, indent, inner)}" for key, item in value.items()
+            f"{quote(str(key))}: {_encode(item, indent, inner)}" for key, item in value.items()
         ]
         ends = "{}"
     elif isinstance(value, (list, tuple)):
         items = [_encode(item, indent, inner) for item in value]
         ends = "[]"
     else:
-        raise TypeError(f"{type(value).__name__} has no JSON form")
+        _refuse(value)
     if not items:
         return ends
     return ends[0] + inner + ("," + inner).join(items) + newline + ends[1]
