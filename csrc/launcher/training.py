@@ -8,12 +8,29 @@ would carry it elsewhere. What it leaves in freed memory is wiped (memory.c).
 
 from __future__ import annotations
 
+import _signal
 import os
 
-from pyrunc import cli, creation, flags, initimage, jsontext, syscalls
+from pyrunc import (
+    cgroups,
+    cli,
+    creation,
+    execution,
+    flags,
+    foreground,
+    host,
+    initimage,
+    jsontext,
+    syscalls,
+)
 from pyrunc.blueprint import Blueprint
+from pyrunc.commands import common
+from pyrunc.commands import exec as exec_command
+from pyrunc.container import Container
+from pyrunc.init.compile_exec import compile_exec
 from pyrunc.spec import defaults
-from pyrunc.state import StateDirectory
+from pyrunc.spec.config import parse_resources
+from pyrunc.state import CONFIG, StateDirectory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,13 +42,21 @@ if TYPE_CHECKING:
 # Code is adapted from the eighth call on, some of it a few calls later.
 ROUNDS = 24
 NAME = "training"
-LIVING = "rehearsal"
+LIVING = "pyrunc-rehearsal"
 # Names for a filter: some system calls, what they are does not matter.
 RULES = [
     *("read", "write", "open", "openat", "close", "stat", "fstat", "mmap", "mprotect", "brk"),
     *("ioctl", "access", "pipe", "select", "clone", "execve", "exit", "wait4", "kill", "fcntl"),
     *("fsync", "getdents", "chdir", "rename", "mkdir", "rmdir", "unlink", "clone3", "statx"),
 ]
+CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
+RESOURCES = b"""{
+  "devices": [{"allow": false, "access": "rwm"},
+              {"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"}],
+  "memory": {"limit": 1073741824},
+  "cpu": {"shares": 1024, "quota": 50000, "period": 100000},
+  "pids": {"limit": 100}
+}"""
 
 
 def train() -> None:
@@ -39,19 +64,23 @@ def train() -> None:
     with _Directory() as directory:
         for _ in range(ROUNDS):
             _commands(directory, cli.main)
+            _exec_plan(directory)
+            _cgroup_plan()
             initimage.init_image()
 
 
 def rehearse(command: Command) -> None:
     """What shows which objects are written to: each command once, as a user's process runs it.
 
-    Root also makes and deletes a real container. It has no cgroup and no network of its own,
-    and is never started.
+    Root also makes, starts and deletes real containers, without a network of their own. Where the
+    machine has no cgroups to give, the second one fails soon, and its code is not known as hot.
     """
+    foreground.signals = _FewSignals()
     with _Directory() as directory:
         _commands(directory, command)
         if os.geteuid() == 0:
-            _life(directory, command)
+            _life(directory, command, "disabled")
+            _life(directory, command, "cgroupfs")
 
 
 class _Directory:
@@ -70,9 +99,6 @@ class _Directory:
 def _configuration() -> dict[str, Any]:
     config = defaults.default_config(cgroup_version=1)
     config["process"]["terminal"] = False
-    config["linux"]["resources"]["memory"] = {"limit": 1 << 30}
-    config["linux"]["resources"]["cpu"] = {"shares": 1024, "quota": 50000, "period": 100000}
-    config["linux"]["resources"]["pids"] = {"limit": 100}
     config["linux"]["seccomp"] = {
         "defaultAction": "SCMP_ACT_ERRNO",
         "architectures": ["SCMP_ARCH_X86_64"],
@@ -114,6 +140,7 @@ def _prepare(directory: str) -> None:
         "made": [],
     }
     container = StateDirectory.claim(f"{directory}/state", NAME)
+    container.write(CONFIG, blueprint.data)
     container.save(state)
     syscalls.close_range(3, 0xFFFFFFFF)
 
@@ -141,24 +168,98 @@ def _commands(directory: str, command: Command) -> None:
         syscalls.close_range(3, 0xFFFFFFFF)
 
 
-def _life(directory: str, command: Command) -> None:
+def _exec_plan(directory: str) -> None:
+    """What `exec` does before it starts a process."""
+    args = flags.parse([*_global_flags(directory), "exec", "--env", "A=b", NAME, "true"])
+    container = Container.load(args.text("root"), NAME)
+    config = execution.saved_config(container)
+    wanted = exec_command.wanted_process(args, config)
+    compile_exec(
+        wanted,
+        host.probe(),
+        joined=[one.type for one in config.linux.namespaces],
+        linux=config.linux,
+        annotations=config.annotations,
+        tasks=len(CONTROLLERS),
+        seccomp=common.compile_filter(config, cache=None),
+    ).encode()
+    syscalls.close_range(3, 0xFFFFFFFF)
+
+
+def _cgroup_plan() -> None:
+    """Records and limits as texts; no cgroup is looked at."""
+    record = {
+        "driver": "cgroupfs",
+        "rootless": False,
+        "leaf": False,
+        "cgroups": [
+            {
+                "name": name,
+                "controllers": [name],
+                "version": 1,
+                "mount": f"/sys/fs/cgroup/{name}",
+                "device": 40,
+                "path": NAME,
+                "kept": 0,
+                "claimed": False,
+            }
+            for name in CONTROLLERS
+        ],
+    }
+    manager = cgroups.from_record(record)
+    manager.planned(parse_resources(RESOURCES))
+    jsontext.decode(jsontext.encode({"cgroup": manager.record()}))
+
+
+def _life(directory: str, command: Command, manager: str) -> None:
     config = _configuration()
     config["process"]["args"] = ["/init"]
+    config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}]
     config["linux"]["namespaces"] = [{"type": kind} for kind in ("mount", "pid", "ipc", "uts")]
     config["mounts"] = [one for one in config["mounts"] if one["type"] in ("proc", "tmpfs")]
+    # The init as the container's program: whatever it says of its arguments, it ends at once.
     fd = os.open(f"{directory}/bundle/rootfs/init", os.O_WRONLY | os.O_CREAT, 0o755)
     os.write(fd, initimage.init_image())
     os.close(fd)
     with open(f"{directory}/bundle/config.json", "w", encoding="utf-8") as file:
         file.write(jsontext.encode(config, indent=1))
+    with open(f"{directory}/process.json", "w", encoding="utf-8") as file:
+        file.write(jsontext.encode(config["process"]))
     for line in (
-        f"create --bundle {directory}/bundle {LIVING}",
+        f"create --bundle {directory}/bundle --pid-file {directory}/pid {LIVING}",
         f"state {LIVING}",
+        f"exec {LIVING} /init",
+        f"exec --detach --process {directory}/process.json --pid-file {directory}/pid {LIVING}",
         f"kill {LIVING} 0",
-        f"delete --force {LIVING}",  # no start: how far the program gets would be chance
+        f"start {LIVING}",
+        f"kill {LIVING} KILL",  # it has ended by itself, or ends now
+        f"delete --force {LIVING}",
+        f"run --bundle {directory}/bundle {LIVING}",
     ):
-        command([*_global_flags(directory), *line.split()])
+        command(["--root", f"{directory}/state", "--cgroup-manager", manager, *line.split()])
         syscalls.close_range(3, 0xFFFFFFFF)
+        _reap()
+
+
+def _reap() -> None:
+    """Nobody else does: the commands end, but this process does not."""
+    _signal.set_wakeup_fd(-1)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+class _FewSignals:
+    """The module `_signal` for the foreground, without the signals that profile.c works with."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_signal, name)
+
+    def valid_signals(self) -> set[int]:
+        return {_signal.SIGTERM, _signal.SIGCHLD}
 
 
 def _remove(directory: str) -> None:

@@ -55,6 +55,7 @@ static _Noreturn void profile(const char *path)
 	profile_record();
 	interpreter_start();
 	interpreter_train();
+	interpreter_reattach();
 	profile_watch();
 	interpreter_rehearse();
 	profile_save(path);

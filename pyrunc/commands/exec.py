@@ -35,7 +35,7 @@ def run(args: Args) -> int:
     preserve_fds = rendezvous.check_preserved(args.number("preserve-fds"), listen=listen_fds)
     execution.check_status(container, ignore_paused=args.flag("ignore-paused"))
     config = execution.saved_config(container)
-    wanted = _from_file(args, config) if args.given("process") else _from_flags(args, config)
+    wanted = wanted_process(args, config)
     detached = args.flag("detach")
     one = Execution(container, config, wanted, root=args.text("root"))
     one.cgroup_paths = args.many("cgroup")
@@ -67,6 +67,11 @@ def _stay(args: Args, one: Execution) -> int:
 def _write_pid_file(args: Args, pid: int) -> None:
     if args.text("pid-file"):
         rendezvous.write_pid_file(args.text("pid-file"), pid)
+
+
+def wanted_process(args: Args, config: Config) -> Process:
+    """What to run: a process file, or the container's own process and the command line."""
+    return _from_file(args, config) if args.given("process") else _from_flags(args, config)
 
 
 def _from_file(args: Args, config: Config) -> Process:
