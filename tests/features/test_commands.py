@@ -145,7 +145,8 @@ def test_our_terminal_is_as_before_after_a_run(
     import termios
 
     config.process["terminal"] = True
-    config.process["args"] = ["sh", "-c", "trap 'echo caught; exit 3' INT; echo ready; cat"]
+    script = "trap 'echo caught; exit 3' INT; echo ready; while :; do sleep 0.05; done"
+    config.process["args"] = ["sh", "-c", script]
     config.write()
     mine = terminal(pyrunc.argv("run", "--bundle", config.bundle, pyrunc.new_id()))
     before = termios.tcgetattr(mine.master)

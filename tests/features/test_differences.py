@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.runtime import TREE, Result, Runtime
 
@@ -170,7 +171,8 @@ def test_the_peers_show_the_same_or_it_is_explained(
         if not found:
             continue
         compared += 1
-        theirs = observe(Path(found), config, workspace, case)
+        with machine.tidied_peer():
+            theirs = observe(Path(found), config, workspace, case)
         if peer not in reasons:
             assert theirs == ours, f"{peer} shows something else"
         else:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.bundle import Config
-from tests.support.runtime import Result, Runtime
+from tests.support.runtime import TREE, Result, Runtime
 
 Run = Callable[..., Result]
 
@@ -243,3 +243,10 @@ def test_the_state_is_where_root_says(pyrunc: Runtime, config: Config) -> None:
         for entry in other.iterdir():
             entry.rmdir() if entry.is_dir() else entry.unlink()
         other.rmdir()
+
+
+@feature("13.12 annotations")
+def test_every_annotation_is_documented(document: dict[str, Any]) -> None:
+    text = (TREE / "docs/annotations.md").read_text()
+    for name in document["annotations"]["org.pyrunc.annotations"].split():
+        assert f"`{name}" in text

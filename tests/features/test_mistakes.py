@@ -9,7 +9,6 @@ tools/features.py writes docs/errors.md.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -366,16 +365,13 @@ def test_a_mistake_is_explained(
     assert mistake.step in result.stderr
     assert len(result.stderr.encode()) < 8191
     texts = {"pyrunc": result.stderr.strip(), "status": result.status}
-    ours = machine.cgroups()
     for peer in PEERS:
         found = shutil.which(peer)
         if found:
             root = workspace / f"state-{peer}"
             root.mkdir(mode=0o700, exist_ok=True)
-            texts[peer] = peer_text(Runtime(Path(found), root), make_config(), mistake)
-    for path in sorted(machine.cgroups() - ours, key=len, reverse=True):
-        if machine.TOKEN in path:
-            os.rmdir(path)  # runc leaves some after a create that failed
+            with machine.tidied_peer():
+                texts[peer] = peer_text(Runtime(Path(found), root), make_config(), mistake)
     note(mistake.name, texts, workspace)
 
 

@@ -13,6 +13,8 @@ import ctypes
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -169,6 +171,24 @@ class Snapshot:
             ),
         ]
         return new
+
+
+@contextmanager
+def tidied_peer() -> Iterator[None]:
+    """Remove what a peer makes below the cgroup hierarchies and leaves.
+
+    runc leaves cgroups after a create that failed. Where a hierarchy is not mounted at its usual
+    place, crun makes directories and files of the tmpfs there.
+    """
+    before = cgroups()
+    yield
+    for path in sorted(cgroups() - before, key=len, reverse=True):
+        with suppress(OSError):  # in a real cgroup no file can be removed
+            if TOKEN in path:
+                os.unlink(os.path.join(path, "cgroup.procs"))
+        with suppress(OSError):  # another program's
+            if TOKEN in path or not os.listdir(path):
+                os.rmdir(path)
 
 
 def remove_cgroups(token: str = TOKEN) -> None:
