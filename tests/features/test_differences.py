@@ -112,7 +112,7 @@ CASES = [
     Case("death by a signal", "kill -KILL $$", lambda config: config.without_namespace("pid")),
     Case("output and errors", "echo out; echo err >&2"),
     Case("scheduler", "cut -d' ' -f19,41 /proc/self/stat", set_process(scheduler={"policy": "SCHED_BATCH", "nice": 5}),
-         why=(("runc", OLD_RUNC), ("crun", "crun 1.8 leaves out the value of `nice`"))),
+         why=(("runc", OLD_RUNC), ("crun", OLD_CRUN))),
     Case("I/O priority", "ionice -p $$", set_process(ioPriority={"class": "IOPRIO_CLASS_IDLE", "priority": 0}), why=(("runc", OLD_RUNC), ("crun", OLD_CRUN))),
     Case("personality", "uname -m", set_linux(personality={"domain": "LINUX32"}), why=(("runc", OLD_RUNC),)),
     Case("time offsets", "awk '{print ($1 > 1000000)}' /proc/uptime", time_offsets, why=(("runc", "runc 1.1 has no time namespaces"), ("crun", "crun 1.8 does not get through its own start with one on this kernel"))),
