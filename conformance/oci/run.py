@@ -49,7 +49,7 @@ set +e
 "$PROGRAM"
 status=$?
 for name in $LEFTOVERS; do
-    find /sys/fs/cgroup/*/"$name" -depth -type d -exec rmdir {} \\; 2>/dev/null
+    find /sys/fs/cgroup -depth -type d \\( -name "$name" -o -path "*/$name/*" \\) -exec rmdir {} \\;
 done
 exit $status
 """

@@ -184,16 +184,6 @@ def cpu(resources: Resources) -> Iterator[Write]:
         )
 
 
-def cpuset(resources: Resources) -> Iterator[Write]:
-    node = resources.cpu
-    if node is None:
-        return
-    if node.cpus:
-        yield Write("cpuset", file="cpuset.cpus", value=node.cpus, pointer=f"{node.pointer}/cpus")
-    if node.mems:
-        yield Write("cpuset", file="cpuset.mems", value=node.mems, pointer=f"{node.pointer}/mems")
-
-
 def hugetlb(resources: Resources) -> Iterator[Write]:
     return writes.hugetlb(resources, suffix="max")
 
@@ -214,7 +204,7 @@ CONVERTERS: dict[str, Callable[[Resources], Iterator[Write]]] = {
     "memory": memory,
     "blkio": blkio,
     "cpu": cpu,
-    "cpuset": cpuset,
+    "cpuset": writes.cpuset,
     "hugetlb": hugetlb,
     "rdma": writes.rdma,
     "net_cls": net_cls,

@@ -115,6 +115,17 @@ def rdma(resources: Resources) -> Iterator[Write]:
             yield Write("rdma", file="rdma.max", value=" ".join(parts), pointer=limits.pointer)
 
 
+def cpuset(resources: Resources) -> Iterator[Write]:
+    """The same files on both versions."""
+    node = resources.cpu
+    if node is None:
+        return
+    if node.cpus:
+        yield Write("cpuset", file="cpuset.cpus", value=node.cpus, pointer=f"{node.pointer}/cpus")
+    if node.mems:
+        yield Write("cpuset", file="cpuset.mems", value=node.mems, pointer=f"{node.pointer}/mems")
+
+
 def hugetlb(resources: Resources, *, suffix: str) -> Iterator[Write]:
     for item in resources.hugepage_limits:
         name = f"hugetlb.{page_size(item.page_size, item.pointer)}"
