@@ -470,10 +470,13 @@ def test_the_mounts_of_a_container_are_not_seen_by_the_host(
     create: Callable[..., object], config: Config
 ) -> None:
     """MT-5, R087, even when every mount above is shared."""
-    machine.mount("", "/", flags=0x4000 | 1 << 20)
+    above = [path for path in (config.bundle, *config.bundle.parents) if path.is_mount()]
+    for path in above:
+        machine.mount("", path, flags=1 << 20)
     try:
         before = machine.mounts()
         create(config, "true")
         assert machine.mounts() == before
     finally:
-        machine.mount("", "/", flags=0x4000 | 1 << 18)
+        for path in above:
+            machine.mount("", path, flags=1 << 18)

@@ -83,6 +83,15 @@ def children() -> dict[int, str]:
     return found
 
 
+def descriptors() -> set[tuple[int, str]]:
+    """The open descriptors of this process with what each is; those of the listing are gone."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found.add((int(name), os.readlink(f"/proc/self/fd/{name}")))
+    return found
+
+
 def reap() -> None:
     """Collect the dead that have become our children."""
     for pid in Path("/proc/self/task", str(os.getpid()), "children").read_text().split():

@@ -9,6 +9,7 @@ own, with which its User-Mode Linux program is started.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
 import subprocess
@@ -117,16 +118,24 @@ def concrete(name: str, env: dict[str, str]) -> str:
     return name
 
 
+def make(name: str, directory: Path) -> None:
+    """Fetch an image into its directory, with what the host needs to start it."""
+    install_on_host(HOST_PACKAGES[name])
+    print(f"images: fetching {name}: {IMAGES[name].purpose}", flush=True)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    prepare(name, fetch(IMAGES[name], directory))
+    (directory / "ready").touch()
+
+
 def kernel(name: str, cache: Path) -> Kernel:
     """The kernel of an image, fetched if it is not in the cache."""
     directory = cache / f"{name}-{IMAGES[name].suite}"
-    if not (directory / "ready").exists():
-        install_on_host(HOST_PACKAGES[name])
-        print(f"images: fetching {name}: {IMAGES[name].purpose}", flush=True)
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
-        prepare(name, fetch(IMAGES[name], directory))
-        (directory / "ready").touch()
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w") as lock:  # guests start at once, and dpkg serves one at a time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / "ready").exists():
+            make(name, directory)
     tree = directory / "tree"
     if name == "qemu":
         return Kernel(one(tree, "boot/vmlinuz-*"), one(tree, "lib/modules/*"), tree / "initrd")
