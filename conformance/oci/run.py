@@ -24,6 +24,7 @@ from pathlib import Path
 from conformance.report import FAIL, PASS, SKIP, Report, Verdict, parse_runtimes
 
 TIMEOUT_S = 120
+TRIES = 3
 CGROUP = Path("/sys/fs/cgroup")
 # Cgroups that the programs name themselves and leave behind when a container was never made.
 LEFTOVERS = ("testdir", "cgrouptest", "runtime-tools")
@@ -103,6 +104,21 @@ def run_program(program: Path, *, tree: Path, runtime: str) -> Verdict:
     return Verdict(verdict.status, verdict.detail, time.monotonic() - started)
 
 
+def run_settled(program: Path, *, tree: Path, runtime: str, known: bool) -> Verdict:
+    """The verdict on a program; a failure that nobody knows counts when it is there every time.
+
+    In some programs two processes race (that of a container and a hook that follows it), and on a
+    busy machine the wrong one wins now and then, whatever the runtime.
+    """
+    for attempt in range(1, TRIES + 1):
+        verdict = run_program(program, tree=tree, runtime=runtime)
+        if verdict.status != FAIL or known:
+            break
+    if verdict.status != FAIL and attempt > 1:
+        return Verdict(verdict.status, f"at try {attempt} of {TRIES}", verdict.seconds)
+    return verdict
+
+
 def missing_hierarchies() -> list[str]:
     """The controllers of HIERARCHIES that this kernel has on version 1 and that are not mounted."""
     if not (CGROUP / "pids").is_dir():
@@ -149,7 +165,8 @@ def main() -> int:
     report = Report("oci-runtime-tools", runtimes, reasons=expected)
     for program in programs(arguments.tree, arguments.only):
         for name, path in runtimes.items():
-            verdict = run_program(program, tree=arguments.tree, runtime=path)
+            known = program.stem in expected
+            verdict = run_settled(program, tree=arguments.tree, runtime=path, known=known)
             report.add(program.stem, name, verdict)
             print(
                 f"{name:>8} {verdict.status} {program.stem} ({verdict.seconds:.1f} s)", flush=True

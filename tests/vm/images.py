@@ -60,10 +60,11 @@ def run(*argv: str, cwd: Path | None = None, env: dict[str, str] | None = None) 
 
 
 def install_on_host(packages: tuple[str, ...]) -> None:
+    query = ["dpkg-query", "-W", "-f", "${db:Status-Status}"]
     missing = [
         name
         for name in packages
-        if subprocess.run(["dpkg-query", "-W", name], capture_output=True).returncode
+        if subprocess.run([*query, name], capture_output=True, text=True).stdout != "installed"
     ]
     if missing:
         print("images: installing", *missing)
