@@ -110,10 +110,9 @@ def run_settled(program: Path, *, tree: Path, runtime: str, known: bool) -> Verd
     In some programs two processes race (that of a container and a hook that follows it), and on a
     busy machine the wrong one wins now and then, whatever the runtime.
     """
-    for attempt in range(1, TRIES + 1):
-        verdict = run_program(program, tree=tree, runtime=runtime)
-        if verdict.status != FAIL or known:
-            break
+    attempt, verdict = 1, run_program(program, tree=tree, runtime=runtime)
+    while verdict.status == FAIL and not known and attempt < TRIES:
+        attempt, verdict = attempt + 1, run_program(program, tree=tree, runtime=runtime)
     if verdict.status != FAIL and attempt > 1:
         return Verdict(verdict.status, f"at try {attempt} of {TRIES}", verdict.seconds)
     return verdict
