@@ -12,6 +12,7 @@ from pyrunc.amend import amend
 from pyrunc.commands.common import cgroup_driver, compile_filter, rootless
 from pyrunc.container import oci_state
 from pyrunc.errors import Failure
+from pyrunc.init.cgroup_mounts import FORCE_V1
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_create import compile_create
 from pyrunc.init.mounts import symlink_sources
@@ -23,7 +24,7 @@ from pyrunc.state import check_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from pyrunc.cgroups import Manager, rdt
@@ -107,7 +108,7 @@ class Blueprint:
             container_id=self.id,
             rootfs=self.rootfs,
             bundle=self.bundle,
-            cgroup=cgroup_view(self.cgroup),
+            cgroup=cgroup_view(self.cgroup, self.config.annotations),
             seccomp=self.explanation.filter if self.explanation else self.filter,
             listen_fds=self.listen_fds,
             preserve_fds=self.preserve_fds - self.listen_fds,
@@ -193,8 +194,9 @@ def explain_filter(compiled: Filter | None) -> Explanation:
 
 def only_version(manager: Manager) -> int:
     """1 where all controllers are on v1 hierarchies, 2 where none is; beside each other: 0."""
-    versions = {member.hierarchy.version for member in manager.members}
-    return versions.pop() if len(versions) == 1 else 0
+    if manager.pure:
+        return 2
+    return 1 if manager.members and manager.unified is None else 0
 
 
 def container_root(mappings: Sequence[IdMapping]) -> int:
@@ -202,10 +204,11 @@ def container_root(mappings: Sequence[IdMapping]) -> int:
     return next((one.host_id for one in mappings if one.container_id == 0 and one.size), -1)
 
 
-def cgroup_view(manager: Manager) -> CgroupView:
+def cgroup_view(manager: Manager, annotations: Mapping[str, str]) -> CgroupView:
     """What the plan has to know about the container's cgroups."""
     view = manager.view()
-    return CgroupView.of(view, enters=view.enters, leaf=view.leaf)
+    forced = annotations.get(FORCE_V1, "")
+    return CgroupView.of(view, enters=view.enters, leaf=view.leaf, forced=forced)
 
 
 def read_links(sources: list[str]) -> dict[str, str]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes docs/features.md: what the peers have, and what the last run of our tests proved.
 
-Our column is measured: `Y` and the number of tests that passed, `N` where one failed, `-` where no
-test is tied to the row; tests/features/remarks.md has the words for what we leave out on purpose.
+Our column is measured: `Y`, the number of tests that passed and the kinds of hosts on which they
+did, `N` where one failed, `-` where no test is tied to the row; tests/features/remarks.md has the
+words for what we leave out on purpose.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.support.features import (
     HEADERS,
+    RESULTS,
     TREE,
-    Row,
     cells,
+    guest_results,
     numbered,
     read_results,
 )
@@ -30,13 +32,16 @@ ERRORS = TREE / "docs/errors.md"
 MISTAKES = TREE / "build/errors.json"
 SEEN = TREE / "build/differences.json"
 DIFFERENCES = TREE / "tests/features/differences.md"
+HOSTS = ("host", "v1", "hybrid", "v2", "systemd", "qemu")
 HEAD = """<!-- SPDX-License-Identifier: Apache-2.0 -->
 <!-- Written by `make features-table`. -->
 # Features
 
-Our column is measured: it says what the last run of the tests on the machine of the authors proved,
-and by how many tests. The columns of the peers were read from the sources of runc 1.5, crun 1.28
-and youki 0.7. Y: it works, N: it does not, P: in part, `-`: no test is tied to the row.
+Our column is measured: it says what the last runs of the tests proved, by how many tests, and
+where: `host` is the machine of the authors (cgroup v1, with a cgroup2 beside it), the other names
+are the guests of `make test-vm`; without a name it was the host alone. The columns of the peers
+were read from the sources of runc 1.5, crun 1.28 and youki 0.7. Y: it works, N: it does not, P: in
+part, `-`: no test is tied to the row.
 """
 
 
@@ -62,30 +67,52 @@ def remarks() -> dict[str, str]:
     return found
 
 
-def outcomes() -> dict[str, Counter[str]]:
+class Proof:
+    """How the tests of a row ended: outcome -> tests, and the hosts on which one passed."""
+
+    def __init__(self) -> None:
+        self.tests: dict[str, set[str]] = {"passed": set(), "failed": set(), "skipped": set()}
+        self.hosts: list[str] = []
+
+    def add(self, test: str, outcome: str, host: str) -> None:
+        self.tests[outcome].add(test)
+        if outcome == "passed" and host not in self.hosts:
+            self.hosts.append(host)
+
+
+def outcomes() -> dict[str, Proof]:
     """How the tests of each row ended; those that exist no more do not count."""
-    found: dict[str, Counter[str]] = {}
+    found: dict[str, Proof] = {}
     texts: dict[Path, str] = {}
-    for name, result in read_results().items():
-        path, _, function = name.partition("::")
-        file = TREE / path
-        if file not in texts:
-            texts[file] = file.read_text() if file.exists() else ""
-        if f"def {function.partition('[')[0]}(" not in texts[file]:
-            continue
-        numbers = result["rows"]
-        assert isinstance(numbers, list)
-        for number in numbers:
-            found.setdefault(number, Counter())[str(result["outcome"])] += 1
+    for host in HOSTS:
+        path = RESULTS if host == HOSTS[0] else guest_results(host)
+        for name, result in read_results(path).items():
+            if not _exists(name, texts):
+                continue
+            numbers = result["rows"]
+            assert isinstance(numbers, list)
+            for number in numbers:
+                found.setdefault(number, Proof()).add(name, str(result["outcome"]), host)
     return found
 
 
-def verdict(row: Row, counts: Counter[str], remark: str) -> str:
-    if counts["failed"]:
-        return f"N: {counts['failed']} of {counts.total()} tests fail"
-    if counts["passed"]:
-        word = f"Y ({counts['passed']})"
-    elif counts["skipped"]:
+def _exists(test: str, texts: dict[Path, str]) -> bool:
+    path, _, function = test.partition("::")
+    file = TREE / path
+    if file not in texts:
+        texts[file] = file.read_text() if file.exists() else ""
+    return f"def {function.partition('[')[0]}(" in texts[file]
+
+
+def verdict(proof: Proof, remark: str) -> str:
+    tests = proof.tests
+    if tests["failed"]:
+        total = len(set().union(*tests.values()))
+        return f"N: {len(tests['failed'])} of {total} tests fail"
+    if tests["passed"]:
+        where = "" if proof.hosts == [HOSTS[0]] else f": {', '.join(proof.hosts)}"
+        word = f"Y ({len(tests['passed'])}{where})"
+    elif tests["skipped"]:
         word = "skipped on this machine"
     else:
         word = "-"
@@ -97,7 +124,7 @@ def table() -> tuple[list[str], dict[str, str]]:
     lines, ours = [], {}
     for line, row in numbered():
         if row is not None:
-            found = verdict(row, counts.get(row.number, Counter()), words.get(row.number, ""))
+            found = verdict(counts.get(row.number, Proof()), words.get(row.number, ""))
             ours[row.number] = found
             parts = [row.number, row.name, found, row.runc, row.crun, row.youki]
             lines.append(f"| {' | '.join(parts)} |")

@@ -33,7 +33,7 @@ def resolve(
     annotations: Mapping[str, str] | None = None,
 ) -> Manager:
     """Choose the container's cgroups. Looks at the host, changes nothing."""
-    leaf = bool(annotations) and delegate.requested(annotations or {})
+    leaf = delegate.leaf(annotations) if annotations else ""
     if driver == "disabled":
         return fs.FsManager([], driver="disabled", rootless=rootless)
     if driver == "systemd":

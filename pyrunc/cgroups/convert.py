@@ -50,17 +50,17 @@ def to_writes(
         if convert is not None:
             found.extend(convert(resources))
     if resources.unified:
-        found.extend(_unified(resources, versions, default))
+        found.extend(_unified(resources, versions))
     for write in found:
         if write.controller not in versions:
             raise Unavailable(write)
     return found
 
 
-def _unified(resources: Resources, versions: Mapping[str, int], default: int) -> list[Write]:
+def _unified(resources: Resources, versions: Mapping[str, int]) -> list[Write]:
     found = list(writes.unified(resources))
     for write in found:
-        if versions.get(write.controller, default) == 1:
+        if versions.get(write.controller) == 1:
             raise Failure(
                 f"unified resource {write.file} cannot be applied:"
                 f" {write.controller} is a cgroup v1 controller here",

@@ -61,11 +61,17 @@ def memory(resources: Resources) -> Iterator[Write]:
                 (errno.ENOENT, errno.EOPNOTSUPP) if value == -1 and name != "reservation" else ()
             )
             yield Write(
-                "memory", file=file, value=value, pointer=f"{where}/{name}", tolerate=tolerate
+                "memory",
+                file=file,
+                value=value,
+                pointer=f"{where}/{name}",
+                tolerate=tolerate,
+                verify=name == "kernel" and value > 0,
             )
-    if node.swappiness is not None:
+    swappiness = writes.swappiness(resources)
+    if swappiness is not None:
         yield Write(
-            "memory", file="memory.swappiness", value=node.swappiness, pointer=f"{where}/swappiness"
+            "memory", file="memory.swappiness", value=swappiness, pointer=f"{where}/swappiness"
         )
     if node.disable_oom_killer:
         yield Write(

@@ -90,7 +90,7 @@ def _refuse_v1_memory(resources: Resources) -> None:
     for name, value, neutral in (
         ("kernel", node.kernel, (None, 0, -1)),
         ("kernelTCP", node.kernel_tcp, (None, 0, -1)),
-        ("swappiness", node.swappiness, (None,)),
+        ("swappiness", writes.swappiness(resources), (None,)),
         ("disableOOMKiller", node.disable_oom_killer, (None, False)),
         ("useHierarchy", node.use_hierarchy, (None, True)),
     ):

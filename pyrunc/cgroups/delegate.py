@@ -11,13 +11,17 @@ namespace of the container's own and, to be of use, a cgroup mount without `ro`.
   the container can write to cgroup.subtree_control at once.
 
 The limits are one level above the processes then: /proc/PID/cgroup names the leaf.
+
+`run.oci.delegate-cgroup: NAME`, which crun honours, is the same with another name for the leaf. Of
+a systemd scope `run.oci.systemd.subgroup: NAME` names a cgroup that becomes the container's in
+place of the scope's own.
 """
 
 from __future__ import annotations
 
 import posix
 
-from pyrunc.cgroups import layout, tree
+from pyrunc.cgroups import layout, names, tree
 from pyrunc.cgroups.member import Member
 from pyrunc.errors import Failure
 
@@ -26,12 +30,41 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ANNOTATION = "org.pyrunc.cgroup.writable"
+NAMED = "run.oci.delegate-cgroup"
+SUBGROUP = "run.oci.systemd.subgroup"
 LEAF = "init"
 DELEGATE = "/sys/kernel/cgroup/delegate"
 DEFAULT_FILES = ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
 
 
-def requested(annotations: Mapping[str, str]) -> bool:
+def leaf(annotations: Mapping[str, str]) -> str:
+    """The leaf that the annotations ask for; empty when they ask for none."""
+    if annotations.get(NAMED):
+        return single(annotations[NAMED], what=NAMED)
+    return LEAF if _requested(annotations) else ""
+
+
+def subgroup(annotations: Mapping[str, str]) -> str:
+    """The cgroup below the scope that is to be the container's; empty: the scope's own."""
+    return single(annotations.get(SUBGROUP, ""), what=SUBGROUP)
+
+
+def single(name: str, *, what: str) -> str:
+    """A name that is one component, or empty."""
+    if not name:
+        return ""
+    pointer = f"/annotations/{what}"
+    parts = names.components(name, pointer=pointer, what=what)
+    if parts != (name,) or name.startswith("cgroup."):
+        raise Failure(
+            f"{what} {name[:120]!r} is not valid: it must be the name of one cgroup, not of a path"
+            " and not of a control file",
+            pointer=pointer,
+        )
+    return name
+
+
+def _requested(annotations: Mapping[str, str]) -> bool:
     value = annotations.get(ANNOTATION, "false")
     if value not in ("true", "false"):
         raise Failure(
@@ -50,27 +83,27 @@ def files(*, path: str = DELEGATE) -> tuple[str, ...]:
     return tuple(name for name in listed if "/" not in name)
 
 
-def make_leaf(member: Member) -> None:
+def make_leaf(member: Member, name: str) -> None:
     try:
-        posix.mkdir(LEAF, 0o755, dir_fd=member.open())
+        posix.mkdir(name, 0o755, dir_fd=member.open())
     except FileExistsError:
         return
     except OSError as error:
-        raise Failure(f"cannot make {member.path}/{LEAF}", errno=error.errno or 0) from error
+        raise Failure(f"cannot make {member.path}/{name}", errno=error.errno or 0) from error
 
 
-def give(member: Member, *, uid: int, gid: int, leaf_too: bool) -> None:
-    """chown the cgroup with its delegation files, and the leaf."""
+def give(member: Member, *, uid: int, gid: int, leaf_name: str) -> None:
+    """chown the cgroup with its delegation files, and the leaf if it has one."""
     fd = member.open()
     try:
         _own(fd, uid=uid, gid=gid)
-        if not leaf_too:
+        if not leaf_name:
             return
-        leaf = tree.open_verified(LEAF, device=member.hierarchy.device, dir_fd=fd)
+        leaf_fd = tree.open_verified(leaf_name, device=member.hierarchy.device, dir_fd=fd)
         try:
-            _own(leaf, uid=uid, gid=gid)
+            _own(leaf_fd, uid=uid, gid=gid)
         finally:
-            posix.close(leaf)
+            posix.close(leaf_fd)
     except OSError as error:
         raise Failure(
             f"cannot give {member.path} to the container", errno=error.errno or 0
@@ -86,6 +119,6 @@ def _own(fd: int, *, uid: int, gid: int) -> None:
             continue
 
 
-def open_leaf(member: Member) -> int:
+def open_leaf(member: Member, name: str) -> int:
     """The leaf's cgroup.procs, for the init to write 0 to from inside its new cgroup namespace."""
-    return posix.open(f"{LEAF}/cgroup.procs", tree.WRITE, dir_fd=member.open())
+    return posix.open(f"{name}/cgroup.procs", tree.WRITE, dir_fd=member.open())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def entry(members: Sequence[Member], *, clone: bool = True, leaf: bool = False) -> Entry:
+def entry(members: Sequence[Member], *, clone: bool = True, leaf: str = "") -> Entry:
     """For the init. Without `clone` it enters a cgroup2 by writing, too."""
     return _open(members, {}, clone=clone, leaf=leaf)
 
@@ -26,7 +26,7 @@ def _open(
     below: Mapping[str, str],
     *,
     clone: bool,
-    leaf: bool = False,
+    leaf: str = "",
 ) -> Entry:
     """`below`: hierarchy name -> path beneath the container's cgroup."""
     if not members:
@@ -45,7 +45,7 @@ def _open(
             else:
                 fds.append(_open_file(member, path, "cgroup.procs"))
             if leaf and member.hierarchy.version == 2:
-                opened.leaf = delegate.open_leaf(member)
+                opened.leaf = delegate.open_leaf(member, leaf)
     except OSError as error:
         opened.fds = tuple(fds)
         opened.close()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import time
 
-from pyrunc.cgroups import cpuset, enable, enter, freezer, kill, place
+from pyrunc.cgroups import cpuset, delegate, enable, enter, freezer, kill, place
 from pyrunc.cgroups.base import Entry
 from pyrunc.cgroups.limits import NO_PERMISSION, Limited
 from pyrunc.cgroups.member import DENIED, Member
@@ -36,7 +36,7 @@ class FsManager(Limited):
         cgroups_path: str | None,
         container_id: str,
         rootless: bool = False,
-        leaf: bool = False,
+        leaf: str = "",
     ) -> FsManager:
         parts = place.components(cgroups_path, container_id=container_id)
         absolute = bool(cgroups_path) and str(cgroups_path).startswith("/")
@@ -58,7 +58,7 @@ class FsManager(Limited):
             [Member.from_record(item, known=known) for item in record["cgroups"]],
             driver=str(record["driver"]),
             rootless=bool(record["rootless"]),
-            leaf=bool(record["leaf"]),
+            leaf=delegate.single(str(record["leaf"]), what="the leaf"),
         )
 
     # -- making ------------------------------------------------------------------------------------
@@ -88,12 +88,10 @@ class FsManager(Limited):
             cpuset.initialise(member)
         if member.hierarchy.version == 2:
             self._refuse_frozen(member, "cgroup.events", "frozen 0")
-            if len(self.members) == 1:  # beside v1 its owner's choice of controllers is kept
+            if self.pure:  # beside v1 its owner's choice of controllers is kept
                 enable.enable(member)
                 if self.leaf:
-                    from pyrunc.cgroups import delegate
-
-                    delegate.make_leaf(member)
+                    delegate.make_leaf(member, self.leaf)
 
     def _refuse_used(self, member: Member) -> None:
         count = len(member.pids())
@@ -119,10 +117,8 @@ class FsManager(Limited):
 
         For a container with a cgroup namespace of its own and a cgroup mount that is not read-only.
         """
-        from pyrunc.cgroups import delegate
-
-        if self.unified is not None and len(self.members) == 1:
-            delegate.give(self.unified, uid=uid, gid=gid, leaf_too=self.leaf)
+        if self.unified is not None and self.pure:
+            delegate.give(self.unified, uid=uid, gid=gid, leaf_name=self.leaf)
 
     def entry(self, *, clone: bool = True) -> Entry:
         """For the init, which enters by itself."""
@@ -132,7 +128,7 @@ class FsManager(Limited):
         """For a process of `exec`; `paths` are the values of its --cgroup."""
         below = enter.parse_paths(paths, self.members) if paths else {}
         return enter.exec_entry(
-            self.members, below=below, init_pid=init_pid, clone=clone, leaf=self.leaf
+            self.members, below=below, init_pid=init_pid, clone=clone, leaf=bool(self.leaf)
         )
 
     def attach(self, pid: int) -> None:

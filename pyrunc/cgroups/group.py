@@ -22,10 +22,10 @@ class Cgroups:
     """`members`: one per hierarchy, a cgroup2 last; none at all for a container without cgroups."""
 
     def __init__(
-        self, members: list[Member], *, driver: str, rootless: bool = False, leaf: bool = False
+        self, members: list[Member], *, driver: str, rootless: bool = False, leaf: str = ""
     ) -> None:
         self.members = members
-        self.leaf = leaf  # the processes are in a leaf, so that the container manages its cgroup
+        self.leaf = leaf  # where in it the processes are, so that the container manages its cgroup
         self.driver = driver
         self.mark = ""  # the state directory of the container, which new cgroups are marked with
         self.rootless = rootless
@@ -49,17 +49,17 @@ class Cgroups:
         return found
 
     def view(self) -> View:
-        version = 1 if any(member.hierarchy.version == 1 for member in self.members) else 2
+        version = 1 if self.members and not self.pure else 2
         hierarchies = tuple(
             (member.hierarchy, "/" + "/".join(member.parts)) for member in self.members
         )
-        return View(version, hierarchies, leaf=self.leaf)
+        return View(version, hierarchies, leaf=bool(self.leaf))
 
     def check_leaf(self) -> None:
-        if self.leaf and (len(self.members) != 1 or self.unified is None):
+        if self.leaf and not self.pure:
             raise Failure(
                 "a writable cgroup is requested, but this host's controllers are not on cgroup2",
-                pointer="/annotations/org.pyrunc.cgroup.writable",
+                pointer="/annotations",
             )
 
     @property
@@ -67,6 +67,13 @@ class Cgroups:
         """The cgroup2, alone or beside v1 hierarchies."""
         last = self.members[-1] if self.members else None
         return last if last is not None and last.hierarchy.version == 2 else None
+
+    @property
+    def pure(self) -> bool:
+        """Whether all controllers are the cgroup2's: v1 hierarchies beside it have names only."""
+        return self.unified is not None and not any(
+            member.hierarchy.controllers for member in self.members
+        )
 
     def find(self, controller: str) -> Member | None:
         """The cgroup in the hierarchy that has a controller, which is the cgroup2 if no v1 has."""

@@ -28,7 +28,7 @@ class Limited(Cgroups):
         if resources is None:
             return []
         versions = self._versions(made=made)
-        default = 1 if any(one.hierarchy.version == 1 for one in self.members) else 2
+        default = 1 if self.members and not self.pure else 2
         try:
             return convert.to_writes(resources, versions=versions, default=default)
         except convert.Unavailable as missing:
@@ -50,7 +50,7 @@ class Limited(Cgroups):
 
     def _offered(self, member: Member, *, made: bool) -> list[str]:
         # Beside v1 hierarchies controllers are enabled only when they are needed.
-        if made and len(self.members) == 1:
+        if made and self.pure:
             return member.read("cgroup.controllers").split()
         return tree.read_text(member.open_top(), "cgroup.controllers").split()
 
@@ -103,7 +103,7 @@ class Limited(Cgroups):
     def enable_needed(self, pending: list[Write]) -> None:
         """On a hybrid host the cgroup2 gets a controller when a resource needs it."""
         member = self.unified
-        if member is None or len(self.members) == 1:
+        if member is None or self.pure:
             return
         wanted = {write.controller for write in pending if self.find(write.controller) is member}
         for controller in wanted - enable.enable(member, wanted=wanted) if wanted else ():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+UNLIMITED = 2**63 - 2**16  # as v1 shows it, whatever the size of a page
 GONE = (errno.ENOENT, errno.ENODEV)
 # Who made a cgroup, for `doctor`: kernfs keeps extended attributes. A container cannot write the
 # first; the second is for callers who may not either, and only cgroup2 has it.
@@ -199,6 +200,9 @@ class Member:
                 self.write(write.otherwise)
             elif error.errno not in write.tolerate:
                 raise
+        else:
+            if write.verify and int(self.read(write.file)) >= UNLIMITED:
+                raise OSError(errno.EOPNOTSUPP, "the kernel ignores it")
 
     def apply(self, writes: Iterable[Write]) -> None:
         """Writes in order. Of a group, those that fail with EINVAL are tried again at its end."""
@@ -261,5 +265,7 @@ HINTS = {
     ("blkio", errno.ENODEV): "there is no such block device",
     ("io", errno.ENODEV): "there is no such block device",
     ("io", errno.EOPNOTSUPP): "the device's io scheduler does not take weights",
+    ("memory.kmem.limit_in_bytes", errno.EOPNOTSUPP): "this kernel accepts no such limit any more",
+    ("rdma", errno.ENODEV): "there is no such RDMA device",
     ("devices", errno.EPERM): "the parent cgroup does not allow this device",
 }

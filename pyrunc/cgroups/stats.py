@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 def collect(members: list[Member]) -> dict[str, Any]:
     """All figures of a container; an empty object when it has no cgroup."""
     data: dict[str, Any] = {}
+    beside = any(member.hierarchy.controllers for member in members)
     for member in members:
         for controller in member.hierarchy.controllers:
             reader = stats_v1.READERS.get(controller)
             if reader is not None:
                 merge(data, reader(member))
         if member.hierarchy.version == 2:
-            for reader in stats_v2.READERS if len(members) == 1 else stats_v2.BESIDE_V1:
+            for reader in stats_v2.BESIDE_V1 if beside else stats_v2.READERS:
                 merge(data, reader(member), keep=True)
     pruned: dict[str, Any] = prune(data)
     return pruned

@@ -48,11 +48,13 @@ class SystemdManager(FsManager):
         rootless: bool,
         extra: list[Property] | None = None,
         started: bool = False,
-        leaf: bool = False,
+        leaf: str = "",
+        subgroup: str = "",
     ) -> None:
         super().__init__(members, driver="systemd", rootless=rootless, leaf=leaf)
         self.unit = unit
         self.container_id = container_id
+        self.subgroup = subgroup  # the container's cgroup below the unit's, or nothing
         self.extra = extra or []
         self.started = started
         self.promised: Entry | None = None
@@ -66,6 +68,7 @@ class SystemdManager(FsManager):
             "unit": self.unit.name,
             "slice": self.unit.slice,
             "id": self.container_id,
+            "subgroup": self.subgroup,
         }
 
     def view(self) -> View:
@@ -80,15 +83,25 @@ class SystemdManager(FsManager):
 
     @property
     def version(self) -> int:
-        return 2 if len(self.members) == 1 and self.unified is not None else 1
+        return 2 if self.pure else 1
+
+    def _of_unit(self, member: Member) -> Member:
+        """The cgroup of the unit itself, for a look: the caller closes its leaf."""
+        count = len(member.parts) - bool(self.subgroup)
+        return Member(member.hierarchy, parts=member.parts[:count], kept=min(member.kept, count))
 
     # -- making ------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
         """Refuse a cgroup that is in use; the unit itself is made by `attach`."""
-        for member in self.members:
-            if member.kept == len(member.parts) and member.pids() and not self.unit.is_slice:
-                self._refuse_used(member)
+        if self.unit.is_slice:
+            return
+        for member in map(self._of_unit, self.members):
+            try:
+                if member.kept == len(member.parts) and member.pids():
+                    self._refuse_used(member)
+            finally:
+                member.close_leaf()
 
     def apply(self, resources: Resources | None) -> None:
         """Check now that all can be applied; `attach` does it."""
@@ -110,7 +123,9 @@ class SystemdManager(FsManager):
         if not self.rootless or self.unified is None:
             return super().exec_entry(init_pid, paths=paths, clone=clone)
         below = enter.parse_paths(paths, self.members) if paths else {}
-        self.below = enter.places(self.members, below=below, init_pid=init_pid, leaf=self.leaf)[""]
+        self.below = enter.places(
+            self.members, below=below, init_pid=init_pid, leaf=bool(self.leaf)
+        )[""]
         return Entry("attach")
 
     def attach(self, pid: int) -> None:
@@ -118,7 +133,8 @@ class SystemdManager(FsManager):
         manager = self._manager()
         try:
             if self.started:
-                manager.attach(self.unit.name, pid, below=self.below)
+                below = "/".join(filter(None, (self.subgroup, self.below)))
+                manager.attach(self.unit.name, pid, below=below)
                 return
             self.kills_above = self._kills_above()
             manager.start(
@@ -132,12 +148,20 @@ class SystemdManager(FsManager):
         for member in self.members:
             self._join(member, pid)
             if self.mark and not self.unit.is_slice:
-                member.mark(self.mark)
+                self._mark(member)
         self._limit()
         if self.leaf and self.unified is not None:
-            delegate.make_leaf(self.unified)
+            delegate.make_leaf(self.unified, self.leaf)
             if self.promised is not None:
-                self.promised.leaf = delegate.open_leaf(self.unified)
+                self.promised.leaf = delegate.open_leaf(self.unified, self.leaf)
+
+    def _mark(self, member: Member) -> None:
+        """`doctor` looks at the unit's cgroup, and at every other."""
+        member.mark(self.mark)
+        if self.subgroup:
+            above = self._of_unit(member)
+            above.mark(self.mark)
+            above.close_leaf()
 
     def _properties(self, pid: int, manager: int) -> list[Property]:
         found = unit_properties.unit_properties(
@@ -160,14 +184,13 @@ class SystemdManager(FsManager):
 
     def _join(self, member: Member, pid: int) -> None:
         """Hierarchies that systemd does not manage (v1), or where it put the process elsewhere."""
-        if member.hierarchy.version == 2 and len(self.members) == 1:
-            member.open()
-            enable.enable(member)
-            return
         if not member.present():
             self._prepare(member)
         if pid not in tree.pids_at(member.open()):
             member.put("cgroup.procs", str(pid))
+        if member is self.unified and self.pure:
+            # Not before: a scope with processes gives no controllers to a cgroup below it.
+            enable.enable(member)
 
     def _limit(self) -> None:
         pending = self.writes(self.resources)
@@ -189,7 +212,8 @@ class SystemdManager(FsManager):
         member = self.find("memory")
         if member is None or len(member.parts) < 2:
             return -1
-        above = Member(member.hierarchy, parts=member.parts[:-1], kept=len(member.parts) - 1)
+        parts = self._of_unit(member).parts[:-1]
+        above = Member(member.hierarchy, parts=parts, kept=len(parts))
         try:
             return oom.kills(above)
         finally:
@@ -243,12 +267,14 @@ def resolve(
     container_id: str,
     rootless: bool,
     annotations: Mapping[str, str],
-    leaf: bool = False,
+    leaf: str = "",
 ) -> SystemdManager:
     unit = units.parse(cgroups_path, container_id=container_id, rootless=rootless)
     extra = variants.properties(annotations)
     top = _top(found, rootless=rootless)
-    members = [Member.placed(one, (*top, *unit.parts())) for one in found.hierarchies]
+    subgroup = delegate.subgroup(annotations)
+    parts = (*top, *unit.parts(), *((subgroup,) if subgroup else ()))
+    members = [Member.placed(one, parts) for one in found.hierarchies]
     return SystemdManager(
         members,
         unit=unit,
@@ -256,6 +282,7 @@ def resolve(
         rootless=rootless,
         extra=extra,
         leaf=leaf,
+        subgroup=subgroup,
     )
 
 
@@ -289,5 +316,6 @@ def from_record(record: Mapping[str, Any]) -> SystemdManager:
         container_id=str(record["id"]),
         rootless=bool(record["rootless"]),
         started=True,
-        leaf=bool(record["leaf"]),
+        leaf=delegate.single(str(record["leaf"]), what="the leaf"),
+        subgroup=delegate.single(str(record["subgroup"]), what="the sub-cgroup"),
     )

@@ -26,6 +26,7 @@ PAGE = 4096
 V1_UNLIMITED = 2**63 - PAGE
 BYTES = ("memory.", "hugetlb.")
 LISTS = ("cpuset.cpus", "cpuset.mems")
+WEIGHTS = ("io.weight", "bfq.weight", "blkio.weight", "weight_device")
 
 
 class Change:
@@ -72,7 +73,7 @@ def find(text: str, write: Write) -> str:
     """The present value behind a write, in the form in which it can be written again."""
     about = subject(write)
     if not about:
-        return text
+        return default_weight(text) if write.file.endswith(WEIGHTS) else text
     name, _, key = about.partition(" ")
     for line in text.splitlines():
         head, _, rest = line.partition(" ")
@@ -85,7 +86,17 @@ def find(text: str, write: Write) -> str:
                 return f"{name} {pair}"
     if key:
         return f"{name} {key}=max"
-    return f"{name} 0" if ".throttle." in write.file else ""
+    if ".throttle." in write.file:
+        return f"{name} 0"
+    return f"{name} default" if write.file.endswith(WEIGHTS) else ""
+
+
+def default_weight(text: str) -> str:
+    """The weight of the cgroup as such, of a file that lists those of devices, too."""
+    for line in text.splitlines():
+        if ":" not in line.partition(" ")[0]:
+            return line.removeprefix("default ")
+    return text
 
 
 def same(write: Write, present: str) -> bool:
@@ -93,6 +104,8 @@ def same(write: Write, present: str) -> bool:
     wanted = write.value
     if wanted == present:
         return True
+    if write.file == "rdma.max":
+        return set(wanted.split()) <= set(present.split())
     if write.file in LISTS:
         try:
             return sorted(set(figures.ranges(wanted))) == figures.ranges(present)

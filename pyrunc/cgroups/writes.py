@@ -16,14 +16,27 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_resources import Resources
 
 
+UNSET_SWAPPINESS = 2**64 - 1
+
+
 class Write:
     """One value for one control file.
 
     Writes with the same `group` depend on each other's old values: one that fails with EINVAL is
     tried again after the others. `otherwise` takes the place of a write whose file does not exist.
+    `verify`: the file is read back, because there are kernels that take the value and forget it.
     """
 
-    __slots__ = ("controller", "file", "group", "otherwise", "pointer", "tolerate", "value")
+    __slots__ = (
+        "controller",
+        "file",
+        "group",
+        "otherwise",
+        "pointer",
+        "tolerate",
+        "value",
+        "verify",
+    )
 
     def __init__(
         self,
@@ -35,6 +48,7 @@ class Write:
         tolerate: tuple[int, ...] = (),
         group: str = "",
         otherwise: Write | None = None,
+        verify: bool = False,
     ) -> None:
         self.controller = controller
         self.file = file
@@ -43,6 +57,7 @@ class Write:
         self.tolerate = tolerate
         self.group = group
         self.otherwise = otherwise
+        self.verify = verify
 
     def __repr__(self) -> str:
         return f"{self.file}={self.value!r}"
@@ -54,6 +69,12 @@ def not_on(version: int, name: str, pointer: str, *, hint: str = "") -> Failure:
         pointer=pointer,
         hint=hint,
     )
+
+
+def swappiness(resources: Resources) -> int | None:
+    """None: unset, which engines also write as -1, an unsigned number of 64 bits to the model."""
+    value = resources.memory.swappiness if resources.memory is not None else None
+    return None if value == UNSET_SWAPPINESS else value
 
 
 def swap_total(resources: Resources) -> int | None:

@@ -169,7 +169,7 @@ def _findings(seen: Survey, *, user: bool, force: bool) -> Problems:
     findings += [
         one
         for one in doctor.scan(seen.alive, lost=seen.lost, ids=seen.half)
-        if one.name.rpartition("/")[2] not in units  # it goes with its unit
+        if not units.intersection(one.name.split("/"))  # it goes with its unit
     ]
     ids = {*seen.half, *(one.name.rpartition("/")[2] for one in findings)}
     ids |= {str(one["name"]) for one in seen.lost_rdt}

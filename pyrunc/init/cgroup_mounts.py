@@ -11,6 +11,8 @@ from pyrunc.spec import options as table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyrunc.init.cgroup_view import CgroupDirectory
     from pyrunc.init.mount_base import Mounts
     from pyrunc.spec.model import Mount
@@ -19,8 +21,26 @@ if TYPE_CHECKING:
 UNIFIED = "/sys/fs/cgroup"
 
 
+FORCE_V1 = "run.oci.systemd.force_cgroup_v1"
+SYSTEMD = "name=systemd"
+
+
+def check_forced(mounts: Mounts, configured: Sequence[Mount]) -> None:
+    """The annotation names a mount point: one of a mount that shows cgroups."""
+    forced = mounts.cgroup.forced
+    shown = (one.destination for one in configured if one.type in ("cgroup", "cgroup2"))
+    if forced not in shown:
+        mounts.context.problem(
+            f"/annotations/{FORCE_V1}",
+            "no mount of type cgroup has this destination",
+            value=forced,
+        )
+
+
 def plan(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
-    if mounts.cgroup.version == 1 and mount.type == "cgroup":
+    if mounts.cgroup.forced and mounts.cgroup.forced == mount.destination:
+        _systemd(mounts, mount, options)
+    elif mounts.cgroup.version == 1 and mount.type == "cgroup":
         _hierarchies(mounts, mount, options)
     else:
         _unified(mounts, mount, options)
@@ -100,6 +120,26 @@ def _bind(
             what=what,
         ),
     ]
+
+
+def _systemd(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
+    """Only the v1 hierarchy name=systemd, for a systemd inside that is too old for cgroup2."""
+    found = next((one for one in mounts.cgroup.directories if one.name == SYSTEMD), None)
+    if found is None:
+        mounts.context.problem(
+            f"/annotations/{FORCE_V1}",
+            "the hierarchy name=systemd is not mounted on this host: mount it with"
+            " `mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd`",
+            value=mount.destination,
+        )
+        return
+    slot, what = mounts.context.slot(), describe(mount, options)
+    if _sees_own(mounts):
+        mounts.made.append(_hierarchy(mount, options, found, slot=slot, what=what))
+    else:
+        _bind(mounts, mount, options, slot=slot, path=found.path)
+    mounts.made += finish(mounts.context, mount, options, slot=slot)
+    attach(mounts, mount, options, slot=slot, late=0)
 
 
 def _hierarchies(mounts: Mounts, mount: Mount, options: MountOptions) -> None:

@@ -55,9 +55,10 @@ class CgroupView:
 
     At the rendezvous `namespaces` the parent hands over, in this order: with `into` a directory of
     cgroup2, then `tasks` files to write 0 to, then with `leaf` the cgroup.procs of a leaf.
+    `forced` is the destination that shows the v1 hierarchy name=systemd whatever else there is.
     """
 
-    __slots__ = ("directories", "into", "leaf", "tasks", "version")
+    __slots__ = ("directories", "forced", "into", "leaf", "tasks", "version")
 
     def __init__(
         self,
@@ -67,15 +68,19 @@ class CgroupView:
         into: bool = False,
         tasks: int = 0,
         leaf: bool = False,
+        forced: str = "",
     ) -> None:
         self.version = version
         self.directories = tuple(directories)
         self.into = into
         self.tasks = tasks
         self.leaf = leaf
+        self.forced = forced
 
     @classmethod
-    def of(cls, view: ViewLike, *, enters: bool = True, leaf: bool = False) -> CgroupView:
+    def of(
+        cls, view: ViewLike, *, enters: bool = True, leaf: bool = False, forced: str = ""
+    ) -> CgroupView:
         """From the facts of a cgroup manager; `enters` when the init enters by itself."""
         found = [
             CgroupDirectory(
@@ -94,4 +99,5 @@ class CgroupView:
             into=enters and len(old) < len(found),
             tasks=len(old) if enters else 0,
             leaf=leaf,
+            forced=forced,
         )

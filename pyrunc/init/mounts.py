@@ -61,6 +61,8 @@ def plan(mounts: Mounts, config: Config, *, notify: str = "") -> None:
             cgroup_mounts.plan(mounts, mount, options)
         else:
             _new(mounts, mount, options)
+    if mounts.cgroup.forced:
+        cgroup_mounts.check_forced(mounts, config.mounts)
     if notify:
         _notify(mounts, notify)
 

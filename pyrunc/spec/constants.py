@@ -96,6 +96,7 @@ DEVICE_RULE_TYPES = ("a", "c", "b")
 ANNOTATIONS = (
     "org.pyrunc.cgroup.writable",
     "org.systemd.property.",
+    "run.oci.delegate-cgroup",
     "run.oci.hooks.stderr",
     "run.oci.hooks.stdout",
     "run.oci.keep_original_groups",
@@ -104,6 +105,8 @@ ANNOTATIONS = (
     "run.oci.seccomp.receiver",
     "run.oci.seccomp_bpf_data",
     "run.oci.seccomp_fail_unknown_syscall",
+    "run.oci.systemd.force_cgroup_v1",
+    "run.oci.systemd.subgroup",
 )
 # What an engine may not let its users set (`features` prints them, IN-8).
 UNSAFE_ANNOTATIONS = (

@@ -6,10 +6,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +70,79 @@ def only_v2(host: layout.Layout) -> layout.Layout:
     if last.version != 2:
         pytest.skip("this host has no cgroup2 mount")
     return layout.Layout([last])
+
+
+SELDOM = ("hugetlb", "net_cls", "net_prio", "rdma")  # that a v1 host may not have mounted
+
+
+@pytest.fixture
+def mounted(host: layout.Layout, clean_machine: None, tmp_path: Path) -> Iterator[layout.Layout]:
+    """The host, with those v1 controllers that nobody has mounted where we see them."""
+    here: list[Path] = []
+    if host.kind != "v2":
+        known = {name for one in host.hierarchies for name in one.controllers}
+        own = layout.parse_own(Path("/proc/self/cgroup").read_bytes())
+        active = [name for name in own if set(name.split(",")) & set(SELDOM) - known]
+        idle = set(re.findall(r"^(net_cls|net_prio)\t0\t", Path("/proc/cgroups").read_text(), re.M))
+        for name in [*active, *sorted(idle)]:
+            target = tmp_path / name
+            target.mkdir()
+            machine.mount("cgroup", target, "cgroup", data=name)
+            here.append(target)
+    yield layout.probe()
+    for target in here:
+        machine.unmount(target)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A block device with nothing on it."""
+
+    path: Path
+    major: int
+    minor: int
+
+    @property
+    def number(self) -> str:
+        return f"{self.major}:{self.minor}"
+
+
+def load_module(name: str) -> None:
+    """In a guest, whose kernel is nobody else's; elsewhere there is what there is."""
+    if "IN_GUEST" in os.environ:
+        subprocess.run(["modprobe", "--quiet", name], check=False)
+
+
+@pytest.fixture
+def disk(clean_machine: None, tmp_path: Path) -> Iterator[Disk]:
+    """A loop device of 8 MiB."""
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    load_module("loop")
+    argv = ["losetup", "--find", "--show", str(image)]
+    made = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"this kernel gives no loop device: {made.stderr.strip()}")
+    path = Path(made.stdout.strip())
+    number = path.stat().st_rdev
+    yield Disk(path, os.major(number), os.minor(number))
+    subprocess.run(["losetup", "--detach", str(path)], check=True)
+
+
+@pytest.fixture
+def weighed(disk: Disk) -> Iterator[Disk]:
+    """A disk whose scheduler takes weights."""
+    load_module("bfq")
+    scheduler = Path(f"/sys/block/{disk.path.name}/queue/scheduler")
+    before = re.search(r"\[(\w+)\]", scheduler.read_text())
+    try:
+        scheduler.write_text("bfq")
+    except OSError:
+        pytest.skip("this kernel has no bfq scheduler, the one that takes weights")
+    yield disk
+    if before is not None:
+        scheduler.write_text(before.group(1))
 
 
 Make = Callable[..., FsManager]

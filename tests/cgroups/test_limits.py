@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import os
 import select
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from pyrunc.cgroups.layout import Layout
 from pyrunc.errors import Failure
 from pyrunc.spec import parse_resources
 from pyrunc.spec.model_resources import Resources
-from tests.cgroups.conftest import Make, Task, needs, wait_children
+from tests.cgroups.conftest import Disk, Make, Task, needs, versions, wait_children
 from tests.support.wait import until
 
 Spawn = Callable[..., Task]
@@ -34,113 +36,6 @@ def read(manager: FsManager, file: str) -> str:
     member = manager.find(file.partition(".")[0])
     assert member is not None
     return member.read(file)
-
-
-READ_BACK: list[tuple[str, dict[str, Any], dict[str, str], dict[str, str]]] = [
-    ("pids", {"pids": {"limit": 7}}, {"pids.max": "7"}, {"pids.max": "7"}),
-    ("pids", {"pids": {"limit": -1}}, {"pids.max": "max"}, {"pids.max": "max"}),
-    ("pids", {"pids": {"limit": 0}}, {"pids.max": "1"}, {"pids.max": "1"}),
-    (
-        "memory",
-        {"memory": {"limit": 64 * MB}},
-        {"memory.limit_in_bytes": str(64 * MB)},
-        {"memory.max": str(64 * MB)},
-    ),
-    (
-        "memory",
-        {"memory": {"limit": -1}},
-        {"memory.limit_in_bytes": "9223372036854771712"},
-        {"memory.max": "max"},
-    ),
-    (
-        "memory",
-        {"memory": {"limit": 64 * MB, "swap": 96 * MB, "reservation": 32 * MB}},
-        {
-            "memory.limit_in_bytes": str(64 * MB),
-            "memory.memsw.limit_in_bytes": str(96 * MB),
-            "memory.soft_limit_in_bytes": str(32 * MB),
-        },
-        {
-            "memory.max": str(64 * MB),
-            "memory.swap.max": str(32 * MB),
-            "memory.low": str(32 * MB),
-        },
-    ),
-    ("cpu", {"cpu": {"shares": 512}}, {"cpu.shares": "512"}, {"cpu.weight": "59"}),
-    (
-        "cpu",
-        {"cpu": {"quota": 20000, "period": 50000, "burst": 10000}},
-        {
-            "cpu.cfs_quota_us": "20000",
-            "cpu.cfs_period_us": "50000",
-            "cpu.cfs_burst_us": "10000",
-        },
-        {"cpu.max": "20000 50000", "cpu.max.burst": "10000"},
-    ),
-    (
-        "cpu",
-        {"cpu": {"quota": -1}},
-        {"cpu.cfs_quota_us": "-1"},
-        {"cpu.max": "max 100000"},
-    ),
-    ("cpu", {"cpu": {"idle": 1}}, {"cpu.idle": "1"}, {"cpu.idle": "1"}),
-    (
-        "cpuset",
-        {"cpu": {"cpus": "0", "mems": "0"}},
-        {"cpuset.cpus": "0", "cpuset.mems": "0"},
-        {"cpuset.cpus": "0", "cpuset.mems": "0"},
-    ),
-    (
-        "memory",
-        {"memory": {"swappiness": 3}},
-        {"memory.swappiness": "3"},
-        {},
-    ),
-    (
-        "memory",
-        {"unified": {"memory.high": str(MB), "memory.oom.group": "1"}},
-        {},
-        {"memory.high": str(MB), "memory.oom.group": "1"},
-    ),
-    (
-        "hugetlb",
-        {"hugepageLimits": [{"pageSize": "2MB", "limit": 4 * MB}]},
-        {"hugetlb.2MB.limit_in_bytes": str(4 * MB)},
-        {"hugetlb.2MB.max": str(4 * MB), "hugetlb.2MB.rsvd.max": str(4 * MB)},
-    ),
-]
-
-
-@pytest.mark.parametrize(("controller", "node", "v1", "new"), READ_BACK)
-def test_a_limit_is_what_the_kernel_has(
-    make: Make,
-    host: Layout,
-    v2_setting: None,
-    controller: str,
-    node: dict[str, Any],
-    v1: dict[str, str],
-    new: dict[str, str],
-) -> None:
-    version = needs(host, controller)
-    expected = v1 if version == 1 else new
-    if not expected:
-        pytest.skip(f"not a matter of cgroup v{version}")
-    if controller == "hugetlb" and not Path("/sys/kernel/mm/hugepages/hugepages-2048kB").exists():
-        pytest.skip("this kernel has no 2 MB pages")
-    manager = make()
-    manager.prepare()
-    wanted = resources(**node)
-    try:
-        manager.apply(wanted)
-    except Failure as failure:
-        if "swap" in str(failure) and "no such control" in str(failure):
-            pytest.skip("this kernel has no swap accounting")
-        if "burst" in str(failure) and "no such control" in str(failure):
-            pytest.skip("this kernel has no cpu burst")
-        raise
-    assert {file: read(manager, file) for file in expected} == expected
-    # What the kernel shows afterwards counts as the same value: nothing is left to update.
-    assert update.diff(manager, None, wanted) == []
 
 
 def test_the_plan_names_what_is_written(make: Make, host: Layout) -> None:
@@ -190,6 +85,36 @@ def test_too_much_memory_is_killed_and_counted(make: Make, host: Layout, spawn: 
     assert watch.wait(10000) == (0, True)
     watch.close()
     assert manager.oom_kills() == 0
+
+
+READER = """
+import mmap, os
+fd, page = os.open({path!r}, os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, 65536)
+for number in range(64):
+    os.readv(fd, [page])
+    if number < 2: print("block", flush=True)
+"""
+
+
+@pytest.mark.feature("8.39 throttle")
+def test_a_rate_limit_slows_the_reader_of_a_device(
+    make: Make, host: Layout, spawn: Spawn, disk: Disk
+) -> None:
+    """One with a limit has not read 4 MiB when one without, which began later, has."""
+    needs(host, "blkio" if "blkio" in versions(host) else "io")
+    manager = make()
+    manager.prepare()
+    rate = {"major": disk.major, "minor": disk.minor, "rate": 65536}
+    rule = {"allow": True, "type": "b", "major": disk.major, "minor": disk.minor, "access": "r"}
+    manager.apply(resources(blockIO={"throttleReadBpsDevice": [rate]}, devices=[rule]))
+    script = READER.format(path=str(disk.path))
+    limited = spawn(manager, script, python=True)
+    assert limited.stdout is not None
+    assert limited.stdout.readline() == b"block\n"
+    subprocess.run([sys.executable, "-S", "-c", script], check=True, stdout=subprocess.DEVNULL)
+    assert limited.poll() is None
+    manager.kill()
+    limited.wait()
 
 
 def test_a_cpu_quota_throttles(make: Make, host: Layout, spawn: Spawn) -> None:
@@ -345,29 +270,22 @@ def test_a_limit_below_the_usage_is_refused_with_the_figures(
     assert read(manager, file) == str(256 * MB)
 
 
-def test_a_control_that_this_kernel_lacks_is_an_error(make: Make, host: Layout) -> None:
-    """AR-6"""
-    needs(host, "blkio", version=1)
+@pytest.mark.feature("8.36 blockIO.weight")
+def test_the_weight_of_block_io_goes_to_the_file_that_is_there(make: Make, host: Layout) -> None:
+    controller = "blkio" if "blkio" in versions(host) else "io"
+    version = needs(host, controller)
     manager = make()
     manager.prepare()
-    if Path(manager.find("blkio").path, "blkio.leaf_weight").exists():  # type: ignore[union-attr]
-        pytest.skip("this kernel has blkio.leaf_weight")
-    with pytest.raises(Failure, match="this kernel has no such control") as caught:
-        manager.apply(resources(blockIO={"leafWeight": 100}))
-    assert caught.value.pointer.endswith("/blockIO")
-
-
-def test_the_weight_of_block_io_goes_to_the_scheduler_that_has_it(make: Make, host: Layout) -> None:
-    needs(host, "blkio", version=1)
-    manager = make()
-    manager.prepare()
-    directory = Path(manager.find("blkio").path)  # type: ignore[union-attr]
-    files = [directory / "blkio.weight", directory / "blkio.bfq.weight"]
-    present = [file for file in files if file.exists()]
+    directory = Path(manager.find(controller).path)  # type: ignore[union-attr]
+    names = ("blkio.weight", "blkio.bfq.weight") if version == 1 else ("io.bfq.weight", "io.weight")
+    present = [name for name in names if (directory / name).exists()]
     if not present:
-        pytest.skip("this kernel has neither blkio.weight nor blkio.bfq.weight")
-    manager.apply(resources(blockIO={"weight": 300}))
-    assert present[0].read_text().split()[-1] == "300"
+        pytest.skip(f"this kernel has neither {names[0]} nor {names[1]}")
+    wanted = resources(blockIO={"weight": 300})
+    manager.apply(wanted)
+    expected = "2930" if present[0] == "io.weight" else "300"
+    assert (directory / present[0]).read_text().split()[-1] == expected
+    assert update.diff(manager, None, wanted) == []
 
 
 def test_the_disabled_driver_refuses_limits_and_has_nothing_else() -> None:

@@ -133,7 +133,7 @@ def test_the_end_of_a_cgroup2_is_noticed(v2: FsManager, spawn: Spawn) -> None:
 
 
 def test_a_writable_cgroup_belongs_to_the_containers_root(v2: FsManager, tmp_path: Path) -> None:
-    v2.leaf = True
+    v2.leaf = "init"
     v2.prepare()
     v2.give(12345, 12345)
     top = Path(v2.members[0].path)
@@ -152,7 +152,7 @@ def test_a_writable_cgroup_belongs_to_the_containers_root(v2: FsManager, tmp_pat
 def test_an_unprivileged_owner_can_enable_controllers_and_move_its_processes(
     v2: FsManager,
 ) -> None:
-    v2.leaf = True
+    v2.leaf = "init"
     v2.prepare()
     v2.give(65534, 65534)
     top = v2.members[0].path

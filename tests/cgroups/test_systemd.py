@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pyrunc import cgroups
-from pyrunc.cgroups import bpf, doctor
+from pyrunc.cgroups import bpf, delegate, doctor
 from pyrunc.cgroups.systemd import SystemdManager
 from pyrunc.errors import Failure, HostError
 from pyrunc.spec import parse_resources
@@ -201,8 +201,6 @@ def test_a_scope_of_a_container_of_another_root_is_left_alone(start: Start, tmp_
 
 
 def test_a_writable_cgroup_has_a_leaf(start: Start) -> None:
-    from pyrunc.cgroups import delegate
-
     manager, task = start(name("i"), annotations={delegate.ANNOTATION: "true"})
     manager.give(12345, 12345)
     entry = manager.promised
@@ -211,6 +209,71 @@ def test_a_writable_cgroup_has_a_leaf(start: Start) -> None:
     entry.close()
     assert Path(f"/proc/{task.pid}/cgroup").read_text().strip().endswith(".scope/init")
     assert manager.pids() == [task.pid]
+
+
+@pytest.mark.feature("8.12 sub-cgroup", "14.9 run.oci.systemd.subgroup")
+def test_a_container_is_in_the_sub_cgroup_that_is_asked_for(start: Start) -> None:
+    """With its limits; they are the scope's, too, and survive a reload and an update."""
+    wanted = resources(pids={"limit": 9}, memory={"limit": 64 * MB})
+    manager, task = start(name("k"), wanted, annotations={delegate.SUBGROUP: "container"})
+    own = Path(f"/proc/{task.pid}/cgroup").read_text().strip()
+    assert own.endswith(f"/system.slice/{manager.unit.name}/container")
+    inner = Path(manager.members[-1].path)
+    again = cgroups.from_record(json.loads(json.dumps(manager.record())))
+    assert again.pids() == [task.pid]
+    again.update(wanted, resources(pids={"limit": 11}, memory={"limit": 64 * MB}))
+    again.close()
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    for top in (inner, inner.parent):
+        assert (top / "pids.max").read_text() == "11\n"
+        assert (top / "memory.max").read_text() == f"{64 * MB}\n"
+    assert (inner.parent / "cgroup.procs").read_text() == ""
+    task.kill()
+    task.wait()
+    manager.destroy()
+    assert not inner.exists()
+    assert not inner.parent.exists()
+
+
+def test_a_sub_cgroup_in_use_is_refused_and_left_alone(start: Start) -> None:
+    """CG-8"""
+    annotations = {delegate.SUBGROUP: "container"}
+    _, task = start(name("l"), annotations=annotations)
+    for other in (annotations, {}):
+        second = cgroups.resolve("systemd", name("l"), "x", annotations=other)
+        with pytest.raises(Failure, match=r"container's cgroup is not empty: 1 process\(es\)"):
+            second.prepare()
+        second.destroy()
+        second.close()
+    assert task.poll() is None
+
+
+def test_a_scope_with_a_sub_cgroup_is_one_leftover(start: Start, tmp_path: Path) -> None:
+    manager, task = start(name("m"), annotations={delegate.SUBGROUP: "container"})
+    for owner, found in ((tmp_path, 0), (tmp_path / "gone", 1)):
+        for member in manager.members:
+            manager.mark = str(owner)
+            manager._mark(member)
+        names = [one.name for one in doctor.scan_units([])]
+        assert names.count(manager.unit.name) == found
+    (finding,) = [one for one in doctor.scan_units([]) if one.name == manager.unit.name]
+    assert finding.pids == (task.pid,)
+
+
+@pytest.mark.feature("8.9 .slice units")
+def test_a_container_can_be_a_slice_of_its_own(start: Start) -> None:
+    wanted = resources(pids={"limit": 9})
+    slice_name = f"b{machine.TOKEN}.slice"
+    manager, task = start(f"system.slice::{slice_name}", wanted)
+    own = Path(f"/proc/{task.pid}/cgroup").read_text().strip()
+    assert own.endswith(f"/{slice_name}")
+    assert show(slice_name, "TasksMax")["TasksMax"] == "9"
+    assert manager.pids() == [task.pid]
+    assert manager.members[-1].read("pids.max") == "9"
+    task.kill()
+    task.wait()
+    manager.destroy()
+    assert not manager.members[-1].present()
 
 
 # -- rootless: the user's own systemd --------------------------------------------------------------

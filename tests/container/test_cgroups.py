@@ -81,6 +81,79 @@ def test_a_writable_cgroup_is_managed_by_an_unprivileged_container(
     assert shell(config, script).split() == ["0::/mine", "7", "0::/init"]
 
 
+@pytest.mark.feature("8.13 run.oci.delegate-cgroup", "14.10 run.oci.delegate-cgroup")
+def test_the_leaf_of_a_writable_cgroup_has_the_name_that_is_asked_for(
+    only_v2: None, pyrunc: Runtime, shell: Shell, config: Config
+) -> None:
+    writable(config)
+    config["annotations"] = {"run.oci.delegate-cgroup": "payload"}
+    config.linux["resources"] = {"pids": {"limit": 50}}
+    script = """
+    cd /sys/fs/cgroup
+    echo +pids > payload/../cgroup.subtree_control
+    cat payload/pids.max pids.max
+    cat /proc/self/cgroup
+    mkdir payload/below && rmdir payload/below && echo managed
+    """
+    assert shell(config, script).split() == ["max", "50", "0::/payload", "managed"]
+
+
+@pytest.mark.parametrize("value", ["a/b", "..", "cgroup.procs", "a\nb"])
+@pytest.mark.parametrize("name", ["run.oci.delegate-cgroup", "run.oci.systemd.subgroup"])
+def test_a_sub_cgroup_is_one_component(
+    pyrunc: Runtime, run: Callable[..., Any], config: Config, name: str, value: str
+) -> None:
+    """CG-3"""
+    config["annotations"] = {name: value}
+    flags = () if name.endswith("delegate-cgroup") else ("--systemd-cgroup",)
+    config.process["args"] = ["true"]
+    config.write()
+    result = pyrunc(*flags, "run", "--bundle", config.bundle, pyrunc.new_id())
+    assert result.status == 1
+    assert f"{name} " in result.error
+    assert "is not valid" in result.error
+
+
+def old_systemd(host: layout.Layout) -> str:
+    """The mount point of the hierarchy that a systemd without cgroup2 wants."""
+    for one in host.hierarchies:
+        if one.name == "name=systemd":
+            return one.mount
+    pytest.skip("the hierarchy name=systemd is not mounted on this host")
+
+
+@pytest.mark.feature("14.9 run.oci.systemd.subgroup")
+def test_a_mount_shows_only_the_hierarchy_of_an_old_systemd(
+    host: layout.Layout, pyrunc: Runtime, shell: Shell, config: Config
+) -> None:
+    old_systemd(host)
+    config.namespace("cgroup")
+    config.mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev")
+    config["annotations"] = {"run.oci.systemd.force_cgroup_v1": "/sys/fs/cgroup"}
+    script = """
+    grep ' /sys/fs/cgroup ' /proc/self/mountinfo | sed 's/.* - //'
+    grep ':name=systemd:/$' /proc/self/cgroup | wc -l
+    mkdir /sys/fs/cgroup/init.scope
+    echo 0 > /sys/fs/cgroup/init.scope/cgroup.procs
+    grep -c name=systemd:/init.scope /proc/1/cgroup
+    """
+    mounted, root, moved = shell(config, script).splitlines()
+    assert mounted.startswith("cgroup ")
+    assert "name=systemd" in mounted
+    assert (root, moved) == ("1", "1")
+
+
+def test_the_hierarchy_of_an_old_systemd_is_refused_where_it_cannot_be_shown(
+    pyrunc: Runtime, run: Callable[..., Any], config: Config
+) -> None:
+    """AR-6"""
+    config["annotations"] = {"run.oci.systemd.force_cgroup_v1": "/nowhere"}
+    result = run(config, "true")
+    assert result.status == 1
+    assert "no mount of type cgroup has this destination" in result.stderr
+    assert "/nowhere" in result.stderr
+
+
 def test_an_exec_goes_where_the_processes_of_a_writable_cgroup_are(
     only_v2: None, pyrunc: Runtime, create: Create, config: Config
 ) -> None:

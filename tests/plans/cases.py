@@ -2,8 +2,8 @@
 """Plans of other hosts: a case is a change of a small configuration, and what the host is like.
 
 `NAME.json` holds `about` (a sentence), `config` (a JSON merge patch, RFC 7386, on `base.json`),
-`host` (facts that differ), `options` (arguments of the compiler), `cgroup` (v1, v2, hybrid, leaf or
-none) and for `exec` a `process`. `NAME.txt` is the plan, or what is wrong with the configuration.
+`host` (facts that differ), `options` (arguments of the compiler), `cgroup` (a name of CGROUPS) and
+for `exec` a `process`. `NAME.txt` is the plan, or what is wrong with the configuration.
 """
 
 from __future__ import annotations
@@ -52,6 +52,15 @@ CGROUPS = {
     "none": CgroupView(2),
     "v2": CgroupView(2, [_v2("/sys/fs/cgroup")], into=True),
     "leaf": CgroupView(2, [_v2("/sys/fs/cgroup")], into=True, leaf=True),
+    "forced": CgroupView(
+        2,
+        [_v1("name=systemd"), _v2("/sys/fs/cgroup")],
+        into=True,
+        tasks=1,
+        forced="/sys/fs/cgroup",
+    ),
+    "forced-without": CgroupView(2, [_v2("/sys/fs/cgroup")], into=True, forced="/sys/fs/cgroup"),
+    "forced-elsewhere": CgroupView(2, [_v2("/sys/fs/cgroup")], into=True, forced="/elsewhere"),
     "v1": CgroupView(1, [_v1(name) for name in V1], tasks=len(V1)),
     "hybrid": CgroupView(
         1,

@@ -3,12 +3,14 @@
 
 A test names its rows with the marker `feature("3.5 hostname")`: the number of the row in
 tests/features/peers.md and the beginning of its name. Tests of other issues are tied to rows in
-tests/features/proofs.txt. The outcomes go to build/features.json, which tools/features.py reads.
+tests/features/proofs.txt. The outcomes go to build/features.json, those of a guest NAME to
+build/features-NAME.json; tools/features.py reads them all.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ import pytest
 TREE = Path(__file__).resolve().parents[2]
 PEERS = TREE / "tests/features/peers.md"
 PROOFS = TREE / "tests/features/proofs.txt"
-RESULTS = TREE / "build/features.json"
+RESULTS = Path(os.environ.get("PYRUNC_FEATURES", TREE / "build/features.json"))
 HEADERS = ("Capability", "Flag", "Property", "Field", "Key", "Annotation")
 
 
@@ -122,9 +124,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True))
 
 
-def read_results() -> dict[str, dict[str, object]]:
+def guest_results(name: str) -> Path:
+    """Where the results of a guest are kept on the host."""
+    return TREE / f"build/features-{name}.json"
+
+
+def read_results(path: Path = RESULTS) -> dict[str, dict[str, object]]:
     try:
-        found: dict[str, dict[str, object]] = json.loads(RESULTS.read_text())
+        found: dict[str, dict[str, object]] = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
     return found

@@ -30,6 +30,7 @@ from tests.vm import images
 TREE = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("PYRUNC_VM_CACHE", TREE / "build/vm"))
 DIED = 125
+FEATURES = "/run/job/features.json"  # in the guest
 # Without address masking and large vectors: the emulator is slow at both, and neither is under
 # test.
 PROCESSOR = "max,la57=off,smap=off,smep=off,avx=off,avx2=off,pku=off"
@@ -37,12 +38,15 @@ PROCESSOR = "max,la57=off,smap=off,smep=off,avx=off,avx2=off,pku=off"
 
 @dataclass(frozen=True)
 class Result:
-    """What the command printed, its exit status, how long the guest lived (s), and its console."""
+    """What the command printed, its exit status, how long the guest lived (s), its console, and
+    what it wrote to the file FEATURES.
+    """
 
     status: int
     output: str
     seconds: float
     console: str
+    features: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Guest:
                 _read(job / "output"),
                 time.monotonic() - started,
                 _read(job / "console"),
+                _read(job / FEATURES.rpartition("/")[2]),
             )
         finally:
             shutil.rmtree(job, ignore_errors=True)

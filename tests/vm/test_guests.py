@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.vm.guest import TREE, Guest, Result
+from tests.support.features import guest_results
+from tests.vm.guest import FEATURES, TREE, Guest, Result
 
 CONTAINERS = ("cgroups", "life_cycle", "exec", "hooks", "errors", "doctor")
 
@@ -37,7 +38,7 @@ class Job:
         options = ("-p", "no:cacheprovider", "--tb=short")
         words = (str(python), "-m", "pytest", *options, *self.arguments)
         environment = (
-            f"CI=1 PYTHONDONTWRITEBYTECODE=1 PYRUNC_FRONT={self.front}"
+            f"CI=1 PYTHONDONTWRITEBYTECODE=1 PYRUNC_FEATURES={FEATURES} PYRUNC_FRONT={self.front}"
             f" PYRUNC_FLAGS={shlex.quote(self.flags)}"
         )
         return f"cd {shlex.quote(str(TREE))} && {environment} {shlex.join(words)}"
@@ -121,6 +122,8 @@ def test_the_tests_pass_in_a_guest(
         result = results[name].result()
     except SystemExit as error:  # no kernel could be fetched
         pytest.fail(str(error), pytrace=False)
+    if result.features:
+        guest_results(name).write_text(result.features)
     count = passed(result.output)
     with capsys.disabled():
         print(f"\nguest {name}: {count} passed, status {result.status}, {result.seconds:.0f} s")

@@ -52,6 +52,7 @@ MEMORY_V2: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     ({"swap": -1}, [("memory.swap.max", "max")]),
     ({"disableOOMKiller": False, "useHierarchy": True, "kernel": -1}, []),
     ({"checkBeforeUpdate": True}, []),
+    ({"swappiness": 2**64 - 1}, []),
 ]
 
 
@@ -74,6 +75,7 @@ MEMORY_V1: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     ({"kernel": 1 * MB}, [("memory.kmem.limit_in_bytes", "1048576")]),
     ({"kernelTCP": 1 * MB}, [("memory.kmem.tcp.limit_in_bytes", "1048576")]),
     ({"swappiness": 0}, [("memory.swappiness", "0")]),
+    ({"swappiness": 2**64 - 1}, []),
     ({"disableOOMKiller": True}, [("memory.oom_control", "1")]),
     ({"disableOOMKiller": False}, []),
     ({"useHierarchy": True}, [("memory.use_hierarchy", "1")]),

@@ -186,11 +186,34 @@ def test_a_limit_below_what_is_used_says_so(
         ("cpuset.cpus", "0,1,2", "0-2", True),
         ("cpuset.cpus", "0", "0-2", False),
         ("pids.max", "4097", "4096", False),
+        ("rdma.max", "m hca_object=7", "m hca_handle=max hca_object=7", True),
+        ("rdma.max", "m hca_object=7", "m hca_handle=max hca_object=70", False),
     ],
 )
 def test_equal_values_in_other_words(file: str, value: str, present: str, expected: bool) -> None:
     write = Write("x", file=file, value=value, pointer="")
     assert update.same(write, present) is expected
+
+
+@pytest.mark.parametrize(
+    ("file", "value", "text", "expected"),
+    [
+        ("io.weight", "500", "default 100\n8:0 300", "100"),
+        ("io.bfq.weight", "500", "default 100", "100"),
+        ("blkio.bfq.weight", "500", "100", "100"),
+        ("io.bfq.weight", "8:0 500", "default 100\n8:0 300", "8:0 300"),
+        ("io.bfq.weight", "8:16 500", "default 100\n8:0 300", "8:16 default"),
+        ("blkio.bfq.weight_device", "8:16 500", "8:0 300", "8:16 default"),
+        ("blkio.throttle.read_bps_device", "8:0 5", "8:16 7", "8:0 0"),
+        ("io.max", "8:0 rbps=5", "8:16 rbps=7 wbps=max", "8:0 rbps=max"),
+        ("net_prio.ifpriomap", "lo 5", "lo 0\neth0 0", "lo 0"),
+        ("rdma.max", "b hca_object=5", "a hca_object=max\nb hca_object=max", "b hca_object=max"),
+    ],
+)
+def test_the_value_before_is_one_that_can_be_written_again(
+    file: str, value: str, text: str, expected: str
+) -> None:
+    assert update.find(text, Write("x", file=file, value=value, pointer="")) == expected
 
 
 def test_what_a_partial_object_asks_for() -> None:
@@ -212,3 +235,17 @@ def test_device_rules_that_come_and_go_are_shown() -> None:
         "devices: - allow c 10:1 r",
         "devices: + allow c 10:2 rw",
     ]
+
+
+def test_a_limit_that_the_kernel_takes_and_forgets_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AR-6"""
+    files = {"memory.kmem.limit_in_bytes": "9223372036854771712\n"}
+    member = directory_member(tmp_path, version=1, controllers=("memory",), files=files)
+    monkeypatch.setattr(Member, "put", lambda self, name, value: None)
+    manager = FsManager([member], driver="x")
+    with pytest.raises(Failure, match=r"kmem\.limit_in_bytes") as caught:
+        member.apply(manager.writes(resources(memory={"kernel": MB})))
+    assert caught.value.pointer.endswith("/memory/kernel")
+    member.apply(manager.writes(resources(memory={"kernel": -1})))

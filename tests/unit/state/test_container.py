@@ -61,7 +61,7 @@ def make(root: str) -> Iterator[Callable[..., Container]]:
                 "sharedPid": False,
                 "cgroup": {
                     "driver": "disabled",
-                    "leaf": False,
+                    "leaf": "",
                     "rootless": False,
                     "optional": False,
                     "cgroups": [],
