@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Completion of pyrunc for bash. Written by tools/manual.py (make generate).
+# Completion of pyrunc for bash: `pyrunc completion bash`.
 _pyrunc() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb="" flags="" each
     case $previous in
@@ -14,10 +14,10 @@ _pyrunc() {
     --format|--log-format) COMPREPLY=($(compgen -W "text json" -- "$word")); return ;;
     esac
     for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $each in create|start|state|kill|delete|run|exec|list|ps|pause|resume|update|events|spec|features|checkpoint|restore|explain|check|doctor) verb=$each; break ;; esac
+        case $each in create|start|state|kill|delete|run|exec|list|ps|pause|resume|update|events|spec|features|checkpoint|restore|mounts|explain|check|info|completion|doctor) verb=$each; break ;; esac
     done
     case $verb in
-    '') flags='--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --version --help --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore explain check doctor' ;;
+    '') flags='--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --version --help --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts explain check info completion doctor' ;;
     create) flags='--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --help' ;;
     start) flags='--help' ;;
     state) flags='--help' ;;
@@ -35,8 +35,11 @@ _pyrunc() {
     features) flags='--help' ;;
     checkpoint) flags='--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --leave-running --pre-dump --help' ;;
     restore) flags='--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --bundle --detach --pid-file --console-socket --no-pivot --no-subreaper --lsm-profile --lsm-mount-context --help' ;;
+    mounts) flags='--help' ;;
     explain) flags='--config --id --no-pivot --no-new-keyring --preserve-fds --help' ;;
     check) flags='--config --format --no-schema --help' ;;
+    info) flags='--format --help' ;;
+    completion) flags='--help' ;;
     doctor) flags='--fix --force --help' ;;
     esac
     COMPREPLY=($(compgen -W "$flags" -- "$word"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Completion of pyrunc for fish. Written by tools/manual.py (make generate).
+# Completion of pyrunc for fish: `pyrunc completion fish`.
 complete -c pyrunc -f
 complete -c pyrunc -n '__fish_use_subcommand' -l root -r -d 'directory for the state of containers'
 complete -c pyrunc -n '__fish_use_subcommand' -l log -r -d 'append log records to FILE (default: standard error)'
@@ -169,6 +169,8 @@ complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l no-subreaper -d '
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l lsm-profile -x -d 'security profile of the restored processes'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l lsm-mount-context -x -d 'SELinux context of the restored mounts'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l help -s h -d 'show this help'
+complete -c pyrunc -n __fish_use_subcommand -a mounts -d 'add mounts to a running container, or remove them again'
+complete -c pyrunc -n '__fish_seen_subcommand_from mounts' -l help -s h -d 'show this help'
 complete -c pyrunc -n __fish_use_subcommand -a explain -d 'show the plan and the cgroup writes for a bundle, do nothing'
 complete -c pyrunc -n '__fish_seen_subcommand_from explain' -l config -s f -r -d 'name of the configuration in the bundle'
 complete -c pyrunc -n '__fish_seen_subcommand_from explain' -l id -x -d 'container id to plan for'
@@ -181,6 +183,11 @@ complete -c pyrunc -n '__fish_seen_subcommand_from check' -l config -s f -r -d '
 complete -c pyrunc -n '__fish_seen_subcommand_from check' -l format -x -a 'text json' -d 'format of the output'
 complete -c pyrunc -n '__fish_seen_subcommand_from check' -l no-schema -d 'leave the published JSON schema out'
 complete -c pyrunc -n '__fish_seen_subcommand_from check' -l help -s h -d 'show this help'
+complete -c pyrunc -n __fish_use_subcommand -a info -d 'show what this host offers to containers, and what is off and why'
+complete -c pyrunc -n '__fish_seen_subcommand_from info' -l format -s f -x -a 'text json' -d 'format of the output'
+complete -c pyrunc -n '__fish_seen_subcommand_from info' -l help -s h -d 'show this help'
+complete -c pyrunc -n __fish_use_subcommand -a completion -d 'write the completion of a shell'
+complete -c pyrunc -n '__fish_seen_subcommand_from completion' -l help -s h -d 'show this help'
 complete -c pyrunc -n __fish_use_subcommand -a doctor -d 'find and remove what belongs to no container'
 complete -c pyrunc -n '__fish_seen_subcommand_from doctor' -l fix -d 'remove what was found'
 complete -c pyrunc -n '__fish_seen_subcommand_from doctor' -l force -s f -d 'with --fix: kill the processes that are in the way'

@@ -87,6 +87,7 @@ class Creation:
         gate, report = self.directory.make_gate()
         objects = {"gate": gate, "report": report}
         try:
+            objects.update(self._hook_output())
             child = self.child = spawn(
                 blueprint.plan,
                 [objects[name] for name in blueprint.plan.object_names],
@@ -94,8 +95,8 @@ class Creation:
             )
         finally:
             # The init alone may hold the gate: that somebody does means "created".
-            os.close(gate)
-            os.close(report)
+            for fd in objects.values():
+                os.close(fd)
         self._note_process()
         self._make_cgroups()
         self._make_rdt()
@@ -113,6 +114,16 @@ class Creation:
         )
         if blueprint.pid_file:
             rendezvous.write_pid_file(blueprint.pid_file, child.pid)
+
+    def _hook_output(self) -> dict[str, int]:
+        """The files that hooks in the container's namespaces write to through the init."""
+        blueprint = self.blueprint
+        if len(blueprint.plan.object_names) == 2:
+            return {}
+        from pyrunc import hooks
+
+        opened = hooks.open_sinks(blueprint.config.annotations)
+        return {f"hook-{name}": fd for name, fd in opened.items()}
 
     def _note_process(self) -> None:
         child = self.child

@@ -104,7 +104,7 @@ class Execution:
             plan = compile_exec(
                 self.wanted,
                 facts,
-                joined=self._joined(),
+                joined=joined_namespaces(self.container, self.config),
                 linux=self.config.linux,
                 rootfs=str(self.container.state["rootfs"]),
                 annotations=self.config.annotations,
@@ -123,13 +123,6 @@ class Execution:
             os.close(target)
             entry.close()
             manager.close()
-
-    def _joined(self) -> list[str]:
-        """The namespaces to enter: those of the container that are not ours already."""
-        kinds = [one.type for one in self.config.linux.namespaces]
-        if "user" in kinds and _same_user_namespace(self.container.pid):
-            kinds.remove("user")  # the kernel refuses to join the one that we are in
-        return kinds
 
     def _run(self, plan: Plan, target: int, entry: Entry) -> Child:
         initial = attributes.initial_affinity(self.wanted)
@@ -189,6 +182,14 @@ class Execution:
         rendezvous.set_limits(self.child)
         rendezvous.send_pidfd(self.child, path=self.pidfd_socket, text=b"setns")
         return ()
+
+
+def joined_namespaces(container: Container, config: Config) -> list[str]:
+    """The namespaces to enter: those of the container that are not ours already."""
+    kinds = [one.type for one in config.linux.namespaces]
+    if "user" in kinds and _same_user_namespace(container.pid):
+        kinds.remove("user")  # the kernel refuses to join the one that we are in
+    return kinds
 
 
 def _same_user_namespace(pid: int) -> bool:

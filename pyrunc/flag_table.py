@@ -194,6 +194,9 @@ VERBS: Final[dict[str, VerbRow]] = {
             ("lsm-mount-context", "", "text", "CONTEXT", "SELinux context of the restored mounts", "", False),
         ), False,
     ),
+    "mounts": (
+        "add mounts to a running container, or remove them again", "add|remove ID FILE", 3, 3, False, (), False,
+    ),
     "explain": (
         "show the plan and the cgroup writes for a bundle, do nothing", "[BUNDLE]", 0, 1, False,
         (
@@ -210,6 +213,11 @@ VERBS: Final[dict[str, VerbRow]] = {
             ("no-schema", "", "bool", "", "leave the published JSON schema out", "", False),
         ), False,
     ),
+    "info": (
+        "show what this host offers to containers, and what is off and why", "", 0, 0, False,
+        (("format", "f", "text|json", "FORMAT", "format of the output", "text", False),), False,
+    ),
+    "completion": ("write the completion of a shell", "bash|zsh|fish", 1, 1, False, (), False),
     "doctor": (
         "find and remove what belongs to no container", "", 0, 0, False,
         (

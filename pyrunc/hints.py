@@ -25,6 +25,7 @@ from errno import (
     EOPNOTSUPP,
     EPERM,
     EROFS,
+    ESTALE,
     EUSERS,
 )
 
@@ -288,11 +289,21 @@ def _hook_spawn(op: Any, errno: int, detail: str) -> Sentence:
     return f"error running {op.what}: fork/exec {op.path}", errno
 
 
+def _hook_output(op: Any, errno: int, detail: str) -> Sentence:
+    return f"error running {op.what}: cannot write its output to the file of run.oci.hooks", errno
+
+
 def _output(detail: str) -> str:
     text = " ".join(detail.split())
     if len(text) > MAX_OUTPUT:
         text = "…" + text[-MAX_OUTPUT:]
     return f", output: {text}" if text else ""
+
+
+def _not_ours(op: Any, errno: int, detail: str) -> Sentence:
+    if errno == ESTALE:
+        return f"cannot {op.what}: something else is mounted over it", 0
+    return f"cannot {op.what}", errno
 
 
 def _outside(op: Any, errno: int, detail: str) -> Sentence:
@@ -339,6 +350,8 @@ SENTENCES: dict[tuple[str, str], Callable[[Any, int, str], Sentence]] = {
     ("run_hook", "exit"): _hook_exit,
     ("run_hook", "timeout"): _hook_timeout,
     ("run_hook", "spawn"): _hook_spawn,
+    ("run_hook", "output"): _hook_output,
+    ("detach_mount", "verify"): _not_ours,
     ("change_directory", "verify"): _outside,
     ("change_directory", ""): _chdir,
     ("set_attributes", "locked"): _locked,

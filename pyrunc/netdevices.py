@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import jsontext, outside, syscalls
-from pyrunc.errors import Failure, HostError
+from pyrunc import outside
+from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from pyrunc.spec.model_linux import NetDevice
 
 POINTER = "/linux/netDevices"
-MAX_ANSWER = 65536
 
 
 def move(devices: Mapping[str, NetDevice], *, pid: int) -> None:
@@ -35,7 +33,7 @@ def move(devices: Mapping[str, NetDevice], *, pid: int) -> None:
             "namespace": f"/proc/{os.getpid()}/fd/{namespace}",
             "devices": [{"from": name, "to": one.name or name} for name, one in devices.items()],
         }
-        answer = _ask(environment, request)
+        answer = outside.ask(environment, "move_devices", request, pointer=POINTER)
     finally:
         os.close(namespace)
     if answer.get("error"):
@@ -46,35 +44,3 @@ def move(devices: Mapping[str, NetDevice], *, pid: int) -> None:
             pointer=f"{POINTER}/{name}" if name else POINTER,
             hint=str(answer.get("hint", "")),
         )
-
-
-def _ask(environment: outside.Environment, request: Mapping[str, Any]) -> dict[str, Any]:
-    stdin = syscalls.memfd_sealed(b"pyrunc-request", jsontext.encode(request).encode())
-    read, write = os.pipe2(os.O_CLOEXEC)
-    script = f"{environment.package}/move_devices.py"
-    argv = [environment.python, "-ISBXutf8", script, environment.libraries]
-    try:
-        os.lseek(stdin, 0, os.SEEK_SET)
-        _pid, pidfd = syscalls.run_program(
-            os.fsencode(environment.python),
-            [os.fsencode(word) for word in argv],
-            [],
-            stdin_fd=stdin,
-            stdout_fd=write,
-            stderr_fd=write,
-            cwd=b"/",
-        )
-    finally:
-        os.close(stdin)
-        os.close(write)
-    data = b""
-    while part := os.read(read, MAX_ANSWER):
-        data = (data + part)[-MAX_ANSWER:]
-    os.close(read)
-    ended = syscalls.waitid_pidfd(pidfd)
-    os.close(pidfd)
-    last = (data.decode("utf-8", "replace").strip().splitlines() or [""])[-1]
-    if ended != (syscalls.CLD_EXITED, 0):
-        raise HostError(f"cannot move network devices: {last or ended}", pointer=POINTER)
-    found = jsontext.decode(last)
-    return found if isinstance(found, dict) else {}

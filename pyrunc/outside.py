@@ -10,13 +10,18 @@ from __future__ import annotations
 import os
 import sys
 
+from pyrunc import jsontext, syscalls
 from pyrunc.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 INTERPRETERS = ("/usr/bin/python3", "/usr/local/bin/python3")
+
+
+MAX_ANSWER = 1 << 20
 
 
 class Environment:
@@ -57,3 +62,41 @@ def _places() -> Iterator[tuple[str, str]]:
     lib = f"{base}/.venv/lib"
     for name in sorted(os.listdir(lib)) if os.path.isdir(lib) else ():
         yield f"{base}/pyrunc", f"{lib}/{name}/site-packages"
+
+
+def ask(
+    environment: Environment, program: str, request: Any, *, pointer: str = ""
+) -> dict[str, Any]:
+    """Run one of our programs, which reads a JSON text and answers with a line of JSON.
+
+    HostError when it fails; what it printed last is the reason.
+    """
+    stdin = syscalls.memfd_sealed(b"pyrunc-request", jsontext.encode(request).encode())
+    read, write = os.pipe2(os.O_CLOEXEC)
+    script = f"{environment.package}/{program}.py"
+    argv = [environment.python, "-ISBXutf8", script, environment.libraries]
+    try:
+        os.lseek(stdin, 0, os.SEEK_SET)
+        _pid, pidfd = syscalls.run_program(
+            os.fsencode(environment.python),
+            [os.fsencode(word) for word in argv],
+            [],
+            stdin_fd=stdin,
+            stdout_fd=write,
+            stderr_fd=write,
+            cwd=b"/",
+        )
+    finally:
+        os.close(stdin)
+        os.close(write)
+    data = b""
+    while part := os.read(read, MAX_ANSWER):
+        data = (data + part)[-MAX_ANSWER:]
+    os.close(read)
+    ended = syscalls.waitid_pidfd(pidfd)
+    os.close(pidfd)
+    last = (data.decode("utf-8", "replace").strip().splitlines() or [""])[-1]
+    if ended != (syscalls.CLD_EXITED, 0):
+        raise HostError(f"{script} failed: {last or ended}", pointer=pointer)
+    found = jsontext.decode(last)
+    return found if isinstance(found, dict) else {}

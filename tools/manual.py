@@ -15,9 +15,10 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TREE))
 
+from pyrunc import completion  # noqa: E402
 from pyrunc.flag_table import GLOBAL, HELP, VERBS  # noqa: E402
 from pyrunc.init import optable  # noqa: E402
-from tools import completions, manual_text  # noqa: E402
+from tools import manual_text  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,9 +158,9 @@ def files() -> dict[Path, str]:
     pages = {MAN / f"pyrunc-{name}.8": verb_page(name) for name in verbs()}
     names = verbs()
     shells = {
-        COMPLETIONS / "pyrunc.bash": completions.bash(names),
-        COMPLETIONS / "_pyrunc": completions.zsh(names),
-        COMPLETIONS / "pyrunc.fish": completions.fish(names),
+        COMPLETIONS / "pyrunc.bash": completion.bash(names),
+        COMPLETIONS / "_pyrunc": completion.zsh(names),
+        COMPLETIONS / "pyrunc.fish": completion.fish(names),
     }
     return {
         MAN / "pyrunc.8": program_page(),

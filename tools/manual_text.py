@@ -106,8 +106,24 @@ Save a running container with CRIU.
     "restore": """
 Restore a container that was saved.
 """,
+    "mounts": """
+Add the mounts of FILE to a running container, or remove mounts that were added. FILE is JSON: an
+object with "mounts", as config.json has them, or only their array; - is the standard input. The
+checks are those of "create": sources are cloned on the host's side before the container is entered,
+destinations are looked up below its root, and nothing can be put on /proc.
+
+Either all mounts of a file are added or none. "remove" looks only at the destinations, takes the
+latest mount that was added at each, and touches nothing else: neither the mounts that the container
+began with nor what a link of the container leads to. A directory or file that was made for a mount
+stays.
+""",
+    "info": """
+Show the kernel, the caller, the layout of cgroups with their controllers, the kinds of namespaces,
+the security modules, what seccomp knows, and each feature of pyrunc with the reason where it is
+off on this host or for this user. Nothing is changed.
+""",
     "completion": """
-Write the completion of a shell.
+Write the completion of a shell to the standard output. "make install" installs the same texts.
 """,
 }
 
@@ -130,6 +146,17 @@ EXAMPLES = {
 """,
     "explain": """
     pyrunc explain /srv/web | less
+""",
+    "mounts": """
+    echo '[{"destination": "/data", "source": "/srv/data", "options": ["bind", "ro"]}]' >data.json
+    pyrunc mounts add web data.json
+    pyrunc mounts remove web data.json
+""",
+    "info": """
+    pyrunc info --format json
+""",
+    "completion": """
+    . <(pyrunc completion bash)
 """,
     "exec": """
     pyrunc exec web sh -c 'echo $HOME'

@@ -17,9 +17,10 @@ struct hook {
 	const struct op_run_hook *op;
 	pid_t pid;
 	int pidfd;
-	int input;   /* its standard input, non-blocking */
-	int output;  /* its standard output and error, non-blocking */
-	int failure; /* the errno of a failed start; closed by the exec */
+	int input;     /* its standard input, non-blocking */
+	int output[2]; /* its standard output and error, non-blocking; both in the first unless
+			  one goes to a file */
+	int failure;   /* the errno of a failed start; closed by the exec */
 	char number[21];
 	size_t written;
 	int64_t end_ms; /* 0: no limit */
@@ -36,15 +37,25 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static _Noreturn void become_hook(const struct op_run_hook *op, int input, int output, int failure)
+/* The ends of the pipes that are the hook's. */
+struct ends {
+	int input;
+	int out;
+	int err;
+	int failure;
+};
+
+static _Noreturn void become_hook(const struct op_run_hook *op, const struct ends *ends)
 {
+	int failure = ends->failure;
 	int result = 0;
 
 	(void)signal(SIGPIPE, SIG_DFL);
 	setsid();
 	if (op->cwd[0] != '\0')
 		result = sys_chdir(op->cwd);
-	if (result >= 0 && (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0))
+	if (result >= 0 &&
+	    (dup2(ends->input, 0) < 0 || dup2(ends->out, 1) < 0 || dup2(ends->err, 2) < 0))
 		result = -errno;
 	if (result >= 0)
 		result = sys_result(dup3(failure, 3, O_CLOEXEC));
@@ -58,8 +69,7 @@ static _Noreturn void become_hook(const struct op_run_hook *op, int input, int o
 	_exit(255);
 }
 
-static int spawn_in(struct hook *hook, const int input[2], const int output[2],
-		    const int failure[2])
+static int spawn_in(struct hook *hook, const struct ends *ends)
 {
 	struct clone_args args = {.flags = CLONE_PIDFD, .exit_signal = SIGCHLD};
 
@@ -68,40 +78,61 @@ static int spawn_in(struct hook *hook, const int input[2], const int output[2],
 	format_decimal(hook->number, (uint64_t)own_pid);
 	hook->pid = sys_clone3(&args);
 	if (hook->pid == 0)
-		become_hook(hook->op, input[0], output[1], failure[1]);
+		become_hook(hook->op, ends);
 	return hook->pid < 0 ? hook->pid : 0;
 }
 
-static void keep_first(int pair[2], int *first)
+/* A pipe of which the hook writes to `theirs` and we read from `ours`. */
+static int make_pipe(int *ours, int *theirs)
 {
-	close_descriptor(&pair[1]);
-	*first = pair[0];
+	int pair[2];
+	int result = sys_result(pipe2(pair, O_CLOEXEC));
+
+	if (result < 0)
+		return result;
+	*ours = pair[0];
+	*theirs = pair[1];
+	return 0;
+}
+
+static int make_pipes(struct hook *hook, struct ends *ends)
+{
+	/* the other way round: the hook reads */
+	int result = make_pipe(&ends->input, &hook->input);
+
+	if (result >= 0)
+		result = make_pipe(&hook->output[0], &ends->out);
+	if (result >= 0 && (hook->op->out != 0 || hook->op->err != 0))
+		result = make_pipe(&hook->output[1], &ends->err);
+	if (result >= 0)
+		result = make_pipe(&hook->failure, &ends->failure);
+	return result;
 }
 
 static int spawn(struct hook *hook)
 {
-	int input[2] = {-1, -1};
-	int output[2] = {-1, -1};
-	int failure[2] = {-1, -1};
-	int result = sys_result(pipe2(input, O_CLOEXEC));
+	struct ends ends = {-1, -1, -1, -1};
+	int result = make_pipes(hook, &ends);
 
-	if (result >= 0)
-		result = sys_result(pipe2(output, O_CLOEXEC));
-	if (result >= 0)
-		result = sys_result(pipe2(failure, O_CLOEXEC));
-	if (result >= 0)
-		result = spawn_in(hook, input, output, failure);
-	close_descriptor(&input[0]);
-	hook->input = input[1];
-	keep_first(output, &hook->output);
-	keep_first(failure, &hook->failure);
+	if (result >= 0) {
+		struct ends theirs = ends;
+
+		if (theirs.err < 0)
+			theirs.err = theirs.out;
+		result = spawn_in(hook, &theirs);
+	}
+	close_descriptor(&ends.input);
+	close_descriptor(&ends.out);
+	close_descriptor(&ends.err);
+	close_descriptor(&ends.failure);
 	if (result >= 0) {
 		int problem = 0;
 
 		if (sys_read(hook->failure, &problem, sizeof(problem)) == (int)sizeof(problem))
 			result = problem;
 		fcntl(hook->input, F_SETFL, O_NONBLOCK);
-		fcntl(hook->output, F_SETFL, O_NONBLOCK);
+		for (int i = 0; i < 2; i++)
+			fcntl(hook->output[i], F_SETFL, O_NONBLOCK);
 	}
 	return result;
 }
@@ -149,18 +180,41 @@ static void keep_tail(struct hook *hook, const char *text, size_t length)
 	hook->used = keep + length;
 }
 
-static void drain(struct hook *hook)
+/* To the file of the host that a slot holds. The hook itself never gets that descriptor: it could
+ * open the file again for more than appending. */
+static int write_file(uint32_t slot, const char *text, size_t length)
+{
+	size_t written = 0;
+
+	if (slot == 0)
+		return 0;
+	while (written < length) {
+		int result = sys_write(slot_get(slot), text + written, length - written);
+
+		if (result < 0)
+			return result;
+		written += (size_t)result;
+	}
+	return 0;
+}
+
+static int drain(struct hook *hook, int which)
 {
 	char text[4096];
 	int length = 0;
+	int result = 0;
+	uint32_t slot = which == 0 ? hook->op->out : hook->op->err;
 
 	for (int i = 0; i < 16 && (i == 0 || length == (int)sizeof(text)); i++) {
-		length = sys_read(hook->output, text, sizeof(text));
+		length = sys_read(hook->output[which], text, sizeof(text));
 		if (length > 0)
 			keep_tail(hook, text, (size_t)length);
+		if (length > 0 && result >= 0)
+			result = write_file(slot, text, (size_t)length);
 	}
 	if (length == 0)
-		close_descriptor(&hook->output);
+		close_descriptor(&hook->output[which]);
+	return result;
 }
 
 static int next_wait(const struct hook *hook)
@@ -173,21 +227,28 @@ static int next_wait(const struct hook *hook)
 }
 
 /* Until it ends. A child that it leaves behind with its output open does not hold us up. */
-static int watch(struct hook *hook)
+static int watch(struct hook *hook, uint32_t *step)
 {
 	for (;;) {
 		struct pollfd fds[] = {
 			{.fd = hook->pidfd, .events = POLLIN},
 			{.fd = hook->input, .events = POLLOUT},
-			{.fd = hook->output, .events = POLLIN},
+			{.fd = hook->output[0], .events = POLLIN},
+			{.fd = hook->output[1], .events = POLLIN},
 		};
+		int result = 0;
 
-		if (poll(fds, 3, next_wait(hook)) < 0 && errno != EINTR)
+		if (poll(fds, 4, next_wait(hook)) < 0 && errno != EINTR)
 			return -errno;
 		if (fds[1].revents != 0)
 			feed(hook);
-		if (fds[2].revents != 0)
-			drain(hook);
+		for (int i = 0; i < 2 && result >= 0; i++)
+			if (fds[2 + i].revents != 0)
+				result = drain(hook, i);
+		if (result < 0) {
+			*step = STEP_RUN_HOOK_OUTPUT;
+			return result;
+		}
 		if (fds[0].revents != 0)
 			return 0;
 		if (hook->end_ms != 0 && now_ms() >= hook->end_ms)
@@ -215,8 +276,14 @@ static int finish(struct hook *hook, int result, uint32_t *step)
 	if (result < 0)
 		kill(hook->pid, SIGKILL);
 	status = collect(hook);
-	if (hook->output >= 0)
-		drain(hook);
+	for (int i = 0; i < 2; i++) {
+		int rest = hook->output[i] >= 0 ? drain(hook, i) : 0;
+
+		if (result >= 0 && rest < 0)
+			*step = STEP_RUN_HOOK_OUTPUT;
+		if (result >= 0)
+			result = rest;
+	}
 	detail_bytes(hook->tail, hook->used);
 	if (result < 0)
 		return result;
@@ -227,7 +294,7 @@ static int finish(struct hook *hook, int result, uint32_t *step)
 int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 {
 	struct hook hook = {
-		.op = op, .pid = -1, .pidfd = -1, .input = -1, .output = -1, .failure = -1};
+		.op = op, .pid = -1, .pidfd = -1, .input = -1, .output = {-1, -1}, .failure = -1};
 	int result;
 
 	if (op->timeout_ms != 0)
@@ -236,14 +303,15 @@ int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 	result = spawn(&hook);
 	if (result >= 0) {
 		*step = STEP_RUN_HOOK_TIMEOUT;
-		result = watch(&hook);
+		result = watch(&hook, step);
 	}
 	if (hook.pid > 0)
 		result = finish(&hook, result, step);
 	(void)signal(SIGPIPE, SIG_DFL);
 	close_descriptor(&hook.pidfd);
 	close_descriptor(&hook.input);
-	close_descriptor(&hook.output);
+	close_descriptor(&hook.output[0]);
+	close_descriptor(&hook.output[1]);
 	close_descriptor(&hook.failure);
 	return result;
 }

@@ -55,6 +55,37 @@ int run_enter_root(const struct op_enter_root *op, uint32_t *step)
 	return enter(root, step, STEP_ENTER_ROOT_CHROOT);
 }
 
+/* A mount over the container's root: what comes later is resolved, and pivoted to, above it. The slot
+ * stays open for attributes that come at the end. */
+int run_cover_root(const struct op_cover_root *op, uint32_t *step)
+{
+	struct stat status;
+	int tree = slot_get(op->slot);
+	int kept;
+	int result;
+	CLEANUP_CLOSE int root = open_root();
+
+	if (tree < 0 || root < 0)
+		return tree < 0 ? tree : root;
+	result = sys_fstat(tree, &status);
+	if (result < 0)
+		return result;
+	if (!S_ISDIR(status.st_mode))
+		return -ENOTDIR;
+	*step = STEP_COVER_ROOT_ATTACH;
+	result = sys_move_mount(tree, root, "", MOVE_MOUNT_T_EMPTY_PATH);
+	if (result < 0)
+		return result;
+	*step = STEP_COVER_ROOT_CHDIR;
+	result = enter(tree, step, STEP_COVER_ROOT_CHROOT);
+	if (result >= 0)
+		result = slot_close(op->root);
+	if (result < 0)
+		return result;
+	kept = sys_result(fcntl(tree, F_DUPFD_CLOEXEC, 0));
+	return kept < 0 ? kept : slot_put(op->root, kept);
+}
+
 int run_leave_root(const struct op_leave_root *op, uint32_t *step)
 {
 	int host = slot_get(op->host);

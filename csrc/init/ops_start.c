@@ -227,15 +227,15 @@ static bool may_preserve(uint32_t preserved)
 
 int run_close_descriptors(const struct op_close_descriptors *op, uint32_t *step)
 {
-	int kept[] = {sync_fd, -1, -1};
+	const uint32_t slots[] = {op->gate, op->report, op->out, op->err};
+	int kept[] = {sync_fd, -1, -1, -1, -1};
 
 	(void)step;
 	if (!may_preserve(op->preserved))
 		return -EINVAL;
-	if (op->gate != 0)
-		kept[1] = slot_get(op->gate);
-	if (op->report != 0)
-		kept[2] = slot_get(op->report);
+	for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
+		if (slots[i] != 0)
+			kept[i + 1] = slot_get(slots[i]);
 	closed = true;
 	return close_except(3 + op->preserved, kept, sizeof(kept) / sizeof(kept[0]));
 }

@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x59ecf5cca648a1e4ULL
+#define PLAN_DIGEST 0xeb08f946fe11500dULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -15,6 +15,7 @@ enum rendezvous {
 	RENDEZVOUS_CONSOLE = 4,
 	RENDEZVOUS_SECCOMP = 5,
 	RENDEZVOUS_READY = 6,
+	RENDEZVOUS_MOUNTED = 7,
 };
 
 #define PROC_PIDS 0U
@@ -50,47 +51,50 @@ enum op_code {
 	OP_ATTACH_ROOT = 20,
 	OP_ENTER_ROOT = 21,
 	OP_LEAVE_ROOT = 22,
-	OP_ATTACH = 23,
-	OP_MOUNT_CLASSIC = 24,
-	OP_INHERIT_MODE = 25,
-	OP_COPY_UP = 26,
-	OP_MAKE_DIRECTORY = 27,
-	OP_MAKE_SYMLINK = 28,
-	OP_MAKE_DEVICE = 29,
-	OP_MASK = 30,
-	OP_MAKE_READONLY = 31,
-	OP_PIVOT = 32,
-	OP_MOVE_ROOT = 33,
-	OP_CHANGE_ROOT = 34,
-	OP_SET_ROOT_ATTRIBUTES = 35,
-	OP_VERIFY_MOUNT = 36,
-	OP_SET_HOSTNAME = 37,
-	OP_SET_DOMAINNAME = 38,
-	OP_NEW_KEYRING = 39,
-	OP_OPEN_CONSOLE = 40,
-	OP_OWN_STDIO = 41,
-	OP_REOPEN_NULL = 42,
-	OP_SET_UMASK = 43,
-	OP_SET_LIMIT = 44,
-	OP_SET_AFFINITY = 45,
-	OP_SET_SCHEDULER = 46,
-	OP_SET_IO_PRIORITY = 47,
-	OP_SET_PERSONALITY = 48,
-	OP_SET_MEMORY_POLICY = 49,
-	OP_SET_NO_NEW_PRIVILEGES = 50,
-	OP_LIMIT_BOUNDING_SET = 51,
-	OP_SET_GROUPS = 52,
-	OP_SET_IDS = 53,
-	OP_SET_CAPABILITIES = 54,
-	OP_ADJUST_CAPABILITIES = 55,
-	OP_CLOSE_DESCRIPTORS = 56,
-	OP_LOAD_SECCOMP = 57,
-	OP_CHANGE_DIRECTORY = 58,
-	OP_FIND_HOME = 59,
-	OP_FIND_EXECUTABLE = 60,
-	OP_RUN_HOOK = 61,
-	OP_WAIT_AT_GATE = 62,
-	OP_EXECUTE = 63,
+	OP_COVER_ROOT = 23,
+	OP_ATTACH = 24,
+	OP_MOUNT_CLASSIC = 25,
+	OP_INHERIT_MODE = 26,
+	OP_COPY_UP = 27,
+	OP_MAKE_DIRECTORY = 28,
+	OP_MAKE_SYMLINK = 29,
+	OP_MAKE_DEVICE = 30,
+	OP_MASK = 31,
+	OP_MAKE_READONLY = 32,
+	OP_PIVOT = 33,
+	OP_MOVE_ROOT = 34,
+	OP_CHANGE_ROOT = 35,
+	OP_SET_ROOT_ATTRIBUTES = 36,
+	OP_VERIFY_MOUNT = 37,
+	OP_SEND_MOUNT = 38,
+	OP_DETACH_MOUNT = 39,
+	OP_SET_HOSTNAME = 40,
+	OP_SET_DOMAINNAME = 41,
+	OP_NEW_KEYRING = 42,
+	OP_OPEN_CONSOLE = 43,
+	OP_OWN_STDIO = 44,
+	OP_REOPEN_NULL = 45,
+	OP_SET_UMASK = 46,
+	OP_SET_LIMIT = 47,
+	OP_SET_AFFINITY = 48,
+	OP_SET_SCHEDULER = 49,
+	OP_SET_IO_PRIORITY = 50,
+	OP_SET_PERSONALITY = 51,
+	OP_SET_MEMORY_POLICY = 52,
+	OP_SET_NO_NEW_PRIVILEGES = 53,
+	OP_LIMIT_BOUNDING_SET = 54,
+	OP_SET_GROUPS = 55,
+	OP_SET_IDS = 56,
+	OP_SET_CAPABILITIES = 57,
+	OP_ADJUST_CAPABILITIES = 58,
+	OP_CLOSE_DESCRIPTORS = 59,
+	OP_LOAD_SECCOMP = 60,
+	OP_CHANGE_DIRECTORY = 61,
+	OP_FIND_HOME = 62,
+	OP_FIND_EXECUTABLE = 63,
+	OP_RUN_HOOK = 64,
+	OP_WAIT_AT_GATE = 65,
+	OP_EXECUTE = 66,
 };
 
 #define FOR_EACH_OP(X) \
@@ -116,6 +120,7 @@ enum op_code {
 	X(attach_root) \
 	X(enter_root) \
 	X(leave_root) \
+	X(cover_root) \
 	X(attach) \
 	X(mount_classic) \
 	X(inherit_mode) \
@@ -130,6 +135,8 @@ enum op_code {
 	X(change_root) \
 	X(set_root_attributes) \
 	X(verify_mount) \
+	X(send_mount) \
+	X(detach_mount) \
 	X(set_hostname) \
 	X(set_domainname) \
 	X(new_keyring) \
@@ -358,6 +365,15 @@ struct op_leave_root {
 };
 int run_leave_root(const struct op_leave_root *op, uint32_t *step);
 
+/* move_mount the slot over the root of the calling task and make it the root; it takes the place */
+/* of slot `root`, too. */
+enum step_cover_root { STEP_COVER_ROOT_VERIFY, STEP_COVER_ROOT_ATTACH, STEP_COVER_ROOT_CHDIR, STEP_COVER_ROOT_CHROOT };
+struct op_cover_root {
+	uint32_t slot;
+	uint32_t root;
+};
+int run_cover_root(const struct op_cover_root *op, uint32_t *step);
+
 /* Resolve a path, create what is missing (a directory or an empty file, as the mounted object */
 /* is), move_mount the slot there. */
 enum step_attach { STEP_ATTACH_RESOLVE, STEP_ATTACH_CREATE, STEP_ATTACH_VERIFY, STEP_ATTACH_ATTACH };
@@ -488,6 +504,22 @@ struct op_verify_mount {
 	uint64_t magic;
 };
 int run_verify_mount(const struct op_verify_mount *op, uint32_t *step);
+
+/* Send the attached mount in a slot to the parent (rendezvous mounted), which notes its id. */
+enum step_send_mount { STEP_SEND_MOUNT_SEND };
+struct op_send_mount {
+	uint32_t slot;
+};
+int run_send_mount(const struct op_send_mount *op, uint32_t *step);
+
+/* Unmount what is seen at a path without symbolic links, if it is the mount with this id; what */
+/* uses it keeps it until it ends. */
+enum step_detach_mount { STEP_DETACH_MOUNT_RESOLVE, STEP_DETACH_MOUNT_VERIFY, STEP_DETACH_MOUNT_DETACH };
+struct op_detach_mount {
+	const char *path;
+	uint64_t id;
+};
+int run_detach_mount(const struct op_detach_mount *op, uint32_t *step);
 
 /* sethostname. */
 enum step_set_hostname { STEP_SET_HOSTNAME_SETHOSTNAME };
@@ -648,13 +680,15 @@ struct op_adjust_capabilities {
 int run_adjust_capabilities(const struct op_adjust_capabilities *op, uint32_t *step);
 
 /* Close every descriptor above stdio and the `preserved` ones, except the channel to the parent */
-/* and the slots `gate` and `report` (0: none). Before a filter, which may forbid it; nothing is */
-/* opened later. */
+/* and the slots `gate`, `report`, `out` and `err` (0: none). Before a filter, which may forbid */
+/* it; nothing is opened later. */
 enum step_close_descriptors { STEP_CLOSE_DESCRIPTORS_CLOSE };
 struct op_close_descriptors {
 	uint32_t preserved;
 	uint32_t gate;
 	uint32_t report;
+	uint32_t out;
+	uint32_t err;
 };
 int run_close_descriptors(const struct op_close_descriptors *op, uint32_t *step);
 
@@ -697,8 +731,9 @@ int run_find_executable(const struct op_find_executable *op, uint32_t *step);
 
 /* Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty). Its standard */
 /* input is `head`, the pid of the init, `tail`. The report's errno is the wait status for step */
-/* exit; its detail is the end of the hook's output. */
-enum step_run_hook { STEP_RUN_HOOK_SPAWN, STEP_RUN_HOOK_TIMEOUT, STEP_RUN_HOOK_EXIT };
+/* exit; its detail is the end of the hook's output, which is also written to the slots `out` and */
+/* `err` (0: none). */
+enum step_run_hook { STEP_RUN_HOOK_SPAWN, STEP_RUN_HOOK_TIMEOUT, STEP_RUN_HOOK_OUTPUT, STEP_RUN_HOOK_EXIT };
 struct op_run_hook {
 	const char *path;
 	struct strings argv;
@@ -707,6 +742,8 @@ struct op_run_hook {
 	const char *head;
 	const char *tail;
 	const char *cwd;
+	uint32_t out;
+	uint32_t err;
 };
 int run_run_hook(const struct op_run_hook *op, uint32_t *step);
 
@@ -954,6 +991,15 @@ static bool decode_leave_root(struct reader *reader, struct op_leave_root *op)
 	return read_end(reader);
 }
 
+static bool decode_cover_root(struct reader *reader, struct op_cover_root *op)
+{
+	if (!read_slot(reader, &op->slot))
+		return false;
+	if (!read_slot(reader, &op->root))
+		return false;
+	return read_end(reader);
+}
+
 static bool decode_attach(struct reader *reader, struct op_attach *op)
 {
 	if (!read_slot(reader, &op->slot))
@@ -1096,6 +1142,22 @@ static bool decode_verify_mount(struct reader *reader, struct op_verify_mount *o
 	if (!read_u64(reader, &op->attributes))
 		return false;
 	if (!read_u64(reader, &op->magic))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_send_mount(struct reader *reader, struct op_send_mount *op)
+{
+	if (!read_slot(reader, &op->slot))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_detach_mount(struct reader *reader, struct op_detach_mount *op)
+{
+	if (!read_str(reader, &op->path))
+		return false;
+	if (!read_u64(reader, &op->id))
 		return false;
 	return read_end(reader);
 }
@@ -1277,6 +1339,10 @@ static bool decode_close_descriptors(struct reader *reader, struct op_close_desc
 		return false;
 	if (!read_u32(reader, &op->report))
 		return false;
+	if (!read_u32(reader, &op->out))
+		return false;
+	if (!read_u32(reader, &op->err))
+		return false;
 	return read_end(reader);
 }
 
@@ -1333,6 +1399,10 @@ static bool decode_run_hook(struct reader *reader, struct op_run_hook *op)
 	if (!read_str(reader, &op->tail))
 		return false;
 	if (!read_str(reader, &op->cwd))
+		return false;
+	if (!read_slot(reader, &op->out))
+		return false;
+	if (!read_slot(reader, &op->err))
 		return false;
 	return read_end(reader);
 }
@@ -1474,6 +1544,11 @@ static bool check_op(uint32_t code, struct reader *reader)
 
 		return decode_leave_root(reader, &op);
 	}
+	case OP_COVER_ROOT: {
+		struct op_cover_root op;
+
+		return decode_cover_root(reader, &op);
+	}
 	case OP_ATTACH: {
 		struct op_attach op;
 
@@ -1543,6 +1618,16 @@ static bool check_op(uint32_t code, struct reader *reader)
 		struct op_verify_mount op;
 
 		return decode_verify_mount(reader, &op);
+	}
+	case OP_SEND_MOUNT: {
+		struct op_send_mount op;
+
+		return decode_send_mount(reader, &op);
+	}
+	case OP_DETACH_MOUNT: {
+		struct op_detach_mount op;
+
+		return decode_detach_mount(reader, &op);
 	}
 	case OP_SET_HOSTNAME: {
 		struct op_set_hostname op;
@@ -1841,6 +1926,13 @@ static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 			return -EPROTO;
 		return run_leave_root(&op, step);
 	}
+	case OP_COVER_ROOT: {
+		struct op_cover_root op;
+
+		if (!decode_cover_root(reader, &op))
+			return -EPROTO;
+		return run_cover_root(&op, step);
+	}
 	case OP_ATTACH: {
 		struct op_attach op;
 
@@ -1938,6 +2030,20 @@ static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 		if (!decode_verify_mount(reader, &op))
 			return -EPROTO;
 		return run_verify_mount(&op, step);
+	}
+	case OP_SEND_MOUNT: {
+		struct op_send_mount op;
+
+		if (!decode_send_mount(reader, &op))
+			return -EPROTO;
+		return run_send_mount(&op, step);
+	}
+	case OP_DETACH_MOUNT: {
+		struct op_detach_mount op;
+
+		if (!decode_detach_mount(reader, &op))
+			return -EPROTO;
+		return run_detach_mount(&op, step);
 	}
 	case OP_SET_HOSTNAME: {
 		struct op_set_hostname op;

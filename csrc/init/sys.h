@@ -77,6 +77,21 @@ static inline int sys_fstatfs(int fd, struct statfs *status)
 	return sys_result(fstatfs(fd, status));
 }
 
+/* What statx(2) says of the mount; musl has no declaration of the whole. */
+struct mount_status {
+	uint32_t mask;
+	uint8_t before[0x90 - sizeof(uint32_t)];
+	uint64_t mount_id;
+	uint8_t after[0x100 - 0x98];
+};
+#define MASK_MOUNT_ID 0x1000U /* STATX_MNT_ID */
+
+static inline int sys_statx(int dir, const char *name, int flags, unsigned int mask,
+			    struct mount_status *status)
+{
+	return sys_result(syscall(SYS_statx, dir, name, flags, mask, status));
+}
+
 static inline int sys_open_tree(int dir, const char *path, unsigned int flags)
 {
 	return sys_result(syscall(SYS_open_tree, dir, path, flags | OPEN_TREE_CLOEXEC));

@@ -182,6 +182,7 @@ def all_of_pyrunc(root: str) -> list[str]:
 NOT_FROZEN = (
     "pyrunc.init.optable",
     "pyrunc.initdigest",
+    "pyrunc.check_schema",
     "pyrunc.move_devices",
     "pyrunc.__main__",
 )

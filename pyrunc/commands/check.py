@@ -54,12 +54,22 @@ def _rows(problems: Iterable[Problem]) -> list[dict[str, str]]:
 
 
 def _schema_problems(blueprint: Blueprint) -> list[Problem]:
-    """What the published JSON schema says beyond our own checks."""
+    """What the published JSON schema says beyond our own checks: the same from every front end."""
     try:
         from pyrunc.spec import schema
 
         return list(schema.problems(blueprint.config.raw))
-    except ImportError as error:
-        # The launcher cannot carry jsonschema, a part of which is written in Rust.
-        message = f"the published JSON schema was not consulted: {error}"
-        return [Problem("", message, hint="`python3 -m pyrunc check` does it")]
+    except ImportError:  # the launcher cannot carry jsonschema: a part of it is written in Rust
+        return _ask_outside(blueprint.config.raw)
+
+
+def _ask_outside(raw: object) -> list[Problem]:
+    from pyrunc import outside
+
+    try:
+        environment = outside.find("jsonschema", purpose="the published JSON schema")
+        answer = outside.ask(environment, "check_schema", raw)
+    except Failure as failure:
+        message = f"the published JSON schema was not consulted: {failure}"
+        return [Problem("", message, hint=failure.hint)]
+    return [Problem(pointer, text, value=value) for pointer, text, value in answer["problems"]]

@@ -57,6 +57,8 @@ class Creation:
         "leaf",
         "masks",
         "mounts",
+        "objects",
+        "output",
         "preserved",
         "proc",
         "proc_ops",
@@ -75,6 +77,8 @@ class Creation:
     leaf: int
     root: roots.Root
     mounts: Mounts
+    objects: tuple[str, ...]
+    output: tuple[int, int]  # slots of files for the output of hooks
     devices: devices.Devices
     dev_is_bound: bool
     masks: masks.Masks
@@ -150,7 +154,7 @@ def compile_create(
     this.context.finish()
     return Plan(
         found,
-        objects=OBJECTS,
+        objects=this.objects,
         requests=[request for request, _slot in this.mounts.requests],
         rlimits=attributes.rlimits(this.context, config.process),
         warnings=this.context.warnings,
@@ -171,7 +175,9 @@ def _prepare(
     """Everything that needs slots, before the ops are put in order."""
     this = Creation()
     this.config, this.cgroup = config, cgroup
-    this.context = context = Context(host, objects=len(OBJECTS))
+    this.objects = (*OBJECTS, *hooks.output_objects(config))
+    this.output = hooks.output_slots(this.objects)
+    this.context = context = Context(host, objects=len(this.objects))
     namespaces.settle(context, config)
     process.check(context, config.process)
     labels.check(context, config.process)
@@ -189,6 +195,7 @@ def _prepare(
         label=label,
         links=links,
         sys_admin=bool(capabilities.mask(bounding or ()) & capabilities.SYS_ADMIN),
+        root_slot=this.root.slot,
     )
     mounts.plan(this.mounts, config, notify=notify)
     this.dev_is_bound = this.mounts.dev_bound
@@ -275,7 +282,7 @@ def _change_root(this: Creation) -> list[Op]:
     """The hooks that see both trees, then the end of the host's."""
     config, root = this.config, this.root
     waits = hooks.await_hooks(config)
-    runs = hooks.create_container(config, this.state_json, cwd=root.path)
+    runs = hooks.create_container(config, this.state_json, cwd=root.path, output=this.output)
     if not this.context.has("mount"):
         return [*waits, *runs, roots.chroot(root.path), *_fill(this)]
     return [*waits, roots.leave(root), *runs, *roots.change(root)]
@@ -321,10 +328,12 @@ def _start(this: Creation) -> list[Op]:
     A filter comes as late as it can; one with a listener needs the parent, so it comes before.
     """
     config, filter = this.config, this.filter
-    runs = hooks.start_container(config, this.state_json, env=this.environment.variables)
+    variables = this.environment.variables
+    runs = hooks.start_container(config, this.state_json, env=variables, output=this.output)
     filtered = process.filter_ops(config.process, this.sets, filter)
     early = filter is not None and filter.listener
-    found = [process.close_descriptors(this.preserved, gate=GATE, report=REPORT)]
+    kept = this.output if runs else hooks.NO_OUTPUT
+    found = [process.close_descriptors(this.preserved, gate=GATE, report=REPORT, output=kept)]
     found += filtered if early else []
     found.append(process.ready())
     found.append(ops.WaitAtGate(gate=GATE, report=REPORT, what="wait for start"))

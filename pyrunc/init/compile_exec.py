@@ -50,7 +50,7 @@ def compile_exec(
     hands over the pidfd and then `tasks` cgroup files; a cgroup2 it enters for the init when it
     starts it. `oom_score_adj` is the container's, for a process that has none.
     """
-    context = _settle(host, linux, frozenset(joined), tasks=tasks, annotations=annotations or {})
+    context = settle(host, linux, frozenset(joined), tasks=tasks, annotations=annotations or {})
     process.check(context, wanted)
     labels.check(context, wanted)
     terminal = bool(wanted.terminal) if console is None else console
@@ -92,15 +92,17 @@ def compile_exec(
     )
 
 
-def _settle(
+def settle(
     host: Host,
     linux: Linux,
     joined: frozenset[str],
     *,
-    tasks: int,
+    tasks: int = 0,
     annotations: dict[str, str],
+    source: str = SOURCE,
 ) -> Context:
-    context = Context(host, source=SOURCE, objects=1 + tasks)
+    """A task that joins a container: the container's ids, and slots after the objects."""
+    context = Context(host, source=source, objects=1 + tasks)
     context.joined = joined
     if "user" in joined:
         context.uid_mappings, context.gid_mappings = linux.uid_mappings, linux.gid_mappings

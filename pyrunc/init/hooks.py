@@ -29,26 +29,55 @@ def await_hooks(config: Config) -> list[Op]:
     return [ops.Await(name=ops.RENDEZVOUS_HOOKS, slot=0, count=0, pointer="/hooks", what=what)]
 
 
-def create_container(config: Config, state: StateJson, *, cwd: str) -> list[Op]:
+# Annotation and the name of the object, the parent's descriptor of a file for a stream of hooks.
+OUTPUT = (("run.oci.hooks.stdout", "hook-stdout"), ("run.oci.hooks.stderr", "hook-stderr"))
+NO_OUTPUT = (0, 0)
+
+
+def output_objects(config: Config) -> list[str]:
+    """The files that hooks in the container's namespaces append to; the parent opens them."""
+    hooks = config.hooks
+    if hooks is None or not (hooks.create_container or hooks.start_container):
+        return []
+    return [name for annotation, name in OUTPUT if config.annotations.get(annotation)]
+
+
+def output_slots(objects: Sequence[str]) -> tuple[int, int]:
+    """Their slots, 0 where there is none."""
+    out, err = (objects.index(name) + 1 if name in objects else 0 for _, name in OUTPUT)
+    return out, err
+
+
+def create_container(
+    config: Config, state: StateJson, *, cwd: str, output: tuple[int, int] = NO_OUTPUT
+) -> list[Op]:
     """In the container's namespaces, still with the host's files around the root; no environment
     unless given.
     """
     hooks = config.hooks.create_container if config.hooks is not None else ()
     if not hooks:
         return []
-    return _run(hooks, "createContainer", state("creating"), env=(), cwd=cwd)
+    return _run(hooks, "createContainer", state("creating"), env=(), cwd=cwd, output=output)
 
 
-def start_container(config: Config, state: StateJson, *, env: Sequence[str]) -> list[Op]:
+def start_container(
+    config: Config, state: StateJson, *, env: Sequence[str], output: tuple[int, int] = NO_OUTPUT
+) -> list[Op]:
     """Inside the container, after `start`; with the program's environment unless it has its own."""
     hooks = config.hooks.start_container if config.hooks is not None else ()
     if not hooks:
         return []
-    return _run(hooks, "startContainer", state("created"), env=env, cwd="")
+    return _run(hooks, "startContainer", state("created"), env=env, cwd="", output=output)
 
 
 def _run(
-    hooks: Sequence[Hook], kind: str, state: tuple[str, str], *, env: Sequence[str], cwd: str
+    hooks: Sequence[Hook],
+    kind: str,
+    state: tuple[str, str],
+    *,
+    env: Sequence[str],
+    cwd: str,
+    output: tuple[int, int],
 ) -> list[Op]:
     head, tail = state
     return [
@@ -60,6 +89,8 @@ def _run(
             head=head,
             tail=tail,
             cwd=cwd,
+            out=output[0],
+            err=output[1],
             pointer=hook.pointer,
             what=f"{kind} hook #{index}",
         )

@@ -42,6 +42,7 @@ class Mounts:
         "made",
         "request_slot",
         "requests",
+        "root_slot",
         "sources",
         "sys_admin",
     )
@@ -54,12 +55,14 @@ class Mounts:
         label: str = "",
         links: Mapping[str, str] | None = None,
         sys_admin: bool = False,
+        root_slot: int = 0,
     ) -> None:
         self.context = context
         self.cgroup = cgroup
         self.label = label  # an option for new file systems
         self.links = links or {}  # the targets of symbolic links, for `copy-symlink`
         self.sys_admin = sys_admin
+        self.root_slot = root_slot  # of the container's root, for a mount over it
         self.sources: list[Op] = []
         self.made: list[Op] = []
         self.inside: list[Op] = []
@@ -110,6 +113,9 @@ def finish(context: Context, mount: Mount, options: MountOptions, *, slot: int) 
 
 def attach(mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, late: int) -> None:
     """Put it in its place; `late` are the attributes that it gets at the end."""
+    if paths.is_root(mount.destination):
+        _cover_root(mounts, mount, options, slot=slot, late=late)
+        return
     flags = ops.ATTACH_KEEP if late else 0
     if mount.type in REAL_DIRECTORY and not options.bind:
         flags |= ops.ATTACH_REAL_DIRECTORY
@@ -128,16 +134,42 @@ def attach(mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, la
         )
     )
     if late:
-        mounts.late += [
-            ops.SetAttributes(
-                slot=slot,
-                set=late,
-                clear=0,
-                recursive=0,
-                keep_locked=0,
-                explicit=0,
-                pointer=mount.pointer + "/options",
-                what=f"make {mount.destination} read-only",
-            ),
-            ops.CloseSlot(slot=slot),
-        ]
+        mounts.late += _finish_late(mount, slot=slot, late=late)
+
+
+def _finish_late(mount: Mount, *, slot: int, late: int) -> list[Op]:
+    return [
+        ops.SetAttributes(
+            slot=slot,
+            set=late,
+            clear=0,
+            recursive=0,
+            keep_locked=0,
+            explicit=0,
+            pointer=mount.pointer + "/options",
+            what=f"make {mount.destination} read-only",
+        ),
+        ops.CloseSlot(slot=slot),
+    ]
+
+
+def _cover_root(
+    mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, late: int
+) -> None:
+    """A mount on `/` is the root from then on: what comes later is made in it, and the image below
+    is out of reach after pivot_root.
+    """
+    what = describe(mount, options)
+    if not mounts.context.has("mount"):
+        mounts.context.problem(
+            mount.pointer + "/destination",
+            "a mount on / needs a mount namespace",
+            hint='add {"type": "mount"} to linux.namespaces',
+        )
+    mounts.inside.append(
+        ops.CoverRoot(slot=slot, root=mounts.root_slot, pointer=mount.pointer, what=what)
+    )
+    if late:
+        mounts.late += _finish_late(mount, slot=slot, late=late)
+    else:
+        mounts.inside.append(ops.CloseSlot(slot=slot))

@@ -149,7 +149,7 @@ def _bind(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
                 what=what,
             )
         )
-    late = table.MOUNT_ATTR_RDONLY if paths.is_dev(mount.destination) else 0
+    late = table.MOUNT_ATTR_RDONLY if _filled(mount) else 0
     target += _bind_attributes(context, mount, options, slot=slot, leave=late)
     target += finish(context, mount, options, slot=slot)
     attach(mounts, mount, options, slot=slot, late=options.attributes & late)
@@ -282,8 +282,13 @@ def superblock(mount: Mount, options: MountOptions) -> list[str]:
 
 def _late_attributes(mount: Mount) -> int:
     """A tmpfs and /dev get their content before they become read-only."""
-    late = mount.type == "tmpfs" or paths.is_dev(mount.destination)
+    late = mount.type == "tmpfs" or _filled(mount)
     return table.MOUNT_ATTR_RDONLY if late else 0
+
+
+def _filled(mount: Mount) -> bool:
+    """We make directories or nodes in it."""
+    return paths.is_dev(mount.destination) or paths.is_root(mount.destination)
 
 
 def _from_host(

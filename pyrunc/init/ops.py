@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0x59ECF5CCA648A1E4
+DIGEST = 0xEB08F946FE11500D
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -17,7 +17,8 @@ RENDEZVOUS_HOOKS = 3
 RENDEZVOUS_CONSOLE = 4
 RENDEZVOUS_SECCOMP = 5
 RENDEZVOUS_READY = 6
-RENDEZVOUS = ("namespaces", "mounts", "hooks", "console", "seccomp", "ready")
+RENDEZVOUS_MOUNTED = 7
+RENDEZVOUS = ("namespaces", "mounts", "hooks", "console", "seccomp", "ready", "mounted")
 
 PROC_PIDS = 0
 PROC_FULL = 1
@@ -708,6 +709,34 @@ class LeaveRoot(Op):
         return _op(22, pack("<I", self.host))
 
 
+class CoverRoot(Op):
+    """move_mount the slot over the root of the calling task and make it the root; it takes the
+    place of slot `root`, too.
+    """
+
+    __slots__ = ("root", "slot")
+    NAME = "cover_root"
+    CODE = 23
+    FIELDS = ("slot", "root")
+    STEPS = ("verify", "attach", "chdir", "chroot")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        root: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.root = root
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(23, pack("<II", self.slot, self.root))
+
+
 class Attach(Op):
     """Resolve a path, create what is missing (a directory or an empty file, as the mounted
     object is), move_mount the slot there.
@@ -715,7 +744,7 @@ class Attach(Op):
 
     __slots__ = ("flags", "path", "slot")
     NAME = "attach"
-    CODE = 23
+    CODE = 24
     FIELDS = ("slot", "path", "flags")
     STEPS = ("resolve", "create", "verify", "attach")
 
@@ -738,7 +767,7 @@ class Attach(Op):
         body = pack("<I", self.slot)
         body += _str(self.path)
         body += pack("<I", self.flags)
-        return _op(23, body)
+        return _op(24, body)
 
 
 class MountClassic(Op):
@@ -748,7 +777,7 @@ class MountClassic(Op):
 
     __slots__ = ("data", "flags", "fstype", "path", "source")
     NAME = "mount_classic"
-    CODE = 24
+    CODE = 25
     FIELDS = ("path", "fstype", "source", "flags", "data")
     STEPS = ("resolve", "create", "mount")
 
@@ -777,7 +806,7 @@ class MountClassic(Op):
         body += _str(self.source)
         body += pack("<Q", self.flags)
         body += _str(self.data)
-        return _op(24, body)
+        return _op(25, body)
 
 
 class InheritMode(Op):
@@ -787,37 +816,9 @@ class InheritMode(Op):
 
     __slots__ = ("path", "slot")
     NAME = "inherit_mode"
-    CODE = 25
-    FIELDS = ("slot", "path")
-    STEPS = ("resolve", "chmod")
-
-    def __init__(
-        self,
-        *,
-        slot: int,
-        path: str,
-        pointer: str = "",
-        what: str = "",
-    ) -> None:
-        self.slot = slot
-        self.path = path
-        self.pointer = pointer
-        self.what = what
-
-    def encode(self) -> bytes:
-        body = pack("<I", self.slot)
-        body += _str(self.path)
-        return _op(25, body)
-
-
-class CopyUp(Op):
-    """Copy the tree below a path into the detached tmpfs of a slot (tmpcopyup)."""
-
-    __slots__ = ("path", "slot")
-    NAME = "copy_up"
     CODE = 26
     FIELDS = ("slot", "path")
-    STEPS = ("open", "copy")
+    STEPS = ("resolve", "chmod")
 
     def __init__(
         self,
@@ -838,6 +839,34 @@ class CopyUp(Op):
         return _op(26, body)
 
 
+class CopyUp(Op):
+    """Copy the tree below a path into the detached tmpfs of a slot (tmpcopyup)."""
+
+    __slots__ = ("path", "slot")
+    NAME = "copy_up"
+    CODE = 27
+    FIELDS = ("slot", "path")
+    STEPS = ("open", "copy")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        return _op(27, body)
+
+
 class MakeDirectory(Op):
     """Create a directory and its parents with this mode, owned by uid:gid; an existing directory
     is left alone.
@@ -845,7 +874,7 @@ class MakeDirectory(Op):
 
     __slots__ = ("gid", "mode", "path", "uid")
     NAME = "make_directory"
-    CODE = 27
+    CODE = 28
     FIELDS = ("path", "mode", "uid", "gid")
     STEPS = ("resolve", "create")
 
@@ -869,7 +898,7 @@ class MakeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<III", self.mode, self.uid, self.gid)
-        return _op(27, body)
+        return _op(28, body)
 
 
 class MakeSymlink(Op):
@@ -879,7 +908,7 @@ class MakeSymlink(Op):
 
     __slots__ = ("path", "replace", "target")
     NAME = "make_symlink"
-    CODE = 28
+    CODE = 29
     FIELDS = ("path", "target", "replace")
     STEPS = ("resolve", "remove", "symlink")
 
@@ -902,7 +931,7 @@ class MakeSymlink(Op):
         body = _str(self.path)
         body += _str(self.target)
         body += pack("<I", self.replace)
-        return _op(28, body)
+        return _op(29, body)
 
 
 class MakeDevice(Op):
@@ -912,7 +941,7 @@ class MakeDevice(Op):
 
     __slots__ = ("gid", "mode", "path", "rdev", "uid")
     NAME = "make_device"
-    CODE = 29
+    CODE = 30
     FIELDS = ("path", "mode", "rdev", "uid", "gid")
     STEPS = ("resolve", "mknod", "verify", "chmod", "chown")
 
@@ -938,7 +967,7 @@ class MakeDevice(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<IQII", self.mode, self.rdev, self.uid, self.gid)
-        return _op(29, body)
+        return _op(30, body)
 
 
 class Mask(Op):
@@ -948,7 +977,7 @@ class Mask(Op):
 
     __slots__ = ("directory", "null", "path")
     NAME = "mask"
-    CODE = 30
+    CODE = 31
     FIELDS = ("path", "null", "directory")
     STEPS = ("resolve", "clone", "attach", "verify")
 
@@ -970,7 +999,7 @@ class Mask(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.null, self.directory)
-        return _op(30, body)
+        return _op(31, body)
 
 
 class MakeReadonly(Op):
@@ -980,7 +1009,7 @@ class MakeReadonly(Op):
 
     __slots__ = ("path",)
     NAME = "make_readonly"
-    CODE = 31
+    CODE = 32
     FIELDS = ("path",)
     STEPS = ("resolve", "clone", "setattr", "attach", "verify")
 
@@ -996,7 +1025,7 @@ class MakeReadonly(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(31, _str(self.path))
+        return _op(32, _str(self.path))
 
 
 class Pivot(Op):
@@ -1004,7 +1033,7 @@ class Pivot(Op):
 
     __slots__ = ("slot",)
     NAME = "pivot"
-    CODE = 32
+    CODE = 33
     FIELDS = ("slot",)
     STEPS = ("chdir", "pivot", "propagation", "detach", "root")
 
@@ -1020,7 +1049,7 @@ class Pivot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(32, pack("<I", self.slot))
+        return _op(33, pack("<I", self.slot))
 
 
 class MoveRoot(Op):
@@ -1030,7 +1059,7 @@ class MoveRoot(Op):
 
     __slots__ = ("path", "slot")
     NAME = "move_root"
-    CODE = 33
+    CODE = 34
     FIELDS = ("slot", "path")
     STEPS = ("hide", "chdir", "move", "chroot")
 
@@ -1050,7 +1079,7 @@ class MoveRoot(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
         body += _str(self.path)
-        return _op(33, body)
+        return _op(34, body)
 
 
 class ChangeRoot(Op):
@@ -1058,7 +1087,7 @@ class ChangeRoot(Op):
 
     __slots__ = ("path",)
     NAME = "change_root"
-    CODE = 34
+    CODE = 35
     FIELDS = ("path",)
     STEPS = ("open", "chroot")
 
@@ -1074,7 +1103,7 @@ class ChangeRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(34, _str(self.path))
+        return _op(35, _str(self.path))
 
 
 class SetRootAttributes(Op):
@@ -1082,7 +1111,7 @@ class SetRootAttributes(Op):
 
     __slots__ = ("clear", "recursive", "set")
     NAME = "set_root_attributes"
-    CODE = 35
+    CODE = 36
     FIELDS = ("set", "clear", "recursive")
     STEPS = ("setattr",)
 
@@ -1102,7 +1131,7 @@ class SetRootAttributes(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(35, pack("<QQI", self.set, self.clear, self.recursive))
+        return _op(36, pack("<QQI", self.set, self.clear, self.recursive))
 
 
 class VerifyMount(Op):
@@ -1112,7 +1141,7 @@ class VerifyMount(Op):
 
     __slots__ = ("attributes", "magic", "path")
     NAME = "verify_mount"
-    CODE = 36
+    CODE = 37
     FIELDS = ("path", "attributes", "magic")
     STEPS = ("resolve", "flags", "magic")
 
@@ -1134,7 +1163,62 @@ class VerifyMount(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<QQ", self.attributes, self.magic)
-        return _op(36, body)
+        return _op(37, body)
+
+
+class SendMount(Op):
+    """Send the attached mount in a slot to the parent (rendezvous mounted), which notes its id.
+    """
+
+    __slots__ = ("slot",)
+    NAME = "send_mount"
+    CODE = 38
+    FIELDS = ("slot",)
+    STEPS = ("send",)
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(38, pack("<I", self.slot))
+
+
+class DetachMount(Op):
+    """Unmount what is seen at a path without symbolic links, if it is the mount with this id;
+    what uses it keeps it until it ends.
+    """
+
+    __slots__ = ("id", "path")
+    NAME = "detach_mount"
+    CODE = 39
+    FIELDS = ("path", "id")
+    STEPS = ("resolve", "verify", "detach")
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        id: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.path = path
+        self.id = id
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = _str(self.path)
+        body += pack("<Q", self.id)
+        return _op(39, body)
 
 
 class SetHostname(Op):
@@ -1142,7 +1226,7 @@ class SetHostname(Op):
 
     __slots__ = ("name",)
     NAME = "set_hostname"
-    CODE = 37
+    CODE = 40
     FIELDS = ("name",)
     STEPS = ("sethostname",)
 
@@ -1158,7 +1242,7 @@ class SetHostname(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(37, _str(self.name))
+        return _op(40, _str(self.name))
 
 
 class SetDomainname(Op):
@@ -1166,7 +1250,7 @@ class SetDomainname(Op):
 
     __slots__ = ("name",)
     NAME = "set_domainname"
-    CODE = 38
+    CODE = 41
     FIELDS = ("name",)
     STEPS = ("setdomainname",)
 
@@ -1182,7 +1266,7 @@ class SetDomainname(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(38, _str(self.name))
+        return _op(41, _str(self.name))
 
 
 class NewKeyring(Op):
@@ -1192,7 +1276,7 @@ class NewKeyring(Op):
 
     __slots__ = ("permissions", "tolerate")
     NAME = "new_keyring"
-    CODE = 39
+    CODE = 42
     FIELDS = ("permissions", "tolerate")
     STEPS = ("join", "permissions")
 
@@ -1210,7 +1294,7 @@ class NewKeyring(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(39, pack("<II", self.permissions, self.tolerate))
+        return _op(42, pack("<II", self.permissions, self.tolerate))
 
 
 class OpenConsole(Op):
@@ -1221,7 +1305,7 @@ class OpenConsole(Op):
 
     __slots__ = ("bind", "columns", "rows", "uid")
     NAME = "open_console"
-    CODE = 40
+    CODE = 43
     FIELDS = ("rows", "columns", "uid", "bind")
     STEPS = (
         "open",
@@ -1255,7 +1339,7 @@ class OpenConsole(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(40, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
+        return _op(43, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
 
 
 class OwnStdio(Op):
@@ -1265,7 +1349,7 @@ class OwnStdio(Op):
 
     __slots__ = ("uid",)
     NAME = "own_stdio"
-    CODE = 41
+    CODE = 44
     FIELDS = ("uid",)
     STEPS = ("chown",)
 
@@ -1281,7 +1365,7 @@ class OwnStdio(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(41, pack("<I", self.uid))
+        return _op(44, pack("<I", self.uid))
 
 
 class ReopenNull(Op):
@@ -1289,7 +1373,7 @@ class ReopenNull(Op):
 
     __slots__ = ()
     NAME = "reopen_null"
-    CODE = 42
+    CODE = 45
     FIELDS = ()
     STEPS = ("open", "verify")
 
@@ -1303,7 +1387,7 @@ class ReopenNull(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(42, b"")
+        return _op(45, b"")
 
 
 class SetUmask(Op):
@@ -1311,7 +1395,7 @@ class SetUmask(Op):
 
     __slots__ = ("mask",)
     NAME = "set_umask"
-    CODE = 43
+    CODE = 46
     FIELDS = ("mask",)
     STEPS = ("umask",)
 
@@ -1327,7 +1411,7 @@ class SetUmask(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(43, pack("<I", self.mask))
+        return _op(46, pack("<I", self.mask))
 
 
 class SetLimit(Op):
@@ -1337,7 +1421,7 @@ class SetLimit(Op):
 
     __slots__ = ("hard", "resource", "soft")
     NAME = "set_limit"
-    CODE = 44
+    CODE = 47
     FIELDS = ("resource", "soft", "hard")
     STEPS = ("setrlimit",)
 
@@ -1357,7 +1441,7 @@ class SetLimit(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(44, pack("<IQQ", self.resource, self.soft, self.hard))
+        return _op(47, pack("<IQQ", self.resource, self.soft, self.hard))
 
 
 class SetAffinity(Op):
@@ -1365,7 +1449,7 @@ class SetAffinity(Op):
 
     __slots__ = ("mask",)
     NAME = "set_affinity"
-    CODE = 45
+    CODE = 48
     FIELDS = ("mask",)
     STEPS = ("affinity",)
 
@@ -1381,7 +1465,7 @@ class SetAffinity(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(45, _bytes(self.mask, 0))
+        return _op(48, _bytes(self.mask, 0))
 
 
 class SetScheduler(Op):
@@ -1389,7 +1473,7 @@ class SetScheduler(Op):
 
     __slots__ = ("deadline", "flags", "nice", "period", "policy", "priority", "runtime")
     NAME = "set_scheduler"
-    CODE = 46
+    CODE = 49
     FIELDS = ("policy", "flags", "nice", "priority", "runtime", "deadline", "period")
     STEPS = ("setattr",)
 
@@ -1417,7 +1501,7 @@ class SetScheduler(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(46, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
+        return _op(49, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
 
 
 class SetIoPriority(Op):
@@ -1425,7 +1509,7 @@ class SetIoPriority(Op):
 
     __slots__ = ("value",)
     NAME = "set_io_priority"
-    CODE = 47
+    CODE = 50
     FIELDS = ("value",)
     STEPS = ("ioprio",)
 
@@ -1441,7 +1525,7 @@ class SetIoPriority(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(47, pack("<I", self.value))
+        return _op(50, pack("<I", self.value))
 
 
 class SetPersonality(Op):
@@ -1449,7 +1533,7 @@ class SetPersonality(Op):
 
     __slots__ = ("persona",)
     NAME = "set_personality"
-    CODE = 48
+    CODE = 51
     FIELDS = ("persona",)
     STEPS = ("personality",)
 
@@ -1465,7 +1549,7 @@ class SetPersonality(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(48, pack("<Q", self.persona))
+        return _op(51, pack("<Q", self.persona))
 
 
 class SetMemoryPolicy(Op):
@@ -1473,7 +1557,7 @@ class SetMemoryPolicy(Op):
 
     __slots__ = ("mode", "nodes")
     NAME = "set_memory_policy"
-    CODE = 49
+    CODE = 52
     FIELDS = ("mode", "nodes")
     STEPS = ("mempolicy",)
 
@@ -1493,7 +1577,7 @@ class SetMemoryPolicy(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.mode)
         body += _bytes(self.nodes, len(body))
-        return _op(49, body)
+        return _op(52, body)
 
 
 class SetNoNewPrivileges(Op):
@@ -1501,7 +1585,7 @@ class SetNoNewPrivileges(Op):
 
     __slots__ = ()
     NAME = "set_no_new_privileges"
-    CODE = 50
+    CODE = 53
     FIELDS = ()
     STEPS = ("prctl",)
 
@@ -1515,7 +1599,7 @@ class SetNoNewPrivileges(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(50, b"")
+        return _op(53, b"")
 
 
 class LimitBoundingSet(Op):
@@ -1523,7 +1607,7 @@ class LimitBoundingSet(Op):
 
     __slots__ = ("keep",)
     NAME = "limit_bounding_set"
-    CODE = 51
+    CODE = 54
     FIELDS = ("keep",)
     STEPS = ("read", "drop")
 
@@ -1539,7 +1623,7 @@ class LimitBoundingSet(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(51, pack("<Q", self.keep))
+        return _op(54, pack("<Q", self.keep))
 
 
 class SetGroups(Op):
@@ -1547,7 +1631,7 @@ class SetGroups(Op):
 
     __slots__ = ("gids",)
     NAME = "set_groups"
-    CODE = 52
+    CODE = 55
     FIELDS = ("gids",)
     STEPS = ("setgroups", "verify")
 
@@ -1563,7 +1647,7 @@ class SetGroups(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(52, _bytes(self.gids, 0))
+        return _op(55, _bytes(self.gids, 0))
 
 
 class SetIds(Op):
@@ -1573,7 +1657,7 @@ class SetIds(Op):
 
     __slots__ = ("gid", "uid")
     NAME = "set_ids"
-    CODE = 53
+    CODE = 56
     FIELDS = ("uid", "gid")
     STEPS = ("keepcaps", "setgid", "setuid", "verify")
 
@@ -1591,7 +1675,7 @@ class SetIds(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(53, pack("<II", self.uid, self.gid))
+        return _op(56, pack("<II", self.uid, self.gid))
 
 
 class SetCapabilities(Op):
@@ -1599,7 +1683,7 @@ class SetCapabilities(Op):
 
     __slots__ = ("ambient", "effective", "inheritable", "permitted")
     NAME = "set_capabilities"
-    CODE = 54
+    CODE = 57
     FIELDS = ("effective", "permitted", "inheritable", "ambient")
     STEPS = ("keepcaps", "capset", "clear", "ambient", "verify")
 
@@ -1621,7 +1705,7 @@ class SetCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(54, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
+        return _op(57, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
 
 
 class AdjustCapabilities(Op):
@@ -1631,7 +1715,7 @@ class AdjustCapabilities(Op):
 
     __slots__ = ("effective", "inheritable", "permitted")
     NAME = "adjust_capabilities"
-    CODE = 55
+    CODE = 58
     FIELDS = ("effective", "permitted", "inheritable")
     STEPS = ("capset",)
 
@@ -1651,19 +1735,19 @@ class AdjustCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(55, pack("<QQQ", self.effective, self.permitted, self.inheritable))
+        return _op(58, pack("<QQQ", self.effective, self.permitted, self.inheritable))
 
 
 class CloseDescriptors(Op):
     """Close every descriptor above stdio and the `preserved` ones, except the channel to the
-    parent and the slots `gate` and `report` (0: none). Before a filter, which may forbid it;
-    nothing is opened later.
+    parent and the slots `gate`, `report`, `out` and `err` (0: none). Before a filter, which
+    may forbid it; nothing is opened later.
     """
 
-    __slots__ = ("gate", "preserved", "report")
+    __slots__ = ("err", "gate", "out", "preserved", "report")
     NAME = "close_descriptors"
-    CODE = 56
-    FIELDS = ("preserved", "gate", "report")
+    CODE = 59
+    FIELDS = ("preserved", "gate", "report", "out", "err")
     STEPS = ("close",)
 
     def __init__(
@@ -1672,17 +1756,21 @@ class CloseDescriptors(Op):
         preserved: int,
         gate: int,
         report: int,
+        out: int,
+        err: int,
         pointer: str = "",
         what: str = "",
     ) -> None:
         self.preserved = preserved
         self.gate = gate
         self.report = report
+        self.out = out
+        self.err = err
         self.pointer = pointer
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(56, pack("<III", self.preserved, self.gate, self.report))
+        return _op(59, pack("<IIIII", self.preserved, self.gate, self.report, self.out, self.err))
 
 
 class LoadSeccomp(Op):
@@ -1692,7 +1780,7 @@ class LoadSeccomp(Op):
 
     __slots__ = ("filter", "flags", "listener")
     NAME = "load_seccomp"
-    CODE = 57
+    CODE = 60
     FIELDS = ("flags", "filter", "listener")
     STEPS = ("load", "listener")
 
@@ -1715,7 +1803,7 @@ class LoadSeccomp(Op):
         body = pack("<I", self.flags)
         body += _bytes(self.filter, len(body))
         body += pack("<I", self.listener)
-        return _op(57, body)
+        return _op(60, body)
 
 
 class ChangeDirectory(Op):
@@ -1726,7 +1814,7 @@ class ChangeDirectory(Op):
 
     __slots__ = ("create", "path", "retry_later")
     NAME = "change_directory"
-    CODE = 58
+    CODE = 61
     FIELDS = ("path", "create", "retry_later")
     STEPS = ("open", "create", "chdir", "verify")
 
@@ -1748,7 +1836,7 @@ class ChangeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.create, self.retry_later)
-        return _op(58, body)
+        return _op(61, body)
 
 
 class FindHome(Op):
@@ -1756,7 +1844,7 @@ class FindHome(Op):
 
     __slots__ = ("uid",)
     NAME = "find_home"
-    CODE = 59
+    CODE = 62
     FIELDS = ("uid",)
     STEPS = ("read",)
 
@@ -1772,7 +1860,7 @@ class FindHome(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(59, pack("<I", self.uid))
+        return _op(62, pack("<I", self.uid))
 
 
 class FindExecutable(Op):
@@ -1782,7 +1870,7 @@ class FindExecutable(Op):
 
     __slots__ = ("name", "search")
     NAME = "find_executable"
-    CODE = 60
+    CODE = 63
     FIELDS = ("name", "search")
     STEPS = ("path", "stat", "directory", "permission")
 
@@ -1802,20 +1890,21 @@ class FindExecutable(Op):
     def encode(self) -> bytes:
         body = _str(self.name)
         body += _str(self.search)
-        return _op(60, body)
+        return _op(63, body)
 
 
 class RunHook(Op):
     """Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty). Its
     standard input is `head`, the pid of the init, `tail`. The report's errno is the wait
-    status for step exit; its detail is the end of the hook's output.
+    status for step exit; its detail is the end of the hook's output, which is also written to
+    the slots `out` and `err` (0: none).
     """
 
-    __slots__ = ("argv", "cwd", "env", "head", "path", "tail", "timeout_ms")
+    __slots__ = ("argv", "cwd", "env", "err", "head", "out", "path", "tail", "timeout_ms")
     NAME = "run_hook"
-    CODE = 61
-    FIELDS = ("path", "argv", "env", "timeout_ms", "head", "tail", "cwd")
-    STEPS = ("spawn", "timeout", "exit")
+    CODE = 64
+    FIELDS = ("path", "argv", "env", "timeout_ms", "head", "tail", "cwd", "out", "err")
+    STEPS = ("spawn", "timeout", "output", "exit")
 
     def __init__(
         self,
@@ -1827,6 +1916,8 @@ class RunHook(Op):
         head: str,
         tail: str,
         cwd: str,
+        out: int,
+        err: int,
         pointer: str = "",
         what: str = "",
     ) -> None:
@@ -1837,6 +1928,8 @@ class RunHook(Op):
         self.head = head
         self.tail = tail
         self.cwd = cwd
+        self.out = out
+        self.err = err
         self.pointer = pointer
         self.what = what
 
@@ -1848,7 +1941,8 @@ class RunHook(Op):
         body += _str(self.head)
         body += _str(self.tail)
         body += _str(self.cwd)
-        return _op(61, body)
+        body += pack("<II", self.out, self.err)
+        return _op(64, body)
 
 
 class WaitAtGate(Op):
@@ -1858,7 +1952,7 @@ class WaitAtGate(Op):
 
     __slots__ = ("gate", "report")
     NAME = "wait_at_gate"
-    CODE = 62
+    CODE = 65
     FIELDS = ("gate", "report")
     STEPS = ("wait",)
 
@@ -1876,7 +1970,7 @@ class WaitAtGate(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(62, pack("<II", self.gate, self.report))
+        return _op(65, pack("<II", self.gate, self.report))
 
 
 class Execute(Op):
@@ -1889,7 +1983,7 @@ class Execute(Op):
 
     __slots__ = ("argv", "env", "home", "listen", "preserved")
     NAME = "execute"
-    CODE = 63
+    CODE = 66
     FIELDS = ("argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
@@ -1916,7 +2010,7 @@ class Execute(Op):
         body = _strs(self.argv, 0)
         body += _strs(self.env, len(body))
         body += pack("<III", self.home, self.listen, self.preserved)
-        return _op(63, body)
+        return _op(66, body)
 
 
 OPS: tuple[type[Op], ...] = (
@@ -1942,6 +2036,7 @@ OPS: tuple[type[Op], ...] = (
     AttachRoot,
     EnterRoot,
     LeaveRoot,
+    CoverRoot,
     Attach,
     MountClassic,
     InheritMode,
@@ -1956,6 +2051,8 @@ OPS: tuple[type[Op], ...] = (
     ChangeRoot,
     SetRootAttributes,
     VerifyMount,
+    SendMount,
+    DetachMount,
     SetHostname,
     SetDomainname,
     NewKeyring,

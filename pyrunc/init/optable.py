@@ -28,7 +28,7 @@ are errors. A *path* is resolved below the root of the calling task
 U32, SLOT, I32, U64, STR, BYTES, STRS = "U32", "SLOT", "I32", "U64", "STR", "BYTES", "STRS"
 
 # Names of the places where the init waits for its parent, in the order of their numbers (from 1).
-RENDEZVOUS = ("namespaces", "mounts", "hooks", "console", "seccomp", "ready")
+RENDEZVOUS = ("namespaces", "mounts", "hooks", "console", "seccomp", "ready", "mounted")
 
 # Values that both sides share; the generator writes them into both files.
 CONSTANTS = {
@@ -139,6 +139,11 @@ OPS = {
         ("open", "chdir", "chroot"),
     ),
     "leave_root": ("Make slot `host` the root again.", {"host": SLOT}, ("chdir", "chroot")),
+    "cover_root": (
+        "move_mount the slot over the root of the calling task and make it the root; it takes the place of slot `root`, too.",
+        {"slot": SLOT, "root": SLOT},
+        ("verify", "attach", "chdir", "chroot"),
+    ),
     # -- mounts: inside the root --------------------------------------------------------------------------------------
     "attach": (
         "Resolve a path, create what is missing (a directory or an empty file, as the mounted object is), move_mount the slot there.",
@@ -203,6 +208,17 @@ OPS = {
         {"path": STR, "attributes": U64, "magic": U64},
         ("resolve", "flags", "magic"),
     ),
+    # -- the mounts of a running container ----------------------------------------------------------------------------
+    "send_mount": (
+        "Send the attached mount in a slot to the parent (rendezvous mounted), which notes its id.",
+        {"slot": SLOT},
+        ("send",),
+    ),
+    "detach_mount": (
+        "Unmount what is seen at a path without symbolic links, if it is the mount with this id; what uses it keeps it until it ends.",
+        {"path": STR, "id": U64},
+        ("resolve", "verify", "detach"),
+    ),
     # -- identity -----------------------------------------------------------------------------------------------------
     "set_hostname": ("sethostname.", {"name": STR}, ("sethostname",)),
     "set_domainname": ("setdomainname.", {"name": STR}, ("setdomainname",)),
@@ -259,9 +275,9 @@ OPS = {
         ("capset",),
     ),
     "close_descriptors": (
-        "Close every descriptor above stdio and the `preserved` ones, except the channel to the parent and the slots `gate` and "
-        "`report` (0: none). Before a filter, which may forbid it; nothing is opened later.",
-        {"preserved": U32, "gate": U32, "report": U32},
+        "Close every descriptor above stdio and the `preserved` ones, except the channel to the parent and the slots `gate`, "
+        "`report`, `out` and `err` (0: none). Before a filter, which may forbid it; nothing is opened later.",
+        {"preserved": U32, "gate": U32, "report": U32, "out": U32, "err": U32},
         ("close",),
     ),
     "load_seccomp": (
@@ -284,9 +300,11 @@ OPS = {
     ),
     "run_hook": (
         "Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty). Its standard input is `head`, the pid of the init, `tail`. The report's errno is "
-        "the wait status for step exit; its detail is the end of the hook's output.",
-        {"path": STR, "argv": STRS, "env": STRS, "timeout_ms": U32, "head": STR, "tail": STR, "cwd": STR},
-        ("spawn", "timeout", "exit"),
+        "the wait status for step exit; its detail is the end of the hook's output, which is also written to the slots `out` and `err` (0: none).",
+        {
+            "path": STR, "argv": STRS, "env": STRS, "timeout_ms": U32, "head": STR, "tail": STR, "cwd": STR, "out": SLOT, "err": SLOT,
+        },
+        ("spawn", "timeout", "output", "exit"),
     ),
     "wait_at_gate": (
         "Wait until `start` writes a byte to the fifo in slot `gate`; reports then go to the fifo in slot `report`.",

@@ -33,6 +33,10 @@ def absolute(path: str) -> str:
     return path if path.startswith("/") else "/" + path
 
 
+def is_root(path: str) -> bool:
+    return components(path) == ()
+
+
 def is_dev(path: str) -> bool:
     return components(path) == ("dev",)
 

@@ -104,9 +104,16 @@ def filter_ops(process: Process, sets: Sets, filter: FilterLike | None) -> list[
     return [take, load, give]
 
 
-def close_descriptors(preserved: int, *, gate: int = 0, report: int = 0) -> Op:
+def close_descriptors(
+    preserved: int, *, gate: int = 0, report: int = 0, output: tuple[int, int] = (0, 0)
+) -> Op:
     return ops.CloseDescriptors(
-        preserved=preserved, gate=gate, report=report, what="close the runtime's descriptors"
+        preserved=preserved,
+        gate=gate,
+        report=report,
+        out=output[0],
+        err=output[1],
+        what="close the runtime's descriptors",
     )
 
 

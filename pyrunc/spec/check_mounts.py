@@ -4,7 +4,14 @@
 from __future__ import annotations
 
 from pyrunc.spec.limits import MAX_DATA, MAX_MAPPINGS, MAX_MOUNTS, MAX_PATH
-from pyrunc.spec.options import BINDS, MISSPELT, names, parse_mount_options
+from pyrunc.spec.options import (
+    BINDS,
+    MISSPELT,
+    MS_I_VERSION,
+    MS_REMOUNT,
+    names,
+    parse_mount_options,
+)
 from pyrunc.spec.problems import Problems, show, suggestion
 from pyrunc.spec.readers import has_control
 
@@ -13,6 +20,9 @@ if TYPE_CHECKING:
     from pyrunc.spec.model import Mount
     from pyrunc.spec.model_linux import IdMapping
     from pyrunc.spec.options import MountOptions
+
+# What shows the kernel and not files.
+KERNEL_VIEWS = frozenset(("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts"))
 
 
 def check_mounts(mounts: tuple[Mount, ...], problems: Problems, *, in_user_namespace: bool) -> None:
@@ -23,6 +33,8 @@ def check_mounts(mounts: tuple[Mount, ...], problems: Problems, *, in_user_names
             _destination(mount, problems)
         options = parse_mount_options(mount)
         _options(mount, options, problems)
+        if mount.has("destination") and mount.destination and not components(mount.destination):
+            _on_root(mount, options, problems, first=mount is mounts[0])
         if options.bind:
             _bind(mount, options, problems)
         elif not (mount.type or options.flags or options.propagation) and not problems.touches(
@@ -55,19 +67,33 @@ def _destination(mount: Mount, problems: Problems) -> None:
         problems.add(pointer, "the destination must not be empty", allowed="an absolute path")
     elif len(path.encode()) > MAX_PATH:
         problems.add(pointer, "the path is too long", allowed=f"at most {MAX_PATH} bytes")
-    elif not components(path):
-        problems.add(
-            pointer,
-            "nothing can be mounted on the root of the container",
-            value=show(path),
-            hint="the root file system is the property 'root'",
-        )
     elif not path.startswith("/"):
         problems.warn(
             pointer,
             "a relative destination is deprecated; it is taken as below /",
             value=show(path),
         )
+
+
+def _on_root(mount: Mount, options: MountOptions, problems: Problems, *, first: bool) -> None:
+    """A mount on `/` covers the image and is the root from then on.
+
+    Masked and read-only paths name files of /proc and /sys: these may not be somewhere else.
+    """
+    pointer = mount.pointer + "/destination"
+    if options.flags & (MS_REMOUNT | MS_I_VERSION):
+        hint = "root.readonly makes the root read-only"
+        problems.add(pointer, "the root of the container cannot be remounted", hint=hint)
+    elif not options.bind and mount.type in KERNEL_VIEWS:
+        problems.add(
+            pointer,
+            f"{mount.type} cannot be the root of the container",
+            value=show(mount.destination),
+            hint="the root file system is the property 'root'",
+        )
+    if not first:
+        message = "a mount on / hides those that are listed before it"
+        problems.warn(pointer, message, hint="list it first")
 
 
 def _options(mount: Mount, options: MountOptions, problems: Problems) -> None:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,3 +131,76 @@ def subids(workspace: Path) -> Iterator[tuple[int, int]]:
     yield SUBIDS
     for target in ("/etc/subuid", "/etc/subgid"):
         machine.unmount(target)
+
+
+# -- the three ways in which a container is run ----------------------------------------------------
+
+MODES = ("root", "userns", "user")
+
+
+class Mode:
+    """One of: by root, by root in a user namespace, by a user without privileges who has
+    subordinate ids. The config suits it; its ids 0 to 65535 are mapped.
+    """
+
+    def __init__(self, name: str, runtime: Runtime, config: Config, user: User | None) -> None:
+        self.name = name
+        self.config = config
+        self.runtime = user.runtime if user is not None else runtime
+        self._user = user
+        self._made: list[str] = []
+
+    def __call__(self, *args: str | Path, **more: Any) -> Result:
+        """Run pyrunc as whoever runs containers in this mode."""
+        prefix = self._user.prefix if self._user is not None else ()
+        return self.runtime(*args, prefix=prefix, cwd=self.config.bundle, **more)
+
+    def run(self, *argv: str, flags: tuple[str, ...] = (), **more: Any) -> Result:
+        """`run` a program in a new container to its end."""
+        self.config.process["args"] = list(argv)
+        self.config.write()
+        name = self.runtime.new_id()
+        return self("run", "--bundle", self.config.bundle, *flags, name, **more)
+
+    def shell(self, script: str) -> str:
+        """What a shell script in a new container writes; it must succeed."""
+        return self.run("sh", "-ec", script).ok().stdout
+
+    def start(self, *argv: str) -> str:
+        """The id of a new container that runs a program; it is deleted after the test."""
+        self.config.process["args"] = list(argv)
+        self.config.write()
+        name = self.runtime.new_id()
+        self("run", "--detach", "--bundle", self.config.bundle, name).ok()
+        self._made.append(name)
+        return name
+
+    def inside(self, name: str, script: str, *flags: str) -> str:
+        """What a shell script in a running container writes."""
+        return self("exec", *flags, name, "sh", "-ec", script).ok().stdout
+
+    def mounts(self, action: str, name: str, *mounts: dict[str, Any]) -> Result:
+        return self("mounts", action, name, "-", stdin=json.dumps({"mounts": mounts}))
+
+    def close(self) -> None:
+        for name in self._made:
+            self("delete", "--force", name).ok()
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest, pyrunc: Runtime, config: Config) -> Iterator[Mode]:
+    """The same test as root, in a user namespace, and as a user."""
+    user = None
+    if request.param == "userns":
+        config.user_namespace()
+    elif request.param == "user":
+        first, count = request.getfixturevalue("subids")
+        user = request.getfixturevalue("user")
+        for name, own in (("uidMappings", user.uid), ("gidMappings", user.gid)):
+            config.linux[name] = [
+                {"containerID": 0, "hostID": own, "size": 1},
+                {"containerID": 1, "hostID": first, "size": count},
+            ]
+    found = Mode(request.param, pyrunc, config, user)
+    yield found
+    found.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.features.conftest import Mode
 from tests.support.bundle import Config
 from tests.support.runtime import Container, Result, Runtime
 from tests.support.terminal import FdSocket
@@ -130,6 +131,55 @@ def test_a_file_that_cannot_be_written_is_an_error(run: Run, config: Config, val
     result = run(config, "true")
     assert result.status == 1
     assert "/annotations/run.oci.hooks.stdout" in result.stderr
+
+
+@feature("14.12 run.oci.hooks.stdout", "5.5 hook output redirect files")
+def test_the_output_of_hooks_in_the_container_goes_to_files(mode: Mode, workspace: Path) -> None:
+    """Through the init: the hook has no descriptor of the host's file."""
+    places = workspace / "output"
+    places.mkdir(mode=0o777)
+    places.chmod(0o777)
+    config, files = mode.config, [places / "out", places / "err"]
+    config["annotations"] = {
+        "run.oci.hooks.stdout": str(files[0]),
+        "run.oci.hooks.stderr": str(files[1]),
+    }
+    script = "echo $1; echo $1 >&2; readlink /proc/self/fd/1"
+    for kind in ("createContainer", "startContainer"):
+        config.hook(kind, "/bin/sh", "-c", script, "-", kind)
+    mode.run("true").ok()
+    out, err = (file.read_text().splitlines() for file in files)
+    assert err == ["createContainer", "startContainer"]
+    assert [out[0], out[2]] == err
+    assert out[1].startswith("pipe:")
+    assert out[3].startswith("pipe:")
+
+
+@feature("14.12 run.oci.hooks.stdout", "5.4 stdout/stderr of a failing hook")
+@pytest.mark.parametrize("kind", ["createContainer", "startContainer"])
+def test_an_error_in_the_container_is_told_and_written(
+    run: Run, config: Config, workspace: Path, kind: str
+) -> None:
+    out = workspace / "out"
+    config["annotations"] = {"run.oci.hooks.stdout": str(out)}
+    config.hook(kind, "/bin/sh", "-c", "echo reason; echo other >&2; exit 3")
+    result = run(config, "true")
+    assert result.status == 1
+    assert "exit status 3, output: " in result.error
+    assert "reason" in result.error
+    assert "other" in result.error
+    assert out.read_text() == "reason\n"
+
+
+@feature("14.12 run.oci.hooks.stdout")
+@pytest.mark.parametrize("kind", ["createContainer", "startContainer"])
+def test_output_that_cannot_be_kept_is_an_error(run: Run, config: Config, kind: str) -> None:
+    config["annotations"] = {"run.oci.hooks.stderr": "/dev/full"}
+    config.hook(kind, "/bin/sh", "-c", "echo lost >&2")
+    result = run(config, "true")
+    assert result.status == 1
+    assert "cannot write its output to the file of run.oci.hooks" in result.error
+    assert "no space left on device" in result.error
 
 
 @feature("14.12 run.oci.hooks.stdout", "5.4 stdout/stderr of a failing hook")

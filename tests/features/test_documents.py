@@ -4,14 +4,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.features.conftest import User
 from tests.support.bundle import Config
-from tests.support.runtime import TREE, Result, Runtime
+from tests.support.runtime import TREE, Container, Result, Runtime
 
+SEARCH = "/usr/bin:/bin"
+Create = Callable[..., Container]
 Run = Callable[..., Result]
 
 feature = pytest.mark.feature
@@ -19,13 +25,16 @@ feature = pytest.mark.feature
 EXTENSIONS = {
     "check": ("check", "bundle"),
     "cgroup-manager": ("create", "--cgroup-manager"),
+    "completion": ("completion", "bash|zsh|fish"),
     "config": ("create", "--config"),
     "delete-regex": ("delete", "--regex"),
     "doctor": ("doctor", "--fix"),
     "explain": ("explain", "plan"),
     "explain-seccomp": ("run", "--explain-seccomp"),
+    "info": ("info", "--format"),
     "kill-regex": ("kill", "--regex"),
     "log-level": ("create", "--log-level"),
+    "mounts": ("mounts", "add|remove"),
     "spec-file": ("spec", "--file"),
     "subid-mappings": ("create", "bundle"),
     "update-dry-run": ("update", "--dry-run"),
@@ -250,3 +259,102 @@ def test_every_annotation_is_documented(document: dict[str, Any]) -> None:
     text = (TREE / "docs/annotations.md").read_text()
     for name in document["annotations"]["org.pyrunc.annotations"].split():
         assert f"`{name}" in text
+
+
+@feature("1.18 comma in repeated flags")
+def test_a_comma_belongs_to_the_value_of_a_repeated_flag(create: Create, config: Config) -> None:
+    """`--cgroup cpu,cpuacct:/x` names one place for two controllers, and `--env` any text."""
+    container = create(config, "sleep", "600").start()
+    flags = ("--env", "A=1,B=2", "--env", "C=3,", "--env", "D=,")
+    found = container.runtime("exec", *flags, container.id, "sh", "-c", "echo $A $B $C $D").ok()
+    assert found.stdout == "1,B=2 3, ,\n"
+    lines = Path(f"/proc/{container.pid}/cgroup").read_text().splitlines()
+    found_own = [line.split(":")[1:] for line in lines if line.endswith(container.id)]
+    own = [(name, path) for name, path in found_own if name in ("pids", "memory", "cpu")][:2]
+    if len(own) < 2:
+        return  # one hierarchy: nothing to list
+    below = [Path("/sys/fs/cgroup", name, path.lstrip("/"), "below") for name, path in own]
+    for place in below:
+        place.mkdir()
+    try:
+        flag = ",".join(name for name, _path in own) + ":/below"
+        argv = ("exec", "--cgroup", flag, container.id, "cat", "/proc/self/cgroup")
+        entered = container.runtime(*argv).ok().lines
+        assert sum(line.endswith("/below") for line in entered) == 2
+    finally:
+        for place in below:
+            place.rmdir()
+
+
+@feature("1.19 shell completion command")
+@pytest.mark.parametrize(
+    ("shell", "file"), [("bash", "pyrunc.bash"), ("zsh", "_pyrunc"), ("fish", "pyrunc.fish")]
+)
+def test_the_completion_is_what_is_installed(pyrunc: Runtime, shell: str, file: str) -> None:
+    text = pyrunc("completion", shell).ok().stdout
+    assert text == (TREE / "completions" / file).read_text()
+    for verb in ("create", "mounts", "completion"):
+        assert verb in text
+
+
+@feature("1.19 shell completion command")
+def test_an_unknown_shell_is_named(pyrunc: Runtime) -> None:
+    result = pyrunc("completion", "csh")
+    assert result.status == 1
+    assert "'csh'" in result.error
+    assert "bash, zsh, fish" in result.stderr
+
+
+@feature("2.106 info")
+def test_info_says_what_the_host_has(pyrunc: Runtime) -> None:
+    found = json.loads(pyrunc("info", "--format", "json").ok().stdout)
+    names = os.uname()
+    assert found["kernel"]["release"] == names.release
+    assert found["caller"]["uid"] == 0
+    own = {line.split(":")[1] for line in Path("/proc/self/cgroup").read_text().splitlines()}
+    assert {row["name"] for row in found["cgroups"]["hierarchies"]} <= own
+    assert found["cgroups"]["layout"] in ("v1", "v2", "hybrid")
+    kinds = {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"}
+    assert found["namespaces"].keys() == kinds
+    actions = Path("/proc/sys/kernel/seccomp/actions_avail").read_text().split()
+    assert found["seccomp"]["kernelActions"] == actions
+    assert "CAP_SYS_ADMIN" in found["caller"]["capabilities"]
+    for name, one in found["features"].items():
+        assert one["enabled"] == ("reason" not in one), name
+    text = pyrunc("info").ok().stdout
+    assert names.release in text
+    for name in found["features"]:
+        assert f"  {name}:" in text
+
+
+@feature("2.106 info")
+def test_info_says_why_a_feature_is_off(pyrunc: Runtime, user: User) -> None:
+    found = json.loads(user("info", "--format", "json", env={"PATH": SEARCH}).ok().stdout)
+    assert found["caller"] | {"uid": user.uid, "rootless": True} == found["caller"]
+    features = found["features"]
+    assert features["id-mapped mounts"]["reason"] == "only root of the machine can do it"
+    for name, program in (("subordinate ids", "newuidmap"), ("checkpoint and restore", "criu")):
+        there = shutil.which(program, path=SEARCH) is not None
+        assert features[name]["enabled"] == there
+        assert there or f"{program} is not in PATH" in features[name]["reason"]
+    assert "session" in features["systemd cgroups"]["reason"]
+    ours = json.loads(pyrunc("info", "--format", "json").ok().stdout)["features"]
+    assert ours["id-mapped mounts"]["enabled"] is True
+    assert ours["apparmor"]["enabled"] == Path("/sys/module/apparmor/parameters/enabled").exists()
+
+
+@feature("13.2 hooks, mountOptions")
+def test_check_says_the_same_from_every_front_end(pyrunc: Runtime, config: Config) -> None:
+    """Also what the published schema finds: the launcher asks the installed library for it."""
+    config.linux["rootfsPropagation"] = "rprivate"  # as engines write it
+    config.write()
+    outputs = set()
+    programs = [TREE / "bin/pyrunc", TREE / "build/pyrunc-stock", TREE / "build/pyrunc-boot"]
+    for program in programs:
+        result = Runtime(program, pyrunc.root)("check", "--format", "json", config.bundle)
+        outputs.add(result.stdout)
+        assert "not consulted" not in result.stdout
+        assert result.stderr == ""
+    assert len(outputs) == 1
+    warnings = json.loads(outputs.pop())["warnings"]
+    assert "/linux/rootfsPropagation" in [one["pointer"] for one in warnings]

@@ -6,12 +6,13 @@ options of the runtime itself, and what stands in for mounts that the kernel ref
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.features.conftest import User
+from tests.features.conftest import Mode, User
 from tests.support import machine, mountinfo
 from tests.support.bundle import Config
 from tests.support.runtime import TREE, Container, Result, Runtime
@@ -216,6 +217,84 @@ def test_options_of_crun_are_known(run: Run, config: Config, option: str) -> Non
     config.mount("/mnt", "tmpfs", "tmpfs", option)
     result = run(config, "true")
     assert result.status == 0 or option in ("rmand", "rnomand")
+
+
+# -- a mount on the root ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(config: Config) -> Path:
+    """Another image."""
+    directory = config.bundle / "other"
+    shutil.copytree(config.rootfs, directory, symlinks=True)
+    (directory / "etc/image").write_text("another\n")
+    return directory
+
+
+@feature("4.20 mount on / of the rootfs")
+def test_a_bind_on_the_root_is_the_root(mode: Mode, other: Path) -> None:
+    """Devices, masks and mounts are made in it, and the image below is out of reach."""
+    config = mode.config
+    for directory, names, _files in os.walk(other):
+        for path in (directory, *(os.path.join(directory, name) for name in names)):
+            facts = os.stat(config.rootfs)
+            os.chown(path, facts.st_uid, facts.st_gid)
+    config["mounts"].insert(0, bind_root(other))
+    config["root"]["readonly"] = True
+    config.linux["maskedPaths"] = ["/proc/keys"]
+    script = "cat /etc/image; test -c /dev/null; cat /proc/keys; touch /x 2>/dev/null || echo ro; "
+    script += "cut -d' ' -f5 /proc/self/mountinfo | grep -cx /"
+    assert mode.shell(script).split() == ["another", "ro", "1"]
+    name = mode.start("sleep", "600")
+    assert mode.inside(name, "cat /etc/image") == "another\n"
+
+
+def bind_root(source: Path, *options: str) -> dict[str, object]:
+    return {"destination": "/", "source": str(source), "options": ["rbind", *options]}
+
+
+@feature("4.20 mount on / of the rootfs")
+@pytest.mark.parametrize("flags", [(), ("--no-pivot",)])
+def test_a_tmpfs_on_the_root_may_hold_the_image(
+    run: Run, config: Config, flags: tuple[str, ...]
+) -> None:
+    """With tmpcopyup: what is written is gone with the container; a read-only one is filled
+    first.
+    """
+    config.file("/etc/mine", "of the image\n")
+    entry = {"destination": "/", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}
+    config["mounts"].insert(0, entry)
+    script = "cat /etc/mine; echo changed >/etc/mine; touch /new; cat /etc/mine"
+    found = run(config, "sh", "-ec", script, flags=flags).ok().stdout
+    assert found.splitlines() == ["of the image", "changed"]
+    assert (config.rootfs / "etc/mine").read_text() == "of the image\n"
+    assert not (config.rootfs / "new").exists()
+    entry["options"].append("ro")  # type: ignore[attr-defined]
+    result = run(config, "sh", "-c", "touch /new || test -d /dev/pts", flags=flags).ok()
+    assert "Read-only file system" in result.stderr
+
+
+@feature("4.20 mount on / of the rootfs")
+def test_a_mount_on_the_root_hides_the_mounts_before_it(
+    pyrunc: Runtime, config: Config, other: Path
+) -> None:
+    config["mounts"].append(bind_root(other))
+    result = pyrunc.run(config, "ls", "/proc")
+    assert result.stdout == ""
+    config.write()
+    shown = pyrunc("check", "--no-schema", config.bundle).ok().stdout
+    assert "hides those that are listed before it" in shown
+
+
+@feature("4.20 mount on / of the rootfs")
+def test_hooks_and_the_terminal_see_the_mount_on_the_root(
+    run: Run, config: Config, other: Path
+) -> None:
+    config["mounts"].insert(0, bind_root(other))
+    config.hook("createContainer", "/bin/sh", "-c", "test -e etc/image")
+    config.hook("startContainer", "/bin/sh", "-c", "test -e /etc/image")
+    config.process["terminal"] = True
+    assert "/dev/pts/0" in run(config, "sh", "-c", "tty; ls -l /dev/console").ok().stdout
 
 
 # -- what the kernel refuses -----------------------------------------------------------------------

@@ -19,10 +19,20 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("commands",),
-    ("usage", "creation", "execution", "posture", "foreground", "features"),
+    (
+        "usage",
+        "completion",
+        "hotmounts",
+        "diagnosis",
+        "creation",
+        "execution",
+        "posture",
+        "foreground",
+        "features",
+    ),
     ("blueprint", "deletion", "rendezvous", "hostmounts", "idmap", "idmapped"),
     ("activation", "amend", "netdevices"),
-    ("outside", "move_devices"),
+    ("outside", "move_devices", "check_schema"),
     ("container", "hooks", "choices"),
     ("init", "cgroups", "seccomp"),
     ("state", "initimage", "process"),
@@ -75,7 +85,8 @@ OFF_DIET = (
     "commands/doctor.py",
     "cgroups/bus.py",  # loaded by the systemd driver when it calls
     "cgroups/manager1.py",
-    "move_devices.py",  # a program of its own
+    "move_devices.py",  # programs of their own
+    "check_schema.py",
 )
 
 

@@ -16,7 +16,12 @@ SEEDS: list[list[ops.Op]] = [
     [ops.NewMount(slot=1, fstype="tmpfs", source="x", options=["a=b", "c"], attributes=1)],
     [ops.SetGroups(gids=bytes(12)), ops.SetUmask(mask=0o22)],
     [ops.Execute(argv=["sh"], env=["A=b", "C="], home=0, listen=1, preserved=2)],
-    [ops.RunHook(path="/h", argv=["h"], env=[], timeout_ms=9, head="{", tail="}", cwd="")],
+    [
+        ops.RunHook(
+            path="/h", argv=["h"], env=[], timeout_ms=9, head="{", tail="}", cwd="", out=3, err=0
+        )
+    ],
+    [ops.SendMount(slot=3), ops.DetachMount(path="/mnt", id=7), ops.CoverRoot(slot=3, root=4)],
 ]
 
 

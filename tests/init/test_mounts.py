@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pyrunc import syscalls
 from pyrunc.init import ops
 from tests.init.harness import (
     CLONE_NEWNS,
@@ -87,6 +88,69 @@ def test_attach_keeps_a_slot_for_a_later_op(rootfs: Path) -> None:
     with Init(plan) as init:
         init.pause()
         assert "ro" in options(init.pid, rootfs, "/tmp")
+
+
+def test_cover_root_makes_a_mount_the_root(rootfs: Path) -> None:
+    """What comes later is resolved in it, and it is what pivot_root takes."""
+    plan = inside(
+        rootfs,
+        [tmpfs(FIRST), tmpfs(FIRST + 1)],
+        ops.CoverRoot(slot=FIRST, root=ROOT),
+        attach(FIRST + 1, "/below"),
+        change(FIRST, set=RDONLY),
+        ops.LeaveRoot(host=HOST),
+        ops.Pivot(slot=ROOT),
+    )
+    with Init(plan) as init:
+        init.pause()
+        seen = Path(f"/proc/{init.pid}/root")
+        assert os.listdir(seen) == ["below"]
+        assert "ro" in options(init.pid, Path("/"), "/")
+        lines = Path(f"/proc/{init.pid}/mountinfo").read_text().splitlines()
+        assert len(lines) == 2  # nothing of the image or the host is left
+    assert not (rootfs / "below").exists()
+
+
+def test_cover_root_takes_no_file(rootfs: Path) -> None:
+    found = failure(
+        inside(rootfs, [clone(FIRST, "/etc/passwd")], ops.CoverRoot(slot=FIRST, root=ROOT))
+    )
+    assert found.short == ("cover_root", "verify", "ENOTDIR")
+
+
+def test_an_attached_mount_is_sent_to_the_parent(rootfs: Path) -> None:
+    plan = inside(
+        rootfs,
+        [tmpfs(FIRST)],
+        attach(FIRST, "/tmp/new", ops.ATTACH_KEEP),
+        ops.SendMount(slot=FIRST),
+    )
+    with Init(plan) as init:
+        message = init.receive()
+        assert message is not None
+        assert message.value == ops.RENDEZVOUS_MOUNTED
+        number = syscalls.mount_id(message.fds[0])
+        for fd in message.fds:
+            os.close(fd)
+        lines = Path(f"/proc/{init.pid}/mountinfo").read_text().splitlines()
+        places = [line.split()[4] for line in lines if int(line.split()[0]) == number]
+        assert places == ["/tmp/new"]
+
+
+def test_only_the_mount_with_the_id_is_detached(rootfs: Path) -> None:
+    def detach(path: str, id: int = 1) -> ops.Op:
+        return ops.DetachMount(path=path, id=id)
+
+    (rootfs / "link").symlink_to("tmp")
+    for path, expected in (
+        ("/tmp", ("detach_mount", "verify", "ESTALE")),
+        ("/tmp/absent", ("detach_mount", "verify", "ENOENT")),
+        ("/absent/tmp", ("detach_mount", "resolve", "ENOENT")),
+        ("/link/x", ("detach_mount", "resolve", "ELOOP")),
+        ("/", ("detach_mount", "resolve", "EBUSY")),
+    ):
+        plan = inside(rootfs, [tmpfs(FIRST)], attach(FIRST, "/tmp"), detach(path))
+        assert failure(plan).short == expected, path
 
 
 def test_a_file_and_a_directory_do_not_cover_each_other(rootfs: Path) -> None:

@@ -21,6 +21,9 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "explain": ("/dev/null/x",),
     "check": ("/dev/null/x",),
     "doctor": (),
+    "info": (),
+    "completion": ("zsh",),
+    "mounts": ("add", "absent", "/dev/null/x"),
 }
 
 

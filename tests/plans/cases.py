@@ -2,8 +2,9 @@
 """Plans of other hosts: a case is a change of a small configuration, and what the host is like.
 
 `NAME.json` holds `about` (a sentence), `config` (a JSON merge patch, RFC 7386, on `base.json`),
-`host` (facts that differ), `options` (arguments of the compiler), `cgroup` (a name of CGROUPS) and
-for `exec` a `process`. `NAME.txt` is the plan, or what is wrong with the configuration.
+`host` (facts that differ), `options` (arguments of the compiler), `cgroup` (a name of CGROUPS), for
+`exec` a `process`, for `mounts add` the namespaces to join as `add`, for `mounts remove` the
+`remove` targets. `NAME.txt` is the plan, or what is wrong with the configuration.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pyrunc.host import Host
 from pyrunc.init.cgroup_view import CgroupDirectory, CgroupView
 from pyrunc.init.compile_create import compile_create
 from pyrunc.init.compile_exec import compile_exec
+from pyrunc.init.compile_mounts import compile_add, compile_remove
 from pyrunc.init.plan import Plan
 from pyrunc.spec.config import parse_config, parse_process
 from pyrunc.spec.model import Config
@@ -125,11 +127,17 @@ def plan_of(case: dict[str, Any]) -> Plan:
     if "process" in case:
         process = parse_process(json.dumps(case["process"]).encode())
         return compile_exec(process, host, linux=config.linux, seccomp=filter, **options)
+    cgroup = CGROUPS[case.get("cgroup", "none")]
+    if "add" in case:
+        return compile_add(config, host, joined=case["add"], cgroup=cgroup, source="mounts.json")
+    if "remove" in case:
+        targets = [tuple(one) for one in case["remove"]]
+        return compile_remove(config, host, joined=["user", "mount"], targets=targets)
     return compile_create(
         config,
         host,
         rootfs="/bundle/rootfs",
-        cgroup=CGROUPS[case.get("cgroup", "none")],
+        cgroup=cgroup,
         seccomp=filter,
         state_json=state_json,
         **options,

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shell completions from the flag table, for bash, zsh and fish. tools/manual.py writes them."""
+"""Shell completions from the flag table, for bash, zsh and fish.
+
+`pyrunc completion` prints them; tools/manual.py writes them to files for `make install`.
+"""
 
 # Lines of shell are shown as they come out.
 # ruff: noqa: E501
@@ -59,7 +62,7 @@ def bash(verbs: Sequence[str]) -> str:
     return "\n".join(
         [
             "# SPDX-License-Identifier: Apache-2.0",
-            "# Completion of pyrunc for bash. Written by tools/manual.py (make generate).",
+            "# Completion of pyrunc for bash: `pyrunc completion bash`.",
             "_pyrunc() {",
             '    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb="" flags="" each',
             "    case $previous in",
@@ -108,7 +111,7 @@ def zsh(verbs: Sequence[str]) -> str:
         [
             "#compdef pyrunc",
             "# SPDX-License-Identifier: Apache-2.0",
-            "# Completion of pyrunc for zsh. Written by tools/manual.py (make generate).",
+            "# Completion of pyrunc for zsh: `pyrunc completion zsh`.",
             '_pyrunc_ids() { compadd -- ${(f)"$(pyrunc list -q 2>/dev/null)"} }',
             "_pyrunc_verbs {",
             "    local -a verbs=(",
@@ -143,7 +146,7 @@ def fish(verbs: Sequence[str]) -> str:
 
     found = [
         "# SPDX-License-Identifier: Apache-2.0",
-        "# Completion of pyrunc for fish. Written by tools/manual.py (make generate).",
+        "# Completion of pyrunc for fish: `pyrunc completion fish`.",
         "complete -c pyrunc -f",
         *(
             line("__fish_use_subcommand", row)
@@ -158,3 +161,6 @@ def fish(verbs: Sequence[str]) -> str:
             found.append(f"complete -c pyrunc -n '{inside}' -a '(pyrunc list -q 2>/dev/null)'")
         found += [line(inside, row) for row in shown(rows)]
     return "\n".join([*found, ""])
+
+
+SCRIPTS = {"bash": bash, "zsh": zsh, "fish": fish}

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""info: what this host offers to containers, and which features are off and why."""
+
+from __future__ import annotations
+
+from pyrunc import diagnosis, jsontext
+from pyrunc.output import emit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.flags import Args
+
+WIDTH = 24
+
+
+def run(args: Args) -> int:
+    found = diagnosis.document()
+    if args.text("format") == "json":
+        emit(jsontext.encode(found, indent=2) + "\n")
+    else:
+        emit("".join(f"{line}\n" for line in lines(found)))
+    return 0
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The document for people: one heading a section, one fact a line."""
+    text: list[str] = []
+    for section in ("pyrunc", "kernel", "caller", "seccomp", "securityModules"):
+        text += ["", _title(section)]
+        text += [_fact(_title(name), value) for name, value in found[section].items()]
+    cgroups = found["cgroups"]
+    text += ["", "Cgroups", _fact("Layout", cgroups["layout"])]
+    for row in cgroups["hierarchies"]:
+        access = "writable" if row["writable"] else "read-only"
+        name = row["name"] or "cgroup2"
+        text.append(_fact(name, f"{row['mount']} ({access}): {_value(row['controllers'])}"))
+    text += ["", "Namespaces"]
+    for kind, one in found["namespaces"].items():
+        most = f", at most {one['most']}" if "most" in one else ""
+        text.append(_fact(kind, _value(one["available"]) + most))
+    text += ["", "Features"]
+    text += [
+        _fact(name, "on" if one["enabled"] else f"off: {one['reason']}")
+        for name, one in found["features"].items()
+    ]
+    return text[1:]
+
+
+def _title(name: str) -> str:
+    """userNamespace -> User namespace."""
+    words = "".join(f" {char.lower()}" if char.isupper() else char for char in name)
+    return words[:1].upper() + words[1:]
+
+
+def _fact(name: str, value: object) -> str:
+    return f"  {name + ':':<{WIDTH}} {_value(value)}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    return str(value)

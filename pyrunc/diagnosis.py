@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this host offers to containers: the document of `info`.
+
+Everything is read, nothing is tried or changed. A feature that is off has the reason, which is what
+an error would say when a configuration asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc import __version__, buildinfo, host, outside, version
+from pyrunc.cgroups import layout
+from pyrunc.errors import Failure, HostError
+from pyrunc.spec.constants import CAP_NAMES, NAMESPACES, SECCOMP_ACTIONS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+FLOOR = (5, 12)  # Linux: openat2, mount_setattr and the others that the init uses
+# The kernel's names of actions (/proc/sys/kernel/seccomp/actions_avail) that are not ours.
+KERNEL_ACTIONS = {"kill_process", "kill_thread", "trap", "errno", "user_notif", "trace", "log",
+                  "allow"}  # fmt: skip
+NOTIFY = "user_notif"
+NAMESPACE_FILES = {"mount": "mnt", "network": "net"}
+BASIC_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
+V1_NAMES = {"io": "blkio"}
+RESCTRL = "/sys/fs/resctrl"
+BUSES = ("/run/dbus/system_bus_socket", "/run/systemd/private")
+
+
+def document() -> dict[str, Any]:
+    """The whole diagnosis, ready for JSON."""
+    facts = host.probe()
+    cgroups = _cgroups()
+    namespaces = _namespaces()
+    seccomp = _seccomp()
+    return {
+        "pyrunc": {"version": __version__, "commit": version.commit(), **buildinfo.describe()},
+        "kernel": _kernel(facts),
+        "caller": _caller(facts),
+        "cgroups": cgroups,
+        "namespaces": namespaces,
+        "seccomp": seccomp,
+        "securityModules": _modules(facts),
+        "features": {
+            name: {"enabled": not why, **({"reason": why} if why else {})}
+            for name, why in _features(facts, cgroups, namespaces, seccomp)
+        },
+    }
+
+
+def _kernel(facts: host.Host) -> dict[str, Any]:
+    names = os.uname()
+    return {
+        "release": names.release,
+        "machine": names.machine,
+        "least": ".".join(map(str, FLOOR)),
+        "recentEnough": facts.kernel >= FLOOR,
+    }
+
+
+def _caller(facts: host.Host) -> dict[str, Any]:
+    held = [name for bit, name in enumerate(CAP_NAMES) if facts.permitted >> bit & 1]
+    return {
+        "uid": facts.euid,
+        "gid": facts.egid,
+        "userNamespace": facts.in_userns,
+        "rootless": facts.rootless,
+        "capabilities": held,
+    }
+
+
+def _cgroups() -> dict[str, Any]:
+    try:
+        found = layout.probe()
+    except HostError as error:
+        return {"layout": "none", "reason": str(error), "hierarchies": []}
+    try:
+        rows = [
+            {
+                "version": one.version,
+                "name": one.name,
+                "mount": one.mount,
+                "own": one.own,
+                "controllers": list(one.controllers)
+                or host.read(f"{one.mount}/cgroup.controllers").split(),
+                "writable": os.access(one.mount + one.own, os.W_OK),
+            }
+            for one in found.hierarchies
+        ]
+    finally:
+        for one in found.hierarchies:
+            if one.fd >= 0:
+                os.close(one.fd)
+    return {"layout": found.kind, "hierarchies": rows}
+
+
+def _namespaces() -> dict[str, Any]:
+    """Each kind that the kernel has, with the largest number that the caller may have."""
+    found = {}
+    for kind in sorted(NAMESPACES):
+        name = NAMESPACE_FILES.get(kind, kind)
+        limit = host.read(f"/proc/sys/user/max_{name}_namespaces").strip()
+        found[kind] = {
+            "available": host.exists(f"/proc/self/ns/{name}") and limit != "0",
+            **({"most": int(limit)} if limit.isdigit() else {}),
+        }
+    return found
+
+
+def _seccomp() -> dict[str, Any]:
+    actions = host.read("/proc/sys/kernel/seccomp/actions_avail").split()
+    return {
+        "kernelActions": actions,
+        "unknownToPyrunc": sorted(set(actions) - KERNEL_ACTIONS),
+        "actions": sorted(SECCOMP_ACTIONS),
+    }
+
+
+def _modules(facts: host.Host) -> dict[str, Any]:
+    return {
+        "active": [name for name in facts.lsms if name],
+        "apparmor": facts.apparmor,
+        "selinux": facts.selinux,
+    }
+
+
+def _features(
+    facts: host.Host, cgroups: dict[str, Any], namespaces: dict[str, Any], seccomp: dict[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """(feature, why it is off, or nothing)."""
+    release = os.uname().release
+    old = f"Linux {release} is older than {FLOOR[0]}.{FLOOR[1]}"
+    yield "containers", "" if facts.kernel >= FLOOR else old
+    for kind, one in namespaces.items():
+        yield f"namespace {kind}", "" if one["available"] else _no_namespace(kind)
+    yield "cgroups", str(cgroups.get("reason", ""))
+    yield from _controllers(cgroups)
+    yield "systemd cgroups", _no_systemd(facts)
+    actions = seccomp["kernelActions"]
+    yield "seccomp", "" if actions else "the kernel was built without seccomp filters"
+    yield "seccomp notify", "" if NOTIFY in actions else "the kernel has no user_notif action"
+    yield "apparmor", "" if facts.apparmor else "AppArmor is not active in this kernel"
+    yield "selinux", "" if facts.selinux else "SELinux is not active in this kernel"
+    root = "only root of the machine can do it"
+    yield "id-mapped mounts", root if facts.rootless else ""
+    yield "device nodes", "bind mounts stand in for them" if facts.rootless else ""
+    yield "network devices", root if facts.rootless else _no_library("pyroute2")
+    yield "intel rdt", _no_resctrl()
+    numa = "the kernel was built without NUMA"
+    yield "memory policy", "" if host.exists("/proc/self/numa_maps") else numa
+    yield "checkpoint and restore", _no_program("criu", package="criu")
+    yield "subordinate ids", _no_program("newuidmap", package="uidmap")
+    yield "json schema of check", _no_library("jsonschema")
+
+
+def _no_namespace(kind: str) -> str:
+    name = NAMESPACE_FILES.get(kind, kind)
+    if host.exists(f"/proc/self/ns/{name}"):
+        return f"/proc/sys/user/max_{name}_namespaces is 0"
+    return "the kernel was built without it"
+
+
+def _controllers(cgroups: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    rows = cgroups["hierarchies"]
+    for name in BASIC_CONTROLLERS:
+        own = [
+            row
+            for row in rows
+            if name in row["controllers"] or V1_NAMES.get(name) in row["controllers"]
+        ]
+        if not own:
+            yield f"cgroup {name}", "no hierarchy offers this controller"
+        else:
+            writable = any(row["writable"] for row in own)
+            yield f"cgroup {name}", "" if writable else "the caller may not write in its cgroup"
+
+
+def _no_systemd(facts: host.Host) -> str:
+    if facts.rootless:
+        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+        bus = f"{runtime}/bus"
+        return "" if runtime and host.exists(bus) else "there is no bus of a user session"
+    if any(host.exists(path) for path in BUSES):
+        return ""
+    return f"systemd does not answer: there is neither {BUSES[0]} nor {BUSES[1]}"
+
+
+def _no_resctrl() -> str:
+    if host.exists(f"{RESCTRL}/schemata"):
+        return ""
+    if "resctrl" in host.read("/proc/filesystems").split():
+        return f"resctrl is not mounted on {RESCTRL}"
+    return "this processor or kernel has no resctrl"
+
+
+def _no_program(name: str, *, package: str) -> str:
+    path = os.environ.get("PATH", "") or os.defpath
+    if any(os.access(f"{directory}/{name}", os.X_OK) for directory in path.split(":")):
+        return ""
+    return f"{name} is not in PATH (package {package})"
+
+
+def _no_library(name: str) -> str:
+    try:
+        outside.find(name, purpose=name)
+    except Failure:
+        return f"the Python library {name} is not installed"
+    return ""

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mounts of a running container: the effects of `mounts add` and `mounts remove`.
+
+All of a file's mounts are added, or none. What was added is in the state with its mount id and what
+mountinfo says of it: only that is ever removed, wherever a link of the container leads now.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc import host, jsontext, process, syscalls
+from pyrunc.container import Container
+from pyrunc.errors import Failure, StateError
+from pyrunc.execution import joined_namespaces
+from pyrunc.hostmounts import unescape
+from pyrunc.idmapped import Mapper
+from pyrunc.init import ops, paths
+from pyrunc.init.cgroup_view import CgroupView
+from pyrunc.init.compile_mounts import compile_add, compile_remove
+from pyrunc.init.launch import spawn
+from pyrunc.init.mounts import symlink_sources
+from pyrunc.log import log
+from pyrunc.spec.config import parse_config
+from pyrunc.state import CONFIG
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from pyrunc.init.launch import Handler, Message
+    from pyrunc.init.plan import Plan
+    from pyrunc.spec.model import Config
+
+GONE = "cannot change the mounts of a stopped container"
+KEY = "mounts"  # of the state: what was added, in its order
+
+
+def read_mounts(container: Container, data: bytes, *, source: str) -> Config:
+    """The container's configuration with the mounts of a file instead of its own, checked as a
+    whole. The file is an object with `mounts`, as config.json has them, or their array.
+    """
+    from pyrunc.spec import strict
+
+    given = strict.decode(data, source=source)
+    if isinstance(given, dict):
+        unknown = sorted(set(given) - {KEY})
+        if unknown or KEY not in given:
+            raise Failure(
+                f"{source}: it must be an object with 'mounts' and nothing else",
+                detail=f"unknown: {', '.join(unknown)}" if unknown else "",
+            )
+        given = given[KEY]
+    saved = container.directory.read(CONFIG)
+    if saved is None:
+        raise StateError(f"the state of container {container.id} has no {CONFIG}")
+    whole = {**jsontext.decode(saved), KEY: given}
+    config = parse_config(jsontext.encode(whole).encode("utf-8", "surrogateescape"), source=source)
+    if not config.mounts:
+        raise Failure(f"{source}: there is no mount in it", pointer="/mounts")
+    return config
+
+
+class Change:
+    """One change of a container's mounts under way; the lock must be held."""
+
+    __slots__ = ("config", "container", "made", "source")
+
+    def __init__(self, container: Container, config: Config, *, source: str) -> None:
+        self.container = container
+        self.config = config
+        self.source = source
+        self.made: list[dict[str, Any]] = []
+
+    @property
+    def added(self) -> list[dict[str, Any]]:
+        """What earlier commands have added and nobody has removed."""
+        return list(self.container.state.get(KEY, ()))
+
+    def add(self) -> None:
+        manager = self.container.cgroup()
+        try:
+            plan = compile_add(
+                self.config,
+                host.probe(),
+                joined=joined_namespaces(self.container, self.config),
+                cgroup=CgroupView.of(manager.view(), enters=False),
+                source=self.source,
+                links=_links(symlink_sources(self.config)),
+            )
+        finally:
+            manager.close()
+        for warning in (*self.config.warnings, *plan.warnings):
+            if warning.pointer.startswith("/mounts/"):
+                log.warning(warning.line())
+        try:
+            self._perform(plan)
+        except BaseException:
+            self._undo()
+            raise
+        self._save([*self.added, *self.made])
+
+    def remove(self) -> None:
+        """The latest mount that was added at each destination."""
+        kept = self.added
+        seen = self._mountinfo()
+        targets = []
+        for mount in self.config.mounts:
+            wanted = paths.components(mount.destination)
+            record = next((one for one in kept[::-1] if _at(one) == wanted), None)
+            if record is None:
+                raise StateError(
+                    f"no mount was added on {mount.destination}",
+                    pointer=f"{mount.pointer}/destination",
+                    hint="only what `pyrunc mounts add` has added is removed",
+                )
+            kept.remove(record)
+            path = _place(seen, record)
+            if path is None:
+                log.warning(f"{mount.destination} is not mounted any more")
+            else:
+                targets.append((path, int(record["id"]), mount.pointer))
+        if targets:
+            self._perform(self._plan_removal(targets))
+        self._save(kept)
+
+    # -- the init ----------------------------------------------------------------------------------
+
+    def _perform(self, plan: Plan) -> None:
+        target = process.open_pidfd(self.container.pid, self.container.start_time)
+        if target < 0:
+            raise StateError(GONE)
+        mapper = Mapper(plan.requests)
+        try:
+            child = spawn(plan, [target])
+            handlers: dict[int, Handler] = {
+                ops.RENDEZVOUS_MOUNTS: lambda message: mapper.next(
+                    int(getattr(plan.ops[message.op], "count", 0)), pid=self.container.pid
+                ),
+                ops.RENDEZVOUS_MOUNTED: self._noter(plan),
+                ops.RENDEZVOUS_READY: self._on_ready,
+            }
+            try:
+                child.serve(handlers, until=ops.RENDEZVOUS_READY, on_forked=lambda: None)
+            finally:
+                child.kill()
+        finally:
+            mapper.close()
+            os.close(target)
+
+    def _on_ready(self, message: Message) -> Sequence[int]:
+        if not process.alive(self.container.pid, self.container.start_time):
+            raise StateError(GONE)  # JN-6: what we have joined is the container only while it lives
+        return ()
+
+    def _noter(self, plan: Plan) -> Callable[[Message], Sequence[int]]:
+        """Takes note of a mount that is attached now."""
+
+        def note(message: Message) -> Sequence[int]:
+            number = syscalls.mount_id(message.fds[0])
+            index = int(plan.ops[message.op].pointer.split("/")[2])
+            destination = self.config.mounts[index].destination
+            facts = self._mountinfo().get(number)
+            record = {"destination": destination, "id": number, "facts": facts and facts[1]}
+            self.made.append(record)
+            return ()
+
+        return note
+
+    def _plan_removal(self, targets: Sequence[tuple[str, int, str]]) -> Plan:
+        joined = joined_namespaces(self.container, self.config)
+        return compile_remove(self.config, host.probe(), joined=joined, targets=targets)
+
+    def _undo(self) -> None:
+        """Take away what was added before something failed."""
+        seen = self._mountinfo()
+        targets = [
+            (path, int(record["id"]), "")
+            for record in self.made[::-1]
+            if (path := _place(seen, record)) is not None
+        ]
+        if targets:
+            try:
+                self._perform(self._plan_removal(targets))
+            except Failure as failure:  # the first failure is the one to tell
+                log.warning(f"what was mounted before stays: {failure}")
+
+    def _save(self, records: Sequence[Mapping[str, Any]]) -> None:
+        self.container.directory.save({**self.container.state, KEY: list(records)})
+
+    def _mountinfo(self) -> dict[int, tuple[str, list[str]]]:
+        """Mount id -> (mount point, device and root and type) in the container's namespace."""
+        found = {}
+        try:
+            with open(f"/proc/{self.container.pid}/mountinfo", "rb") as file:
+                text = file.read().decode("utf-8", "surrogateescape")
+        except OSError:
+            raise StateError(GONE) from None
+        for line in text.splitlines():
+            fields = line.split(" ")
+            kind = fields[fields.index("-") + 1]
+            found[int(fields[0])] = (unescape(fields[4]), [fields[2], fields[3], kind])
+        return found
+
+
+def _at(record: Mapping[str, Any]) -> tuple[str, ...]:
+    return paths.components(str(record["destination"]))
+
+
+def _place(seen: Mapping[int, tuple[str, list[str]]], record: Mapping[str, Any]) -> str | None:
+    """Where a mount is now; the kernel gives the ids of mounts that are gone to others."""
+    path, facts = seen.get(int(record["id"]), ("", None))
+    return path if facts is not None and facts == record["facts"] else None
+
+
+def _links(sources: Sequence[str]) -> dict[str, str]:
+    from pyrunc.blueprint import read_links
+
+    return read_links(list(sources))

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plans of `mounts add` and `mounts remove`: a task that enters a running container and changes
+its mounts. PURE.
+
+The container is hostile, as for `exec`: sources are cloned before the task joins its mount
+namespace, targets are descriptors below the container's root, and what is unmounted is named by its
+mount id.
+"""
+
+from __future__ import annotations
+
+from pyrunc.init import capabilities, labels, mounts, namespaces, ops, paths
+from pyrunc.init import rootfs as roots
+from pyrunc.init.compile_exec import TARGET, settle
+from pyrunc.init.mount_base import Mounts
+from pyrunc.init.plan import Plan
+from pyrunc.spec.constants import NAMESPACES
+from pyrunc.spec.options import MS_I_VERSION, MS_REMOUNT, parse_mount_options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pyrunc.host import Host
+    from pyrunc.init.cgroup_view import CgroupView
+    from pyrunc.init.context import Context
+    from pyrunc.init.ops import Op
+    from pyrunc.spec.model import Config
+
+
+def compile_add(
+    config: Config,
+    host: Host,
+    *,
+    joined: Iterable[str],
+    cgroup: CgroupView,
+    source: str,
+    links: Mapping[str, str] | None = None,
+) -> Plan:
+    """`config` is the container's, with the new mounts instead of its own. Each mount is sent to
+    the parent when it is attached (rendezvous mounted).
+    """
+    context = _context(config, host, joined, source=source)
+    bounding = config.process.capabilities and config.process.capabilities.bounding
+    planned = Mounts(
+        context,
+        cgroup=cgroup,
+        label=labels.mount_option(context, config.linux.mount_label, config.annotations),
+        links=links,
+        sys_admin=bool(capabilities.mask(bounding or ()) & capabilities.SYS_ADMIN),
+    )
+    _check(context, config)
+    mounts.plan(planned, config)
+    found = namespaces.begin(context, oom_score_adj=None, pointer="")
+    found += _enter(context, config, planned.sources)
+    found.append(ops.SetUmask(mask=0, what="clear the umask"))
+    found += mounts.await_requests(planned)
+    found += planned.made
+    found += _reported(planned.inside)
+    found += planned.late
+    found.append(_done())
+    context.finish()
+    requests = [request for request, _slot in planned.requests]
+    return Plan(found, objects=("process",), requests=requests, warnings=context.warnings)
+
+
+def compile_remove(
+    config: Config,
+    host: Host,
+    *,
+    joined: Iterable[str],
+    targets: Sequence[tuple[str, int, str]],
+) -> Plan:
+    """`targets` are mount point, mount id and pointer, in the order of their going."""
+    context = _context(config, host, joined, source="mounts")
+    kinds = context.joined & {"user", "mount"}
+    found = namespaces.begin(context, oom_score_adj=None, pointer="")
+    found += [*namespaces.drop_groups(context), _join(kinds), ops.CloseSlot(slot=TARGET)]
+    found += namespaces.become_root(context)
+    for path, number, pointer in targets:
+        what = f"unmount {path}"
+        found.append(ops.DetachMount(path=path, id=number, pointer=pointer, what=what))
+    found.append(_done())
+    context.finish()
+    return Plan(found, objects=("process",))
+
+
+def _context(config: Config, host: Host, joined: Iterable[str], *, source: str) -> Context:
+    kinds = frozenset(joined)
+    context = settle(host, config.linux, kinds, annotations=config.annotations, source=source)
+    if "mount" not in kinds:
+        hint = "mount on the host instead, below the container's root"
+        context.problem("", "the container has no mount namespace of its own", hint=hint)
+    return context
+
+
+def _check(context: Context, config: Config) -> None:
+    """What only a container that is being made can have."""
+    for mount in config.mounts:
+        if parse_mount_options(mount).flags & (MS_REMOUNT | MS_I_VERSION):
+            # The container could have put a link to a protected path there.
+            context.problem(
+                mount.pointer + "/options",
+                "a mount of a running container cannot be changed",
+                value="remount or iversion",
+                hint="remove it and add another",
+            )
+        if not paths.components(mount.destination):
+            context.problem(
+                mount.pointer + "/destination",
+                "the root of a running container cannot be covered",
+                hint="its processes would keep the old one",
+            )
+
+
+def _join(kinds: Iterable[str]) -> Op:
+    ordered = sorted(kinds, key=list(NAMESPACES).index)
+    what = f"join the container's namespaces ({', '.join(ordered)})"
+    return ops.JoinProcess(slot=TARGET, flags=namespaces.flags(ordered), what=what)
+
+
+def _enter(context: Context, config: Config, sources: Sequence[Op]) -> list[Op]:
+    """The mount namespace comes last: the host's objects are cloned before, in a copy of the host's
+    mount namespace that belongs to the container's user namespace, so that the locks on their flags
+    hold (UN-10) and no mount of the container reaches the host.
+    """
+    found = namespaces.drop_groups(context)
+    first = context.joined - {"mount"}
+    found += [_join(first)] if first else []
+    what = "copy the host's mount namespace"
+    found.append(ops.Unshare(flags=NAMESPACES["mount"], what=what))
+    part = roots.part_from_host(config)
+    found += [*sources, part] if roots.keeps_peers(config) else [part, *sources]
+    found += [_join({"mount"}), ops.CloseSlot(slot=TARGET)]
+    found += namespaces.become_root(context)
+    if context.has("pid") or context.has("time"):
+        found.append(ops.Fork(cgroup=0, what="start a process in the container"))
+    return found
+
+
+def _reported(inside: Sequence[Op]) -> list[Op]:
+    """The first mount of each entry is sent to the parent; what lies below goes with it."""
+    found: list[Op] = []
+    seen = set()
+    for op in inside:
+        found.append(op)
+        if isinstance(op, ops.Attach) and op.pointer not in seen:
+            seen.add(op.pointer)
+            op.flags |= ops.ATTACH_KEEP
+            found.append(ops.SendMount(slot=op.slot, pointer=op.pointer, what=op.what))
+    return found
+
+
+def _done() -> Op:
+    return ops.Await(name=ops.RENDEZVOUS_READY, slot=0, count=0, what="tell that all is done")
