@@ -6,10 +6,11 @@ REPORTS := $(BUILD)/conformance
 JUDGED  := $(addprefix --runtime ,$(RUNTIME) $(PEERS))
 OCI     := $(BUILD)/oci/go/src/github.com/opencontainers/runtime-tools
 ENGINES := containerd cri podman rootless docker cluster
+# All reports together: $(REPORTS)/index.html
 # The client of the CRI comes with packages that nothing else needs.
 CRI     := $(BUILD)/cri/bin/python
 
-.PHONY: conformance-oci $(ENGINES:%=conformance-%) $(ENGINES:%=smoke-%)
+.PHONY: conformance-oci $(ENGINES:%=conformance-%) $(ENGINES:%=smoke-%) newer
 
 conformance-oci: all ## OCI runtime-tools validation of RUNTIME beside PEERS, with an HTML report
 	@conformance/oci/build.sh $(BUILD)/oci
@@ -22,3 +23,7 @@ $(ENGINES:%=conformance-%): conformance-%: all ## the engine with RUNTIME beside
 $(ENGINES:%=smoke-%): smoke-%: all ## start the engine, run, exec, kill, remove
 	@conformance/engines/packages $* $(BUILD)
 	@$(if $(filter cri,$*),$(CRI),$(PY)) -m conformance.engines.run $* --smoke --report $(REPORTS) --runtime $(RUNTIME)
+
+# Later peers: make conformance-oci PEERS="$(wildcard build/newer/bin/*-*)"; containerd 2: PATH=$PWD/build/newer/bin:$PATH
+newer: ## unpack runc, crun and containerd of Debian's sid beside the system, in build/newer/bin
+	@conformance/newer $(BUILD)/newer

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of a suite: a row per test, a column per runtime, as a table, as JSON and as HTML."""
+"""The report of a suite: a row per test, a column per runtime, as a table, JSON and HTML."""
 
 from __future__ import annotations
 
-import html
 import json
+import platform
+import re
 import shutil
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from conformance import page
 
 PASS, FAIL, SKIP = "pass", "fail", "skip"
 
@@ -25,9 +29,13 @@ class Verdict:
 
 @dataclass
 class Report:
-    """The verdicts of a suite: test -> runtime -> verdict, and the reasons of known failures."""
+    """The verdicts of a suite: test -> runtime -> verdict, and the reasons of known failures.
+
+    `subject` names what calls the runtimes, with its version.
+    """
 
     suite: str
+    subject: str
     runtimes: Mapping[str, str]
     rows: dict[str, dict[str, Verdict]] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +51,7 @@ class Report:
     def failures(self, runtime: str) -> list[str]:
         return [
             test
-            for test, row in sorted(self.rows.items())
+            for test, row in self.rows.items()
             if runtime in row and row[runtime].status == FAIL
         ]
 
@@ -52,7 +60,7 @@ class Report:
         width = max([len(test) for test in self.rows] + [4])
         names = list(self.runtimes)
         lines = [" ".join([f"{'test':<{width}}", *(f"{name:>10}" for name in names)])]
-        for test, row in sorted(self.rows.items()):
+        for test, row in self.rows.items():
             cells = [f"{row[name].status if name in row else '-':>10}" for name in names]
             lines.append(" ".join([f"{test:<{width}}", *cells]).rstrip())
         for status in (PASS, FAIL, SKIP):
@@ -61,64 +69,37 @@ class Report:
         return "\n".join(lines)
 
     def write(self, directory: Path) -> tuple[Path, Path]:
-        """Write SUITE.json and SUITE.html; returns both paths."""
+        """Write SUITE.json and SUITE.html, and the page of all suites; returns the first two."""
         directory.mkdir(parents=True, exist_ok=True)
         json_path, html_path = directory / f"{self.suite}.json", directory / f"{self.suite}.html"
         document = {
             "suite": self.suite,
+            "subject": self.subject,
+            "host": f"{platform.system()} {platform.release()}",
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "runtimes": dict(self.runtimes),
+            "versions": {name: version(path) for name, path in self.runtimes.items()},
             "tests": {
                 test: {name: asdict(verdict) for name, verdict in row.items()}
-                for test, row in sorted(self.rows.items())
+                for test, row in self.rows.items()
             },
             "reasons": dict(self.reasons),
         }
         json_path.write_text(json.dumps(document, indent=1) + "\n")
-        html_path.write_text(self._html())
+        html_path.write_text(page.single(document))
+        page.write(directory)
         return json_path, html_path
 
-    def _html(self) -> str:
-        names = list(self.runtimes)
-        heads = "".join(
-            f"<th>{html.escape(name)}<br><small>{html.escape(self.runtimes[name])}</small></th>"
-            for name in names
-        )
-        rows = []
-        for test, row in sorted(self.rows.items()):
-            cells = "".join(_cell(row.get(name)) for name in names)
-            reason = html.escape(self.reasons.get(test, ""))
-            rows.append(f"<tr><th>{html.escape(test)}</th>{cells}<td>{reason}</td></tr>")
-        sums = "".join(f"<td>{self.count(name, PASS)} of {len(self.rows)}</td>" for name in names)
-        return _PAGE.format(
-            suite=html.escape(self.suite), heads=heads, rows="\n".join(rows), sums=sums
-        )
 
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{suite}</title><style>
-body {{ font: 15px/1.4 system-ui, sans-serif; margin: 2rem; }}
-table {{ border-collapse: collapse; }}
-th, td {{ border: 1px solid #ccc; padding: .25rem .6rem; text-align: left; vertical-align: top; }}
-.pass {{ background: #e3f6e3; }} .fail {{ background: #fbdcdc; }} .skip {{ background: #f4f0d8; }}
-pre {{ white-space: pre-wrap; margin: .3rem 0; }} small {{ font-weight: normal; color: #555; }}
-</style></head><body><h1>{suite}</h1><table>
-<tr><th>test</th>{heads}<th>why</th></tr>
-{rows}
-<tr><th>passed</th>{sums}<td></td></tr>
-</table></body></html>
-"""
-
-
-def _cell(verdict: Verdict | None) -> str:
-    if verdict is None:
-        return "<td>-</td>"
-    text = f"{verdict.status} <small>{verdict.seconds:.1f} s</small>"
-    if verdict.detail:
-        text = (
-            f"<details><summary>{text}</summary><pre>{html.escape(verdict.detail)}</pre></details>"
-        )
-    return f'<td class="{verdict.status}">{text}</td>'
+def version(path: str) -> str:
+    """What a program says of its version; empty when it does not run."""
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    first = (done.stdout.splitlines() or [""])[0]
+    found = re.search(r"\d+(\.\d+)+", first)
+    return found[0] if found else first
 
 
 def parse_runtimes(arguments: Sequence[str]) -> dict[str, str]:

@@ -140,6 +140,29 @@ def cgroups() -> set[str]:
     return found
 
 
+# Where the runtimes keep what they know of their containers, when the engine does not say where.
+STATES = (
+    *("/run/pyrunc", "/run/runc", "/run/crun", "/run/docker/runtime-runc/moby"),
+    *("/run/containerd/runc/default", "/run/containerd/runc/k8s.io"),
+)
+# The locks of containers and volumes that Podman shares among all its processes.
+LOCKS = Path("/dev/shm")
+
+
+def states() -> set[str]:
+    """The containers that runtimes know, and the locks of Podman."""
+    found = {str(path) for path in LOCKS.glob("libpod_*lock*")}
+    for directory in map(Path, STATES):
+        if directory.is_dir():
+            found.update(str(path) for path in directory.glob("[!.]*") if path.is_dir())
+    return found
+
+
+def caches() -> set[str]:
+    """What runtimes keep beside the containers to start the next one sooner."""
+    return {str(path) for directory in STATES for path in Path(directory).glob(".*")}
+
+
 def remove_cgroups(*parents: str) -> None:
     """Remove empty parents that an engine makes and keeps; one in use is reported later."""
     tops = [CGROUP, *(path for path in CGROUP.iterdir() if path.is_dir())]
@@ -169,11 +192,12 @@ def processes() -> Iterator[tuple[int, str]]:
 
 
 class Footprint:
-    """What an engine run must not leave: mounts, cgroups, network namespaces, processes."""
+    """What an engine run must not leave: mounts, cgroups, networks, processes, containers."""
 
     def __init__(self, directory: Path):
         self.directory = directory
         self.mounts, self.cgroups, self.networks = mounts(), cgroups(), self._networks()
+        self.states, self.caches = states(), caches()
 
     @staticmethod
     def _networks() -> set[str]:
@@ -184,12 +208,14 @@ class Footprint:
         left = [f"mount {path}" for path in self._new_mounts()]
         left += [f"cgroup {path}" for path in sorted(cgroups() - self.cgroups)]
         left += [f"network namespace {name}" for name in sorted(self._networks() - self.networks)]
-        left += [
-            f"process {pid} {text[:120]}"
-            for pid, text in processes()
-            if str(self.directory) in text and pid != os.getpid()
-        ]
+        left += [f"process {pid} {text[:120]}" for pid, text in self._processes()]
+        left += [f"state {path}" for path in sorted(states() - self.states)]
         return left
+
+    def _processes(self) -> list[tuple[int, str]]:
+        """The processes with the directory of this run in their command line."""
+        found = [one for one in processes() if str(self.directory) in one[1]]
+        return [one for one in found if one[0] != os.getpid()]
 
     def _new_mounts(self) -> list[str]:
         """Mounts below the directory, the innermost first."""
@@ -197,7 +223,12 @@ class Footprint:
         return sorted((path for path in new if path.startswith(f"{self.directory}/")), reverse=True)
 
     def remove(self) -> None:
-        """Remove the cgroups and mounts that were left, so that the next run starts clean."""
+        """End and remove what was left, so that the next run starts clean."""
+        for pid, _ in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for path in caches() - self.caches:
+            shutil.rmtree(path, ignore_errors=True)
         for path in self._new_mounts():
             subprocess.run(["umount", "-l", path], capture_output=True, check=False)
         for path in sorted(cgroups() - self.cgroups, key=len, reverse=True):

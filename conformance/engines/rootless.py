@@ -13,20 +13,32 @@ from conformance.engines import podman
 from conformance.engines.engine import Outcome, command, eventually, expect, need
 from conformance.engines.podman import (
     test_a_missing_program_gives_127,
+    test_a_pod_of_kubernetes,
     test_a_program_that_may_not_be_executed_gives_126,
+    test_an_init_process,
     test_capabilities_and_security_options,
+    test_health_checks,
+    test_no_cgroups,
+    test_pods_share_namespaces,
     test_read_only_and_tmpfs,
     test_run_prints_and_exits,
     test_stdin_reaches_the_program,
+    test_volumes_and_secrets,
 )
 
 SHARED = (
     test_a_missing_program_gives_127,
+    test_a_pod_of_kubernetes,
     test_a_program_that_may_not_be_executed_gives_126,
+    test_an_init_process,
     test_capabilities_and_security_options,
+    test_health_checks,
+    test_no_cgroups,
+    test_pods_share_namespaces,
     test_read_only_and_tmpfs,
     test_run_prints_and_exits,
     test_stdin_reaches_the_program,
+    test_volumes_and_secrets,
 )
 
 
@@ -109,15 +121,6 @@ def test_terminals(engine: Rootless) -> None:
 def test_the_host_network(engine: Rootless) -> None:
     outcome = engine.run("bb:1", "readlink", "/proc/self/ns/net", network="host").ok()
     expect(outcome.text == os.readlink("/proc/self/ns/net"), outcome.output)
-
-
-def test_volumes(engine: Rootless) -> None:
-    source = engine.directory / "volume"
-    source.mkdir(exist_ok=True)
-    (source / "file").write_text("content")
-    text = "cat /v/file; touch /v/x 2>/dev/null || echo ro; touch /w/y && echo rw"
-    outcome = engine.run("-v", f"{source}:/v:ro", "-v", "named:/w", "bb:1", "sh", "-c", text)
-    expect(outcome.ok().output == "contentro\nrw\n", outcome.output)
 
 
 SMOKE = (test_run_prints_and_exits, test_life_and_exec)

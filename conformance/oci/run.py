@@ -17,39 +17,20 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+from conformance import hierarchies
 from conformance.report import FAIL, PASS, SKIP, Report, Verdict, parse_runtimes
 
 TIMEOUT_S = 120
 TRIES = 3
-CGROUP = Path("/sys/fs/cgroup")
 # Cgroups that the programs name themselves and leave behind when a container was never made.
 LEFTOVERS = ("testdir", "cgrouptest", "runtime-tools")
-# Version 1 hierarchies that the programs want and that a host may have left unmounted. With hugetlb
-# on version 1 the unified hierarchy of a hybrid host has no controllers, which crun demands.
-HIERARCHIES = ("hugetlb", "net_cls", "net_prio", "perf_event")
-SETUP = """
-set -e
-# The hierarchies move onto a tmpfs of this mount namespace, which nobody else sees.
-mount -t tmpfs -o mode=755 tmpfs "$STAGE"
-for path in /sys/fs/cgroup/*/; do
-    name=$(basename "$path")
-    mountpoint -q "$path" || continue
-    mkdir "$STAGE/$name"
-    mount --move "$path" "$STAGE/$name"
-done
-mount --move "$STAGE" /sys/fs/cgroup
-for name in "$@"; do
-    mkdir "/sys/fs/cgroup/$name"
-    mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name"
-done
-set +e
-"$PROGRAM"
+TIDY = """
+"$0"
 status=$?
-for name in $LEFTOVERS; do
+for name in "$@"; do
     find /sys/fs/cgroup -depth -type d \\( -name "$name" -o -path "*/$name/*" \\) -exec rmdir {} \\;
 done
 exit $status
@@ -75,19 +56,10 @@ def judge(output: str, status: int) -> Verdict:
 def run_program(program: Path, *, tree: Path, runtime: str) -> Verdict:
     """Run one program in a mount namespace of its own and clean up after it."""
     started = time.monotonic()
-    hierarchies = missing_hierarchies()
-    stage = tempfile.mkdtemp(prefix="oci.")
     process = subprocess.Popen(
-        ["unshare", "-m", "--propagation", "private", "sh", "-c", SETUP, "sh", *hierarchies],
+        hierarchies.inside(["sh", "-c", TIDY, str(program), *LEFTOVERS]),
         cwd=tree,
-        env={
-            **os.environ,
-            "RUNTIME": runtime,
-            "TMPDIR": "/tmp",
-            "PROGRAM": str(program),
-            "LEFTOVERS": " ".join(LEFTOVERS),
-            "STAGE": stage,
-        },
+        env={**os.environ, "RUNTIME": runtime, "TMPDIR": "/tmp"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -100,7 +72,6 @@ def run_program(program: Path, *, tree: Path, runtime: str) -> Verdict:
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
         verdict = Verdict(FAIL, output.decode(errors="replace")[-4000:] + "\ntimed out")
-    Path(stage).rmdir()
     return Verdict(verdict.status, verdict.detail, time.monotonic() - started)
 
 
@@ -118,37 +89,8 @@ def run_settled(program: Path, *, tree: Path, runtime: str, known: bool) -> Verd
     return verdict
 
 
-def missing_hierarchies() -> list[str]:
-    """The controllers of HIERARCHIES that this kernel has on version 1 and that are not mounted."""
-    if not (CGROUP / "pids").is_dir():
-        return []
-    lines = Path("/proc/cgroups").read_text().splitlines()[1:]
-    offered = {line.split()[0] for line in lines}
-    return [name for name in HIERARCHIES if name in offered and not (CGROUP / name).is_mount()]
-
-
-def settle() -> None:
-    """Wait until the hierarchies that only the programs used are gone.
-
-    A removed group lingers for a while, and a hierarchy with one outlives its last mount, which
-    confuses whoever reads /proc/cgroups. Unmounting it once more gives it up.
-    """
-    script = (
-        'd=$(mktemp -d); for n in "$@"; do mount -t cgroup -o $n $n $d && umount $d; done; rmdir $d'
-    )
-    for _ in range(20):
-        lines = [line.split() for line in Path("/proc/cgroups").read_text().splitlines()]
-        alive = [
-            words[0] for words in lines if words[0] in missing_hierarchies() and words[1] != "0"
-        ]
-        if not alive:
-            return
-        subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", *alive], check=True)
-        time.sleep(0.5)
-
-
 def programs(tree: Path, only: list[str]) -> list[Path]:
-    found = sorted(tree.glob("validation/*/*.t"))
+    found = sorted(tree.absolute().glob("validation/*/*.t"))
     return [path for path in found if not only or path.stem in only]
 
 
@@ -161,7 +103,7 @@ def main() -> int:
     arguments = parser.parse_args()
     runtimes = parse_runtimes(arguments.runtime)
     expected = json.loads((Path(__file__).parent / "expected.json").read_text())
-    report = Report("oci-runtime-tools", runtimes, reasons=expected)
+    report = Report("oci", "OCI runtime-tools", runtimes, reasons=expected)
     for program in programs(arguments.tree, arguments.only):
         for name, path in runtimes.items():
             known = program.stem in expected
@@ -170,7 +112,7 @@ def main() -> int:
             print(
                 f"{name:>8} {verdict.status} {program.stem} ({verdict.seconds:.1f} s)", flush=True
             )
-    settle()
+    hierarchies.settle()
     paths = report.write(arguments.report)
     print(report.table(), *(f"wrote {path}" for path in paths), sep="\n")
     first = next(iter(runtimes))
