@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """containerd's CRI plugin with the runtime under test, driven as a kubelet does.
 
-Needs the PyPI package container-runtime-interface-api; the pods use the host's network, so that no
-CNI plugin is asked.
+Needs the PyPI package container-runtime-interface-api. The daemon lives in a network namespace,
+which is the host's network of its pods; a pod with its own network is connected to it by a plugin.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -24,6 +25,7 @@ from conformance.engines.engine import (
     remove_cgroups,
 )
 
+CNI = Path("/var/lib/cni")
 PAUSE = "docker.io/library/pause:1"
 CONFIG = """
 version = 2
@@ -39,16 +41,21 @@ oom_score = 0
   restrict_oom_score_adj = true
   disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{directory}/cni"
+    bin_dir = "/usr/lib/cni"
     conf_dir = "{directory}/cni"
   [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "native"
     default_runtime_name = "sut"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.sut]
     runtime_type = "io.containerd.runc.v2"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.sut.options]
     BinaryName = "{runtime}"
 """
+NETWORK = """
+{{"cniVersion": "0.4.0", "name": "pods", "plugins": [{{"type": "ptp", "ipam":
+{{"type": "host-local", "subnet": "10.88.0.0/24", "dataDir": "{directory}/ipam"}}}}]}}
+"""
+# The ids of a pod with a user namespace of its own.
+FIRST_ID, IDS = 500000, 65536
 
 
 class Cri:
@@ -57,7 +64,7 @@ class Cri:
     NAME = "cri"
 
     def __init__(self, directory: Path, runtime: str):
-        need("containerd", "ctr")
+        need("containerd", "ctr", "ip")
         try:
             grpc: Any = importlib.import_module("grpc")
             self.api: Any = importlib.import_module("cri_api.v1.api_pb2")
@@ -66,13 +73,17 @@ class Cri:
             raise Unavailable(f"not installed: {error.name}") from error
         directory.chmod(0o711)
         (directory / "cni").mkdir()
+        (directory / "cni/10-pods.conflist").write_text(NETWORK.format(directory=directory))
         (directory / "config.toml").write_text(
             CONFIG.format(directory=directory, pause=PAUSE, runtime=runtime)
         )
         self.directory = directory
         self.socket = directory / "containerd.sock"
+        self.network = f"conformance-{directory.name[-8:]}"
+        command("ip", "netns", "add", self.network).ok()
+        enter = ("nsenter", f"--net=/run/netns/{self.network}")
         self.daemon = Daemon(
-            ["containerd", "--config", str(directory / "config.toml")],
+            [*enter, "containerd", "--config", str(directory / "config.toml")],
             log=directory / "containerd.log",
         )
         self.daemon.wait_until(lambda: command(*self._ctr(), "version").status == 0)
@@ -88,24 +99,38 @@ class Cri:
     def _import(self, name: str, program: tuple[str, ...]) -> None:
         archive = self.directory / "image.tar"
         archive.write_bytes(image.oci_archive(name, program=program))
-        command(*self._ctr(), "image", "import", "--snapshotter", "native", str(archive)).ok()
+        command(*self._ctr(), "image", "import", str(archive)).ok()
 
     def _ready(self) -> bool:
         conditions = self.service.Status(self.api.StatusRequest()).status.conditions
         return any(one.type == "RuntimeReady" and one.status for one in conditions)
 
-    def sandbox(self, name: str = "pod") -> tuple[str, Any]:
+    def sandbox(self, *, own_network: bool = False, own_users: bool = False) -> tuple[str, Any]:
         """Run a pod sandbox; returns its id and its configuration."""
         api = self.api
-        namespaces = api.NamespaceOption(network=api.NODE, pid=api.CONTAINER)
-        context = api.LinuxSandboxSecurityContext(namespace_options=namespaces)
         config = api.PodSandboxConfig(
-            metadata=api.PodSandboxMetadata(name=name, uid=name, namespace="default", attempt=0),
+            metadata=api.PodSandboxMetadata(name="pod", uid="pod", namespace="default", attempt=0),
+            hostname="pod" if own_network else "",
             log_directory=str(self.directory),
-            linux=api.LinuxPodSandboxConfig(cgroup_parent="/conformance", security_context=context),
+            linux=api.LinuxPodSandboxConfig(
+                cgroup_parent="/conformance",
+                security_context=api.LinuxSandboxSecurityContext(
+                    namespace_options=self.namespaces(own_network, own_users)
+                ),
+            ),
         )
-        request = api.RunPodSandboxRequest(config=config)
+        request = api.RunPodSandboxRequest(config=config, runtime_handler="sut")
         return self.service.RunPodSandbox(request).pod_sandbox_id, config
+
+    def namespaces(self, own_network: bool, own_users: bool) -> Any:
+        """What a pod and its containers share."""
+        api = self.api
+        found = api.NamespaceOption(network=api.POD if own_network else api.NODE, pid=api.CONTAINER)
+        if own_users:
+            ids = [api.IDMapping(host_id=FIRST_ID, container_id=0, length=IDS)]
+            users = api.UserNamespace(mode=api.POD, uids=ids, gids=ids)
+            found.userns_options.CopyFrom(users)
+        return found
 
     def container(self, sandbox: str, config: Any, *argv: str, **more: Any) -> str:
         """Create and start a container in a sandbox."""
@@ -141,6 +166,10 @@ class Cri:
     def stop(self) -> None:
         self.reset()
         self.daemon.stop()
+        command("ip", "netns", "del", self.network).ok()
+        for path in (CNI / "results", CNI):  # where the plugins keep what they answered
+            with contextlib.suppress(OSError):
+                path.rmdir()
         remove_cgroups("conformance", "k8s.io")
 
 
@@ -170,7 +199,35 @@ def test_containers_of_a_pod_share_its_ipc_namespace(engine: Cri) -> None:
     inside = engine.execute(container, "readlink", "/proc/self/ns/ipc").stdout.decode().strip()
     network = engine.execute(container, "readlink", "/proc/self/ns/net").stdout.decode().strip()
     expect(inside != os.readlink("/proc/self/ns/ipc"), inside)
-    expect(network == os.readlink("/proc/self/ns/net"), network)
+    inode = os.stat(f"/run/netns/{engine.network}").st_ino
+    expect(network == f"net:[{inode}]", network)
+    engine.reset()
+
+
+def test_a_pod_has_a_network_of_its_own(engine: Cri) -> None:
+    sandbox, config = engine.sandbox(own_network=True)
+    request = engine.api.PodSandboxStatusRequest(pod_sandbox_id=sandbox)
+    address = engine.service.PodSandboxStatus(request).status.network.ip
+    container = engine.container(sandbox, config, "sleep", "1000")
+    lines = engine.execute(container, "sh", "-c", "hostname; ip -o addr").stdout.decode()
+    expect(lines.startswith("pod\n") and f"inet {address}/" in lines, f"{address}: {lines}")
+    enter = ("nsenter", f"--net=/run/netns/{engine.network}")
+    command(*enter, "busybox", "ping", "-c", "1", "-W", "5", address).ok()
+    engine.reset()
+
+
+def test_a_pod_has_a_user_namespace_of_its_own(engine: Cri) -> None:
+    handlers = engine.service.Status(engine.api.StatusRequest()).runtime_handlers
+    if not any(one.name == "sut" and one.features.user_namespaces for one in handlers):
+        raise Unavailable("a containerd that knows pods with user namespaces (2.0)")
+    sandbox, config = engine.sandbox(own_network=True, own_users=True)
+    shared = engine.api.LinuxContainerSecurityContext(
+        namespace_options=engine.namespaces(True, True)
+    )
+    container = engine.container(sandbox, config, "sleep", "1000", security_context=shared)
+    text = "id -u; touch /x; stat -c %u /x; cat /proc/self/uid_map"
+    words = engine.execute(container, "sh", "-c", text).stdout.decode().split()
+    expect(words == ["0", "0", "0", str(FIRST_ID), str(IDS)], repr(words))
     engine.reset()
 
 

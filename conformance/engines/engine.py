@@ -145,17 +145,12 @@ STATES = (
     *("/run/pyrunc", "/run/runc", "/run/crun", "/run/docker/runtime-runc/moby"),
     *("/run/containerd/runc/default", "/run/containerd/runc/k8s.io"),
 )
-# The locks of containers and volumes that Podman shares among all its processes.
-LOCKS = Path("/dev/shm")
 
 
-def states() -> set[str]:
-    """The containers that runtimes know, and the locks of Podman."""
-    found = {str(path) for path in LOCKS.glob("libpod_*lock*")}
-    for directory in map(Path, STATES):
-        if directory.is_dir():
-            found.update(str(path) for path in directory.glob("[!.]*") if path.is_dir())
-    return found
+def states(directory: Path) -> set[str]:
+    """The containers of an engine that works in `directory` that a runtime still knows."""
+    found = (path for top in STATES for path in Path(top).glob("[!.]*/*") if path.is_file())
+    return {str(path.parent) for path in found if str(directory).encode() in path.read_bytes()}
 
 
 def caches() -> set[str]:
@@ -197,7 +192,7 @@ class Footprint:
     def __init__(self, directory: Path):
         self.directory = directory
         self.mounts, self.cgroups, self.networks = mounts(), cgroups(), self._networks()
-        self.states, self.caches = states(), caches()
+        self.caches = caches()
 
     @staticmethod
     def _networks() -> set[str]:
@@ -209,7 +204,7 @@ class Footprint:
         left += [f"cgroup {path}" for path in sorted(cgroups() - self.cgroups)]
         left += [f"network namespace {name}" for name in sorted(self._networks() - self.networks)]
         left += [f"process {pid} {text[:120]}" for pid, text in self._processes()]
-        left += [f"state {path}" for path in sorted(states() - self.states)]
+        left += [f"state {path}" for path in sorted(states(self.directory))]
         return left
 
     def _processes(self) -> list[tuple[int, str]]:
@@ -227,6 +222,9 @@ class Footprint:
         for pid, _ in self._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for name in self._networks() - self.networks:
+            if self.directory.name[-8:] in name:
+                subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
         for path in caches() - self.caches:
             shutil.rmtree(path, ignore_errors=True)
         for path in self._new_mounts():
