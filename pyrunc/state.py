@@ -212,6 +212,10 @@ class StateDirectory:
             return False
         return True
 
+    def unlock(self) -> None:
+        """Let other commands work on the container."""
+        fcntl.flock(self.fd, fcntl.LOCK_UN)
+
     # -- files -------------------------------------------------------------------------------------
 
     def read(self, name: str) -> str | None:

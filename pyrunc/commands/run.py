@@ -51,7 +51,7 @@ def _start(container: Container, *, keep: bool) -> None:
         container.start()
     except Failure:
         if not keep:
-            _end(container)
+            end(container)
         raise
 
 
@@ -63,9 +63,10 @@ def _stay(creation: Creation, foreground: Foreground, *, keep: bool) -> int:
     relay = activation.Relay.open(container.directory, pid=container.pid)
     _start(container, keep=keep)
     child.close_sync()
+    container.directory.unlock()
     status = foreground.wait(child.pid, child.pidfd, terminal=creation.terminal, notify=relay)
     if not keep:
-        _end(container)
+        end(container)
     return status
 
 
@@ -78,9 +79,14 @@ def _report(explanation: Explanation) -> None:
         log.tell(refusals.lines(found))
 
 
-def _end(container: Container) -> None:
-    """Delete; what goes wrong now must not hide how the container ended."""
+def end(container: Container) -> None:
+    """Delete, if nobody has done so; what goes wrong now must not hide how the container ended."""
     try:
+        container.directory.lock()
+        state = container.directory.load()
+        if state is None:
+            return
+        container.state = state  # `update` may have changed it
         container.stop()
         deletion.destroy(container)
     except (Failure, OSError) as error:

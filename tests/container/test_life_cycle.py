@@ -342,6 +342,23 @@ def test_run_forwards_signals(pyrunc: Runtime, config: Config, number: signal.Si
         assert child.stdout.read() == f"got {name}\n".encode()
 
 
+def test_a_container_in_the_foreground_takes_commands(pyrunc: Runtime, config: Config) -> None:
+    """Its `run` waits, and nobody has to wait for the `run`."""
+    config.process["args"] = ["sh", "-c", "echo ready; exec sleep 600"]
+    config.write()
+    name = pyrunc.new_id()
+    argv = pyrunc.argv("run", "--bundle", config.bundle, name)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        for command in (["pause"], ["resume"], ["update", "--pids-limit", "20"]):
+            pyrunc(*command, name).ok()
+        pyrunc("delete", "--force", name).ok()
+        assert child.wait(20) == 128 + signal.SIGKILL
+        assert child.stderr is not None
+        assert child.stderr.read() == b""
+
+
 def test_run_waits_for_the_container_not_for_its_orphans(pyrunc: Runtime, config: Config) -> None:
     """With a shared pid namespace the runtime is the reaper, unless told otherwise."""
     config.without_namespace("pid")
