@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.support.features import (
     HEADERS,
+    MODES,
     RESULTS,
     TREE,
     cells,
@@ -39,9 +40,10 @@ HEAD = """<!-- SPDX-License-Identifier: Apache-2.0 -->
 
 Our column is measured: it says what the last runs of the tests proved, by how many tests, and
 where: `host` is the machine of the authors (cgroup v1, with a cgroup2 beside it), the other names
-are the guests of `make test-vm`; without a name it was the host alone. The columns of the peers
-were read from the sources of runc 1.5, crun 1.28 and youki 0.7. Y: it works, N: it does not, P: in
-part, `-`: no test is tied to the row.
+are the guests of `make test-vm`; without a name it was the host alone. Where it was not only root
+who ran containers, `root`, `userns` (root, in a user namespace) and `user` (without privileges,
+with subordinate ids) say who did. The columns of the peers were read from the sources of runc 1.5,
+crun 1.28 and youki 0.7. Y: it works, N: it does not, P: in part, `-`: no test is tied to the row.
 """
 
 
@@ -73,11 +75,21 @@ class Proof:
     def __init__(self) -> None:
         self.tests: dict[str, set[str]] = {"passed": set(), "failed": set(), "skipped": set()}
         self.hosts: list[str] = []
+        self.modes: set[str] = set()
 
-    def add(self, test: str, outcome: str, host: str) -> None:
+    def add(self, test: str, outcome: str, host: str, mode: str) -> None:
         self.tests[outcome].add(test)
-        if outcome == "passed" and host not in self.hosts:
+        if outcome != "passed":
+            return
+        self.modes.add(mode)
+        if host not in self.hosts:
             self.hosts.append(host)
+
+    def where(self) -> str:
+        """The hosts, and the ways in which containers were run, where they are not the usual."""
+        hosts = [] if self.hosts == [HOSTS[0]] else self.hosts
+        modes = [] if self.modes == {MODES[0]} else [one for one in MODES if one in self.modes]
+        return "".join(f"; {', '.join(names)}" for names in (hosts, modes) if names)
 
 
 def outcomes() -> dict[str, Proof]:
@@ -91,8 +103,9 @@ def outcomes() -> dict[str, Proof]:
                 continue
             numbers = result["rows"]
             assert isinstance(numbers, list)
+            outcome, mode = str(result["outcome"]), str(result.get("mode", MODES[0]))
             for number in numbers:
-                found.setdefault(number, Proof()).add(name, str(result["outcome"]), host)
+                found.setdefault(number, Proof()).add(name, outcome, host, mode)
     return found
 
 
@@ -110,8 +123,7 @@ def verdict(proof: Proof, remark: str) -> str:
         total = len(set().union(*tests.values()))
         return f"N: {len(tests['failed'])} of {total} tests fail"
     if tests["passed"]:
-        where = "" if proof.hosts == [HOSTS[0]] else f": {', '.join(proof.hosts)}"
-        word = f"Y ({len(tests['passed'])}{where})"
+        word = f"Y ({len(tests['passed'])}{proof.where()})"
     elif tests["skipped"]:
         word = "skipped on this machine"
     else:

@@ -156,7 +156,7 @@ EXAMPLES = {
     pyrunc info --format json
 """,
     "completion": """
-    . <(pyrunc completion bash)
+    source <(pyrunc completion bash)
 """,
     "exec": """
     pyrunc exec web sh -c 'echo $HOME'

@@ -55,8 +55,8 @@ int run_enter_root(const struct op_enter_root *op, uint32_t *step)
 	return enter(root, step, STEP_ENTER_ROOT_CHROOT);
 }
 
-/* A mount over the container's root: what comes later is resolved, and pivoted to, above it. The slot
- * stays open for attributes that come at the end. */
+/* A mount over the container's root: what comes later is resolved, and pivoted to, above it. The
+ * slot stays open for attributes that come at the end. */
 int run_cover_root(const struct op_cover_root *op, uint32_t *step)
 {
 	struct stat status;

@@ -175,6 +175,21 @@ def test_a_device_directory_that_is_swapped(
     rounds(runtime, config, "true")
 
 
+def test_a_console_that_is_swapped(
+    runtime: Runtime, config: Config, canary: Canary, flip: Callable[[Path, Path], None]
+) -> None:
+    """CN-3, R027: the terminal is bound on a file of the image or nowhere."""
+    kept = ("/proc", "/dev/pts")
+    config["mounts"] = [entry for entry in config["mounts"] if entry["destination"] in kept]
+    console, link = config.rootfs / "dev/console", config.rootfs / "dev/console.link"
+    console.write_text("")
+    link.symlink_to(canary.file)
+    config.process["terminal"] = True
+    flip(console, link)
+    for output in rounds(runtime, config, "grep -c ' /dev/console' /proc/self/mountinfo; true"):
+        assert output.strip() in ("0", "1")
+
+
 def test_a_passwd_that_is_swapped_for_a_fifo(
     runtime: Runtime, config: Config, flip: Callable[[Path, Path], None]
 ) -> None:

@@ -9,6 +9,7 @@ build/features-NAME.json; tools/features.py reads them all.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -22,6 +23,7 @@ TREE = Path(__file__).resolve().parents[2]
 PEERS = TREE / "tests/features/peers.md"
 PROOFS = TREE / "tests/features/proofs.txt"
 RESULTS = Path(os.environ.get("PYRUNC_FEATURES", TREE / "build/features.json"))
+MODES = ("root", "userns", "user")
 HEADERS = ("Capability", "Flag", "Property", "Field", "Key", "Annotation")
 
 
@@ -119,9 +121,22 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         marked = [text for mark in item.iter_markers("feature") for text in mark.args]
         if marked and item.nodeid in OUTCOMES:
             numbers = sorted({text.partition(" ")[0] for text in marked})
-            results[item.nodeid] = {"rows": numbers, "outcome": OUTCOMES[item.nodeid]}
+            outcome = OUTCOMES[item.nodeid]
+            results[item.nodeid] = {"rows": numbers, "outcome": outcome, "mode": mode(item)}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True))
+
+
+def mode(item: pytest.Item) -> str:
+    """How the test runs containers: the parameter of that name, else what it asks for."""
+    parameters = getattr(item, "callspec", None)
+    if parameters is not None and parameters.params.get("mode") in MODES:
+        return str(parameters.params["mode"])
+    if "user" in getattr(item, "fixturenames", ()):
+        return "user"
+    function = getattr(item, "function", None)
+    asks = function is not None and "user_namespace()" in inspect.getsource(function)
+    return "userns" if asks else "root"
 
 
 def guest_results(name: str) -> Path:
