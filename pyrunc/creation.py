@@ -38,12 +38,13 @@ KEPT_ELSEWHERE = ("hooks", "process")
 class Creation:
     """One create under way. `undo` takes back whatever was made."""
 
-    __slots__ = ("agent", "blueprint", "child", "directory", "made", "mapper", "terminal")
+    __slots__ = ("agent", "blueprint", "boot", "child", "directory", "made", "mapper", "terminal")
 
     def __init__(self, blueprint: Blueprint, *, root: str) -> None:
         self.blueprint = blueprint
         self.made: list[dict[str, Any]] = []  # what `delete` has to undo, the latest first
         self.child: Child | None = None
+        self.boot = process.boot_id()
         self.terminal = -1
         self.mapper: Mapper | None = None
         self.agent = rendezvous.connect_agent(
@@ -128,13 +129,15 @@ class Creation:
     def _note_process(self) -> None:
         child = self.child
         assert child is not None
-        self.intend("process", {"pid": child.pid, "startTime": child.note_start_time()})
+        start_time = child.note_start_time()
+        self.intend("process", {"pid": child.pid, "startTime": start_time, "boot": self.boot})
 
     def _note_hook(self, pid: int) -> None:
         """A hook outlives a create that is killed; `delete` has to find it."""
         found = process.read_stat(pid)
         if found is not None:
-            self.directory.intend("hook", {"pid": pid, "startTime": found.start_time})
+            record = {"pid": pid, "startTime": found.start_time, "boot": self.boot}
+            self.directory.intend("hook", record)
 
     def _make_cgroups(self) -> None:
         manager = self.blueprint.cgroup
@@ -270,6 +273,7 @@ class Creation:
             **blueprint.record(),
             "pid": child.pid,
             "startTime": child.start_time,
+            "boot": self.boot,
             "created": now(),
             "owner": os.geteuid(),
             "rootless": blueprint.rootless,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 def _kill_process(record: Mapping[str, Any]) -> None:
+    if not process.this_boot(record.get("boot")):
+        return
     pidfd = process.open_pidfd(int(record["pid"]), int(record["startTime"]))
     if pidfd >= 0:
         process.signal(pidfd, process.SIGKILL)
@@ -32,6 +34,8 @@ def _kill_process(record: Mapping[str, Any]) -> None:
 
 def _kill_hook(record: Mapping[str, Any]) -> None:
     """A hook of a killed create, with what it has started: it has a session of its own."""
+    if not process.this_boot(record.get("boot")):
+        return
     leader = int(record["pid"])
     found = process.read_stat(leader)
     if found is None or found.start_time == int(record["startTime"]):
@@ -113,13 +117,7 @@ def _delete(directory: StateDirectory, *, force: bool) -> None:
         _kill_unlocked(directory)
     if not locked:
         directory.lock()
-    try:
-        state = directory.load()
-    except StateError as error:
-        if not force:
-            raise
-        log.warning(str(error))
-        state = None
+    state = _load(directory) if force else directory.load()
     if state is None:
         _delete_half_created(directory)
         if not force:
@@ -137,18 +135,35 @@ def _delete(directory: StateDirectory, *, force: bool) -> None:
     destroy(container)
 
 
+def _load(directory: StateDirectory) -> dict[str, Any] | None:
+    """The state for `delete --force`: one that cannot be read is taken for one never finished."""
+    try:
+        return directory.load()
+    except StateError as error:
+        log.warning(str(error))
+        return None
+
+
+def _intents(directory: StateDirectory) -> list[dict[str, Any]]:
+    try:
+        return directory.intents()
+    except StateError as error:
+        log.warning(f"{error}: cgroups and mounts that it named may be left")
+        return []
+
+
 def _kill_unlocked(directory: StateDirectory) -> None:
     """A command that holds the lock may wait for the container itself: end that, so that it lets
     go.
     """
-    state = directory.load()
+    state = _load(directory)
     if state is not None:
         Container(directory, state).kill(process.SIGKILL)
 
 
 def _delete_half_created(directory: StateDirectory) -> None:
     """What a killed create has left: its init ends by itself, its intents name the rest (AR-5)."""
-    records = directory.intents()
+    records = _intents(directory)
     undo(records)
     directory.remove()
     for record in records:

@@ -3,7 +3,8 @@
 
 A pid alone names nobody: it may have been given to another process. A start time (field 22 of
 /proc/PID/stat) makes it a name, and a pidfd that was opened before the start time was compared
-keeps it one.
+keeps it one. Start times are counted from the boot, so a name that is kept in a file goes with the
+boot's own.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ SIGKILL: Final = 9
 DEAD: Final = "ZXx"  # zombies and the dying have ended as far as users can tell
 
 MAX_SIGNAL: Final = 64
+BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
 class Stat:
@@ -54,6 +56,25 @@ def read_stat(pid: int) -> Stat | None:
     # The name of the program may hold spaces and brackets; the last bracket ends it.
     fields = data[data.rindex(b")") + 2 :].split()
     return Stat(state=fields[0].decode(), session=int(fields[3]), start_time=int(fields[19]))
+
+
+def boot_id() -> str:
+    """The kernel's name of this boot; empty where /proc does not show it."""
+    try:
+        fd = os.open(BOOT_ID, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # a /proc of processes only (subset=pid), or a mask over /proc/sys
+        return ""
+    try:
+        return os.read(fd, 64).decode().strip()
+    finally:
+        os.close(fd)
+
+
+def this_boot(recorded: str | None) -> bool:
+    """Whether what was recorded in a boot can still be there; an unknown boot is taken for this
+    one.
+    """
+    return not recorded or recorded == (boot_id() or recorded)
 
 
 def alive(pid: int, start_time: int) -> bool:

@@ -20,7 +20,7 @@ import os
 import stat
 import time
 
-from pyrunc import jsontext
+from pyrunc import jsontext, process
 from pyrunc.errors import Failure, HostError, StateError
 
 TYPE_CHECKING = False
@@ -38,6 +38,7 @@ REPORT: Final = "report.fifo"
 ID_CHARACTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-."
 MAX_ID: Final = 255  # a file name
 MAX_STATE: Final = 16 << 20
+NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # a link, a directory, a socket
 LOCK_PATIENCE_S: Final = 10.0
 LOCK_STEP_S: Final = 0.01
 
@@ -219,20 +220,29 @@ class StateDirectory:
     # -- files -------------------------------------------------------------------------------------
 
     def read(self, name: str) -> str | None:
-        """The text of a file; None when there is none."""
+        """The text of a file; None when there is none. StateError: something that we never make
+        is in its place.
+        """
         try:
             fd = os.open(
                 name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd
             )
+            try:
+                data = os.read(fd, 65536)
+                if len(data) == 65536:
+                    while (more := os.read(fd, 1 << 20)) and len(data) < MAX_STATE:
+                        data += more
+            finally:
+                os.close(fd)
         except FileNotFoundError:
             return None
-        try:
-            data = os.read(fd, 65536)
-            if len(data) == 65536:
-                while (more := os.read(fd, 1 << 20)) and len(data) < MAX_STATE:
-                    data += more
-        finally:
-            os.close(fd)
+        except OSError as error:
+            if error.errno not in NO_FILE:
+                raise
+            raise StateError(
+                f"{name} of container {self.id} is no ordinary file, and it is not followed",
+                hint=f"`pyrunc delete --force {self.id}` removes it with the container",
+            ) from None
         return data.decode("utf-8", "surrogateescape")
 
     def write(self, name: str, text: str | bytes) -> None:
@@ -255,7 +265,9 @@ class StateDirectory:
         os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def load(self) -> dict[str, Any] | None:
-        """What state.json holds; None for a half-created container."""
+        """What state.json holds; None for a half-created container. After a reboot it names no
+        process: its number may be that of another one now (PD-1).
+        """
         text = self.read(STATE)
         if text is None:
             return None
@@ -269,6 +281,8 @@ class StateDirectory:
                 f"{STATE} is damaged or of another version",
                 hint=f"`pyrunc delete --force {self.id}` removes it",
             )
+        if not process.this_boot(found.get("boot")):
+            found["pid"] = 0
         return found
 
     def save(self, state: Mapping[str, Any]) -> None:
@@ -310,13 +324,13 @@ class StateDirectory:
         return fds[0], fds[1]
 
     def open_gate(self) -> int:
-        """The gate for writing, -1 when nobody waits behind it (ENXIO: no reader) or it is gone."""
+        """The gate for writing, -1 when nobody waits behind it (ENXIO: no reader) or it is none."""
         try:
             return os.open(
                 GATE, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd
             )
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENXIO):
+            if error.errno in (errno.ENOENT, *NO_FILE):
                 return -1
             raise
 
@@ -339,9 +353,9 @@ class StateDirectory:
 
     def remove(self) -> None:
         """Remove the directory with all that it holds; it may be gone already."""
-        for name in (STATE, CONFIG, INTENTS):
-            self._unlink(name)
         try:
+            for name in (STATE, CONFIG, INTENTS):
+                self._unlink(name)
             os.rmdir(self.id, dir_fd=self.root_fd)
         except FileNotFoundError:  # another delete was quicker
             return

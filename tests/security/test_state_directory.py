@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,10 +56,90 @@ def test_a_planted_link_in_the_state_directory_is_refused(
     assert "container with given ID already exists" in result.stderr
     for verb in ("state", "start", "kill"):
         assert runtime(verb, planted).status == 1
-    runtime("delete", "--force", planted)
-    if (runtime.root / planted).exists():  # refused, since only its owner can have planted it
-        (runtime.root / planted / name).unlink()
-        runtime("delete", "--force", planted).ok()
+    runtime("delete", "--force", planted).ok()
+    assert not (runtime.root / planted).exists()
+
+
+ODD: dict[str, Callable[[Path, Canary], None]] = {
+    "link": lambda path, canary: path.symlink_to(canary.file),
+    "link-to-directory": lambda path, canary: path.symlink_to(canary.directory),
+    "dangling-link": lambda path, canary: path.symlink_to("absent"),
+    "loop": lambda path, canary: path.symlink_to(path.name),
+    "directory": lambda path, canary: (path / "deep").mkdir(parents=True),
+    "fifo": lambda path, canary: os.mkfifo(path),
+    "socket": lambda path, canary: os.mknod(path, stat.S_IFSOCK | 0o600),
+    "device": lambda path, canary: os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3)),
+    "empty": lambda path, canary: path.touch(),
+}
+
+
+@pytest.mark.parametrize("odd", sorted(ODD))
+@pytest.mark.parametrize("name", ["state.json", "intents", "config.json", "exec.fifo"])
+def test_what_was_put_in_place_of_a_file_does_not_stop_a_delete(
+    runtime: Runtime, config: Config, canary: Canary, name: str, odd: str
+) -> None:
+    """ST-2, ST-5, ST-7, R042: neither followed nor waited for. What the other files name is undone:
+    the harness looks for the process and the cgroups.
+    """
+    container = runtime.create(config, "sleep", "600")
+    path = runtime.root / container.id / name
+    path.unlink()
+    ODD[odd](path, canary)
+    state = container.command("state")
+    assert state.status == 0 or name in state.stderr or "does not exist" in state.stderr
+    container.delete().ok()
+    assert not (runtime.root / container.id).exists()
+
+
+@pytest.mark.parametrize("odd", ["link", "directory", "socket"])
+def test_a_delete_that_knows_nothing_says_so(runtime: Runtime, canary: Canary, odd: str) -> None:
+    """ST-5: with neither file nobody can tell what there was."""
+    planted = runtime.new_id()
+    (runtime.root / planted).mkdir(mode=0o700)
+    for name in ("state.json", "intents"):
+        ODD[odd](runtime.root / planted / name, canary)
+    refused = runtime("delete", planted)
+    assert (refused.status, refused.lines) == (1, [])
+    assert f"state.json of container {planted} is no ordinary file" in refused.error
+    assert f"delete --force {planted}" in refused.stderr
+    result = runtime("delete", "--force", planted).ok()
+    assert "may be left" in result.stderr
+    assert not (runtime.root / planted).exists()
+
+
+def test_a_state_of_another_boot_names_no_process(runtime: Runtime, config: Config) -> None:
+    """PD-1: pid and start time may be those of another process after a reboot."""
+    container = runtime.create(config, "sleep", "600").start()
+    pid = container.pid
+    path = runtime.root / container.id / "state.json"
+    state = json.loads(path.read_text())
+    assert state["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    path.write_text(json.dumps({**state, "boot": "00000000-0000-4000-8000-000000000000"}))
+    seen = container.state()
+    assert (seen["status"], seen["pid"]) == ("stopped", 0)
+    assert "container not running" in container.command("kill", "KILL").stderr
+    assert runtime("exec", container.id, "true").status == 255
+    assert container.command("start").status == 1
+    assert runtime("list", "--quiet").lines == [container.id]
+    assert Path(f"/proc/{pid}/stat").exists()
+    path.write_text(json.dumps(state))
+    assert container.state()["status"] == "running"
+    container.delete().ok()
+
+
+def test_intents_of_another_boot_name_no_process(
+    runtime: Runtime, config: Config, holder: Callable[..., int]
+) -> None:
+    """PD-1, AR-5."""
+    pid = holder("--uts")
+    start = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    half = runtime.root / runtime.new_id()
+    half.mkdir(mode=0o711)
+    other = {"pid": pid, "startTime": start, "boot": "00000000-0000-4000-8000-000000000000"}
+    records = [{"kind": kind, **other} for kind in ("process", "hook")]
+    (half / "intents").write_text("".join(json.dumps(record) + "\n" for record in records))
+    runtime("delete", "--force", half.name).ok()
+    os.kill(pid, 0)
 
 
 def test_a_state_directory_that_is_a_link_is_refused(
