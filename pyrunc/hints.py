@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 MAX_OUTPUT = 400  # characters of a hook's output in an error line
 
+MOVED = "somebody moves directories of a volume that is shared with the container"
+
 # (op, step, errno) -> what to do. An errno of 0 stands for every other errno of the step.
 HINTS = {
     ("open_namespace", "open", ENOENT): "the process or the bind mount behind the path is gone",
@@ -142,6 +144,9 @@ HINTS = {
     ("make_device", "mknod", EROFS): "the parent directory is read-only",
     ("mask", "clone", EINVAL): "the kernel cannot clone this mount",
     ("pivot", "pivot", EINVAL): "pivot_root does not work on the initial ramfs: use --no-pivot",
+    ("verify_mount", "mount", 0): MOVED,
+    ("verify_mount", "resolve", 0): MOVED,
+    ("verify_root", "compare", 0): "this is a bug of pyrunc: please report it",
     ("verify_mount", "flags", 0): "the mount does not have the flags that were asked for",
     ("verify_mount", "magic", 0): "something else than the expected file system is mounted there",
     ("set_hostname", "sethostname", EINVAL): "a host name has at most 64 bytes",

@@ -82,6 +82,11 @@ int resolve_or_create(const char *path, const struct creation *creation, uint32_
 		      uint32_t create_step);
 bool same_object(const struct stat *one, const struct stat *other);
 
+/* ops_verify.c: what was attached, in its order, for the comparison at the end. */
+int note_mount(int fd);
+int note_root(int fd);
+uint64_t attributes_of(uint64_t flags); /* MOUNT_ATTR_* of the flags of statfs */
+
 /* Open what is known to be an object of this type and number by an O_PATH look-up first: no side
  * effect of open before. */
 int open_verified(const char *path, uint64_t flags, mode_t type, dev_t rdev);

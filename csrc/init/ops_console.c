@@ -115,7 +115,8 @@ static int bind_console(int peer, uint32_t *step)
 	tree = sys_open_tree(peer, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
 	if (tree < 0)
 		return tree;
-	return sys_move_mount(tree, target, "", MOVE_MOUNT_T_EMPTY_PATH);
+	result = sys_move_mount(tree, target, "", MOVE_MOUNT_T_EMPTY_PATH);
+	return result < 0 ? result : note_mount(tree);
 }
 
 static int become_terminal(int peer, uint32_t *step)

@@ -2,16 +2,11 @@
 /* Detached mounts: made and given their attributes before anybody can see them. */
 #include <limits.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "init.h"
 #include "plan_ops.h"
 #include "sys.h"
 
-#ifndef MOUNT_ATTR_NOSYMFOLLOW
-#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
-#endif
-#define ST_NOSYMFOLLOW_FLAG 0x2000
 #define ATIME_BITS (MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME)
 #define SIMPLE_BITS (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 #define STRING_MAX 255 /* fsconfig takes no longer string */
@@ -189,31 +184,6 @@ int run_new_mount(const struct op_new_mount *op, uint32_t *step)
 	return slot_put(op->slot, result);
 }
 
-static uint64_t attributes_of(uint64_t flags)
-{
-	static const struct {
-		uint64_t flag;
-		uint64_t attribute;
-	} table[] = {
-		{ST_RDONLY, MOUNT_ATTR_RDONLY},
-		{ST_NOSUID, MOUNT_ATTR_NOSUID},
-		{ST_NODEV, MOUNT_ATTR_NODEV},
-		{ST_NOEXEC, MOUNT_ATTR_NOEXEC},
-		{ST_NOATIME, MOUNT_ATTR_NOATIME},
-		{ST_NODIRATIME, MOUNT_ATTR_NODIRATIME},
-		{ST_NOSYMFOLLOW_FLAG, MOUNT_ATTR_NOSYMFOLLOW},
-	};
-	uint64_t attributes = 0;
-
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if ((flags & table[i].flag) != 0)
-			attributes |= table[i].attribute;
-	/* strict atime is the absence of both flags, relatime is the attribute 0 */
-	if ((flags & (ST_NOATIME | ST_RELATIME)) == 0)
-		attributes |= MOUNT_ATTR_STRICTATIME;
-	return attributes;
-}
-
 /*
  * The flags of a host mount are locked in a user namespace. They stay as they are, except that a
  * flag which the configuration asks to clear in so many words must not silently stay.
@@ -272,26 +242,4 @@ int run_set_root_attributes(const struct op_set_root_attributes *op, uint32_t *s
 {
 	(void)step;
 	return set_attributes(AT_FDCWD, "/", op->set, op->clear, op->recursive != 0);
-}
-
-int run_verify_mount(const struct op_verify_mount *op, uint32_t *step)
-{
-	struct statfs status;
-	uint64_t missing;
-	int result;
-	CLEANUP_CLOSE int fd = resolve(op->path, O_PATH, 0);
-
-	if (fd < 0)
-		return fd;
-	*step = STEP_VERIFY_MOUNT_FLAGS;
-	result = sys_fstatfs(fd, &status);
-	if (result < 0)
-		return result;
-	missing = op->attributes & ~attributes_of((uint64_t)status.f_flags);
-	if (missing != 0)
-		return -EPERM;
-	*step = STEP_VERIFY_MOUNT_MAGIC;
-	if (op->magic != 0 && (uint64_t)status.f_type != op->magic)
-		return -EMEDIUMTYPE;
-	return 0;
 }

@@ -24,6 +24,8 @@ int run_attach_root(const struct op_attach_root *op, uint32_t *step)
 		return tree;
 	*step = STEP_ATTACH_ROOT_ATTACH;
 	result = sys_move_mount(tree, fd, "", MOVE_MOUNT_T_EMPTY_PATH);
+	if (result >= 0)
+		result = note_root(tree);
 	return result < 0 ? result : slot_put(op->slot, give(&tree));
 }
 
@@ -74,6 +76,10 @@ int run_cover_root(const struct op_cover_root *op, uint32_t *step)
 		return -ENOTDIR;
 	*step = STEP_COVER_ROOT_ATTACH;
 	result = sys_move_mount(tree, root, "", MOVE_MOUNT_T_EMPTY_PATH);
+	if (result >= 0)
+		result = note_mount(tree);
+	if (result >= 0)
+		result = note_root(tree);
 	if (result < 0)
 		return result;
 	*step = STEP_COVER_ROOT_CHDIR;

@@ -72,6 +72,8 @@ int run_attach(const struct op_attach *op, uint32_t *step)
 		return result;
 	*step = STEP_ATTACH_ATTACH;
 	result = sys_move_mount(tree, target, "", MOVE_MOUNT_T_EMPTY_PATH);
+	if (result >= 0)
+		result = note_mount(tree);
 	if (result < 0 || (op->flags & ATTACH_KEEP) != 0)
 		return result;
 	return slot_close(op->slot);
@@ -96,7 +98,11 @@ int run_mount_classic(const struct op_mount_classic *op, uint32_t *step)
 		return result;
 	result = sys_mount(op->source, ".", op->fstype, (unsigned long)op->flags, op->data);
 	back = sys_chdir("/");
-	return result < 0 ? result : back;
+	if (result < 0 || back < 0 || (op->flags & MS_REMOUNT) != 0)
+		return result < 0 ? result : back;
+	close_descriptor(&target);
+	target = resolve(op->path, O_PATH, 0);
+	return target < 0 ? target : note_mount(target);
 }
 
 int run_inherit_mode(const struct op_inherit_mode *op, uint32_t *step)

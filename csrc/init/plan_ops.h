@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0xeb08f946fe11500dULL
+#define PLAN_DIGEST 0x1179823984167234ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -66,35 +66,36 @@ enum op_code {
 	OP_CHANGE_ROOT = 35,
 	OP_SET_ROOT_ATTRIBUTES = 36,
 	OP_VERIFY_MOUNT = 37,
-	OP_SEND_MOUNT = 38,
-	OP_DETACH_MOUNT = 39,
-	OP_SET_HOSTNAME = 40,
-	OP_SET_DOMAINNAME = 41,
-	OP_NEW_KEYRING = 42,
-	OP_OPEN_CONSOLE = 43,
-	OP_OWN_STDIO = 44,
-	OP_REOPEN_NULL = 45,
-	OP_SET_UMASK = 46,
-	OP_SET_LIMIT = 47,
-	OP_SET_AFFINITY = 48,
-	OP_SET_SCHEDULER = 49,
-	OP_SET_IO_PRIORITY = 50,
-	OP_SET_PERSONALITY = 51,
-	OP_SET_MEMORY_POLICY = 52,
-	OP_SET_NO_NEW_PRIVILEGES = 53,
-	OP_LIMIT_BOUNDING_SET = 54,
-	OP_SET_GROUPS = 55,
-	OP_SET_IDS = 56,
-	OP_SET_CAPABILITIES = 57,
-	OP_ADJUST_CAPABILITIES = 58,
-	OP_CLOSE_DESCRIPTORS = 59,
-	OP_LOAD_SECCOMP = 60,
-	OP_CHANGE_DIRECTORY = 61,
-	OP_FIND_HOME = 62,
-	OP_FIND_EXECUTABLE = 63,
-	OP_RUN_HOOK = 64,
-	OP_WAIT_AT_GATE = 65,
-	OP_EXECUTE = 66,
+	OP_VERIFY_ROOT = 38,
+	OP_SEND_MOUNT = 39,
+	OP_DETACH_MOUNT = 40,
+	OP_SET_HOSTNAME = 41,
+	OP_SET_DOMAINNAME = 42,
+	OP_NEW_KEYRING = 43,
+	OP_OPEN_CONSOLE = 44,
+	OP_OWN_STDIO = 45,
+	OP_REOPEN_NULL = 46,
+	OP_SET_UMASK = 47,
+	OP_SET_LIMIT = 48,
+	OP_SET_AFFINITY = 49,
+	OP_SET_SCHEDULER = 50,
+	OP_SET_IO_PRIORITY = 51,
+	OP_SET_PERSONALITY = 52,
+	OP_SET_MEMORY_POLICY = 53,
+	OP_SET_NO_NEW_PRIVILEGES = 54,
+	OP_LIMIT_BOUNDING_SET = 55,
+	OP_SET_GROUPS = 56,
+	OP_SET_IDS = 57,
+	OP_SET_CAPABILITIES = 58,
+	OP_ADJUST_CAPABILITIES = 59,
+	OP_CLOSE_DESCRIPTORS = 60,
+	OP_LOAD_SECCOMP = 61,
+	OP_CHANGE_DIRECTORY = 62,
+	OP_FIND_HOME = 63,
+	OP_FIND_EXECUTABLE = 64,
+	OP_RUN_HOOK = 65,
+	OP_WAIT_AT_GATE = 66,
+	OP_EXECUTE = 67,
 };
 
 #define FOR_EACH_OP(X) \
@@ -135,6 +136,7 @@ enum op_code {
 	X(change_root) \
 	X(set_root_attributes) \
 	X(verify_mount) \
+	X(verify_root) \
 	X(send_mount) \
 	X(detach_mount) \
 	X(set_hostname) \
@@ -496,14 +498,24 @@ struct op_set_root_attributes {
 int run_set_root_attributes(const struct op_set_root_attributes *op, uint32_t *step);
 
 /* Check that what is seen at a path has these MOUNT_ATTR_* flags (statvfs) and, unless 0, this */
-/* file system magic. */
-enum step_verify_mount { STEP_VERIFY_MOUNT_RESOLVE, STEP_VERIFY_MOUNT_FLAGS, STEP_VERIFY_MOUNT_MAGIC };
+/* file system magic. With `index` it must be the mount that the attach or mount_classic (without */
+/* MS_REMOUNT) of this number, from 1, has put there, or one that came later and covers it, whose */
+/* flags are not its own. */
+enum step_verify_mount { STEP_VERIFY_MOUNT_RESOLVE, STEP_VERIFY_MOUNT_MOUNT, STEP_VERIFY_MOUNT_FLAGS, STEP_VERIFY_MOUNT_MAGIC };
 struct op_verify_mount {
 	const char *path;
 	uint64_t attributes;
 	uint64_t magic;
+	uint32_t index;
 };
 int run_verify_mount(const struct op_verify_mount *op, uint32_t *step);
+
+/* Check that / is the mount that attach_root has made. */
+enum step_verify_root { STEP_VERIFY_ROOT_LOOK, STEP_VERIFY_ROOT_COMPARE };
+struct op_verify_root {
+	char nothing;
+};
+int run_verify_root(const struct op_verify_root *op, uint32_t *step);
 
 /* Send the attached mount in a slot to the parent (rendezvous mounted), which notes its id. */
 enum step_send_mount { STEP_SEND_MOUNT_SEND };
@@ -1143,6 +1155,14 @@ static bool decode_verify_mount(struct reader *reader, struct op_verify_mount *o
 		return false;
 	if (!read_u64(reader, &op->magic))
 		return false;
+	if (!read_u32(reader, &op->index))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_verify_root(struct reader *reader, struct op_verify_root *op)
+{
+	op->nothing = 0;
 	return read_end(reader);
 }
 
@@ -1619,6 +1639,11 @@ static bool check_op(uint32_t code, struct reader *reader)
 
 		return decode_verify_mount(reader, &op);
 	}
+	case OP_VERIFY_ROOT: {
+		struct op_verify_root op;
+
+		return decode_verify_root(reader, &op);
+	}
 	case OP_SEND_MOUNT: {
 		struct op_send_mount op;
 
@@ -2030,6 +2055,13 @@ static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 		if (!decode_verify_mount(reader, &op))
 			return -EPROTO;
 		return run_verify_mount(&op, step);
+	}
+	case OP_VERIFY_ROOT: {
+		struct op_verify_root op;
+
+		if (!decode_verify_root(reader, &op))
+			return -EPROTO;
+		return run_verify_root(&op, step);
 	}
 	case OP_SEND_MOUNT: {
 		struct op_send_mount op;

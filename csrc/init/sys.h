@@ -77,13 +77,16 @@ static inline int sys_fstatfs(int fd, struct statfs *status)
 	return sys_result(fstatfs(fd, status));
 }
 
-/* What statx(2) says of the mount; musl has no declaration of the whole. */
+/* What statx(2) says of an inode and its mount; musl has no declaration of the whole. */
 struct mount_status {
 	uint32_t mask;
-	uint8_t before[0x90 - sizeof(uint32_t)];
+	uint8_t before[0x20 - sizeof(uint32_t)];
+	uint64_t inode;
+	uint8_t between[0x90 - 0x28];
 	uint64_t mount_id;
 	uint8_t after[0x100 - 0x98];
 };
+#define MASK_INODE 0x100U     /* STATX_INO */
 #define MASK_MOUNT_ID 0x1000U /* STATX_MNT_ID */
 
 static inline int sys_statx(int dir, const char *name, int flags, unsigned int mask,

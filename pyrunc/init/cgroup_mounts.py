@@ -6,7 +6,7 @@ has.
 from __future__ import annotations
 
 from pyrunc.init import ops, paths
-from pyrunc.init.mount_base import ACCESS, attach, describe, finish
+from pyrunc.init.mount_base import ACCESS, attach, describe, finish, in_force
 from pyrunc.spec import options as table
 
 TYPE_CHECKING = False
@@ -175,6 +175,7 @@ def _hierarchies(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
             mounts.made.append(_hierarchy(mount, options, directory, slot=part, what=what))
         else:
             _bind(mounts, mount, options, slot=part, path=directory.path)
+        mounts.expected[part] = (in_force(options), 0)
         mounts.inside.append(
             ops.Attach(slot=part, path=f"{top}/{name}", flags=0, pointer=mount.pointer, what=what)
         )

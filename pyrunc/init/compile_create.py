@@ -17,6 +17,7 @@ from pyrunc.init import (
     ops,
     process,
     sysctl,
+    verify,
 )
 from pyrunc.init import rootfs as roots
 from pyrunc.init.cgroup_view import CgroupView
@@ -51,6 +52,7 @@ class Creation:
         "dev_is_bound",
         "devices",
         "environment",
+        "filled",
         "filter",
         "into",
         "keyring",
@@ -82,6 +84,7 @@ class Creation:
     devices: devices.Devices
     dev_is_bound: bool
     masks: masks.Masks
+    filled: list[Op]  # what puts something into the root
     proc: int  # slot of a procfs for label files
     proc_ops: list[Op]
     sets: capabilities.Sets
@@ -260,7 +263,20 @@ def _clone(this: Creation) -> list[Op]:
 
 def _inside(this: Creation) -> list[Op]:
     """With the container's root as the root."""
-    return _fill(this) if this.context.has("mount") else []
+    if not this.context.has("mount"):
+        return []
+    filled = _fill(this)
+    if not _hooked(this):
+        return filled
+    # Hooks may mount what they like over it, so what the plan has done is looked at before.
+    return [*filled, *verify.mounts(filled, this.mounts.expected, early=True)]
+
+
+def _hooked(this: Creation) -> bool:
+    """Do hooks get at the mounts while they are made?"""
+    found = this.config.hooks
+    kinds = (found.prestart, found.create_runtime, found.create_container) if found else ()
+    return any(kinds)
 
 
 def _fill(this: Creation) -> list[Op]:
@@ -268,7 +284,8 @@ def _fill(this: Creation) -> list[Op]:
     found = list(this.mounts.inside)
     if not this.dev_is_bound:
         found += this.devices.inside
-    return [*found, *_console(this)]
+    this.filled = [*found, *_console(this)]
+    return this.filled
 
 
 def _console(this: Creation) -> list[Op]:
@@ -303,7 +320,11 @@ def _finish_root(this: Creation) -> list[Op]:
     found += process.enter_cwd(config.process, create=True, retry_later=True)
     found += this.mounts.late
     found += roots.finish(config) if this.context.has("mount") else []
-    return [*found, *this.masks.inside]
+    if not (_hooked(this) and this.context.has("mount")):
+        found += verify.mounts(this.filled, this.mounts.expected, early=False)
+    # These look for themselves; a read-only path puts clones in the place of the mounts below it.
+    found += this.masks.inside
+    return [*found, verify.root()] if this.context.has("mount") else found
 
 
 def _process(this: Creation) -> list[Op]:

@@ -35,6 +35,7 @@ class Mounts:
         "context",
         "dev_bound",
         "dev_mounted",
+        "expected",
         "inside",
         "label",
         "late",
@@ -67,6 +68,8 @@ class Mounts:
         self.made: list[Op] = []
         self.inside: list[Op] = []
         self.late: list[Op] = []
+        # Slots of what is attached: the attributes in force at the end, and those that come last.
+        self.expected: dict[int, tuple[int, int]] = {}
         self.dev_bound = False  # /dev is a bind: what is in it is the host's business
         self.dev_mounted = False  # something lies on /dev, so that the directory exists
         self.request_slot = 0  # of the next one
@@ -111,8 +114,25 @@ def finish(context: Context, mount: Mount, options: MountOptions, *, slot: int) 
     return found
 
 
-def attach(mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, late: int) -> None:
-    """Put it in its place; `late` are the attributes that it gets at the end."""
+def in_force(options: MountOptions) -> int:
+    """The attributes that the options ask for, recursive ones last."""
+    wanted = options.attributes | options.recursive_set
+    return wanted & ~options.recursive_clear & ACCESS
+
+
+def attach(
+    mounts: Mounts,
+    mount: Mount,
+    options: MountOptions,
+    *,
+    slot: int,
+    late: int,
+    attributes: int = 0,
+) -> None:
+    """Put it in its place; `late` are the attributes that it gets at the end, `attributes` what it
+    has besides what the options ask for.
+    """
+    mounts.expected[slot] = (in_force(options) | attributes, late)
     if paths.is_root(mount.destination):
         _cover_root(mounts, mount, options, slot=slot, late=late)
         return

@@ -156,7 +156,12 @@ def _bind(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
     if paths.is_proc(mount.destination):
         mounts.inside.append(
             ops.VerifyMount(
-                path="/proc", attributes=0, magic=PROC_SUPER_MAGIC, pointer=pointer, what=what
+                path="/proc",
+                attributes=0,
+                magic=PROC_SUPER_MAGIC,
+                index=0,
+                pointer=pointer,
+                what=what,
             )
         )
 
@@ -208,6 +213,8 @@ def _copy_link(mounts: Mounts, mount: Mount) -> None:
 def _notify(mounts: Mounts, directory: str) -> None:
     """The socket that the program tells `READY=1` to."""
     context, slot = mounts.context, mounts.context.slot()
+    attributes = ACCESS & ~table.MOUNT_ATTR_NOSYMFOLLOW
+    mounts.expected[slot] = (attributes, 0)
     what = f"bind {directory} on {NOTIFY_DIRECTORY}"
     mounts.sources += [
         ops.CloneTree(
@@ -215,7 +222,7 @@ def _notify(mounts: Mounts, directory: str) -> None:
         ),
         ops.SetAttributes(
             slot=slot,
-            set=ACCESS & ~table.MOUNT_ATTR_NOSYMFOLLOW,
+            set=attributes,
             clear=0,
             recursive=0,
             keep_locked=int(context.confined),
@@ -335,17 +342,7 @@ def _from_host(
             )
         )
     mounts.sources += finish(context, mount, options, slot=slot)
-    attach(mounts, mount, options, slot=slot, late=0)
-    if given:
-        mounts.inside.append(
-            ops.VerifyMount(
-                path=paths.absolute(mount.destination),
-                attributes=given,
-                magic=0,
-                pointer=pointer,
-                what=what,
-            )
-        )
+    attach(mounts, mount, options, slot=slot, late=0, attributes=given)
 
 
 def _classic(mounts: Mounts, mount: Mount, options: MountOptions) -> None:

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0xEB08F946FE11500D
+DIGEST = 0x1179823984167234
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -1136,14 +1136,16 @@ class SetRootAttributes(Op):
 
 class VerifyMount(Op):
     """Check that what is seen at a path has these MOUNT_ATTR_* flags (statvfs) and, unless 0,
-    this file system magic.
+    this file system magic. With `index` it must be the mount that the attach or mount_classic
+    (without MS_REMOUNT) of this number, from 1, has put there, or one that came later and
+    covers it, whose flags are not its own.
     """
 
-    __slots__ = ("attributes", "magic", "path")
+    __slots__ = ("attributes", "index", "magic", "path")
     NAME = "verify_mount"
     CODE = 37
-    FIELDS = ("path", "attributes", "magic")
-    STEPS = ("resolve", "flags", "magic")
+    FIELDS = ("path", "attributes", "magic", "index")
+    STEPS = ("resolve", "mount", "flags", "magic")
 
     def __init__(
         self,
@@ -1151,19 +1153,43 @@ class VerifyMount(Op):
         path: str,
         attributes: int,
         magic: int,
+        index: int,
         pointer: str = "",
         what: str = "",
     ) -> None:
         self.path = path
         self.attributes = attributes
         self.magic = magic
+        self.index = index
         self.pointer = pointer
         self.what = what
 
     def encode(self) -> bytes:
         body = _str(self.path)
-        body += pack("<QQ", self.attributes, self.magic)
+        body += pack("<QQI", self.attributes, self.magic, self.index)
         return _op(37, body)
+
+
+class VerifyRoot(Op):
+    """Check that / is the mount that attach_root has made."""
+
+    __slots__ = ()
+    NAME = "verify_root"
+    CODE = 38
+    FIELDS = ()
+    STEPS = ("look", "compare")
+
+    def __init__(
+        self,
+        *,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(38, b"")
 
 
 class SendMount(Op):
@@ -1172,7 +1198,7 @@ class SendMount(Op):
 
     __slots__ = ("slot",)
     NAME = "send_mount"
-    CODE = 38
+    CODE = 39
     FIELDS = ("slot",)
     STEPS = ("send",)
 
@@ -1188,7 +1214,7 @@ class SendMount(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(38, pack("<I", self.slot))
+        return _op(39, pack("<I", self.slot))
 
 
 class DetachMount(Op):
@@ -1198,7 +1224,7 @@ class DetachMount(Op):
 
     __slots__ = ("id", "path")
     NAME = "detach_mount"
-    CODE = 39
+    CODE = 40
     FIELDS = ("path", "id")
     STEPS = ("resolve", "verify", "detach")
 
@@ -1218,7 +1244,7 @@ class DetachMount(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<Q", self.id)
-        return _op(39, body)
+        return _op(40, body)
 
 
 class SetHostname(Op):
@@ -1226,33 +1252,9 @@ class SetHostname(Op):
 
     __slots__ = ("name",)
     NAME = "set_hostname"
-    CODE = 40
-    FIELDS = ("name",)
-    STEPS = ("sethostname",)
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        pointer: str = "",
-        what: str = "",
-    ) -> None:
-        self.name = name
-        self.pointer = pointer
-        self.what = what
-
-    def encode(self) -> bytes:
-        return _op(40, _str(self.name))
-
-
-class SetDomainname(Op):
-    """setdomainname."""
-
-    __slots__ = ("name",)
-    NAME = "set_domainname"
     CODE = 41
     FIELDS = ("name",)
-    STEPS = ("setdomainname",)
+    STEPS = ("sethostname",)
 
     def __init__(
         self,
@@ -1269,6 +1271,30 @@ class SetDomainname(Op):
         return _op(41, _str(self.name))
 
 
+class SetDomainname(Op):
+    """setdomainname."""
+
+    __slots__ = ("name",)
+    NAME = "set_domainname"
+    CODE = 42
+    FIELDS = ("name",)
+    STEPS = ("setdomainname",)
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.name = name
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(42, _str(self.name))
+
+
 class NewKeyring(Op):
     """Join a new anonymous session keyring and let the user namespace's others link it.
     `tolerate` is an errno or 0.
@@ -1276,7 +1302,7 @@ class NewKeyring(Op):
 
     __slots__ = ("permissions", "tolerate")
     NAME = "new_keyring"
-    CODE = 42
+    CODE = 43
     FIELDS = ("permissions", "tolerate")
     STEPS = ("join", "permissions")
 
@@ -1294,7 +1320,7 @@ class NewKeyring(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(42, pack("<II", self.permissions, self.tolerate))
+        return _op(43, pack("<II", self.permissions, self.tolerate))
 
 
 class OpenConsole(Op):
@@ -1305,7 +1331,7 @@ class OpenConsole(Op):
 
     __slots__ = ("bind", "columns", "rows", "uid")
     NAME = "open_console"
-    CODE = 43
+    CODE = 44
     FIELDS = ("rows", "columns", "uid", "bind")
     STEPS = (
         "open",
@@ -1339,7 +1365,7 @@ class OpenConsole(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(43, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
+        return _op(44, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
 
 
 class OwnStdio(Op):
@@ -1349,7 +1375,7 @@ class OwnStdio(Op):
 
     __slots__ = ("uid",)
     NAME = "own_stdio"
-    CODE = 44
+    CODE = 45
     FIELDS = ("uid",)
     STEPS = ("chown",)
 
@@ -1365,7 +1391,7 @@ class OwnStdio(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(44, pack("<I", self.uid))
+        return _op(45, pack("<I", self.uid))
 
 
 class ReopenNull(Op):
@@ -1373,7 +1399,7 @@ class ReopenNull(Op):
 
     __slots__ = ()
     NAME = "reopen_null"
-    CODE = 45
+    CODE = 46
     FIELDS = ()
     STEPS = ("open", "verify")
 
@@ -1387,7 +1413,7 @@ class ReopenNull(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(45, b"")
+        return _op(46, b"")
 
 
 class SetUmask(Op):
@@ -1395,7 +1421,7 @@ class SetUmask(Op):
 
     __slots__ = ("mask",)
     NAME = "set_umask"
-    CODE = 46
+    CODE = 47
     FIELDS = ("mask",)
     STEPS = ("umask",)
 
@@ -1411,7 +1437,7 @@ class SetUmask(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(46, pack("<I", self.mask))
+        return _op(47, pack("<I", self.mask))
 
 
 class SetLimit(Op):
@@ -1421,7 +1447,7 @@ class SetLimit(Op):
 
     __slots__ = ("hard", "resource", "soft")
     NAME = "set_limit"
-    CODE = 47
+    CODE = 48
     FIELDS = ("resource", "soft", "hard")
     STEPS = ("setrlimit",)
 
@@ -1441,7 +1467,7 @@ class SetLimit(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(47, pack("<IQQ", self.resource, self.soft, self.hard))
+        return _op(48, pack("<IQQ", self.resource, self.soft, self.hard))
 
 
 class SetAffinity(Op):
@@ -1449,7 +1475,7 @@ class SetAffinity(Op):
 
     __slots__ = ("mask",)
     NAME = "set_affinity"
-    CODE = 48
+    CODE = 49
     FIELDS = ("mask",)
     STEPS = ("affinity",)
 
@@ -1465,7 +1491,7 @@ class SetAffinity(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(48, _bytes(self.mask, 0))
+        return _op(49, _bytes(self.mask, 0))
 
 
 class SetScheduler(Op):
@@ -1473,7 +1499,7 @@ class SetScheduler(Op):
 
     __slots__ = ("deadline", "flags", "nice", "period", "policy", "priority", "runtime")
     NAME = "set_scheduler"
-    CODE = 49
+    CODE = 50
     FIELDS = ("policy", "flags", "nice", "priority", "runtime", "deadline", "period")
     STEPS = ("setattr",)
 
@@ -1501,7 +1527,7 @@ class SetScheduler(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(49, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
+        return _op(50, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
 
 
 class SetIoPriority(Op):
@@ -1509,7 +1535,7 @@ class SetIoPriority(Op):
 
     __slots__ = ("value",)
     NAME = "set_io_priority"
-    CODE = 50
+    CODE = 51
     FIELDS = ("value",)
     STEPS = ("ioprio",)
 
@@ -1525,7 +1551,7 @@ class SetIoPriority(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(50, pack("<I", self.value))
+        return _op(51, pack("<I", self.value))
 
 
 class SetPersonality(Op):
@@ -1533,7 +1559,7 @@ class SetPersonality(Op):
 
     __slots__ = ("persona",)
     NAME = "set_personality"
-    CODE = 51
+    CODE = 52
     FIELDS = ("persona",)
     STEPS = ("personality",)
 
@@ -1549,7 +1575,7 @@ class SetPersonality(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(51, pack("<Q", self.persona))
+        return _op(52, pack("<Q", self.persona))
 
 
 class SetMemoryPolicy(Op):
@@ -1557,7 +1583,7 @@ class SetMemoryPolicy(Op):
 
     __slots__ = ("mode", "nodes")
     NAME = "set_memory_policy"
-    CODE = 52
+    CODE = 53
     FIELDS = ("mode", "nodes")
     STEPS = ("mempolicy",)
 
@@ -1577,7 +1603,7 @@ class SetMemoryPolicy(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.mode)
         body += _bytes(self.nodes, len(body))
-        return _op(52, body)
+        return _op(53, body)
 
 
 class SetNoNewPrivileges(Op):
@@ -1585,7 +1611,7 @@ class SetNoNewPrivileges(Op):
 
     __slots__ = ()
     NAME = "set_no_new_privileges"
-    CODE = 53
+    CODE = 54
     FIELDS = ()
     STEPS = ("prctl",)
 
@@ -1599,7 +1625,7 @@ class SetNoNewPrivileges(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(53, b"")
+        return _op(54, b"")
 
 
 class LimitBoundingSet(Op):
@@ -1607,7 +1633,7 @@ class LimitBoundingSet(Op):
 
     __slots__ = ("keep",)
     NAME = "limit_bounding_set"
-    CODE = 54
+    CODE = 55
     FIELDS = ("keep",)
     STEPS = ("read", "drop")
 
@@ -1623,7 +1649,7 @@ class LimitBoundingSet(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(54, pack("<Q", self.keep))
+        return _op(55, pack("<Q", self.keep))
 
 
 class SetGroups(Op):
@@ -1631,7 +1657,7 @@ class SetGroups(Op):
 
     __slots__ = ("gids",)
     NAME = "set_groups"
-    CODE = 55
+    CODE = 56
     FIELDS = ("gids",)
     STEPS = ("setgroups", "verify")
 
@@ -1647,7 +1673,7 @@ class SetGroups(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(55, _bytes(self.gids, 0))
+        return _op(56, _bytes(self.gids, 0))
 
 
 class SetIds(Op):
@@ -1657,7 +1683,7 @@ class SetIds(Op):
 
     __slots__ = ("gid", "uid")
     NAME = "set_ids"
-    CODE = 56
+    CODE = 57
     FIELDS = ("uid", "gid")
     STEPS = ("keepcaps", "setgid", "setuid", "verify")
 
@@ -1675,7 +1701,7 @@ class SetIds(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(56, pack("<II", self.uid, self.gid))
+        return _op(57, pack("<II", self.uid, self.gid))
 
 
 class SetCapabilities(Op):
@@ -1683,7 +1709,7 @@ class SetCapabilities(Op):
 
     __slots__ = ("ambient", "effective", "inheritable", "permitted")
     NAME = "set_capabilities"
-    CODE = 57
+    CODE = 58
     FIELDS = ("effective", "permitted", "inheritable", "ambient")
     STEPS = ("keepcaps", "capset", "clear", "ambient", "verify")
 
@@ -1705,7 +1731,7 @@ class SetCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(57, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
+        return _op(58, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
 
 
 class AdjustCapabilities(Op):
@@ -1715,7 +1741,7 @@ class AdjustCapabilities(Op):
 
     __slots__ = ("effective", "inheritable", "permitted")
     NAME = "adjust_capabilities"
-    CODE = 58
+    CODE = 59
     FIELDS = ("effective", "permitted", "inheritable")
     STEPS = ("capset",)
 
@@ -1735,7 +1761,7 @@ class AdjustCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(58, pack("<QQQ", self.effective, self.permitted, self.inheritable))
+        return _op(59, pack("<QQQ", self.effective, self.permitted, self.inheritable))
 
 
 class CloseDescriptors(Op):
@@ -1746,7 +1772,7 @@ class CloseDescriptors(Op):
 
     __slots__ = ("err", "gate", "out", "preserved", "report")
     NAME = "close_descriptors"
-    CODE = 59
+    CODE = 60
     FIELDS = ("preserved", "gate", "report", "out", "err")
     STEPS = ("close",)
 
@@ -1770,7 +1796,7 @@ class CloseDescriptors(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(59, pack("<IIIII", self.preserved, self.gate, self.report, self.out, self.err))
+        return _op(60, pack("<IIIII", self.preserved, self.gate, self.report, self.out, self.err))
 
 
 class LoadSeccomp(Op):
@@ -1780,7 +1806,7 @@ class LoadSeccomp(Op):
 
     __slots__ = ("filter", "flags", "listener")
     NAME = "load_seccomp"
-    CODE = 60
+    CODE = 61
     FIELDS = ("flags", "filter", "listener")
     STEPS = ("load", "listener")
 
@@ -1803,7 +1829,7 @@ class LoadSeccomp(Op):
         body = pack("<I", self.flags)
         body += _bytes(self.filter, len(body))
         body += pack("<I", self.listener)
-        return _op(60, body)
+        return _op(61, body)
 
 
 class ChangeDirectory(Op):
@@ -1814,7 +1840,7 @@ class ChangeDirectory(Op):
 
     __slots__ = ("create", "path", "retry_later")
     NAME = "change_directory"
-    CODE = 61
+    CODE = 62
     FIELDS = ("path", "create", "retry_later")
     STEPS = ("open", "create", "chdir", "verify")
 
@@ -1836,7 +1862,7 @@ class ChangeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.create, self.retry_later)
-        return _op(61, body)
+        return _op(62, body)
 
 
 class FindHome(Op):
@@ -1844,7 +1870,7 @@ class FindHome(Op):
 
     __slots__ = ("uid",)
     NAME = "find_home"
-    CODE = 62
+    CODE = 63
     FIELDS = ("uid",)
     STEPS = ("read",)
 
@@ -1860,7 +1886,7 @@ class FindHome(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(62, pack("<I", self.uid))
+        return _op(63, pack("<I", self.uid))
 
 
 class FindExecutable(Op):
@@ -1870,7 +1896,7 @@ class FindExecutable(Op):
 
     __slots__ = ("name", "search")
     NAME = "find_executable"
-    CODE = 63
+    CODE = 64
     FIELDS = ("name", "search")
     STEPS = ("path", "stat", "directory", "permission")
 
@@ -1890,7 +1916,7 @@ class FindExecutable(Op):
     def encode(self) -> bytes:
         body = _str(self.name)
         body += _str(self.search)
-        return _op(63, body)
+        return _op(64, body)
 
 
 class RunHook(Op):
@@ -1902,7 +1928,7 @@ class RunHook(Op):
 
     __slots__ = ("argv", "cwd", "env", "err", "head", "out", "path", "tail", "timeout_ms")
     NAME = "run_hook"
-    CODE = 64
+    CODE = 65
     FIELDS = ("path", "argv", "env", "timeout_ms", "head", "tail", "cwd", "out", "err")
     STEPS = ("spawn", "timeout", "output", "exit")
 
@@ -1942,7 +1968,7 @@ class RunHook(Op):
         body += _str(self.tail)
         body += _str(self.cwd)
         body += pack("<II", self.out, self.err)
-        return _op(64, body)
+        return _op(65, body)
 
 
 class WaitAtGate(Op):
@@ -1952,7 +1978,7 @@ class WaitAtGate(Op):
 
     __slots__ = ("gate", "report")
     NAME = "wait_at_gate"
-    CODE = 65
+    CODE = 66
     FIELDS = ("gate", "report")
     STEPS = ("wait",)
 
@@ -1970,7 +1996,7 @@ class WaitAtGate(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(65, pack("<II", self.gate, self.report))
+        return _op(66, pack("<II", self.gate, self.report))
 
 
 class Execute(Op):
@@ -1983,7 +2009,7 @@ class Execute(Op):
 
     __slots__ = ("argv", "env", "home", "listen", "preserved")
     NAME = "execute"
-    CODE = 66
+    CODE = 67
     FIELDS = ("argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
@@ -2010,7 +2036,7 @@ class Execute(Op):
         body = _strs(self.argv, 0)
         body += _strs(self.env, len(body))
         body += pack("<III", self.home, self.listen, self.preserved)
-        return _op(66, body)
+        return _op(67, body)
 
 
 OPS: tuple[type[Op], ...] = (
@@ -2051,6 +2077,7 @@ OPS: tuple[type[Op], ...] = (
     ChangeRoot,
     SetRootAttributes,
     VerifyMount,
+    VerifyRoot,
     SendMount,
     DetachMount,
     SetHostname,

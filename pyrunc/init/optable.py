@@ -204,10 +204,13 @@ OPS = {
     "change_root": ("chroot into a host path (no mount namespace).", {"path": STR}, ("open", "chroot")),
     "set_root_attributes": ("mount_setattr on /.", {"set": U64, "clear": U64, "recursive": U32}, ("setattr",)),
     "verify_mount": (
-        "Check that what is seen at a path has these MOUNT_ATTR_* flags (statvfs) and, unless 0, this file system magic.",
-        {"path": STR, "attributes": U64, "magic": U64},
-        ("resolve", "flags", "magic"),
+        "Check that what is seen at a path has these MOUNT_ATTR_* flags (statvfs) and, unless 0, this file system magic. With `index` it "
+        "must be the mount that the attach or mount_classic (without MS_REMOUNT) of this number, from 1, has put there, or one that "
+        "came later and covers it, whose flags are not its own.",
+        {"path": STR, "attributes": U64, "magic": U64, "index": U32},
+        ("resolve", "mount", "flags", "magic"),
     ),
+    "verify_root": ("Check that / is the mount that attach_root has made.", {}, ("look", "compare")),
     # -- the mounts of a running container ----------------------------------------------------------------------------
     "send_mount": (
         "Send the attached mount in a slot to the parent (rendezvous mounted), which notes its id.",

@@ -404,7 +404,9 @@ def test_what_is_kept_is_still_in_force(rootfs: Path) -> None:
         found = outer.run(
             change(FIRST, set=NOEXEC, clear=RDONLY | NOSUID, keep=1),
             ops.Attach(slot=FIRST, path=point, flags=0),
-            ops.VerifyMount(path=point, attributes=RDONLY | NOSUID | NOEXEC | NOATIME, magic=0),
+            ops.VerifyMount(
+                path=point, attributes=RDONLY | NOSUID | NOEXEC | NOATIME, magic=0, index=0
+            ),
         )
         assert found is None
 
@@ -459,7 +461,7 @@ def test_verify_mount(
         rootfs,
         [tmpfs(FIRST, attributes=RDONLY | NOSUID | NODEV)],
         attach(FIRST, "/tmp"),
-        ops.VerifyMount(path="/tmp", attributes=attributes, magic=magic),
+        ops.VerifyMount(path="/tmp", attributes=attributes, magic=magic, index=0),
     )
     if expected is None:
         with Init(plan) as init:

@@ -81,7 +81,7 @@ def created(rootfs: Path, *end: ops.Op) -> list[ops.Op]:
         ops.MakeReadonly(path="/proc/sys"),
         ops.Mask(path="/proc/keys", null=FIRST, directory=FIRST + 6),
         ops.Mask(path="/proc/irq", null=FIRST, directory=FIRST + 6),
-        ops.VerifyMount(path="/proc/sys", attributes=RDONLY, magic=0x9FA0),
+        ops.VerifyMount(path="/proc/sys", attributes=RDONLY, magic=0x9FA0, index=0),
         ops.LeaveRoot(host=HOST),
         ops.Pivot(slot=ROOT),
         ops.NewKeyring(permissions=0x80008, tolerate=0),
