@@ -184,12 +184,16 @@ class SystemdManager(FsManager):
 
     def _join(self, member: Member, pid: int) -> None:
         """Hierarchies that systemd does not manage (v1), or where it put the process elsewhere."""
-        if not member.present():
+        alone = member is self.unified and self.pure
+        if not alone and not member.present():
             self._prepare(member)
+        elif not member.present():
+            member.make()
         if pid not in tree.pids_at(member.open()):
             member.put("cgroup.procs", str(pid))
-        if member is self.unified and self.pure:
-            # Not before: a scope with processes gives no controllers to a cgroup below it.
+        if alone:
+            # Not before: a scope that has processes and gives controllers to a cgroup below it
+            # makes that a threaded one, or is refused.
             enable.enable(member)
 
     def _limit(self) -> None:

@@ -337,8 +337,10 @@ def test_a_rootless_container_is_a_unit_of_the_users_manager(
     assert (limit, changed, status, present) == ("9", "1 11", "-9", "False")
 
 
+@pytest.mark.feature("8.5 systemd driver, user bus")
+@pytest.mark.parametrize("below", ["", "container"])
 def test_the_whole_life_of_a_rootless_container_with_limits(
-    user_manager: dict[str, str], config: Config, workspace: Path, program: Path
+    user_manager: dict[str, str], config: Config, workspace: Path, program: Path, below: str
 ) -> None:
     """As an engine of an unprivileged user does it: create, look, change, pause, kill, delete."""
     root = workspace / "rootless"
@@ -351,6 +353,7 @@ def test_the_whole_life_of_a_rootless_container_with_limits(
     config.linux["resources"] = {"pids": {"limit": 20}}
     config.without_mount("/dev/pts")
     config.process["args"] = ["sleep", "100"]
+    config["annotations"] = {delegate.SUBGROUP: below}
     config.write()
     known = f"{machine.TOKEN}life"
     enter = ["nsenter", "--target=1", "--mount", "--"]
@@ -376,13 +379,15 @@ def test_the_whole_life_of_a_rootless_container_with_limits(
     call("run", "--detach", "--bundle", str(config.bundle), known)
     pid = json.loads(call("state", known))["pid"]
     own = Path(f"/proc/{pid}/cgroup").read_text().strip().partition("::")[2]
-    assert own.endswith(f"/user@{NOBODY}.service/user.slice/pyrunc-{known}.scope")
+    scope = f"/user@{NOBODY}.service/user.slice/pyrunc-{known}.scope"
+    assert own.endswith(f"{scope}/{below}" if below else scope)
     top = Path(f"/sys/fs/cgroup{own}")
     assert (top / "pids.max").read_text() == "20\n"
     call("update", "--pids-limit", "30", known)
     assert (top / "pids.max").read_text() == "30\n"
     assert json.loads(call("events", "--stats", known))["data"]["pids"]["limit"] == 30
-    assert call("exec", known, "cat", "/proc/self/cgroup").strip()
+    # Seen from the container's cgroup namespace, whose root is where its init is.
+    assert call("exec", known, "cat", "/proc/self/cgroup") == "0::/\n"
     call("pause", known)
     assert json.loads(call("state", known))["status"] == "paused"
     call("delete", "--force", known)
