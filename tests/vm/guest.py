@@ -30,7 +30,10 @@ from tests.vm import images
 TREE = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("PYRUNC_VM_CACHE", TREE / "build/vm"))
 DIED = 125
-DISK_BYTES = 8 << 20
+LSM_MODULES = {  # parameters of the kernel
+    "apparmor": ("security=apparmor", "apparmor=1"),
+    "selinux": ("security=selinux", "selinux=1", "enforcing=0"),  # until there is a policy
+}
 FEATURES = "/run/job/features.json"  # in the guest
 # Without address masking and large vectors: the emulator is slow at both, and neither is under
 # test.
@@ -103,13 +106,9 @@ class Guest:
             # the word.
             fast = ["seccomp=on"] if self.kernel == "uml" else []
             root = ["root=/dev/root", "rootfstype=hostfs", "rootflags=/"]
-            # Its kernel has no loop devices: a block device to be limited.
-            with (job / "disk").open("wb") as file:
-                file.truncate(DISK_BYTES)
             return [], [
                 str(kernel.program),
                 f"mem={self.memory}M",
-                f"ubd0={job}/disk",
                 *root,
                 *console,
                 *fast,

@@ -36,7 +36,15 @@ IMAGES = {
 HOST_PACKAGES = {
     "uml": ("kmod", "patchelf", "systemd", "dbus", "libpam-systemd", "iproute2"),
     "uml-v1": ("kmod", "iproute2"),
-    "qemu": ("kmod", "qemu-system-x86", "busybox-static", "cpio", "xz-utils", "iproute2"),
+    "qemu": (
+        "kmod",
+        "apparmor",
+        "qemu-system-x86",
+        "busybox-static",
+        "cpio",
+        "xz-utils",
+        "iproute2",
+    ),
 }
 # Modules of the stock kernel that must be there before its root, which is a directory of the host.
 VIRTIO = ("virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci")

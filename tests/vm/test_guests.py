@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support.features import guest_results
-from tests.vm.guest import FEATURES, TREE, Guest, Result
+from tests.vm.guest import FEATURES, LSM_MODULES, TREE, Guest, Result
 
-CONTAINERS = ("cgroups", "life_cycle", "exec", "hooks", "errors", "doctor")
+CONTAINERS = ("cgroups", "update", "life_cycle", "exec", "hooks", "errors", "doctor")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ JOBS = {
     ),
     "hybrid": Job(
         Guest(kernel="uml-v1", mode="hybrid"),
-        ("tests/cgroups", *containers("cgroups", "exec"), *NOT_IDMAPPED),
+        ("tests/cgroups", *containers("cgroups", "update", "exec"), *NOT_IDMAPPED),
         least=60,
         front="boot",
     ),
@@ -82,11 +82,14 @@ JOBS = {
         least=20,
     ),
     "qemu": Job(
-        Guest(kernel="qemu", mode="v2", processors=2, memory=1536),
+        Guest(
+            kernel="qemu", mode="v2", processors=2, memory=1536, parameters=LSM_MODULES["apparmor"]
+        ),
         (
             "tests/cgroups",
-            *containers("cgroups"),
+            *containers("cgroups", "update"),
             "tests/container/test_life_cycle.py::test_a_container_goes_through_its_states",
+            "tests/lsm/test_apparmor.py",
         ),
         least=50,
         timeout_s=1200,

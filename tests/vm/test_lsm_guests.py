@@ -11,12 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from tests.vm import images
-from tests.vm.guest import CACHE, TREE, Guest, Result
+from tests.vm.guest import CACHE, LSM_MODULES, TREE, Guest, Result
 
-MODULES = {
-    "apparmor": ("security=apparmor", "apparmor=1"),
-    "selinux": ("security=selinux", "selinux=1", "enforcing=0"),  # until there is a policy
-}
 # On the host, whose tree the guests use: to load profiles, and to compile a policy.
 PACKAGES = ("apparmor", "secilc")
 
@@ -29,7 +25,7 @@ def start(module: str, front: str) -> Result:
     command = f"cd {shlex.quote(str(TREE))} && PYTHONDONTWRITEBYTECODE=1 " + shlex.join(
         str(word) for word in words
     )
-    return Guest(parameters=MODULES[module]).run(command, timeout_s=240)
+    return Guest(parameters=LSM_MODULES[module]).run(command, timeout_s=240)
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +38,10 @@ def results(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Result]
         pytest.fail(str(error), pytrace=False)
     front = request.config.getoption("--front")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield {module: pool.submit(start, module, front) for module in MODULES}
+        yield {module: pool.submit(start, module, front) for module in LSM_MODULES}
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", LSM_MODULES)
 def test_labels_have_effect(results: dict[str, Future[Result]], module: str) -> None:
     result = results[module].result()
     failed = result.status != 0 or "skipped" in result.output or "passed" not in result.output
