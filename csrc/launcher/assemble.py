@@ -14,7 +14,7 @@ import sys
 
 import undump
 
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 # No variable of the build's environment may get into the dump; nor its time zone (time.tzname).
 ENVIRONMENT = {"TZ": "UTC"}
 

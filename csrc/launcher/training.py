@@ -28,6 +28,7 @@ from pyrunc.commands import common
 from pyrunc.commands import exec as exec_command
 from pyrunc.container import Container
 from pyrunc.init.compile_exec import compile_exec
+from pyrunc.seccomp import library
 from pyrunc.spec import defaults
 from pyrunc.spec.config import parse_resources
 from pyrunc.state import CONFIG, StateDirectory
@@ -43,12 +44,11 @@ if TYPE_CHECKING:
 ROUNDS = 24
 NAME = "training"
 LIVING = "pyrunc-rehearsal"
-# Names for a filter: some system calls, what they are does not matter.
-RULES = [
-    *("read", "write", "open", "openat", "close", "stat", "fstat", "mmap", "mprotect", "brk"),
-    *("ioctl", "access", "pipe", "select", "clone", "execve", "exit", "wait4", "kill", "fcntl"),
-    *("fsync", "getdents", "chdir", "rename", "mkdir", "rmdir", "unlink", "clone3", "statx"),
-]
+# Names that not every architecture has, and one that is newer than libseccomp.
+SOME_LACK = (
+    *("chown32", "fcntl64", "fstat64", "getegid32", "mmap2", "recv", "send", "socketcall", "ipc"),
+    *("clock_gettime64", "futex_time64", "semtimedop_time64", "statx", "openat2", "cachestat"),
+)
 CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
 RESOURCES = b"""{
   "devices": [{"allow": false, "access": "rwm"},
@@ -66,6 +66,7 @@ def train() -> None:
             _commands(directory, cli.main)
             _exec_plan(directory)
             _cgroup_plan()
+            _filter_cache(directory)
             initimage.init_image()
 
 
@@ -99,19 +100,40 @@ class _Directory:
 def _configuration() -> dict[str, Any]:
     config = defaults.default_config(cgroup_version=1)
     config["process"]["terminal"] = False
-    config["linux"]["seccomp"] = {
+    config["linux"]["seccomp"] = _profile()
+    return config
+
+
+def _profile() -> dict[str, Any]:
+    """As large as those of the engines, with all that they use: three architectures, calls that
+    some of these lack, and conditions.
+    """
+    native = library.native_architecture()
+    names = [name for number in range(335) if (name := library.name_of(native, number))]
+
+    def rule(name: str, *args: tuple[str, int, int], action: str = "ALLOW") -> dict[str, Any]:
+        conditions = [
+            {"index": 0, "op": f"SCMP_CMP_{op}", "value": value, "valueTwo": two}
+            for op, value, two in args
+        ]
+        return {"names": [name], "action": f"SCMP_ACT_{action}", "args": conditions}
+
+    special = ("personality", "clone", "socket", "ptrace", "mount", "reboot", "swapon", "bpf")
+    return {
         "defaultAction": "SCMP_ACT_ERRNO",
-        "architectures": ["SCMP_ARCH_X86_64"],
+        "defaultErrnoRet": 1,
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
         "syscalls": [
-            {"names": RULES, "action": "SCMP_ACT_ALLOW"},
             {
-                "names": ["personality"],
+                "names": [*(name for name in names if name not in special), *SOME_LACK],
                 "action": "SCMP_ACT_ALLOW",
-                "args": [{"index": 0, "value": 8, "op": "SCMP_CMP_EQ"}],
             },
+            *(rule("personality", ("EQ", value, 0)) for value in (0, 8, 0x20000, 0xFFFFFFFF)),
+            rule("clone", ("MASKED_EQ", 0x7E020000, 0)),
+            rule("socket", ("NE", 40, 0)),
+            {**rule("clone3", action="ERRNO"), "errnoRet": 38},
         ],
     }
-    return config
 
 
 def _prepare(directory: str) -> None:
@@ -183,6 +205,16 @@ def _exec_plan(directory: str) -> None:
         tasks=len(CONTROLLERS),
         seccomp=common.compile_filter(config, cache=None),
     ).encode()
+    syscalls.close_range(3, 0xFFFFFFFF)
+
+
+def _filter_cache(directory: str) -> None:
+    """What is made the first time is there the second time."""
+    config = execution.saved_config(Container.load(f"{directory}/state", NAME))
+    path = common.filter_cache(f"{directory}/state")
+    for _ in range(2):
+        common.compile_filter(config, cache=path)
+    _remove(path)
     syscalls.close_range(3, 0xFFFFFFFF)
 
 

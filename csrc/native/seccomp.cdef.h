@@ -44,3 +44,4 @@ int seccomp_export_bpf(scmp_filter_ctx ctx, int fd);
 void free(void *pointer);
 
 int native_seccomp_flags_known(unsigned int flags);
+void native_seccomp_numbers(uint32_t arch_token, const char *names, int *numbers, size_t count);

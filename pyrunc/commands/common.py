@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import os
+import time
 
 from pyrunc import seccomp
 from pyrunc.errors import UsageError
-from pyrunc.log import log
+from pyrunc.log import LEVELS, log
 from pyrunc.state import default_root, in_user_namespace, list_ids, open_root
 
 TYPE_CHECKING = False
@@ -37,12 +38,31 @@ def filter_cache(root: str) -> str:
 
 
 def compile_filter(config: Config, *, cache: str | None) -> Filter | None:
-    """The filter of ``linux.seccomp``; what the compiler left out goes to the debug log."""
-    compiled = seccomp.compile(config.linux.seccomp, cache=cache, annotations=config.annotations)
-    if compiled is not None:
+    """The filter of ``linux.seccomp``; what the compiler left out, and what it took, goes to the
+    debug log.
+    """
+    node = config.linux.seccomp
+    if node is None:
+        return None
+    began = clocks() if log.least == LEVELS["debug"] else (0, 0)
+    compiled = seccomp.compile(
+        node, raw=config.raw["linux"]["seccomp"], cache=cache, annotations=config.annotations
+    )
+    if compiled is not None and any(began):
+        wall, processor = (end - begin for begin, end in zip(began, clocks(), strict=True))
+        source = "from the cache" if compiled.cached else "compiled"
+        log.debug(
+            f"seccomp: {len(compiled)} instructions {source} in {wall / 1e6:.2f} ms "
+            f"({processor / 1e6:.2f} ms of processor time)"
+        )
         for line in compiled.report.lines():
             log.debug(line)
     return compiled
+
+
+def clocks() -> tuple[int, int]:
+    """Wall-clock and processor time, in ns."""
+    return time.perf_counter_ns(), time.process_time_ns()
 
 
 def cgroup_driver(args: Args) -> str:

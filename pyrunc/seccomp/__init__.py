@@ -24,6 +24,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from pyrunc.seccomp.filter import Filter
     from pyrunc.seccomp.refusals import Explanation
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
 def compile(
     node: Seccomp | None,
     *,
+    raw: dict[str, Any] | None = None,
     cache: str | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Filter | None:
     """The filter of ``linux.seccomp``. `cache` is the directory of compiled filters
-    (`cache_directory`), None for none.
+    (`cache_directory`), None for none; they are found by `raw`, the property's JSON value.
     """
     if node is None:
         return None
@@ -45,11 +47,12 @@ def compile(
 
     wishes = [name for name in annotations or () if name.startswith("run.oci.seccomp")]
     if not wishes:
-        return compiler.compile_cached(node, cache)
+        return compiler.compile_cached(node, raw=raw, directory=cache)
     from pyrunc.seccomp import extras
 
     assert annotations is not None
-    compiled = extras.raw_filter(node, annotations) or compiler.compile_cached(node, cache)
+    compiled = extras.raw_filter(node, annotations)
+    compiled = compiled or compiler.compile_cached(node, raw=raw, directory=cache)
     extras.check_unknown(compiled, annotations)
     return compiled
 

@@ -31,7 +31,8 @@ LOAD, AND, RETURN = 0x20, 0x54, 0x06
 JEQ, JGT, JGE = 0x15, 0x25, 0x35
 ARGS = 16  # offset of args[0] in struct seccomp_data
 
-# Where a comparison goes on: the next instruction, the next condition, the next rule.
+# Where a comparison goes on: the next instruction, the next condition, the next rule. Indices of a
+# tuple of three.
 NEXT, PASS, FAIL = 0, -1, -2
 
 # __AUDIT_ARCH_64BIT, __AUDIT_ARCH_LE, __AUDIT_ARCH_CONVENTION_MIPS64_N32
@@ -121,7 +122,7 @@ def conjunction(
         passed = len(result) + len(part)
         for code, true, false, value in part:
             place = len(result) + 1
-            there = {NEXT: 0, PASS: passed - place, FAIL: size + 1 - place}
+            there = (0, size + 1 - place, passed - place)  # NEXT, FAIL, PASS
             result.append((code, there[true], there[false], value))
     return [*result, (RETURN, 0, 0, action)]
 

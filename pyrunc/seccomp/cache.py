@@ -11,17 +11,24 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import time
 from _blake2 import blake2b  # hashlib would load OpenSSL
+from marshal import dumps
 
 from pyrunc.seccomp.filter import INSTRUCTION, Filter, Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.spec.model_linux import Seccomp
+    from typing import Any
 
-GENERATION = b"1"  # to be changed with every change of the compiler's output
+GENERATION = b"2"  # to be changed with every change of the compiler's output
 KEPT = 64  # entries; the least recently used go first
+FRESH_S = 3600  # a use is only noted when the last one was longer ago
 MAX_SIZE = 256 * 1024
+
+# A format of marshal in which equal values have equal texts: later ones tell objects that are met
+# again, and interned strings, from others.
+WITHOUT_REFERENCES = 2
 
 MAGIC = b"PYRUNCSF"
 HEADER = "=8s32s32sIIIIII"  # magic, key, digest of the rest, flags, listener, four sizes
@@ -31,34 +38,25 @@ OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_ENTRY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def key(node: Seccomp, library_version: str, native: int) -> bytes:
-    """A digest of everything that the compiler reads. `repr` keeps apart what joined strings would
-    mix up.
+def key(raw: dict[str, Any], library_version: str, native: int) -> bytes:
+    """A digest of everything that the compiler reads: the profile as it came out of the JSON text.
+
+    `marshal` writes each value with its type and length, so no two profiles have one text. It takes
+    five times as long for names as joining them, which nearly all of a profile is; no name holds a
+    NUL (the reader of JSON refuses it), and how many there are is in the other text.
     """
-    rules = tuple(
-        (
-            rule.names,
-            rule.action,
-            rule.errno_ret,
-            tuple((arg.index, arg.value, arg.value_two, arg.op) for arg in rule.args),
-        )
-        for rule in node.syscalls
-    )
-    text = repr(
-        (
-            GENERATION,
-            library_version,
-            native,
-            node.default_action,
-            node.default_errno_ret,
-            node.architectures,
-            node.flags,
-            bool(node.listener_path),
-            bool(node.listener_metadata),
-            rules,
-        )
-    )
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+    digest = blake2b(digest_size=32)
+    syscalls = []
+    for rule in raw.get("syscalls") or ():
+        names = rule["names"]
+        digest.update("\0".join(names).encode("utf-8", "surrogatepass"))
+        syscalls.append({**rule, "names": len(names)})
+    # Whether they are there is all that counts, and every container may have its own.
+    listener = [bool(raw.get(name)) for name in ("listenerPath", "listenerMetadata")]
+    rest = {**raw, "syscalls": syscalls, "listenerPath": None, "listenerMetadata": None}
+    text = (GENERATION, library_version, native, listener, rest)
+    digest.update(dumps(text, WITHOUT_REFERENCES))
+    return digest.digest()
 
 
 def _private(status: os.stat_result) -> bool:
@@ -101,7 +99,8 @@ def _read(directory: int, name: str) -> bytes:
         data = os.read(fd, status.st_size + 1)
         if len(data) != status.st_size:
             return b""
-        os.utime(fd)  # recently used
+        if time.time() - status.st_mtime > FRESH_S:
+            os.utime(fd)  # recently used
         return data
     except OSError:
         return b""
@@ -109,7 +108,7 @@ def _read(directory: int, name: str) -> bytes:
         os.close(fd)
 
 
-def _digest(body: bytes) -> bytes:
+def _digest(body: bytes | memoryview) -> bytes:
     return blake2b(body, digest_size=32).digest()
 
 
@@ -135,7 +134,7 @@ def _decode(data: bytes, entry_key: bytes) -> Filter | None:
     if len(data) < HEADER_SIZE:
         return None
     magic, found_key, digest, flags, listener, *sizes = struct.unpack_from(HEADER, data)
-    if magic != MAGIC or found_key != entry_key or digest != _digest(data[72:]):
+    if magic != MAGIC or found_key != entry_key or digest != _digest(memoryview(data)[72:]):
         return None
     if HEADER_SIZE + sum(sizes) != len(data) or sizes[0] % INSTRUCTION or sizes[3] % 8:
         return None

@@ -14,23 +14,26 @@ from pyrunc.seccomp.profile import Profile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyrunc.seccomp.arguments import Alternative
     from pyrunc.seccomp.numbers import Instruction
     from pyrunc.spec.model_linux import Seccomp
 
 
-def compile_cached(node: Seccomp, directory: str | None) -> Filter:
-    """The filter of a profile, from the cache where possible."""
-    from pyrunc.seccomp import cache
-
-    compiled = None
-    key = b""
-    if directory is not None:
-        key = cache.key(node, library.version(), library.native_architecture())
-        compiled = cache.load(directory, key)
-    if compiled is None:
+def compile_cached(
+    node: Seccomp, *, raw: dict[str, Any] | None = None, directory: str | None = None
+) -> Filter:
+    """The filter of a profile, from the cache where possible; `raw` is the profile's JSON value."""
+    if directory is None or raw is None:
         compiled = compile_profile(Profile(node))
-        if directory is not None:
+    else:
+        from pyrunc.seccomp import cache
+
+        key = cache.key(raw, library.version(), library.native_architecture())
+        found = cache.load(directory, key)
+        compiled = found or compile_profile(Profile(node))
+        if found is None:
             cache.store(directory, key, compiled)
     _check_kernel(compiled, node.pointer)
     return compiled
@@ -58,11 +61,14 @@ class _Compilation:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self.ignored: dict[str, None] = {}
-        # What each name gets: one action, or alternatives with conditions.
+        self.native = library.native_architecture()
+        self.ignored: list[str] = []
+        # What each name gets: one action, or alternatives with conditions, or the default.
         self.fixed: dict[str, int] = {}
         self.conditional: dict[str, list[Alternative]] = {}
-        self.named: list[str] = []
+        self.named: list[str] = []  # those of `fixed` first
+        self.encoded = b""
+        self.native_numbers: list[int] = []
         self.blocks: list[list[Instruction]] = []
         self.known_blocks: dict[object, int] = {}
 
@@ -70,10 +76,9 @@ class _Compilation:
         profile = self.profile
         tokens, skipped = self.choose_architectures()
         self.sort_rules()
-        encoded = [library.encode(name) for name in self.named]
         by_token, stub = {}, []
         for token in tokens:
-            verdicts, newest = self.verdicts(token, encoded)
+            verdicts, newest = self.verdicts(token)
             beyond = profile.stub and profile.default != names.enosys(names.audit_arch(token))
             if newest >= 0 and beyond:
                 stub.append((token, newest))
@@ -83,7 +88,7 @@ class _Compilation:
         program = numbers.link(numbers.machines(by_token, default=profile.default), self.blocks)
         self.check_size(program)
         report = Report(
-            ignored=list(self.ignored),
+            ignored=self.ignored,
             skipped_architectures=skipped,
             stub=stub,
         )
@@ -95,7 +100,7 @@ class _Compilation:
 
         Leaving one out is safe: calls through it are killed.
         """
-        tokens, skipped = [library.native_architecture()], []
+        tokens, skipped = [self.native], []
         for token in self.profile.architectures:
             if token in tokens:
                 continue
@@ -109,49 +114,61 @@ class _Compilation:
         """A rule without conditions outweighs those with; of several without, the first holds. (As
         in libseccomp.)
         """
-        default, fixed = self.profile.default, self.fixed
-        known: dict[str, bool] = {}
+        default, fixed, conditional = self.profile.default, self.fixed, self.conditional
+        rest: dict[str, None] = {}
+        for rule in reversed(self.profile.rules):
+            if rule.action != default and not rule.alternatives:
+                fixed.update(dict.fromkeys(rule.names, rule.action))
         for rule in self.profile.rules:
-            new = [name for name in rule.names if name not in known]
-            for name, number in zip(new, library.resolve(map(library.encode, new)), strict=True):
-                known[name] = number != library.UNKNOWN or name in newer.NAMES
-                (self.named.append if known[name] else self.ignored.setdefault)(name)
             if rule.action == default:
-                continue  # as in runc and crun: says nothing that the default does not say
-            alternatives = [(rule.action, conditions) for conditions in rule.alternatives]
-            for name in rule.names:
-                if not known[name]:
-                    continue
-                if alternatives:
-                    self.conditional.setdefault(name, []).extend(alternatives)
-                else:
-                    fixed.setdefault(name, rule.action)
+                # As in runc and crun: says nothing that the default does not say.
+                rest.update(dict.fromkeys(rule.names))
+            elif rule.alternatives:
+                rest.update(dict.fromkeys(rule.names))
+                alternatives = [(rule.action, conditions) for conditions in rule.alternatives]
+                for name in rule.names:
+                    conditional.setdefault(name, []).extend(alternatives)
+        self.named = [*fixed, *[name for name in rest if name not in fixed]]
+        self.encoded = library.encode(self.named)
+        self.native_numbers = library.numbers(self.native, self.encoded, len(self.named))
+        if library.UNKNOWN in self.native_numbers:
+            pairs = zip(self.named, self.native_numbers, strict=True)
+            unknown = {name for name, number in pairs if number == library.UNKNOWN} - newer.NAMES
+            every = dict.fromkeys(name for rule in self.profile.rules for name in rule.names)
+            self.ignored = [name for name in every if name in unknown]
 
-    def verdicts(self, token: int, encoded: list[bytes]) -> tuple[dict[int, int], int]:
+    def numbers(self, token: int, *, beside_carriers: bool) -> list[int]:
+        """The numbers of the names on an architecture, -1 where it lacks the call."""
+        if token == self.native:
+            found = self.native_numbers
+        else:
+            found = library.numbers(token, self.encoded, len(self.named))
+        direct = self.direct_numbers(token) if beside_carriers else {}
+        for place, number in enumerate(found):
+            if number < 0:
+                name = self.named[place]
+                found[place] = direct[name] if name in direct else newer.number(token, name)
+        return found
+
+    def verdicts(self, token: int) -> tuple[dict[int, int], int]:
         """The verdict of each number that the profile names (an action, or ~index of a block), and
         the newest of these numbers.
         """
-        default, fixed, conditional = self.profile.default, self.fixed, self.conditional
+        default, conditional = self.profile.default, self.conditional
         layout = arguments.Layout(token)
         carriers = self.carriers(token)
-        direct = self.direct_numbers(token) if carriers else {}
-        decided: dict[int, int] = {}
+        found = self.numbers(token, beside_carriers=bool(carriers))
+        size = len(self.fixed)
+        decided = dict(zip(found[:size], self.fixed.values(), strict=True))
         open_: dict[int, list[Alternative]] = {}
-        for name, number in zip(self.named, library.resolve_for(token, encoded), strict=True):
-            if number < 0:
-                number = direct[name] if name in direct else newer.number(token, name)
-                if number < 0:
-                    continue
-            if name in fixed:
-                decided.setdefault(number, fixed[name])
-            elif name in conditional:
-                open_.setdefault(number, []).extend(conditional[name])
-            else:
-                open_.setdefault(number, [])
-        newest = numbers.newest(token, decided.keys() | open_.keys())
+        for name, number in zip(self.named[size:], found[size:], strict=True):
+            open_.setdefault(number, []).extend(conditional.get(name, ()))
+        decided.pop(-1, None)
+        open_.pop(-1, None)
+        newest = numbers.newest(token, found)
         for carrier, number in carriers:
             open_.setdefault(number, []).extend(
-                multiplexers.alternatives(carrier, fixed, conditional, default=default)
+                multiplexers.alternatives(carrier, self.fixed, conditional, default=default)
             )
         for number, alternatives in open_.items():
             if number not in decided:
@@ -165,7 +182,7 @@ class _Compilation:
         if multiplexers.MEMBERS.isdisjoint(self.named):
             return []
         names_ = list(multiplexers.CARRIERS)
-        found = library.resolve_for(token, map(library.encode, names_))
+        found = library.resolve(token, names_)
         return [pair for pair in zip(names_, found, strict=True) if pair[1] >= 0]
 
     @staticmethod

@@ -9,7 +9,7 @@ from pyrunc._native import ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 UNKNOWN = -1  # __NR_SCMP_ERROR
 
@@ -27,22 +27,26 @@ def knows_architecture(token: int) -> bool:
     return bool(lib.seccomp_syscall_resolve_name_arch(token, b"read") >= 0)
 
 
-def encode(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
+def encode(names: Sequence[str]) -> bytes:
+    """Names as `numbers` takes them: a NUL after each (after the last, that of every bytes)."""
+    text = "\0".join(names)
+    if text.count("\0") >= len(names):
+        # No call has such a name; cut at the NUL it would be another's.
+        text = "\0".join(["" if "\0" in name else name for name in names])
+    return text.encode("utf-8", "surrogateescape")
 
 
-def resolve(names: Iterable[bytes]) -> list[int]:
-    """Native numbers, pseudo numbers below -1 for calls that only other architectures have,
-    UNKNOWN.
+def numbers(token: int, encoded: bytes, count: int) -> list[int]:
+    """The numbers of so many names on one architecture. Below -1: only others have the call;
+    UNKNOWN: none that the library knows.
     """
-    find = lib.seccomp_syscall_resolve_name
-    return [find(name) for name in names]
+    found = ffi.new("int[]", count)
+    lib.native_seccomp_numbers(token, encoded, found, count)
+    return ffi.unpack(found, count) if count else []
 
 
-def resolve_for(token: int, names: Iterable[bytes]) -> list[int]:
-    """The numbers on one architecture; negative where it lacks the call."""
-    find = lib.seccomp_syscall_resolve_name_arch
-    return [find(token, name) for name in names]
+def resolve(token: int, names: Sequence[str]) -> list[int]:
+    return numbers(token, encode(names), len(names))
 
 
 def name_of(token: int, number: int) -> str:

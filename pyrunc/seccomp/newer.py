@@ -55,6 +55,8 @@ NAMES = frozenset(UNIFIED) | {name for _, name in PRIVATE}
 
 def number(token: int, name: str) -> int:
     """The number of a newer call on an architecture, or -1."""
+    if name not in NAMES:
+        return -1
     private = PRIVATE.get((token, name))
     if private is not None:
         return private

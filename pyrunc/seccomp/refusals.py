@@ -224,7 +224,7 @@ def prepare(original: Filter) -> Explanation:
         )
     explanation = Explanation(original)
     native = library.native_architecture()
-    (write,) = library.resolve([b"write"])
+    (write,) = library.resolve(native, ["write"])
     if _without_data(explanation.verdict(native, write)) not in PASSES:
         raise Failure(
             "this profile refuses write, which the init needs: no program can start under it",

@@ -142,7 +142,7 @@ def tables(token: int) -> dict[str, int]:
 
 def number_of(token: int, name: str) -> int:
     """The number of a call on an architecture, or something negative."""
-    found = library.resolve_for(token, [name.encode()])[0]
+    found = library.resolve(token, [name])[0]
     if found < 0:
         found = tables(token).get(name, -1)
     return found if found >= 0 else newer.number(token, name)

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import select
 import shutil
 import socket
@@ -72,7 +73,7 @@ def asked(
 
 
 def explained(name: str, peer: str, machine: int, number: int) -> str:
-    """Why a peer may decide differently; see docs/decisions/seccomp-compiler.md."""
+    """Why a peer may decide differently; see docs/decisions/010-seccomp-compiler.md."""
     plain = number & ~X32_BIT
     profile = PROFILES[name]
     token = support.X32 if machine == X86_64 and number & X32_BIT else machine
@@ -322,3 +323,13 @@ def test_ignored_names_are_in_the_debug_log_and_in_the_warnings_of_check(
     assert expected in told.run(config, "true").ok().stderr
     assert expected not in pyrunc.run(config, "true").ok().stderr
     assert "mkdirr" in pyrunc("check", config.bundle).stdout
+
+
+def test_the_debug_log_says_what_the_filter_took_and_where_it_came_from(
+    pyrunc: Runtime, config: Config
+) -> None:
+    config.linux["seccomp"] = support.load("docker-default")
+    told = Runtime(pyrunc.program, pyrunc.root, ("--debug",))
+    took = r"seccomp: \d+ instructions {} in \d+\.\d\d ms \(\d+\.\d\d ms of processor time\)"
+    for source in ("compiled", "from the cache"):
+        assert re.search(took.format(source), told.run(config, "true").ok().stderr)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our decisions beside those of libseccomp's own generator, which runc and crun use.
 
-The differences are explained in docs/decisions/seccomp-compiler.md: several rules with conditions
-for one call, values beyond 32 bits on 32-bit architectures, conditions on calls that socketcall and
-ipc carry, and calls newer than the library.
+The differences are explained in docs/decisions/010-seccomp-compiler.md: several rules with
+conditions for one call, values beyond 32 bits on 32-bit architectures, conditions on calls that
+socketcall and ipc carry, and calls newer than the library.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def generated(profile: dict[str, Any]) -> list[tuple[int, int, int, int]]:
         action = support.action_value(made["action"], made.get("errnoRet"))
         if action == default:
             continue
-        for number in library.resolve(name.encode() for name in made["names"]):
+        for number in library.resolve(library.native_architecture(), made["names"]):
             if number != library.UNKNOWN:
                 add(context, action, number, made.get("args") or [])
     fd = os.memfd_create("generated")

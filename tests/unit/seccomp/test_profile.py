@@ -223,6 +223,13 @@ def test_unknown_names_are_ignored_and_told_once() -> None:
     assert answer(made, X86_64, 110) == names.ERRNO | 1
 
 
+def test_a_name_is_not_cut_at_a_nul() -> None:
+    made = profile("ALLOW", rule("mkdir getppid\0x umask", "ERRNO"))
+    assert support.compiled(made).report.ignored == ("getppid\0x",)
+    assert answer(made, X86_64, 110) == names.ALLOW
+    assert answer(made, X86_64, 95) == names.ERRNO | 1  # umask, behind it
+
+
 def test_a_call_that_another_architecture_has_is_not_unknown() -> None:
     compiled = support.compiled(profile("ALLOW", rule("socketcall set_tls", "ERRNO")))
     assert compiled.report.ignored == ()
@@ -231,7 +238,7 @@ def test_a_call_that_another_architecture_has_is_not_unknown() -> None:
 def test_the_table_of_newer_calls_agrees_with_libseccomp_where_that_knows_them() -> None:
     for token in support.TOKENS.values():
         for name in newer.NAMES:
-            known = library.resolve_for(token, [name.encode()])[0]
+            known = library.resolve(token, [name])[0]
             if known >= 0:
                 assert newer.number(token, name) == known
             if newer.number(token, name) >= 0:
