@@ -12,6 +12,8 @@ from pathlib import Path
 from conformance.engines import image
 from conformance.engines.engine import (
     CGROUP,
+    PARENT,
+    SYSTEMD,
     Daemon,
     Outcome,
     command,
@@ -67,15 +69,21 @@ class Containerd:
     def ctr(self, *argv: str, timeout_s: float = 60) -> Outcome:
         return command("ctr", "-a", str(self.socket), *argv, timeout_s=timeout_s)
 
+    def flags(self, name: str) -> tuple[str, ...]:
+        """The options of every `ctr run`."""
+        group = (
+            ("--cgroup", f"{PARENT}:ctr:{name}") if SYSTEMD else ("--cgroup", f"{PARENT}/{name}")
+        )
+        driver = ("--runc-systemd-cgroup",) if SYSTEMD else ()
+        return (*driver, *group, "--runc-binary", self.runtime)
+
     def run(self, name: str, *argv: str, options: tuple[str, ...] = ()) -> Outcome:
         """`ctr run` in the foreground, removed at its end."""
-        flags = ("--rm", "--runc-binary", self.runtime, *options)
-        return self.ctr("run", *flags, image.NAME, name, *argv)
+        return self.ctr("run", "--rm", *self.flags(name), *options, image.NAME, name, *argv)
 
     def start(self, name: str, *argv: str, options: tuple[str, ...] = ()) -> Outcome:
         """`ctr run` detached."""
-        flags = ("-d", "--runc-binary", self.runtime, *options)
-        return self.ctr("run", *flags, image.NAME, name, *argv).ok()
+        return self.ctr("run", "-d", *self.flags(name), *options, image.NAME, name, *argv).ok()
 
     def remove(self, name: str) -> None:
         self.ctr("task", "kill", "-s", "SIGKILL", name)
@@ -111,7 +119,7 @@ class Containerd:
         self.reset()
         self.ctr("image", "rm", "--sync", image.NAME)
         self.daemon.stop()
-        remove_cgroups("default")  # the parent of all its containers, named after a namespace
+        remove_cgroups("conformance")
 
 
 def expect_exit_code(engine: Containerd, code: int) -> None:
@@ -167,7 +175,7 @@ def test_exec_with_a_terminal(engine: Containerd) -> None:
 
 
 def test_run_with_a_terminal(engine: Containerd) -> None:
-    argv = ["ctr", "-a", str(engine.socket), "run", "--rm", "-t", "--runc-binary", engine.runtime]
+    argv = ["ctr", "-a", str(engine.socket), "run", "--rm", "-t", *engine.flags("a")]
     output = run_on_terminal([*argv, image.NAME, "a", "sh", "-c", "tty; test -c /dev/console"])
     expect("/dev/pts/" in output or "/dev/console" in output, output)
 
@@ -285,26 +293,30 @@ def test_delete_after_a_crash_of_the_runtime(engine: Containerd) -> None:
     wrapper = engine.directory / "crashing"
     wrapper.write_text(CRASHING.format(runtime=engine.runtime, state=state))
     wrapper.chmod(0o755)
-    broken = engine.ctr("run", "-d", "--runc-binary", str(wrapper), image.NAME, "a", "true")
+    options = ("--runc-binary", str(wrapper))
+    broken = engine.ctr("run", "-d", *engine.flags("a"), *options, image.NAME, "a", "true")
     expect(broken.status, "the crash of the runtime went unnoticed")
     engine.ctr("container", "rm", "a")
-    left = [str(path) for path in (state, *CGROUP.glob("*/default/a")) if path.exists()]
+    group = "conformance.slice/ctr-a.scope" if SYSTEMD else "conformance/a"
+    groups = [*CGROUP.glob(f"*/{group}"), CGROUP / group]
+    left = [str(path) for path in (state, *groups) if path.exists()]
     expect(not left, f"left behind: {left}")
     expect(engine.run("a", "echo", "again").ok().text == "again", "the name cannot be used again")
 
 
 def test_many_in_parallel(engine: Containerd) -> None:
-    argv = ["ctr", "-a", str(engine.socket), "run", "--rm", "--runc-binary", engine.runtime]
+    names = [f"p{number}" for number in range(10)]
+    argv = ["ctr", "-a", str(engine.socket), "run", "--rm"]
     running = [
         subprocess.Popen(
-            [*argv, image.NAME, f"p{number}", "echo", str(number)],
+            [*argv, *engine.flags(name), image.NAME, name, "echo", name],
             stdout=subprocess.PIPE,
             text=True,
         )
-        for number in range(10)
+        for name in names
     ]
     outputs = [process.communicate(timeout=60)[0].strip() for process in running]
-    expect(outputs == [str(number) for number in range(10)], repr(outputs))
+    expect(outputs == names, repr(outputs))
 
 
 SMOKE = (

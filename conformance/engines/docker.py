@@ -14,6 +14,8 @@ from pathlib import Path
 from conformance.engines import image
 from conformance.engines.containerd import cgroup_values, run_on_terminal
 from conformance.engines.engine import (
+    DRIVER,
+    PARENT,
     Daemon,
     Outcome,
     command,
@@ -68,8 +70,8 @@ class Docker:
             *(*enter, script, str(self.directory), "dockerd", "-H", self.host),
             *("--data-root", f"{self.directory}/data", "--exec-root", f"{self.directory}/exec"),
             *("--pidfile", f"{self.directory}/docker.pid", "--add-runtime", f"sut={self.runtime}"),
-            *("--default-runtime", "sut", "--exec-opt", "native.cgroupdriver=cgroupfs"),
-            *("--cgroup-parent", "/conformance", "--storage-driver", "vfs", *options),
+            *("--default-runtime", "sut", "--exec-opt", f"native.cgroupdriver={DRIVER}"),
+            *("--cgroup-parent", PARENT, "--storage-driver", "vfs", *options),
         ]
         env = {"PATH": f"{self.directory}/bin:{os.environ['PATH']}"}
         self.daemon = Daemon(argv, log=self.directory / "dockerd.log", env=env)

@@ -127,8 +127,15 @@ class Daemon:
                 self.process.wait()
 
 
+# Where systemd runs the machine, the engines are told to ask it for cgroups, as distributions do.
+SYSTEMD = Path("/run/systemd/system").is_dir()
+DRIVER = "systemd" if SYSTEMD else "cgroupfs"
+PARENT = "conformance.slice" if SYSTEMD else "/conformance"
 # Top cgroups that the engines make for their containers.
-PARENTS = ("default", "docker", "k8s.io", "libpod_parent", "machine.slice", "conformance")
+PARENTS = (
+    *("default", "docker", "k8s.io", "libpod_parent", "machine.slice"),
+    *("conformance", "conformance.slice"),
+)
 
 
 def cgroups() -> set[str]:
@@ -160,6 +167,9 @@ def caches() -> set[str]:
 
 def remove_cgroups(*parents: str) -> None:
     """Remove empty parents that an engine makes and keeps; one in use is reported later."""
+    if SYSTEMD:
+        slices = [PARENT, *(name for name in parents if name.endswith(".slice"))]
+        subprocess.run(["systemctl", "stop", *slices], capture_output=True, check=False)
     tops = [CGROUP, *(path for path in CGROUP.iterdir() if path.is_dir())]
     for top in (top / name for top in tops for name in parents):
         for directory, _, _ in os.walk(top, topdown=False):
