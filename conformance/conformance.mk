@@ -24,7 +24,7 @@ $(ENGINES:%=smoke-%): smoke-%: all ## start the engine, run, exec, kill, remove
 	@conformance/engines/packages $* $(BUILD)
 	@$(if $(filter cri,$*),$(CRI),$(PY)) -m conformance.engines.run $* --smoke --report $(REPORTS) --runtime $(RUNTIME)
 
-guest-%: all ## the engine in a guest with cgroup v2 and systemd (MODE=v2: without systemd)
+$(ENGINES:%=guest-%): guest-%: all ## the engine in a guest with cgroup v2 and systemd (MODE=v2: without systemd)
 	@conformance/engines/packages $* $(BUILD)
 	@$(PY) -m tests.vm.guest --mode $(or $(MODE),systemd) --timeout 900 -- 'cd $(CURDIR) && $(if $(filter cri,$*),$(CRI),$(PY)) \
 	    -m conformance.engines.run $* --report /tmp/report $(JUDGED)'
