@@ -302,6 +302,7 @@ class Creation:
         return InitError(
             "container init was OOM-killed (memory limit too low?)",
             pointer="/linux/resources/memory/limit",
+            hint="the init needs some MiB before the program has its memory",
         )
 
     def undo(self) -> None:

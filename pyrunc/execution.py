@@ -46,7 +46,7 @@ def saved_config(container: Container) -> Config:
 def check_status(container: Container, *, ignore_paused: bool) -> None:
     status = container.status()
     if status == STOPPED:
-        raise StateError(GONE)
+        raise StateError(GONE, hint="`pyrunc list` shows which containers run")
     if status == PAUSED and not ignore_paused:
         raise StateError(
             "cannot exec in a paused container (use --ignore-paused to override)",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from errno import (
     E2BIG,
     EACCES,
+    EAGAIN,
     EBUSY,
     EDQUOT,
     EINVAL,
@@ -64,6 +65,10 @@ HINTS = {
     ("become", "setgid", EINVAL): "the group id is not in linux.gidMappings",
     ("become", "setuid", EINVAL): "the user id is not in linux.uidMappings",
     ("fork", "clone", ENOENT): "the cgroup or the pid namespace is being removed",
+    ("fork", "clone", EAGAIN): (
+        "a limit on processes is reached: linux.resources.pids.limit, that of a cgroup above, or "
+        "RLIMIT_NPROC"
+    ),
     ("fork", "clone", EBUSY): (
         "the cgroup hands controllers to its children and can hold no processes: use a leaf"
     ),
@@ -134,6 +139,9 @@ HINTS = {
         "attach",
         ENOTDIR,
     ): "a directory can only be mounted on a directory, a file only on a file",
+    ("attach", "verify", ENOTDIR): (
+        "a directory can only be mounted on a directory, a file only on a file"
+    ),
     ("attach", "resolve", ELOOP): "a symbolic link is in the way",
     (
         "make_device",
@@ -234,6 +242,8 @@ HINTS = {
         "execve",
         EACCES,
     ): "a label, a noexec mount or the interpreter's permissions refuse it",
+    ("run_hook", "exit", 0): "what the hook printed is its reason; it runs inside the container",
+    ("run_hook", "timeout", 0): "give it more seconds, or find out what it waits for",
     ("run_hook", "spawn", ENOENT): "the path of a hook is looked up where the hook runs",
     ("await", "receive", EMFILE): "raise the limit of open files",
 }

@@ -123,6 +123,7 @@ def run(
             f"error running {name}: {hook.path}",
             errno=error.errno or errno.EIO,
             pointer=hook.pointer,
+            hint="it must be a program of the host, which the caller may execute",
         ) from None
     finally:
         for fd in (stdin, out_write, err_write):
@@ -149,12 +150,17 @@ def run(
             f"error running {name}: hook ran past specified timeout of "
             f"{float(hook.timeout or 0):.1f}s{capture.text()}",
             pointer=f"{hook.pointer}/timeout",
+            hint="give it more seconds, or find out what it waits for",
         )
     assert result is not None
     code, status = result
     if (code, status) != (syscalls.CLD_EXITED, 0):
         how = "exit status" if code == syscalls.CLD_EXITED else "signal"
-        raise Failure(f"error running {name}: {how} {status}{capture.text()}", pointer=hook.pointer)
+        raise Failure(
+            f"error running {name}: {how} {status}{capture.text()}",
+            pointer=hook.pointer,
+            hint="what the hook printed is its reason; run it by hand with the state as its input",
+        )
 
 
 def check_output(config: Config) -> None:

@@ -114,7 +114,11 @@ def send_descriptor(path: str, fd: int, *, text: bytes) -> None:
     try:
         connection = syscalls.connect_unix(path)
     except OSError as error:
-        raise Failure(f"cannot connect to the socket {path}", errno=error.errno or 0) from None
+        raise Failure(
+            f"cannot connect to the socket {path}",
+            errno=error.errno or 0,
+            hint="whoever takes the descriptor must listen on it before",
+        ) from None
     try:
         syscalls.send_message(connection, text, [fd])
     except OSError as error:

@@ -127,7 +127,10 @@ def _make_root(path: str) -> int:
 
 
 def missing(container_id: str) -> StateError:
-    return StateError(f"container does not exist: {container_id}")
+    return StateError(
+        f"container does not exist: {container_id}",
+        hint="`pyrunc list` shows those that do; is the --root the one of its create?",
+    )
 
 
 class StateDirectory:

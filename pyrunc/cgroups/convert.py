@@ -65,6 +65,7 @@ def _unified(resources: Resources, versions: Mapping[str, int]) -> list[Write]:
                 f"unified resource {write.file} cannot be applied:"
                 f" {write.controller} is a cgroup v1 controller here",
                 pointer=write.pointer,
+                hint="use the property of linux.resources that stands for it on both versions",
             )
     return found
 

@@ -267,5 +267,8 @@ HINTS = {
     ("io", errno.EOPNOTSUPP): "the device's io scheduler does not take weights",
     ("memory.kmem.limit_in_bytes", errno.EOPNOTSUPP): "this kernel accepts no such limit any more",
     ("rdma", errno.ENODEV): "there is no such RDMA device",
-    ("devices", errno.EPERM): "the parent cgroup does not allow this device",
+    (
+        "devices",
+        errno.EPERM,
+    ): "the parent cgroup does not allow this device, or the caller lacks CAP_SYS_ADMIN",
 }

@@ -30,4 +30,5 @@ def _kill(container: Container, number: int, *, everything: bool) -> None:
         container.kill(number)
         container.kill_all(number)
     elif not container.kill(number):
-        raise StateError(f"container not running: {container.id}")
+        hint = f"`pyrunc delete {container.id}` removes what is left of it"
+        raise StateError(f"container not running: {container.id}", hint=hint)

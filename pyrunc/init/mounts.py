@@ -103,7 +103,8 @@ def _allowed(mounts: Mounts, mount: Mount, options: MountOptions) -> bool:
     pointer = mount.pointer + "/destination"
     if len(parts) > 1 and parts not in paths.PROC_FILES:
         message = f'"{mount.destination}" cannot be mounted because it is inside /proc'
-        mounts.context.problem(pointer, message)
+        hint = "only lxcfs's files may be covered there, such as /proc/meminfo"
+        mounts.context.problem(pointer, message, hint=hint)
         return False
     if len(parts) == 1 and not options.bind and mount.type != "proc":
         message = f'"{mount.destination}" cannot be mounted because it is not of type proc'

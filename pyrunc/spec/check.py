@@ -115,4 +115,5 @@ def _mapped_ids(config: Config, problems: Problems) -> None:
                 f"{user.pointer}/{name}",
                 f"{kind} {number} is not mapped in the user namespace",
                 allowed=f"an id of /linux/{kind}Mappings",
+                hint="map it, or choose one that is mapped",
             )

@@ -25,6 +25,9 @@ WITHOUT_NODES = ("MPOL_DEFAULT", "MPOL_LOCAL")
 BALANCING = ("MPOL_BIND", "MPOL_PREFERRED_MANY")
 
 
+SYSCTL_HINT = "set it on the host, or give the container a namespace that owns it"
+
+
 def check_linux(linux: Linux, problems: Problems) -> None:
     _namespaces(linux, problems)
     if not problems.touches("/linux/namespaces"):
@@ -62,6 +65,7 @@ def _namespaces(linux: Linux, problems: Problems) -> None:
             problems.add(
                 entry.pointer + "/type",
                 f"duplicate {entry.type} namespace: {seen[entry.type]} is one already",
+                hint="drop one of them",
             )
         elif entry.has("type"):
             seen[entry.type] = entry.pointer
@@ -121,7 +125,8 @@ def _sysctl(linux: Linux, problems: Problems) -> None:
     for key, value in linux.sysctl.items():
         message = sysctl_problem(key, value, own=own)
         if message:
-            problems.add(join("/linux/sysctl", key), message)
+            hint = SYSCTL_HINT if " namespace" in message else ""
+            problems.add(join("/linux/sysctl", key), message, hint=hint)
 
 
 # -- network devices -------------------------------------------------------------------------------

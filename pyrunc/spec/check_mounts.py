@@ -175,4 +175,5 @@ def check_mappings(mappings: tuple[IdMapping, ...], pointer: str, problems: Prob
         # zip, because itertools is not loaded at start-up
         for lower, upper in zip(ordered, ordered[1:], strict=False):  # noqa: RUF007
             if getattr(lower, start) + lower.size > getattr(upper, start):
-                problems.add(upper.pointer, f"the {side} ids overlap those of {lower.pointer}")
+                message = f"the {side} ids overlap those of {lower.pointer}"
+                problems.add(upper.pointer, message, hint="each id may be in one range only")

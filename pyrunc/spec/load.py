@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pyrunc.spec.model import Config
 
 CONFIG = "config.json"
+OPEN_HINTS = {
+    errno.ELOOP: "a symbolic link is not followed",
+    errno.EACCES: "the caller must be able to enter each directory above it and to read it",
+}
 
 
 def load(bundle: str, name: str = CONFIG) -> Config:
@@ -40,7 +44,7 @@ def read_bounded(path: str, *, name: str = "", limit: int = MAX_BYTES) -> bytes:
             "root file system",
         ) from None
     except OSError as error:
-        hint = "a symbolic link is not followed" if error.errno == errno.ELOOP else ""
+        hint = OPEN_HINTS.get(error.errno or 0, "")
         raise Failure(f"cannot open {path}", errno=error.errno or 0, hint=hint) from None
     try:
         return _read(fd, path, limit)

@@ -9,6 +9,7 @@ tools/features.py writes docs/errors.md.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -33,7 +34,7 @@ class Mistake:
 
     name: str
     act: Act
-    phrases: tuple[str, ...]
+    phrases: tuple[str, ...]  # none: the kernel may let it pass
     place: str = ""  # a pointer, or another word that says where
     step: str = ""  # a word of what to do next
 
@@ -194,7 +195,88 @@ def locked_flag(runtime: Runtime, config: Config) -> Result:
         unlocked(config)
 
 
+def without_rights(runtime: Runtime, config: Config) -> Result:
+    """The caller is root and has lost CAP_SYS_ADMIN, as in a container without it."""
+    config.write()
+    name = runtime.new_id()
+    prefix = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"]
+    result = runtime("create", "--bundle", config.bundle, name, prefix=prefix)
+    runtime("delete", "--force", name)
+    return result
+
+
+def closed_bundle(runtime: Runtime, config: Config) -> Result:
+    """A user is given a bundle that only root may enter."""
+    config.write()
+    config.bundle.chmod(0o700)
+    state = config.bundle.parent / f"state-of-nobody-{runtime.name}"
+    state.mkdir(mode=0o700)
+    os.chown(state, 65534, 65534)
+    prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    own = Runtime(runtime.program, state)
+    return own("create", "--bundle", config.bundle, "closed", prefix=prefix)
+
+
+def closed_image(config: Config) -> None:
+    """The root file system cannot be entered by the ids of the user namespace."""
+    config.user_namespace()
+    os.chown(config.rootfs, 0, 0)
+    config.rootfs.chmod(0o700)
+
+
+def twice_mounted(runtime: Runtime, config: Config) -> Result:
+    container = runtime.create(config, "sleep", "600").start()
+    text = '{"mounts": [{"destination": "/proc/sys", "source": "/etc", "options": ["bind"]}]}'
+    result = runtime("mounts", "add", container.id, "-", stdin=text)
+    container.delete()
+    return result
+
+
 MORE = [
+    Mistake("memory limit too low for the init", linux(resources={"memory": {"limit": 4096}}), ()),
+    Mistake(
+        "missing capability", without_rights, ("operation not permitted",), "", "CAP_SYS_ADMIN"
+    ),
+    Mistake("bundle closed to the user", closed_bundle, ("permission denied",), "config.json"),
+    Mistake(
+        "image closed to the mapped root", created(closed_image), ("permission denied",), "", "a+x"
+    ),
+    Mistake(
+        "process limit of the user",
+        process(rlimits=[{"type": "RLIMIT_NPROC", "soft": 2, "hard": 1}]),
+        ("soft",),
+        "/process/rlimits/0",
+        "hard",
+    ),
+    Mistake(
+        "misspelt limit",
+        process(rlimits=[{"type": "RLIMIT_NOFILES", "soft": 1, "hard": 1}]),
+        ("RLIMIT_NOFILES",),
+        "/process/rlimits/0/type",
+        "did you mean",
+    ),
+    Mistake(
+        "relative root of a hook",
+        hook("createRuntime", "bin/true"),
+        ("bin/true",),
+        "/hooks/createRuntime/0/path",
+    ),
+    Mistake(
+        "namespace twice",
+        created(lambda config: config.linux["namespaces"].append({"type": "pid"})),
+        ("duplicate pid namespace",),
+        "/linux/namespaces",
+    ),
+    Mistake(
+        "hostname without a namespace",
+        created(lambda config: config.without_namespace("uts")),
+        ("hostname",),
+        "/hostname",
+        "uts",
+    ),
+    Mistake(
+        "mount below proc of a running container", twice_mounted, ("inside /proc",), "/mounts/0"
+    ),
     Mistake(
         "bundle not found",
         no_path,
@@ -363,6 +445,7 @@ def test_a_mistake_is_explained(
         assert phrase.lower() in result.error.lower()
     assert mistake.place in result.stderr
     assert mistake.step in result.stderr
+    assert next_step(result.stderr), "it says what is wrong and not what to do"
     assert len(result.stderr.encode()) < 8191
     texts = {"pyrunc": result.stderr.strip(), "status": result.status}
     for peer in PEERS:
@@ -373,6 +456,11 @@ def test_a_mistake_is_explained(
             with machine.tidied_peer():
                 texts[peer] = peer_text(Runtime(Path(found), root), make_config(), mistake)
     note(mistake.name, texts, workspace)
+
+
+def next_step(text: str) -> bool:
+    """A hint below the error, or in a list of problems what is allowed or can be done."""
+    return any(mark in text for mark in ("\n  hint    ", "; ", "(allowed: "))
 
 
 def peer_text(runtime: Runtime, config: Config, mistake: Mistake) -> str:
@@ -397,5 +485,5 @@ def tidy(value: object, workspace: Path) -> object:
     return re.sub(r'^time="[^"]*" level=\w+ msg="(.*)"$', r"\1", found).replace('\\"', '"')
 
 
-def test_there_are_forty_mistakes() -> None:
-    assert len(as_mistakes()) >= 40
+def test_there_are_sixty_mistakes() -> None:
+    assert len({mistake.name for mistake in as_mistakes()}) >= 60
