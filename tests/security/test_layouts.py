@@ -185,7 +185,8 @@ PLACES: dict[str, tuple[str, Use]] = {
     "device-below": ("place", _device_below),
 }
 
-CASES = [f"{place} {odd}" for place in PLACES for odd in ODD]
+MODES = ("root", "mapped")  # the container's root is the host's, or has a user namespace
+CASES = [f"{place} {odd} {mode}" for place in PLACES for odd in ODD for mode in MODES]
 
 
 def expected() -> dict[str, str]:
@@ -214,13 +215,15 @@ def test_a_hostile_image_changes_nothing_outside(
 ) -> None:
     """AR-1, PR-1, PR-4, MT-6, MT-9, MT-10, CR-3, DV-3, FD-7; R002 R010 R018 R021 R022 R026 to R028
     R037 R038 R044 R054 R061 R069 R093."""
-    place, odd = case.split()
+    place, odd, mode = case.split()
     name, use = PLACES[place]
     volume = workspace / "volume"
     volume.mkdir()
     (volume / "file").write_text("volume")
     config.process["args"] = ["true"]
     use(config, volume)
+    if mode == "mapped":
+        config.user_namespace()  # before: the odd inode stays that of an owner without a mapping
     clear(config.rootfs / name)
     ODD[odd](config.rootfs / name, config, canary)
     result = runtime.run(config, timeout_s=PATIENCE_S)
@@ -236,4 +239,6 @@ def test_a_hostile_image_changes_nothing_outside(
 def _record(case: str, outcome: str) -> None:
     found = {**expected(), case: outcome}
     lines = [f"{name} {found[name]}" for name in CASES if name in found]
-    EXPECTED.write_text("# PLACE ODDITY OUTCOME, see test_layouts.py\n" + "\n".join(lines) + "\n")
+    EXPECTED.write_text(
+        "# PLACE ODDITY MODE OUTCOME, see test_layouts.py\n" + "\n".join(lines) + "\n"
+    )
