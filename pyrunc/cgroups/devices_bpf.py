@@ -13,6 +13,8 @@ import struct
 
 from pyrunc.cgroups.devices import ANY, EVERYTHING, MKNOD, READ, WRITE, Access
 
+TYPE_CHECKING = False
+
 # Opcodes (include/uapi/linux/bpf.h): class | source | operation.
 LOAD_WORD = 0x61  # dst = *(u32 *)(src + off)
 MOVE_REG = 0xBC  # 32 bits; the upper half becomes zero
@@ -23,12 +25,15 @@ SHIFT_RIGHT_IMM = 0x74
 JUMP_NOT_EQUAL_IMM = 0x56
 JUMP_NOT_EQUAL_REG = 0x5E
 JUMP_EQUAL_IMM = 0x16
+JUMP_EQUAL_REG = 0x1E
+JUMP = 0x05
 EXIT = 0x95
 
 TYPES = {"b": 1, "c": 2}
 ACCESS = ((MKNOD, 1), (READ, 2), (WRITE, 4))
 TYPE, REQUEST, MAJOR, MINOR, SCRATCH, CONTEXT, RESULT = 2, 3, 4, 5, 1, 1, 0
 INSTRUCTION = struct.Struct("<BBhi")
+CHUNK = 2000  # exceptions: jumps reach 32767 instructions
 
 
 def instruction(code: int, *, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
@@ -52,36 +57,81 @@ def kernel_access(bits: int) -> int:
     return sum(there for here, there in ACCESS if bits & here)
 
 
+# (opcode, dst, src, offset, immediate); the offset TO_VERDICT leads to the verdict of the chunk.
+if TYPE_CHECKING:
+    Line = tuple[int, int, int, int, int]
+TO_VERDICT = -1
+
+
 def _verdict(allow: bool) -> bytes:
     return instruction(MOVE_IMM, dst=RESULT, imm=int(allow)) + instruction(EXIT)
 
 
-def _block(key: tuple[str, int, int], access: int, *, allow: bool) -> bytes:
-    """Leave with the verdict if the request matches, else fall through to the next block."""
-    kind, major, minor = key
-    tests: list[tuple[int, int, int, int]] = [(JUMP_NOT_EQUAL_IMM, TYPE, 0, TYPES[kind])]
-    before = b""
-    if not (allow and access == EVERYTHING):
-        before = instruction(MOVE_REG, dst=SCRATCH, src=REQUEST)
-        before += instruction(AND_IMM, dst=SCRATCH, imm=kernel_access(access))
-        # An exception that allows must cover the whole request; one that denies need only touch it.
-        tests.append(
-            (JUMP_NOT_EQUAL_REG, SCRATCH, REQUEST, 0) if allow else (JUMP_EQUAL_IMM, SCRATCH, 0, 0)
-        )
-    if major != ANY:
-        tests.append((JUMP_NOT_EQUAL_IMM, MAJOR, 0, major))
-    if minor != ANY:
-        tests.append((JUMP_NOT_EQUAL_IMM, MINOR, 0, minor))
-    end = _verdict(allow)
-    code = before
-    left = len(tests)
-    for opcode, dst, src, imm in tests:
-        left -= 1
-        # Over the remaining tests and the two instructions of the verdict.
-        code += instruction(opcode, dst=dst, src=src, off=left + 2, imm=imm)
-    return code + end
+def _unless(opcode: int, register: int, value: int, body: list[Line]) -> list[Line]:
+    """The body, skipped when the comparison holds."""
+    return [(opcode, register, 0, len(body), value), *body]
+
+
+def _request(access: int, *, allow: bool) -> list[Line]:
+    """To the verdict when the request matches the access of an exception.
+
+    One that allows must cover the whole request; one that denies need only touch it.
+    """
+    if allow and access == EVERYTHING:
+        return [(JUMP, 0, 0, TO_VERDICT, 0)]
+    found: list[Line] = [
+        (MOVE_REG, SCRATCH, REQUEST, 0, 0),
+        (AND_IMM, SCRATCH, 0, 0, kernel_access(access)),
+    ]
+    if allow:
+        found.append((JUMP_EQUAL_REG, SCRATCH, REQUEST, TO_VERDICT, 0))
+    else:
+        found.append((JUMP_NOT_EQUAL_IMM, SCRATCH, 0, TO_VERDICT, 0))
+    return found
+
+
+def _number(register: int, number: int, body: list[Line]) -> list[Line]:
+    """The body for one number, or for any."""
+    if number == ANY:
+        return body
+    if len(body) == 1 and body[0][0] == JUMP:
+        return [(JUMP_EQUAL_IMM, register, 0, TO_VERDICT, number)]
+    return _unless(JUMP_NOT_EQUAL_IMM, register, number, body)
+
+
+def _chunk(rules: dict[tuple[str, int, int], int], *, allow: bool) -> bytes:
+    """Type and major are compared once for all that share them: the kernel's verifier follows each
+    branch, which is most of what a program costs a create.
+    """
+    rest = dict(rules)
+    lines: list[Line] = []
+    every = rest.get(("c", ANY, ANY))
+    if every is not None and rest.get(("b", ANY, ANY)) == every:
+        # There are no other types.
+        lines += _request(every, allow=allow)
+        del rest["c", ANY, ANY], rest["b", ANY, ANY]
+    for kind, number in TYPES.items():
+        majors: dict[int, list[Line]] = {}
+        for (type_, major, minor), access in rest.items():
+            if type_ == kind:
+                body = _number(MINOR, minor, _request(access, allow=allow))
+                majors.setdefault(major, []).extend(body)
+        body = [line for major, found in majors.items() for line in _number(MAJOR, major, found)]
+        if body:
+            lines += _unless(JUMP_NOT_EQUAL_IMM, TYPE, number, body)
+    last = len(lines)
+    code = b"".join(
+        instruction(code, dst=dst, src=src, imm=imm, off=last - at if off == TO_VERDICT else off)
+        for at, (code, dst, src, off, imm) in enumerate(lines)
+    )
+    # Over the verdict, for a request that nothing has matched.
+    return code + instruction(JUMP, off=2) + _verdict(allow)
 
 
 def program(access: Access) -> bytes:
-    blocks = [_block(key, bits, allow=not access.allow) for key, bits in access.exceptions.items()]
-    return PROLOGUE + b"".join(blocks) + _verdict(access.allow)
+    rules = list(access.exceptions.items())
+    chunks = [
+        _chunk(dict(rules[start : start + CHUNK]), allow=not access.allow)
+        for start in range(0, len(rules), CHUNK)
+    ]
+    return PROLOGUE + b"".join(chunks) + _verdict(access.allow)

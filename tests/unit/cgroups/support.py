@@ -118,6 +118,8 @@ class Machine:
         if code == 0xBC:
             registers[dst] = _known(registers, src) & 0xFFFFFFFF
             return 0
+        if code == 0x05:
+            return offset
         value = _known(registers, dst)
         if code == 0x54:
             registers[dst] = value & low
@@ -129,6 +131,8 @@ class Machine:
             return offset if value & 0xFFFFFFFF == low else 0
         elif code == 0x5E:
             return offset if value != _known(registers, src) else 0
+        elif code == 0x1E:
+            return offset if value == _known(registers, src) else 0
         else:
             raise AssertionError(f"unknown instruction {code:#x}")
         return 0

@@ -239,3 +239,19 @@ def test_a_program_for_a_thousand_rules_ends() -> None:
     access = Access(False, {("c", 1, minor): READ for minor in range(1000)})
     assert program_permits(access, ("c", 1, 999, READ))
     assert not program_permits(access, ("c", 1, 1000, READ))
+
+
+@pytest.mark.parametrize("count", [1999, 2000, 2001, 4500])
+def test_a_program_of_several_chunks_knows_every_rule(count: int) -> None:
+    """A jump reaches 32767 instructions, a list of rules may be longer."""
+    exceptions = {("c", 5000 + number, 7): READ | WRITE for number in range(count)}
+    machine = Machine(devices_bpf.program(Access(False, exceptions)))
+    for number, expected in ((0, 1), (count // 2, 1), (count - 1, 1), (count, 0)):
+        allowed = machine.run(kind=2, access=2, major=5000 + number, minor=7)
+        assert allowed == expected
+
+
+def test_the_program_of_the_defaults_is_short() -> None:
+    """The verifier follows each branch: its time is most of what the program costs a create."""
+    access = devices.target(())
+    assert len(devices_bpf.program(access)) // 8 <= 32
