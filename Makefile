@@ -5,6 +5,7 @@ PY     := $(VENV)/bin/python
 BUILD  := build
 PREFIX ?= /usr/local
 INIT   := $(BUILD)/pyrunc-init
+CACHED := PYTHONDONTWRITEBYTECODE= # to rewrite the assertions of all tests takes three seconds
 
 .PHONY: all help packages generate check lint types test test-unit test-root demo fuzz bench install clean update-plans features-table
 .DELETE_ON_ERROR:
@@ -57,7 +58,7 @@ test: all ## all tests; those that need root are skipped without it
 	@$(PY) -m pytest
 
 test-unit: $(VENV)/.requirements $(NATIVE) ## the unit tests without the generated ones: seconds, no root
-	@$(PY) -m pytest tests/unit tests/plans tests/invalid -m "not generated"
+	@$(CACHED) $(PY) -m pytest tests/unit tests/plans tests/invalid -m "not generated"
 
 test-root: all ## only the tests that need root
 	@$(PY) -m pytest -m root

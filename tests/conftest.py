@@ -6,6 +6,7 @@ What touches the system is marked `root` and checked for leftovers.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -39,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if os.geteuid() == 0:
         machine.isolate()
+
+
+def pytest_collection_finish() -> None:
+    """Modules and collected tests stay to the end: the collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

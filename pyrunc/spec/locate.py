@@ -170,7 +170,9 @@ def _code(text: str, at: int, pointer: str) -> int:
 
 
 def _digits(text: str, at: int) -> int:
-    while at < len(text) and text[at] in DIGITS:
+    """Behind the digits from here, or so far that there are too many."""
+    end = min(len(text), at + MAX_FLOAT + 1)
+    while at < end and text[at] in DIGITS:
         at += 1
     return at
 

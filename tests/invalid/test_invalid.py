@@ -3,11 +3,21 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from pyrunc import spec
 from pyrunc.errors import ConfigErrors
 from tests.invalid import corpus
+
+
+@functools.cache
+def errors_of(name: str) -> ConfigErrors:
+    """What is said of a configuration, once for all tests."""
+    with pytest.raises(ConfigErrors) as caught:
+        spec.parse_config(corpus.build(corpus.case(name)))
+    return caught.value
 
 
 def test_the_corpus_has_at_least_150_configurations() -> None:
@@ -18,10 +28,7 @@ def test_the_corpus_has_at_least_150_configurations() -> None:
 def test_a_wrong_property_is_the_only_problem_reported(name: str) -> None:
     """IN-10, IN-11: invalid values are errors, found before anything is made."""
     entry = corpus.case(name)
-    with pytest.raises(ConfigErrors) as caught:
-        spec.parse_config(corpus.build(entry))
-    assert len(caught.value.problems) == 1
-    problem = caught.value.problems[0]
+    (problem,) = errors_of(name).problems
     assert problem.pointer == entry["pointer"]
     assert problem.message == entry["message"]
     assert problem.allowed == entry.get("allowed", "")
@@ -32,9 +39,7 @@ def test_a_wrong_property_is_the_only_problem_reported(name: str) -> None:
 def test_the_error_is_one_line_of_bounded_length_that_names_the_place(name: str) -> None:
     """LG-1: what a configuration holds cannot break the log into more records."""
     entry = corpus.case(name)
-    with pytest.raises(ConfigErrors) as caught:
-        spec.parse_config(corpus.build(entry))
-    line = str(caught.value)
+    line = str(errors_of(name))
     assert line.isprintable()
     assert len(line) < 1000
     assert line.startswith(f"config.json: {entry['pointer'] or '/'}: ")

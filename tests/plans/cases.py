@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in HERE.glob("*.json") if path.stem != "base")
 
 
+@functools.cache
 def load(name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((HERE / f"{name}.json").read_text())
     return found
@@ -144,11 +146,20 @@ def plan_of(case: dict[str, Any]) -> Plan:
     )
 
 
+@functools.cache
+def plan(name: str) -> Plan | ConfigErrors:
+    """The plan of a case, or what is wrong with it: compiled once for all tests."""
+    try:
+        return plan_of(load(name))
+    except ConfigErrors as error:
+        return error
+
+
 def text(name: str) -> str:
     """What a case's .txt file holds."""
-    case = load(name)
-    try:
-        body = plan_of(case).explain()
-    except ConfigErrors as error:
-        body = "".join(f"problem: {problem.line()}\n" for problem in error.problems)
+    case, found = load(name), plan(name)
+    if isinstance(found, Plan):
+        body = found.explain()
+    else:
+        body = "".join(f"problem: {problem.line()}\n" for problem in found.problems)
     return f"# {case['about']}\n{body}"

@@ -54,6 +54,9 @@ def v2(**properties: Any) -> list[tuple[str, str]]:
     return written(ALL_V2, **properties)
 
 
+MEMBERS: list[Member] = []  # of the running test; conftest.py closes them
+
+
 def directory_member(
     root: Path, *, version: int, controllers: tuple[str, ...] = (), files: dict[str, str]
 ) -> Member:
@@ -69,7 +72,8 @@ def directory_member(
         mount=str(root),
         device=os.stat(root).st_dev,
     )
-    return Member(hierarchy, parts=("group",), kept=0)
+    MEMBERS.append(Member(hierarchy, parts=("group",), kept=0))
+    return MEMBERS[-1]
 
 
 class Machine:

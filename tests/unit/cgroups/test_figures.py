@@ -170,6 +170,7 @@ def test_a_list_that_would_fill_the_memory_is_refused() -> None:
         figures.ranges("0-99999999999")
 
 
+@pytest.mark.generated
 @given(st.text())
 def test_no_text_of_a_kernel_file_breaks_the_readers(text: str) -> None:
     figures.flat(text)

@@ -175,9 +175,8 @@ def test_a_report_of_an_unknown_op_is_a_sentence_too() -> None:
 
 def test_every_op_of_every_case_has_words_for_every_step() -> None:
     for name in cases.names():
-        try:
-            plan = cases.plan_of(cases.load(name))
-        except Exception:
+        plan = cases.plan(name)
+        if not isinstance(plan, Plan):  # it tests what is refused
             continue
         for index, op in enumerate(plan.ops):
             for step in range(len(op.STEPS)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from pyrunc.init import ops
 from pyrunc.init.plan import Plan
 from pyrunc.spec.constants import CAP_NAMES
 from tests.plans import cases
+
+pytestmark = pytest.mark.generated
 
 KINDS = ("pid", "network", "ipc", "uts", "mount", "cgroup", "time")
 MAPPINGS = [{"containerID": 0, "hostID": 100000, "size": 65536}]

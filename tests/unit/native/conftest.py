@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _nothing_to_collect() -> Iterator[None]:
     """Objects of earlier tests that still hold descriptors go now, and none while we count."""
     gc.collect()

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.seccomp import fuzz
+
+pytestmark = pytest.mark.generated
 
 
 def test_random_profiles_are_refused_with_a_failure_or_decided_as_they_say() -> None:
