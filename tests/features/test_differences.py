@@ -79,6 +79,72 @@ def time_offsets(config: Config) -> None:
     config.linux["timeOffsets"] = {"boottime": {"secs": 1_000_000}}
 
 
+def from_host(*options: str, destination: str = "/mnt") -> Callable[[Config], None]:
+    """A bind of a directory with a file, a link and a directory."""
+
+    def change(config: Config) -> None:
+        source = config.bundle / "source"
+        if not source.exists():
+            (source / "below").mkdir(parents=True)
+            (source / "file").write_text("from the host\n")
+        config.bind(source, destination, *options)
+
+    return change
+
+
+def copied_up(config: Config) -> None:
+    config.file("/var/data/file", "of the image\n", mode=0o604)
+    config.mount("/var/data", "tmpfs", "tmpfs", "tmpcopyup")
+
+
+def linked_destination(config: Config) -> None:
+    link = config.rootfs / "lead"
+    if not link.is_symlink():
+        link.symlink_to("/etc/inside")
+    from_host("bind", destination="/lead")(config)
+
+
+def all_hooks(config: Config) -> None:
+    """Each writes its kind; those that run inside cannot see the host's path."""
+    notes = config.rootfs / "tmp/notes"
+    notes.unlink(missing_ok=True)
+    env = ["PATH=/usr/bin:/bin"]
+    for kind in ("prestart", "createRuntime", "createContainer", "poststart"):
+        config.hook(kind, "/bin/sh", "-c", f"echo {kind} >>{notes}", env=env)
+    config.hook("startContainer", "/bin/sh", "-c", "echo startContainer >>/tmp/notes", env=env)
+
+
+def hook_states(config: Config) -> None:
+    notes = config.rootfs / "tmp/notes"
+    notes.unlink(missing_ok=True)
+    words = 'echo $1 $(grep -o \'"status": *"[a-z]*"\' | tr -d " ") >>'
+    for kind in ("createRuntime", "createContainer", "poststart"):
+        line = f"{words}{notes}"
+        config.hook(kind, "/bin/sh", "-c", line, "-", kind, env=["PATH=/usr/bin:/bin"])
+
+
+def plain_environment_of_a_hook(config: Config) -> None:
+    notes = config.rootfs / "tmp/notes"
+    notes.unlink(missing_ok=True)
+    script = f"/usr/bin/env | /usr/bin/grep -c ^HOME= >{notes}; pwd >>{notes}"
+    config.hook("createRuntime", "/bin/sh", "-c", script)
+
+
+def joined_file(config: Config) -> None:
+    config.file("/etc/target", "covered\n")
+    source = config.bundle / "one-file"
+    source.write_text("from the host\n")
+    config.bind(source, "/etc/target", "bind", "ro")
+
+
+def filter_of(**profile: object) -> Callable[[Config], None]:
+    return set_linux(seccomp={"defaultAction": "SCMP_ACT_ALLOW", **profile})
+
+
+CHMOD = ["chmod", "fchmod", "fchmodat"]
+LIMITED = {"pids": {"limit": 30}, "memory": {"limit": 1 << 28}, "cpu": {"shares": 512}}
+SHOW_OPTIONS = "grep ' /mnt' /proc/self/mountinfo | cut -d' ' -f5-7 | cut -d: -f1"
+NOTES = "until grep -q poststart /tmp/notes; do sleep 0.01; done; cat /tmp/notes; >/tmp/notes"
 ATTRIBUTES = "grep -E 'Cap|NoNewPrivs|Seccomp:|Groups|Uid|Gid' /proc/self/status"
 OLD_RUNC = "runc 1.1 does not know it and leaves it out without a word"
 OLD_CRUN = "crun 1.8 does not know it and leaves it out without a word"
@@ -117,6 +183,46 @@ CASES = [
     Case("personality", "uname -m", set_linux(personality={"domain": "LINUX32"}), why=(("runc", OLD_RUNC),)),
     Case("time offsets", "awk '{print ($1 > 1000000)}' /proc/uptime", time_offsets, why=(("runc", "runc 1.1 has no time namespaces"), ("crun", "crun 1.8 does not get through its own start with one on this kernel"))),
     Case("recursive read-only", "touch /etc/x 2>/dev/null || echo refused", lambda config: config.bind(config.rootfs / "etc", "/etc", "rbind", "rro")),
+    Case("options of a bind", SHOW_OPTIONS, from_host("bind", "ro", "nosuid", "nodev", "noexec", "noatime")),
+    Case("options of a bind that clear", SHOW_OPTIONS, from_host("rbind", "rw", "exec", "suid", "dev")),
+    Case("propagation of a bind", SHOW_OPTIONS, from_host("rbind", "rshared"), why=(("crun", "crun 1.8 leaves the mount as it is"),)),
+    Case("a file over a file", "cat /etc/target; echo x 2>/dev/null >/etc/target || echo refused", joined_file),
+    Case("mode of a made directory", "stat -c '%a %u:%g' /new /new/place; cat /new/place/file", from_host("bind", destination="/new/place")),
+    Case("relative destination", "cat /there/file", from_host("bind", destination="there")),
+    Case("a link as destination", "cat /etc/inside/file; readlink /lead", linked_destination),
+    Case("copy up", "cat /var/data/file; stat -c %a /var/data/file; stat -c %T -f /var/data", copied_up),
+    Case("mode of a tmpfs", "stat -c %a /mnt", mount("/mnt", "tmpfs"), why=(("crun", "crun 1.8 leaves the kernel's default and not the mode of the directory below"),)),
+    Case("options of a tmpfs", SHOW_OPTIONS, mount("/mnt", "tmpfs", "noexec", "noatime", "size=64k")),
+    Case("message queues", "stat -f -c %T /dev/mqueue", mount("/dev/mqueue", "mqueue", "nosuid", "noexec", "nodev")),
+    Case("cgroup mount", "ls /sys/fs/cgroup | sort; grep -c ' /sys/fs/cgroup' /proc/mounts", mount("/sys/fs/cgroup", "cgroup", "ro", "nosuid"), why=(("runc", "runc 1.1 leaves out the cgroup2 beside v1 hierarchies"), ("crun", "crun 1.8 leaves out the cgroup2 beside v1 hierarchies"))),
+    Case("propagation of the root", "grep ' / / ' /proc/self/mountinfo | cut -d' ' -f7 | cut -d: -f1", set_linux(rootfsPropagation="private")),
+    Case("domainname", "cat /proc/sys/kernel/domainname", lambda config: config.update(domainname="example.org"), why=(("runc", OLD_RUNC),)),
+    Case("hooks and their order", NOTES, all_hooks, why=(("runc", "runc 1.1 runs poststart before the program is started"),)),
+    Case("state that hooks read", NOTES, hook_states, why=(("runc", "runc 1.1 says created to poststart, while the container runs"), ("crun", "crun 1.8 says created to hooks that run while the container is made"))),
+    Case("environment and directory of a hook", "head -1 /tmp/notes; tail -1 /tmp/notes | xargs basename", plain_environment_of_a_hook, why=(("runc", "runc 1.1 gives hooks without env its own environment; the specification gives them none"), ("crun", "crun 1.8 gives hooks without env its own environment; the specification gives them none"))),
+    Case("filter", "chmod 700 /tmp 2>&1 | sed 's/.*: //'; umask", filter_of(syscalls=[{"names": CHMOD, "action": "SCMP_ACT_ERRNO", "errnoRet": 38}])),
+    Case("filter that kills", "sh -c 'chmod 700 /tmp' 2>/dev/null; echo $?", filter_of(syscalls=[{"names": CHMOD, "action": "SCMP_ACT_KILL_PROCESS"}])),
+    Case("filter with a condition", "sh -c 'umask 22; chmod 700 /tmp' && echo passed", filter_of(syscalls=[{"names": ["umask"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 63, "op": "SCMP_CMP_EQ"}]}])),
+    Case("call newer than the profile", "chmod 700 /tmp && echo passed", filter_of(syscalls=[{"names": ["no_such_call"], "action": "SCMP_ACT_ERRNO"}])),
+    Case("cgroup namespace", "cut -d: -f3 /proc/self/cgroup | sort -u"),
+    Case("limits of cgroups", "cat /proc/self/limits | grep -c .", set_linux(resources=LIMITED)),
+    Case("session and terminal", "cut -d' ' -f6,7 /proc/self/stat; tty"),
+    Case("processors", "grep Cpus_allowed_list /proc/self/status"),
+    Case("keyring", "cut -c1-8 /proc/keys 2>/dev/null | wc -l"),
+    Case("capabilities of a user with ambient ones", "grep Cap /proc/self/status", set_process(user={"uid": 1000, "gid": 1000}, capabilities={kind: ["CAP_NET_BIND_SERVICE"] for kind in ("bounding", "permitted", "inheritable", "effective", "ambient")})),
+    Case("a core limit of nothing", "ulimit -c; ulimit -Hc", set_process(rlimits=[{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}])),
+    Case("standard devices can be written", "for f in null zero full tty; do echo x 2>/dev/null >/dev/$f && echo $f; done; true"),
+    Case("exec: umask", "", exec=("sh", "-c", "umask"), change=set_process(user={"uid": 0, "gid": 0, "umask": 0o27}), why=(("runc", "runc 1.1 takes 022 for every exec"), ("crun", "crun 1.8 takes 022 for every exec"))),
+    Case("exec: limits", "", exec=("sh", "-c", "ulimit -n"), change=set_process(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 99, "hard": 100}]), why=(("crun", "crun 1.8 leaves the limits of the caller"),)),
+    Case("exec: oom score", "", exec=("cat", "/proc/self/oom_score_adj"), change=set_process(oomScoreAdj=77), why=(("crun", "crun 1.8 leaves the score of the caller"),)),
+    Case("exec: home of another user", "", exec=("--user", "1000", "sh", "-c", "echo $HOME")),
+    Case("exec: filter", "", exec=("sh", "-c", "grep Seccomp: /proc/self/status"), change=filter_of(syscalls=[{"names": CHMOD, "action": "SCMP_ACT_ERRNO"}])),
+    Case("exec: cgroup", "", exec=("sh", "-c", "cmp /proc/self/cgroup /proc/1/cgroup && echo same")),
+    Case("exec: a directory that is missing", "", exec=("--cwd", "/no/such", "pwd")),
+    Case("exec: not executable", "", exec=("/etc/passwd",)),
+    Case("exec: a directory", "", exec=("/etc",)),
+    Case("exec: user namespace", "", exec=("sh", "-c", "id -u; cut -c1-30 /proc/self/uid_map"), change=user_namespace),
+    Case("exec: session", "", exec=("sh", "-c", "test $(cut -d' ' -f6 /proc/self/stat) = $$ && echo leader"), why=(("crun", "crun 1.8 runs it in the session of the caller"),)),
     Case("exec: identity and rights", "", exec=("sh", "-c", ATTRIBUTES), why=(("crun", "crun 1.8 does not hand no_new_privs on to exec"),)),
     Case("exec: environment", "", exec=("sh", "-c", "env | grep -v SHLVL | sort")),
     Case("exec: user", "", exec=("--user", "1000:1001", "id")),
