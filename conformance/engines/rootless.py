@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Podman as an unprivileged user, with storage of its own and subordinate ids.
 
-Without systemd, on version 1 of cgroups, there are no limits, statistics or pauses to test.
+Limits, statistics and pauses need cgroups that are the user's own, which systemd gives.
 """
 
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 from conformance.engines import podman
-from conformance.engines.engine import Outcome, command, eventually, expect, need
+from conformance.engines.engine import (
+    DRIVER,
+    SYSTEMD,
+    Outcome,
+    Unavailable,
+    command,
+    eventually,
+    expect,
+    need,
+)
 from conformance.engines.podman import (
     test_a_missing_program_gives_127,
     test_a_pod_of_kubernetes,
@@ -52,19 +62,26 @@ class Rootless(podman.Podman):
         self.user = f"pr{os.getpid()}"
         command("useradd", "--no-create-home", "--home-dir", str(directory), self.user).ok()
         command("chown", self.user, str(directory)).ok()
-        self.runtime_directory = directory / "xdg"
-        command("install", "-d", "-m", "700", "-o", self.user, str(directory / "xdg")).ok()
+        if SYSTEMD:
+            command("loginctl", "enable-linger", self.user).ok()
+            self.runtime_directory = Path(f"/run/user/{pwd.getpwnam(self.user).pw_uid}")
+            bus = self.runtime_directory / "bus"
+            eventually(bus.exists, f"no {bus}")
+        else:
+            self.runtime_directory = directory / "xdg"
+            command("install", "-d", "-m", "700", "-o", self.user, str(directory / "xdg")).ok()
         super().__init__(directory, runtime)
 
     def podman(self, *argv: str, timeout_s: float = 90, stdin: str = "") -> Outcome:
         options = (
             *("--root", f"{self.directory}/root", "--runroot", f"{self.directory}/runroot"),
             *("--tmpdir", f"{self.directory}/tmp", "--storage-driver", "vfs"),
-            *("--runtime", self.runtime, "--cgroup-manager", "cgroupfs"),
+            *("--runtime", self.runtime, "--cgroup-manager", DRIVER),
         )
         env = {
             **self.environment,
             "XDG_RUNTIME_DIR": str(self.runtime_directory),
+            "DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.runtime_directory}/bus",
             "HOME": str(self.directory),
         }
         become = ("runuser", "-u", self.user, "--", "podman")
@@ -81,6 +98,9 @@ class Rootless(podman.Podman):
         super().stop()
         # The pause process keeps the user namespace; it is the last of this user.
         self.podman("system", "migrate")
+        if SYSTEMD:
+            command("loginctl", "disable-linger", self.user)
+            command("systemctl", "stop", f"user@{pwd.getpwnam(self.user).pw_uid}.service")
         pids = command("pgrep", "-u", self.user).output.split()
         for pid in pids:
             os.kill(int(pid), 15)
@@ -116,6 +136,14 @@ def test_terminals(engine: Rootless) -> None:
     engine.start("a")
     expect("/dev/pts/" in engine.podman("exec", "-t", "a", "tty").ok().output, "no terminal")
     engine.remove("a")
+
+
+def test_limits_statistics_and_pauses(engine: Rootless) -> None:
+    if not SYSTEMD:
+        raise Unavailable("systemd, which gives a user cgroups")
+    podman.test_limits_of_memory_and_processes(engine)
+    podman.test_pause_and_resume(engine)
+    podman.test_stats(engine)
 
 
 def test_the_host_network(engine: Rootless) -> None:
