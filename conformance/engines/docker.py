@@ -18,6 +18,7 @@ from conformance.engines.engine import (
     PARENT,
     Daemon,
     Outcome,
+    Unavailable,
     command,
     eventually,
     expect,
@@ -43,6 +44,8 @@ class Docker:
         need(self.client)
         self.directory, self.runtime = directory, runtime
         directory.chmod(0o711)
+        # Some kernels of guests have neither packet filters nor pairs of interfaces.
+        self.bridged = command("unshare", "-n", "iptables", "-t", "nat", "-N", "X").status == 0
         self.namespace = f"conformance-{directory.name[-8:]}"
         self.host = f"unix://{directory}/docker.sock"
         command("ip", "netns", "add", self.namespace).ok()
@@ -72,6 +75,7 @@ class Docker:
             *("--pidfile", f"{self.directory}/docker.pid", "--add-runtime", f"sut={self.runtime}"),
             *("--default-runtime", "sut", "--exec-opt", f"native.cgroupdriver={DRIVER}"),
             *("--cgroup-parent", PARENT, "--storage-driver", "vfs", *options),
+            *(() if self.bridged else ("--iptables=false", "--bridge=none")),
         ]
         env = {"PATH": f"{self.directory}/bin:{os.environ['PATH']}"}
         self.daemon = Daemon(argv, log=self.directory / "dockerd.log", env=env)
@@ -155,6 +159,11 @@ def test_exec_returns_output_and_status(engine: Docker) -> None:
         lambda: engine.docker("exec", "one", "test", "-e", "/tmp/detached").status == 0,
         "the detached program did not run",
     )
+    engine.remove("one")
+
+
+def test_top(engine: Docker) -> None:
+    engine.start("one")
     expect("sleep" in engine.docker("top", "one").ok().output, "top does not list the program")
     engine.remove("one")
 
@@ -181,9 +190,9 @@ def test_limits_and_update(engine: Docker) -> None:
     values = cgroup_values(int(engine.inspect("one", "{{.State.Pid}}")))
     expect("67108864" in values["memory"] and "50000" in values["cpu"], repr(values))
     expect(values["pids"].strip() == "50", repr(values))
-    engine.docker("update", "--memory", "128m", "--memory-swap", "-1", "--cpus", "1.5", "one").ok()
+    engine.docker("update", "--memory", "128m", "--memory-swap", "-1", "--cpus", "0.8", "one").ok()
     values = cgroup_values(int(engine.inspect("one", "{{.State.Pid}}")))
-    expect("134217728" in values["memory"] and "150000" in values["cpu"], repr(values))
+    expect("134217728" in values["memory"] and "80000" in values["cpu"], repr(values))
     engine.remove("one")
 
 
@@ -292,6 +301,8 @@ def test_sysctls_and_devices(engine: Docker) -> None:
 
 
 def test_bridge_networks(engine: Docker) -> None:
+    if not engine.bridged:
+        raise Unavailable("packet filters (iptables)")
     engine.docker("network", "create", "net1").ok()
     try:
         engine.docker(
@@ -323,8 +334,8 @@ def test_build_with_the_classic_builder(engine: Docker) -> None:
 
 
 def test_build_with_buildkit(engine: Docker) -> None:
-    # A hook of the daemon connects the container of the step to the bridge.
-    build(engine, buildkit=True)
+    # Without an option a hook of the daemon connects the container of the step to the bridge.
+    build(engine, *(() if engine.bridged else ("--network", "none")), buildkit=True)
 
 
 def test_compose(engine: Docker) -> None:
