@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python3 -m bench.cgroups [--rounds N]``: what the cgroups of a container add to its `create`.
 
-Round by round in turn: the bare placement on a cgroup2 (mkdir and open, without which no task can be
-put anywhere) and everything that `create` does in its place, step by step. Medians, in ms. Where
+Round by round in turn: the bare placement on a cgroup2 (mkdir and open, without which no task can
+be put anywhere) and everything that `create` does in its place, step by step. Medians, in ms. Where
 controllers are on v1 hierarchies the limits are written there. In `create` the init makes its
 namespaces meanwhile, so that a part of this is not waited for.
 """

@@ -39,8 +39,18 @@ def name(clean_machine: None) -> str:
 
 
 @pytest.fixture
-def host() -> layout.Layout:
-    return layout.probe()
+def host() -> Iterator[layout.Layout]:
+    found = layout.probe()
+    yield found
+    close(found)
+
+
+def close(found: layout.Layout) -> None:
+    """A layout holds a descriptor of each hierarchy."""
+    for hierarchy in found.hierarchies:
+        if hierarchy.fd >= 0:
+            os.close(hierarchy.fd)
+            hierarchy.fd = -1
 
 
 def versions(host: layout.Layout) -> dict[str, int]:
@@ -89,7 +99,9 @@ def mounted(host: layout.Layout, clean_machine: None, tmp_path: Path) -> Iterato
             target.mkdir()
             machine.mount("cgroup", target, "cgroup", data=name)
             here.append(target)
-    yield layout.probe()
+    found = layout.probe()
+    yield found
+    close(found)
     for target in here:
         machine.unmount(target)
 

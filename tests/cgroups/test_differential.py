@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from pyrunc import cgroups
 from pyrunc.cgroups import devices
 from pyrunc.cgroups.layout import Layout
 from pyrunc.errors import Failure
@@ -232,12 +231,13 @@ def test_the_values_are_those_of_the_peers(
     files = case.v1 if version == 1 else case.v2
     if not files and about == "unified":
         pytest.skip("not a matter of cgroup v1")
-    member = cgroups.resolve("cgroupfs", name, "x").find(case.needs[0])
+    found = make()
+    member = found.find(case.needs[0])
     if member is not None and not member.path.startswith("/sys/fs/cgroup"):
         pytest.skip("the peers look for hierarchies in /sys/fs/cgroup only")
     theirs = outcome(
         lambda: peer.create(case.resources),
-        lambda: values(cgroups.resolve("cgroupfs", name, "x"), files),
+        lambda: values(found, files),
     )
     manager = make(f"{name}-ours")
 
@@ -265,7 +265,7 @@ def test_the_device_rules_are_those_of_the_peers(
     needs(host, "devices", version=1)
     complaint = peer.create({"devices": RULES})
     assert not complaint
-    theirs = cgroups.resolve("cgroupfs", name, "x").find("devices")
+    theirs = make().find("devices")
     ours = make(f"{name}-ours")
     ours.prepare()
     ours.apply(parse_resources(json.dumps({"devices": RULES}).encode()))
