@@ -152,10 +152,10 @@ class StateDirectory:
             os.mkdir(container_id, 0o711, dir_fd=root_fd)
             try:
                 fd = os.open(container_id, _DIRECTORY, dir_fd=root_fd)
+                fcntl.flock(fd, fcntl.LOCK_EX)
             except OSError:
                 os.rmdir(container_id, dir_fd=root_fd)
                 raise
-            fcntl.flock(fd, fcntl.LOCK_EX)
         except OSError as error:
             os.close(root_fd)
             if error.errno == errno.EEXIST:

@@ -93,9 +93,10 @@ int run_new_keyring(const struct op_new_keyring *op, uint32_t *step)
 
 int run_set_umask(const struct op_set_umask *op, uint32_t *step)
 {
+	int before = sys_result((int)umask(op->mask & 0777)); /* fails where a filter forbids it */
+
 	(void)step;
-	umask(op->mask & 0777);
-	return 0;
+	return before < 0 ? before : 0;
 }
 
 int run_set_affinity(const struct op_set_affinity *op, uint32_t *step)

@@ -32,6 +32,7 @@ EXEC: Final = 5
 
 MESSAGE: Final = Struct("<IIIi240s")
 FIRST_FREE: Final = 3  # descriptors above stdio
+KILL_PATIENCE_MS: Final = 10_000
 
 
 class Message:
@@ -88,7 +89,7 @@ class Child:
                     return
             elif message.type == FORKED:
                 self._past.append(self.pidfd)
-                self.pid = message.value
+                self.pid, self.pidfd = message.value, -1
                 self.pidfd = syscalls.pidfd_open(self.pid)
                 on_forked()
             elif message.type == ERROR:
@@ -161,7 +162,10 @@ class Child:
         for pidfd in (*self._past, self.pidfd):
             if pidfd >= 0:
                 process.signal(pidfd, process.SIGKILL)
-                syscalls.waitid_pidfd(pidfd)
+                try:
+                    syscalls.waitid_pidfd(pidfd)
+                except OSError:  # a filter around us: others reap it, and its end is what counts
+                    process.wait_dead(pidfd, KILL_PATIENCE_MS)
                 os.close(pidfd)
         self._past = []
         self.pidfd = -1
