@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+# So many characters stand in the table; more are shown when asked for.
+SHORT = 100
 MARKS = {"pass": "✓", "fail": "✗", "skip": "–"}
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -29,7 +31,7 @@ th, td {{ border-bottom: 1px solid #e6e9ed; padding: .32rem .7rem; text-align: l
 thead th {{ background: #eceff3; font-weight: 600; position: sticky; top: 0; }}
 tfoot th, tfoot td {{ background: #f7f8fa; font-weight: 600; border-bottom: 0; }}
 table.suite {{ table-layout: fixed; }}
-col.test {{ width: 21rem; }} col.runtime {{ width: 7.2rem; }}
+col.test {{ width: 21rem; }} col.runtime {{ width: 8rem; }}
 td.pass, td.fail, td.skip, td.none {{ white-space: nowrap; }}
 .pass b {{ color: #14763a; }} .fail {{ background: #fdecea; }} .fail b {{ color: #b3261e; }}
 .skip {{ background: #fbf6e0; }} .skip b {{ color: #7d6500; }} .none {{ color: #9aa3ae; }}
@@ -58,8 +60,7 @@ def write(directory: Path) -> Path:
 
 def single(document: dict[str, Any]) -> str:
     """The page of one suite."""
-    title = html.escape(document["suite"])
-    return PAGE.format(title=f"Conformance: {title}", body=_suite(document))
+    return PAGE.format(title="Conformance", body=_suite(document))
 
 
 def _summary(documents: Sequence[dict[str, Any]]) -> str:
@@ -109,11 +110,14 @@ def _suite(document: dict[str, Any]) -> str:
 def _row(test: str, row: dict[str, Any], names: Sequence[str], reason: str) -> str:
     cells = "".join(_cell(row.get(name)) for name in names)
     why = [html.escape(reason)] if any(one["status"] == "fail" for one in row.values()) else []
-    for name in names:
-        detail = row.get(name, {}).get("detail")
-        if detail:
-            summary = f"<summary>what {html.escape(name)} did</summary>"
-            why.append(f"<details>{summary}<pre>{html.escape(detail.strip())}</pre></details>")
+    told = {name: row[name]["detail"].strip() for name in names if name in row}
+    for text in dict.fromkeys(text for text in told.values() if text):
+        who = html.escape(", ".join(name for name in names if told.get(name) == text))
+        if len(text) < SHORT:
+            why.append(f"<div>{who}: {html.escape(text)}</div>")
+        else:
+            summary = f"<summary>what {who} did</summary>"
+            why.append(f"<details>{summary}<pre>{html.escape(text)}</pre></details>")
     title = html.escape(test.replace("_", " "))
     return f'<tr><th>{title}</th>{cells}<td class="why">{"".join(why)}</td></tr>'
 
