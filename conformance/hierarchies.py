@@ -21,6 +21,7 @@ ENTER = """
 set -e
 missing=$1
 shift
+[ -n "$missing" ] || exec "$@"
 # The hierarchies move onto a tmpfs of this mount namespace, which nobody else sees.
 stage=$(mktemp -d)
 mount -t tmpfs -o mode=755 tmpfs "$stage"
