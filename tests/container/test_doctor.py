@@ -81,8 +81,9 @@ def test_cgroups_whose_state_is_gone_are_found_and_removed_by_force(
     left = lose(container)
     found = lines(runtime)
     for path in left:
+        kind = "unit" if path.suffix == ".scope" else "cgroup"
         text = f"{path.name} belongs to no container with 1 process(es): {pid}"
-        assert any(line.endswith(text) for line in found)
+        assert any(line.startswith(f"{kind} ") and line.endswith(text) for line in found)
     refused = runtime("doctor", "--fix")
     assert refused.status == 1
     assert "`pyrunc doctor --fix --force` kills them" in refused.stderr

@@ -6,6 +6,7 @@ for resctrl, and a front end gives new groups the files that the kernel would.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,3 +134,23 @@ def test_doctor_finds_the_group_of_a_create_that_was_killed(
     assert f"rdt {resctrl / container.id} belongs to no container" in found
     (rdt.root / container.id / "away").rename(rdt.root / container.id / "state.json")
     assert not any("rdt" in line for line in rdt("doctor").lines)
+
+
+def test_a_group_of_no_container_is_found_and_removed(
+    rdt: Runtime, config: Config, resctrl: Path
+) -> None:
+    """Issue 6: its state is gone, so that its cgroup and its group belong to nobody."""
+    config.linux["intelRdt"] = {"l3CacheSchema": "L3:0=f"}
+    lost, kept = (rdt.create(config, "sleep", "100") for _ in range(2))
+    shutil.rmtree(rdt.root / lost.id)
+    group = resctrl / lost.id
+    found = [line for line in rdt("doctor").lines if str(resctrl) in line]
+    assert found == [f"rdt {group} belongs to no container"]
+    for name in ("tasks", "schemata"):  # go with the group where the kernel has made them
+        (group / name).unlink()
+    (group / "mon_groups").rmdir()
+    rdt("doctor", "--fix", "--force")
+    assert not group.exists()
+    assert (resctrl / kept.id).exists()
+    assert not [line for line in rdt("doctor").lines if lost.id in line]
+    kept.delete().ok()
