@@ -25,11 +25,11 @@ def table() -> ModuleType:
     ("results", "remark", "expected"),
     [
         ([("a", "passed", "host"), ("b", "passed", "host")], "", "Y (2)"),
-        ([("a", "passed", "host"), ("a", "passed", "v2")], "", "Y (1: host, v2)"),
-        ([("a", "skipped", "host"), ("a", "passed", "systemd")], "", "Y (1: systemd)"),
+        ([("a", "passed", "host"), ("a", "passed", "v2")], "", "Y (1; host, v2)"),
+        ([("a", "skipped", "host"), ("a", "passed", "systemd")], "", "Y (1; systemd)"),
         ([("a", "passed", "host"), ("b", "failed", "v2")], "", "N: 1 of 2 tests fail"),
         ([("a", "skipped", "host")], "", "skipped on this machine"),
-        ([("a", "passed", "v2")], "(words)", "Y (1: v2) (words)"),
+        ([("a", "passed", "v2")], "(words)", "Y (1; v2) (words)"),
         ([], "left out", "left out"),
         ([], "", "-"),
     ],
@@ -39,7 +39,7 @@ def test_a_row_says_where_it_was_proved(
 ) -> None:
     proof = table.Proof()
     for test, outcome, host in results:
-        proof.add(test, outcome, host)
+        proof.add(test, outcome, host, table.MODES[0])
     assert table.verdict(proof, remark) == expected
 
 
