@@ -21,7 +21,7 @@ import stat
 import time
 
 from pyrunc import jsontext, process
-from pyrunc.errors import Failure, HostError, StateError
+from pyrunc.errors import HostError, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -363,31 +363,9 @@ class StateDirectory:
         except FileNotFoundError:  # another delete was quicker
             return
         except OSError:
-            _remove_tree(self.root_fd, self.id, self.fd)
+            from pyrunc import files
 
-
-def _remove_tree(parent: int, name: str, fd: int) -> None:
-    """Remove below a descriptor; symbolic links are removed, never followed (ST-7)."""
-    device = os.fstat(fd).st_dev
-    for entry in os.listdir(fd):
-        try:
-            os.unlink(entry, dir_fd=fd)
-        except FileNotFoundError:
-            continue
-        except (IsADirectoryError, PermissionError):
-            child = os.open(entry, _DIRECTORY, dir_fd=fd)
-            try:
-                if os.fstat(child).st_dev != device:
-                    raise Failure(
-                        f"something is mounted on {name}/{entry} in the state directory"
-                    ) from None
-                _remove_tree(fd, entry, child)
-            finally:
-                os.close(child)
-    try:
-        os.rmdir(name, dir_fd=parent)
-    except FileNotFoundError:  # another delete was quicker
-        return
+            files.remove_tree(self.root_fd, self.id, self.fd)
 
 
 def list_ids(root_fd: int) -> list[str]:

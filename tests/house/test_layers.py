@@ -38,7 +38,7 @@ LAYERS = (
     ("state", "initimage", "process"),
     ("spec",),
     ("host",),
-    ("flags", "jsontext", "syscalls"),
+    ("files", "flags", "jsontext", "syscalls"),
     ("buildinfo", "version", "flag_table", "initdigest"),
     ("errors", "log", "hints", "output", "_native"),
 )
