@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,12 @@ def test_an_engine_runs_execs_kills_and_removes(program: Path, tmp_path: Path, e
     check("conformance/engines/packages", engine)
     runner = (sys.executable, "-m", "conformance.engines.run", engine, "--smoke")
     check(*runner, "--runtime", f"sut={program}", "--report", tmp_path)
+
+
+def test_an_engine_asks_systemd_for_cgroups(program: Path) -> None:
+    """In a guest: this machine's own cgroups may be without systemd."""
+    check("conformance/engines/packages", "containerd")
+    runner = (sys.executable, "-m", "conformance.engines.run", "containerd", "--smoke")
+    argv = shlex.join([*map(str, runner), "--runtime", f"sut={program}", "--report", "/tmp/report"])
+    guest = (sys.executable, "-m", "tests.vm.guest", "--mode", "systemd")
+    check(*guest, "--", f"cd {shlex.quote(str(TREE))} && {argv}")
