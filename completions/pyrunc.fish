@@ -161,6 +161,7 @@ complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l empty-ns -x -d 'd
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l auto-dedup -d 'drop duplicate memory from the images'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l network-lock -x -a 'iptables nftables skip' -d 'how the network is locked'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l bundle -s b -r -d 'directory with config.json and the root file system'
+complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l config -s f -r -d 'name of the configuration in the bundle'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l detach -s d -d 'return when the process has started'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l pid-file -r -d 'write the process id to FILE'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l console-socket -r -d 'unix socket that receives the terminal\'s master'

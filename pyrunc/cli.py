@@ -93,8 +93,8 @@ def _more(failure: Failure) -> str:
         lines += [f"  config  {problem.line()}" for problem in failure.problems[1:]]
     elif place:
         lines.append(f"  {place}")
-    if failure.detail:
-        lines.append(f"  detail  {failure.detail}")
+    for number, line in enumerate(failure.detail.splitlines()):
+        lines.append(("  detail  " if number == 0 else "          ") + line)
     if failure.hint:
         lines.append(f"  hint    {failure.hint}")
     return "".join(printable(line) + "\n" for line in lines)

@@ -28,6 +28,7 @@ STOPPED: Final = "stopped"
 CREATING: Final = "creating"
 
 KILL_PATIENCE_MS: Final = 10_000
+TRACED_PATIENCE_MS: Final = 1_000
 
 # What the init writes to the report fifo (init/launch.py has the same for its socket).
 MESSAGE: Final = Struct("<IIIi240s")
@@ -234,6 +235,9 @@ class Container:
             return
         try:
             self.kill(process.SIGKILL)
+            if process.wait_dead(pidfd, TRACED_PATIENCE_MS):
+                return
+            process.kill_tracer(self.pid, "criu")  # of a checkpoint that was killed
             if not process.wait_dead(pidfd, KILL_PATIENCE_MS):
                 raise StateError(
                     f"container init still running: process {self.pid} does not die",

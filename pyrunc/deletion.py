@@ -32,6 +32,15 @@ def _kill_process(record: Mapping[str, Any]) -> None:
         os.close(pidfd)
 
 
+def _end_criu(record: Mapping[str, Any]) -> None:
+    """The criu of a killed restore: it notices soon, and takes away what it has made."""
+    pidfd = process.open_pidfd(int(record["pid"]), int(record["startTime"]))
+    if pidfd >= 0:
+        if not process.wait_dead(pidfd, KILL_PATIENCE_MS):
+            process.signal(pidfd, process.SIGKILL)
+        os.close(pidfd)
+
+
 def _kill_hook(record: Mapping[str, Any]) -> None:
     """A hook of a killed create, with what it has started: it has a session of its own."""
     if not process.this_boot(record.get("boot")):
@@ -63,6 +72,7 @@ def _unmount(record: Mapping[str, Any]) -> None:
 # How each kind of intent is undone; every one is happy when there is nothing to undo.
 UNDO: Final = {
     "process": _kill_process,
+    "criu": _end_criu,
     "hook": _kill_hook,
     "cgroup": _remove_cgroup,
     "rdt": _remove_rdt,

@@ -7,6 +7,7 @@ Engines decide by it what they ask for, so nothing is in here that does not work
 from __future__ import annotations
 
 from pyrunc import __version__, buildinfo, version
+from pyrunc.checkpoint import program
 from pyrunc.flag_table import VERBS
 from pyrunc.spec import constants, options
 
@@ -84,10 +85,12 @@ def _linux() -> dict[str, Any]:
 
 
 def _annotations() -> dict[str, str]:
+    checkpoint = "true" if program.available() else "false"
     found = {
         "org.pyrunc.version": __version__,
         "org.pyrunc.commit": version.commit(),
-        "org.pyrunc.checkpoint.enabled": "false",
+        "org.pyrunc.checkpoint.enabled": checkpoint,
+        "org.opencontainers.runc.checkpoint.enabled": checkpoint,  # the name that engines know
         "org.pyrunc.commands": " ".join(sorted(VERBS)),
         "org.pyrunc.annotations": " ".join(constants.ANNOTATIONS),
         "org.pyrunc.extensions": " ".join(sorted(EXTENSIONS)),

@@ -129,6 +129,29 @@ def kill_session(leader: int) -> None:
             os.close(member)
 
 
+def kill_tracer(pid: int, name: str) -> bool:
+    """Kill the program of this name that traces a process, if one does.
+
+    A traced process that has ended waits to be reaped by its tracer, and an init for all of its pid
+    namespace.
+    """
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            found = next(line for line in file if line.startswith(b"TracerPid:"))
+        tracer = int(found.split()[1])
+        with open(f"/proc/{tracer}/comm", "rb") as file:
+            same = file.read().strip() == name.encode()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    stat = read_stat(tracer) if same else None
+    pidfd = open_pidfd(tracer, stat.start_time) if stat is not None else -1
+    if pidfd < 0:
+        return False
+    signal(pidfd, SIGKILL)
+    os.close(pidfd)
+    return True
+
+
 def wait_dead(pidfd: int, timeout_ms: int) -> bool:
     """Wait until the process has ended (it may stay a zombie of somebody else)."""
     poll = select.poll()

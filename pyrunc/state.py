@@ -195,9 +195,7 @@ class StateDirectory:
         self.fd = self.root_fd = self._intents = -1
 
     def lock(self) -> None:
-        """Wait for other commands on this container, but not for ever: engines hold locks of their
-        own meanwhile.
-        """
+        """Wait for other commands on this container, but not for ever: engines hold locks, too."""
         if self.try_lock():
             return
         deadline = time.monotonic() + LOCK_PATIENCE_S
@@ -217,7 +215,6 @@ class StateDirectory:
         return True
 
     def unlock(self) -> None:
-        """Let other commands work on the container."""
         fcntl.flock(self.fd, fcntl.LOCK_UN)
 
     # -- files -------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ CLD_EXITED = 1
 MAX_PROCESSORS = 8192
 
 # Where a starting child can fail: enum step of csrc/native/process.c. The error names it.
-STEPS = ("clone3", "signals", "descriptors", "setsid", "chdir", "execve")
+STEPS = ("clone3", "signals", "descriptors", "setsid", "chdir", "execve", "session keyring")
 
 _EINTR = 4
 
@@ -116,25 +116,27 @@ def run_program(
     stdin_fd: int = -1,
     stdout_fd: int = -1,
     stderr_fd: int = -1,
+    more_fds: Sequence[int] = (),
     cwd: bytes | None = None,
     setsid: bool = False,
+    new_keyring: bool = False,
 ) -> tuple[int, int]:
-    """Start a program of the host (a hook, newuidmap); returns ``(pid, pidfd)``.
+    """Start a program of the host (a hook, newuidmap, criu); returns ``(pid, pidfd)``.
 
-    Only the three standard descriptors survive; -1 leaves the caller's. ``env`` is the whole
-    environment.
+    Only stdio survives (-1: the caller's) and ``more_fds``, which become 3 and up. ``env`` is the
+    whole environment. With ``new_keyring`` it cannot reach the keys of the caller's session.
     """
-    pidfd = ffi.new("int *")
-    step = ffi.new("int *")
+    pidfd, step = ffi.new("int *"), ffi.new("int *")
     arguments, kept_arguments = _strings(argv)
     environment, kept_environment = _strings(env)
     pid = lib.native_run_program(
         _path(path),
         arguments,
         environment,
-        [stdin_fd, stdout_fd, stderr_fd],
+        [stdin_fd, stdout_fd, stderr_fd, *more_fds],
+        3 + len(more_fds),
         ffi.NULL if cwd is None else _path(cwd),
-        setsid,
+        setsid * lib.NATIVE_NEW_SESSION | new_keyring * lib.NATIVE_NEW_KEYRING,
         pidfd,
         step,
     )

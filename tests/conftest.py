@@ -21,7 +21,7 @@ from tests.support.bundle import BUSYBOX, Config, make_base, make_bundle
 from tests.support.runtime import FRONTS, TREE, Container, Result, Runtime, find_program
 from tests.support.wait import until
 
-pytest_plugins = ["tests.support.features"]
+pytest_plugins = ["tests.support.criu", "tests.support.features"]
 PROGRAMS = TREE / "tests/container/programs"
 PRIVILEGED = ("container", "features", "security")  # directories whose tests all need root
 

@@ -101,10 +101,23 @@ Change the resource limits of a container. Only what is given is written.
 Write statistics of a container, one JSON object a line, and a line for each out-of-memory kill.
 """,
     "checkpoint": """
-Save a running container with CRIU.
+Save the processes of a running container with CRIU, in the directory of --image-path. Afterwards
+the container is gone, as after a delete, unless --leave-running or --pre-dump is given.
+
+CRIU (3.15 or newer) is looked for in PATH. Nobody but root may be able to change it, the directory
+of the images, or the configuration file that the annotation org.criu.config names (without it,
+/etc/criu/pyrunc.conf or /etc/criu/runc.conf). Its log is dump.log in the directory of --work-path,
+else beside the images.
+
+    pyrunc checkpoint --image-path /var/lib/saved/web web
 """,
     "restore": """
-Restore a container that was saved.
+Restore a container that was saved, from the directory of --image-path, with the bundle that it was
+created from. What its mounts show of the host is what config.json says now; what it had as standard
+input and output becomes that of this command. Without --detach, wait for its end as "pyrunc run"
+does.
+
+    pyrunc restore --detach --image-path /var/lib/saved/web --bundle /bundles/web web
 """,
     "mounts": """
 Add the mounts of FILE to a running container, or remove mounts that were added. FILE is JSON: an

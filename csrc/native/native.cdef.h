@@ -10,8 +10,10 @@
 /* processes (process.c) */
 int native_spawn(int exe_fd, const char *argv0, const int *fds, unsigned int count, int base, int cgroup_fd,
 		 int *pidfd, int *step);
-int native_run_program(const char *path, char *const *argv, char *const *env, const int *stdio, const char *cwd,
-		       int new_session, int *pidfd, int *step);
+/* options of native_run_program */
+enum { NATIVE_NEW_SESSION = 1, NATIVE_NEW_KEYRING = 2 };
+int native_run_program(const char *path, char *const *argv, char *const *env, const int *fds, unsigned int count,
+		       const char *cwd, int options, int *pidfd, int *step);
 int native_pidfd_open(int pid);
 int native_pidfd_send_signal(int pidfd, int signal);
 int native_pidfd_getfd(int pidfd, int fd);

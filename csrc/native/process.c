@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,7 +30,15 @@ enum { NATIVE_MAX_OBJECTS = 1024 };
 enum { CHILD_STACK = 32768, KERNEL_SIGNALS = 64, CHILD_FAILED = 127 };
 
 /* Where a child failed; the numbers are the indices of STEPS in pyrunc/syscalls.py. */
-enum step { STEP_CLONE, STEP_SIGNALS, STEP_DESCRIPTORS, STEP_SESSION, STEP_CHDIR, STEP_EXEC };
+enum step {
+	STEP_CLONE,
+	STEP_SIGNALS,
+	STEP_DESCRIPTORS,
+	STEP_SESSION,
+	STEP_CHDIR,
+	STEP_EXEC,
+	STEP_KEYRING
+};
 
 /* What the child needs and what it reports. Lives on the caller's stack, shared through CLONE_VM.
  */
@@ -47,9 +56,8 @@ struct start {
 	const char *path;
 	char *const *argv;
 	char *const *env;
-	const int *stdio;
 	const char *cwd;
-	int new_session;
+	int options;
 };
 
 typedef void child_main(struct start *start);
@@ -138,29 +146,41 @@ static void spawn_child(struct start *start)
 	fail(start, STEP_EXEC);
 }
 
-/* stdio[i] becomes descriptor i (-1: keep what the caller has there); nothing else survives. */
+/*
+ * fds[i] becomes descriptor i; of the first three -1 keeps what the caller has there. Nothing else
+ * survives.
+ */
 static void place_stdio(struct start *start)
 {
-	int sources[3];
+	int sources[NATIVE_MAX_OBJECTS];
 
-	for (int i = 0; i < 3; i++) {
-		sources[i] = start->stdio[i];
-		if (sources[i] >= 0 && sources[i] < 3 && sources[i] != i)
-			sources[i] = lift(start, sources[i], 3);
+	for (int i = 0; i < start->count; i++) {
+		sources[i] = start->fds[i];
+		if (sources[i] >= 0 && sources[i] < start->count && sources[i] != i)
+			sources[i] = lift(start, sources[i], start->count);
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < start->count; i++)
 		if (sources[i] >= 0)
 			place(start, sources[i], i);
-	if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	if (syscall(SYS_close_range, start->count, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		fail(start, STEP_DESCRIPTORS);
+}
+
+/* A kernel without keyrings has nothing that could be inherited. */
+static void leave_keyring(struct start *start)
+{
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
+		fail(start, STEP_KEYRING);
 }
 
 static void program_child(struct start *start)
 {
 	default_signals(start);
 	place_stdio(start);
-	if (start->new_session && setsid() < 0)
+	if ((start->options & NATIVE_NEW_SESSION) && setsid() < 0)
 		fail(start, STEP_SESSION);
+	if (start->options & NATIVE_NEW_KEYRING)
+		leave_keyring(start);
 	if (start->cwd && chdir(start->cwd) < 0)
 		fail(start, STEP_CHDIR);
 	execve(start->path, start->argv, start->env);
@@ -272,16 +292,20 @@ int native_spawn(int exe_fd, const char *argv0, const int *fds, unsigned int cou
 	return start_child(&start, spawn_child, cgroup_fd, pidfd, step);
 }
 
-int native_run_program(const char *path, char *const *argv, char *const *env, const int *stdio,
-		       const char *cwd, int new_session, int *pidfd, int *step)
+int native_run_program(const char *path, char *const *argv, char *const *env, const int *fds,
+		       unsigned int count, const char *cwd, int options, int *pidfd, int *step)
 {
 	struct start start = {.path = path,
 			      .argv = argv,
 			      .env = env,
-			      .stdio = stdio,
+			      .fds = fds,
+			      .count = (int)count,
 			      .cwd = cwd,
-			      .new_session = new_session};
+			      .options = options};
 
+	*step = STEP_DESCRIPTORS;
+	if (count < 3 || count > NATIVE_MAX_OBJECTS)
+		return -EINVAL;
 	return start_child(&start, program_child, -1, pidfd, step);
 }
 

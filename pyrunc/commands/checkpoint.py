@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""checkpoint: refused until it exists (CK-1); the flags are there, because engines probe them."""
+"""checkpoint: save a running container with CRIU."""
 
 from __future__ import annotations
 
-from pyrunc.errors import HostError
+from pyrunc.checkpoint.dump import Checkpoint, check_caller
+from pyrunc.container import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def run(args: Args) -> int:
-    raise HostError(
-        f"{args.verb} is not available: pyrunc cannot save and restore containers yet",
-        hint="use runc or crun for containers that must be checkpointed",
-    )
+    check_caller(args.verb)
+    container = Container.load(args.text("root"), args.positionals[0], lock=True)
+    Checkpoint(args, container).perform()
+    return 0

@@ -94,6 +94,7 @@ DEVICE_RULE_TYPES = ("a", "c", "b")
 
 # Annotations that pyrunc acts on; a name that ends with a dot stands for all below it.
 ANNOTATIONS = (
+    "org.criu.config",
     "org.pyrunc.cgroup.writable",
     "org.systemd.property.",
     "run.oci.delegate-cgroup",

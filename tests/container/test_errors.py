@@ -292,14 +292,10 @@ def test_a_memory_limit_that_is_too_low_is_said_so(pyrunc: Runtime, config: Conf
     assert "memory limit" in result.error
 
 
-def test_checkpointing_is_refused_but_its_flags_are_known(create: Create, config: Config) -> None:
-    """podman and CRI-O probe both."""
-    container = create(config, "sleep", "600")
-    result = container.runtime("checkpoint", "--image-path", "/tmp/x", container.id)
-    assert result.status == 1
-    assert "checkpoint is not available" in result.error
-    assert container.runtime("checkpoint", "--help").status == 0
-    probe = container.runtime("restore", "--lsm-mount-context")
+def test_the_probes_of_engines_for_checkpoints_are_answered(pyrunc: Runtime) -> None:
+    """podman and CRI-O make both."""
+    assert pyrunc("checkpoint", "--help").status == 0
+    probe = pyrunc("restore", "--lsm-mount-context")
     assert probe.status != 0
     assert "flag needs an argument" in probe.stderr
 

@@ -29,6 +29,7 @@ LAYERS = (
         "posture",
         "foreground",
         "features",
+        "checkpoint",
     ),
     ("blueprint", "deletion", "rendezvous", "hostmounts", "idmap", "idmapped"),
     ("activation", "amend", "netdevices"),

@@ -276,6 +276,45 @@ def test_a_new_session_is_made_when_asked() -> None:
     os.close(pidfd)
 
 
+def test_more_descriptors_follow_the_standard_ones(
+    program: bytes, files: Callable[[], int]
+) -> None:
+    """Also where a source has the number of another target."""
+    reader, writer = os.pipe()
+    first, second = files(), files()
+    os.dup2(second, 3 if first != 3 else 4)
+    expected = [identity(first), identity(second)]
+    pid, pidfd = syscalls.run_program(
+        program, [b"1"], [], stdout_fd=writer, more_fds=[first, second]
+    )
+    os.close(writer)
+    report = read_report(pid, pidfd, reader)
+    assert set(report.fds) == {0, 1, 2, 3, 4}
+    assert [report.fds[fd][1] for fd in (3, 4)] == expected
+
+
+def test_a_program_can_be_kept_from_the_keys_of_the_session() -> None:
+    def session_keyring(*, new_keyring: bool = False) -> str:
+        read, write = os.pipe()
+        script = "import ctypes; print(ctypes.CDLL(None).syscall(250, 0, -3, 0))"
+        _pid, pidfd = syscalls.run_program(
+            b"/usr/bin/python3",
+            [b"python3", b"-c", script.encode()],
+            [],
+            stdout_fd=write,
+            new_keyring=new_keyring,
+        )
+        os.close(write)
+        assert syscalls.waitid_pidfd(pidfd) == (syscalls.CLD_EXITED, 0)
+        os.close(pidfd)
+        text = os.read(read, 100).decode()
+        os.close(read)
+        return text
+
+    assert session_keyring() == session_keyring()
+    assert session_keyring(new_keyring=True) != session_keyring()
+
+
 def test_an_unfinished_child_is_none_with_nohang() -> None:
     _, pidfd = syscalls.run_program(b"/bin/sleep", [b"sleep", b"60"], [])
     assert syscalls.waitid_pidfd(pidfd, nohang=True) is None

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The path of `checkpoint`."""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc import deletion, execution
+from pyrunc.checkpoint import images, mounts, plan, program, protocol, rootfs, settings, stdio
+from pyrunc.checkpoint.options import Wishes
+from pyrunc.checkpoint.worker import Refused, Worker
+from pyrunc.container import CREATED, PAUSED, RUNNING, Container
+from pyrunc.errors import HostError, StateError, UsageError
+from pyrunc.log import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from pyrunc.flags import Args
+    from pyrunc.spec.model import Config
+
+
+def check_caller(verb: str) -> None:
+    if os.geteuid() != 0:
+        raise HostError(
+            f"{verb} needs root: CRIU cannot save and restore whole containers without",
+            hint="run the container and pyrunc as root",
+        )
+
+
+class Checkpoint:
+    """One checkpoint under way."""
+
+    __slots__ = ("config", "container", "images", "status_fd", "wishes", "work")
+
+    def __init__(self, args: Args, container: Container) -> None:
+        self.container = container
+        check_status(container)
+        self.wishes = Wishes(args)
+        self.status_fd = self.wishes.status_fd
+        check_status_fd(self.status_fd)
+        self.config = execution.saved_config(container)
+        self.images = images.open_images(args.text("image-path"), make=True)
+        images.check_parent(self.images, self.wishes.parent)
+        self.work = images.open_work(args.text("work-path"))
+
+    def perform(self) -> None:
+        """Save it; unless it shall stay it is gone afterwards."""
+        path = program.find()
+        options = self._options()
+        kind = protocol.PRE_DUMP if self.wishes.pre_dump else protocol.DUMP
+        worker = Worker(path, own_stdio=False, session=True)
+        try:
+            worker.check_version()
+            self._check_features(worker)
+            worker.perform(kind, options, self._on_notification)
+        except Refused as refused:
+            directory = (self.work or self.images).path
+            what = f"save container {self.container.id}"
+            raise refused.explain(what, directory=directory, name=plan.DUMP_LOG) from None
+        finally:
+            # After a pre-dump it waits for the dump: then it does not end well.
+            worker.finish()
+        if not (self.wishes.leave_running or self.wishes.pre_dump):
+            self._end()
+
+    def _check_features(self, worker: Worker) -> None:
+        if self.wishes.pre_dump or self.wishes.parent:
+            worker.check_feature(
+                "mem_track",
+                what="saving memory in several goes (--pre-dump, --parent-path)",
+                needs="a kernel with CONFIG_MEM_SOFT_DIRTY",
+            )
+        if self.wishes.lazy_pages:
+            worker.check_feature(
+                "lazy_pages", what="--lazy-pages", needs="a kernel with CONFIG_USERFAULTFD"
+            )
+
+    # -- what criu is told -------------------------------------------------------------------------
+
+    def _options(self) -> dict[str, Any]:
+        container, config = self.container, self.config
+        entries = mounts.parse(read_text(f"/proc/{container.pid}/mountinfo"))
+        external: list[str] = []
+        if not self.wishes.pre_dump:
+            mounts.check(config)
+            names = stdio.names(container.pid, inside={entry.id for entry in entries})
+            images.write_descriptors(self.images, names)
+            external = [*self._external_mounts(entries), *stdio.external(names)]
+        freezer = container.state.get("freezer")
+        return plan.dump(
+            self.wishes,
+            plan.Files(
+                images_fd=self.images.fd,
+                work_fd=self.work.fd if self.work else -1,
+                config=settings.find(config.annotations),
+            ),
+            pid=container.pid,
+            rootfs=str(container.state["rootfs"]),
+            empty_network=self.wishes.empty_network or plan.builds_network(config),
+            external=external,
+            namespaces={
+                kind: os.stat(f"/proc/{container.pid}/ns/{plan.NAMES[kind]}").st_ino
+                for kind in plan.joined_namespaces(config)
+                if kind in plan.HANDED
+            },
+            freezer=os.path.dirname(freezer[1]) if freezer else "",
+        )
+
+    def _external_mounts(self, entries: Sequence[mounts.Entry]) -> list[str]:
+        """The mounts of a container with a mount namespace of its own."""
+        if not any(one.type == "mount" for one in self.config.linux.namespaces):
+            return []
+        inside = rootfs.Inside(f"/proc/{self.container.pid}/root")
+        try:
+            on, masks = look_at(inside, self.config)
+        finally:
+            inside.close()
+        return mounts.saved(self.config, entries, on=on, masks=masks)
+
+    # -- while it runs -----------------------------------------------------------------------------
+
+    def _on_notification(self, moment: str, pid: int, fds: Sequence[int]) -> None:
+        if moment == "status-ready" and self.status_fd >= 0:
+            fd, self.status_fd = self.status_fd, -1
+            try:
+                os.write(fd, b"\0")
+            except BrokenPipeError:  # nobody waits any more
+                log.warning("nobody reads the descriptor of --status-fd")
+            finally:
+                os.close(fd)
+
+    def _end(self) -> None:
+        """What ran is in the images now: what is left of the container goes."""
+        if self.container.status() == PAUSED:
+            self.container.cgroup().thaw()
+        self.container.stop()
+        deletion.destroy(self.container)
+
+
+def check_status(container: Container) -> None:
+    status = container.status()
+    if status in (RUNNING, PAUSED):
+        return
+    if status == CREATED:
+        raise StateError(
+            f"cannot checkpoint container {container.id} in the created state",
+            hint=f"pyrunc start {container.id}",
+        )
+    raise StateError(f"container not running: {container.id} is {status}: there is nothing to save")
+
+
+def check_status_fd(fd: int) -> None:
+    """It must be the caller's, open for writing, and it is closed in what we start."""
+    if fd < 0:
+        return
+    import fcntl
+
+    try:
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        ours = fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    except OSError:
+        flags, ours = os.O_RDONLY, 1
+    if ours or flags & os.O_ACCMODE == os.O_RDONLY:
+        raise UsageError(f"--status-fd {fd}: it must be an open descriptor that can be written to")
+    os.set_inheritable(fd, False)
+
+
+def look_at(inside: rootfs.Inside, config: Config) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """The ids of the mounts at the destinations of the configuration, its devices and the directory
+    of the notification socket; and at the masked paths that are no directories.
+    """
+    wanted = [mount.destination for mount in config.mounts]
+    wanted += [*rootfs.device_paths(config), mounts.NOTIFY]
+    on = {path: found[0] for path in wanted if (found := inside.mount(path)) is not None}
+    masks = {
+        path: found[0]
+        for path in config.linux.masked_paths
+        if (found := inside.mount(path)) is not None and not found[1]
+    }
+    return on, masks
+
+
+def read_text(path: str) -> str:
+    with open(path, "rb") as file:
+        return file.read().decode("utf-8", "surrogateescape")

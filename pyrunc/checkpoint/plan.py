@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What CRIU is asked to do: the fields of its options. PURE."""
+
+from __future__ import annotations
+
+from pyrunc.checkpoint import protocol
+from pyrunc.errors import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Final
+
+    from pyrunc.checkpoint.options import Wishes
+    from pyrunc.spec.model import Config
+
+DUMP_LOG: Final = "dump.log"
+RESTORE_LOG: Final = "restore.log"
+DEBUG: Final = 4  # log level: what went before an error is what explains it
+
+# The name of a kind of namespace in CRIU's options.
+NAMES: Final = {
+    "network": "net",
+    "pid": "pid",
+    "ipc": "ipc",
+    "uts": "uts",
+    "mount": "mnt",
+    "user": "user",
+    "time": "time",
+}
+# Kinds that CRIU leaves alone when it saves and is handed when it restores, with the name that runc
+# gives them; it joins the others by their path.
+HANDED: Final = {"network": "extRootNetNS", "pid": "extRootPidNS"}
+INHERITABLE: Final = ("pipe:[", "socket:[", "file[")
+FIRST_HANDED: Final = 4  # descriptors of criu: stdio, the socket, then namespaces
+
+
+class Files:
+    """Where CRIU reads and writes: descriptors of this process, and a configuration file or ""."""
+
+    __slots__ = ("config", "images_fd", "work_fd")
+
+    def __init__(self, *, images_fd: int, work_fd: int, config: str) -> None:
+        self.images_fd = images_fd
+        self.work_fd = work_fd
+        self.config = config
+
+    def fields(self) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "images_dir_fd": self.images_fd,
+            "log_level": DEBUG,
+            "notify_scripts": True,
+        }
+        if self.work_fd >= 0:
+            found["work_dir_fd"] = self.work_fd
+        if self.config:
+            found["config_file"] = self.config
+        return found
+
+
+def dump(
+    wishes: Wishes,
+    files: Files,
+    *,
+    pid: int,
+    rootfs: str,
+    empty_network: bool,
+    external: Sequence[str],
+    namespaces: Mapping[str, int],
+    freezer: str,
+) -> dict[str, Any]:
+    """The options of a checkpoint.
+
+    `external`: mounts and files; `namespaces`: kinds that the configuration joins by a path, with
+    the inode of what the container is in; `freezer`: the directory of its cgroup, or "".
+    """
+    found = {
+        **files.fields(),
+        **wishes.fields,
+        # A terminal that lost its master: its program is handed a new one, unless it was ours.
+        "orphan_pts_master": not wishes.fields.get("shell_job"),
+        "log_file": DUMP_LOG,
+        "pid": pid,
+        "root": rootfs,
+        "external": [
+            *(
+                f"{NAMES[kind]}[{inode}]:{HANDED[kind]}"
+                for kind, inode in namespaces.items()
+                if kind in HANDED
+            ),
+            *external,
+        ],
+    }
+    if wishes.leave_running:
+        found["leave_running"] = True
+    if empty_network:
+        found["empty_ns"] = protocol.CLONE_NEWNET
+    if freezer:
+        found["freeze_cgroup"] = freezer
+    if wishes.parent:
+        found["parent_img"] = wishes.parent
+    if wishes.parent or wishes.pre_dump:
+        found["track_mem"] = True
+    return found
+
+
+def restore(
+    wishes: Wishes,
+    files: Files,
+    *,
+    root: str,
+    empty_network: bool,
+    external: Sequence[str],
+    stdio: Sequence[str],
+    handed: Sequence[str],
+    joined: Mapping[str, str],
+    cgroups: Mapping[str, str],
+) -> dict[str, Any]:
+    """The options of a restore.
+
+    `root`: where the root file system is mounted, "" without a mount namespace; `stdio`: what the
+    descriptors 0 to 2 were; `handed`: the kinds of namespaces that criu gets as descriptors, in
+    their order, `joined`: those that it opens; `cgroups`: where each controller's are from now on.
+    """
+    found = {
+        **files.fields(),
+        **wishes.fields,
+        # A terminal that lost its master: its program is handed a new one, unless it was ours.
+        "orphan_pts_master": not wishes.fields.get("shell_job"),
+        "log_file": RESTORE_LOG,
+        "rst_sibling": True,
+        "evasive_devices": True,
+        "external": list(external),
+        "inherit_fd": [
+            *inherited(stdio),
+            *(
+                {"key": HANDED[kind], "fd": FIRST_HANDED + place}
+                for place, kind in enumerate(handed)
+            ),
+        ],
+        "join_ns": [{"ns": NAMES[kind], "ns_file": path} for kind, path in joined.items()],
+        "cg_root": [{"ctrl": name, "path": path} for name, path in cgroups.items()],
+    }
+    if root:
+        found["root"] = root
+    if empty_network:
+        found["empty_ns"] = protocol.CLONE_NEWNET
+    return found
+
+
+def inherited(stdio: Sequence[str]) -> list[dict[str, Any]]:
+    """The caller's stdio in place of pipes, sockets and files that lead out of the container."""
+    found: dict[str, int] = {}
+    for fd, name in enumerate(stdio):
+        if name.startswith(INHERITABLE):
+            found.setdefault(name, fd)
+    return [{"key": name, "fd": fd} for name, fd in found.items()]
+
+
+def joined_namespaces(config: Config) -> dict[str, str]:
+    """The kinds of namespaces that the configuration joins, with their paths."""
+    found = {one.type: one.path for one in config.linux.namespaces if one.path}
+    if "cgroup" in found:
+        raise Failure(
+            "CRIU cannot put a container into an existing cgroup namespace",
+            pointer=f"{config.linux.pointer}/namespaces",
+            hint="leave the path of the cgroup namespace away",
+        )
+    return found
+
+
+def parse_cgroups(text: str) -> dict[str, str]:
+    """Controller -> path, of a /proc/PID/cgroup file; "" is cgroup2."""
+    found = {}
+    for line in text.splitlines():
+        _number, controllers, path = line.split(":", 2)
+        for name in controllers.split(","):
+            found[name] = path
+    return found
+
+
+def builds_network(config: Config) -> bool:
+    """Whether hooks of the runtime may have put interfaces into the container's network.
+
+    They do so again when it is restored: then CRIU makes an empty namespace for them.
+    """
+    own = any(one.type == "network" and not one.path for one in config.linux.namespaces)
+    hooks = config.hooks
+    return own and hooks is not None and bool(hooks.prestart or hooks.create_runtime)

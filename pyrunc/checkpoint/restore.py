@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The path of `restore`: as a creation, with CRIU in the place of the init.
+
+The order: read and check everything; claim the id; make the root file system ready; start criu, put
+it into new cgroups, and ask it. It runs the hooks' moment, brings the processes back, and waits
+until the state is committed before it lets them go.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pyrunc import activation, hooks, hostmounts, jsontext, rendezvous, syscalls
+from pyrunc.blueprint import Blueprint, container_root
+from pyrunc.checkpoint import images, mounts, options, plan, program, protocol, settings
+from pyrunc.checkpoint.dump import read_text
+from pyrunc.checkpoint.rootfs import Root, device_paths, host_mounts_below
+from pyrunc.checkpoint.worker import Refused, Worker
+from pyrunc.container import CREATED, CREATING
+from pyrunc.creation import Creation
+from pyrunc.errors import Failure, HostError
+from pyrunc.init.launch import Child
+from pyrunc.log import log
+from pyrunc.state import CONFIG
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from pyrunc.flags import Args
+
+NO_SOCKET = -1
+
+
+class Images:
+    """What `restore` reads: opened and checked before anything is made."""
+
+    __slots__ = ("config_file", "fields", "handed", "images", "program", "wishes", "work")
+
+    def __init__(self, args: Args, blueprint: Blueprint) -> None:
+        config = blueprint.config
+        self.wishes = options.Wishes(args)
+        self.wishes.fields.update(options.lsm(args))
+        mounts.check(config)
+        self.program = program.find()
+        self.config_file = settings.find(config.annotations)
+        self.images = images.open_images(args.text("image-path"), make=False)
+        self.work = images.open_work(args.text("work-path"))
+        if "user" in blueprint.new_namespaces:
+            self.images.lend(container_root(config.linux.gid_mappings))
+        self.handed: dict[str, int] = {}
+        joined = plan.joined_namespaces(config)
+        for kind in plan.HANDED:
+            if kind in joined:
+                self.handed[kind] = _open_namespace(joined[kind], pointer=config.linux.pointer)
+
+    @property
+    def log_directory(self) -> str:
+        return (self.work or self.images).path
+
+    def files(self) -> plan.Files:
+        return plan.Files(
+            images_fd=self.images.fd,
+            work_fd=self.work.fd if self.work else -1,
+            config=self.config_file,
+        )
+
+    def close(self) -> None:
+        for fd in self.handed.values():
+            os.close(fd)
+        self.handed = {}
+        self.images.close()
+        if self.work:
+            self.work.close()
+
+
+def _open_namespace(path: str, *, pointer: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise HostError(
+            f"cannot open the namespace {path}",
+            errno=error.errno or 0,
+            pointer=f"{pointer}/namespaces",
+            hint="it must exist before the container is restored",
+        ) from None
+
+
+class Restoration(Creation):
+    """One restore under way. `undo` takes back whatever was made."""
+
+    __slots__ = ("_root", "_saved", "_worker")
+
+    def __init__(self, blueprint: Blueprint, saved: Images, *, root: str) -> None:
+        super().__init__(blueprint, root=root)
+        self._saved = saved
+        self._root = Root(self.directory, os.path.realpath(blueprint.cgroup.mark))
+        self._worker: Worker | None = None
+
+    # -- the path ----------------------------------------------------------------------------------
+
+    def _perform(self) -> None:
+        blueprint = self.blueprint
+        poststop = blueprint.saved_hooks()["poststop"]
+        if poststop:
+            self.intend("hooks", {"poststop": poststop, "state": blueprint.record()})
+        activation.make_directory(self.directory)
+        # Criu mounts cgroups in its work directory.
+        self.intend("mounts", hostmounts.intent(os.path.realpath(self._saved.log_directory)))
+        external = self._make_root() if self._own_mounts else []
+        self._check_cgroups()
+        self._make_cgroups()
+        worker = self._worker = Worker(
+            self._saved.program,
+            own_stdio=True,
+            session=not self._saved.wishes.fields.get("shell_job"),
+            more_fds=list(self._saved.handed.values()),
+        )
+        self.child = Child(pid=worker.pid, pidfd=worker.pidfd, sync=NO_SOCKET, plan=blueprint.plan)
+        worker.pidfd = -1  # the child's from now on
+        # After the cgroup, which is removed before it: criu shall end by itself, and in peace.
+        self.intend("criu", {"pid": worker.pid, "startTime": self.child.note_start_time()})
+        self._enter_cgroups(worker.pid)
+        self._make_rdt()
+        worker.check_version()
+        try:
+            worker.perform(protocol.RESTORE, self._options(external), self._on_notification)
+        except Refused as refused:
+            raise refused.explain(
+                f"restore container {blueprint.id}",
+                directory=self._saved.log_directory,
+                name=plan.RESTORE_LOG,
+            ) from None
+        worker.finish()
+        self._root.unmount()
+        if blueprint.pid_file:
+            rendezvous.write_pid_file(blueprint.pid_file, self.child.pid)
+
+    @property
+    def _own_mounts(self) -> bool:
+        return "mount" in self.blueprint.new_namespaces
+
+    def _make_root(self) -> list[str]:
+        """Mount the root file system; the external mounts of the container."""
+        blueprint = self.blueprint
+        config = blueprint.config
+        self.intend("mounts", self._root.intent())
+        self._root.mount(blueprint.rootfs)
+        points = self._root.make_points(config, bundle=blueprint.bundle)
+        sources = [mounts.join(blueprint.bundle, one.source or "") for one in mounts.binds(config)]
+        cgroups = {
+            os.path.basename(one.hierarchy.mount): one.path for one in blueprint.cgroup.members
+        }
+        if blueprint.cgroup.unified is not None:
+            cgroups[""] = blueprint.cgroup.unified.path
+        return mounts.restored(
+            config,
+            bundle=blueprint.bundle,
+            rootfs=blueprint.rootfs,
+            points=points,
+            below=host_mounts_below([blueprint.rootfs, *sources]),
+            cgroups=cgroups,
+            notify=f"{os.path.dirname(self._root.path)}/{activation.DIRECTORY}",
+            devices=device_paths(config),
+        )
+
+    def _check_cgroups(self) -> None:
+        """strict: what is restored finds no cgroup. Ours is made before criu could look."""
+        fields = self._saved.wishes.fields
+        if fields["manage_cgroups_mode"] != protocol.CGROUP_MODES["strict"]:
+            return
+        for member in self.blueprint.cgroup.members:
+            if member.kept == len(member.parts):
+                raise HostError(
+                    f"the cgroup {member.path} exists, which --manage-cgroups-mode strict forbids",
+                    hint="remove it, or use another mode",
+                )
+        fields["manage_cgroups_mode"] = protocol.CGROUP_MODES["full"]
+
+    def _enter_cgroups(self, pid: int) -> None:
+        """Criu enters, and what it brings back is born there."""
+        manager = self.blueprint.cgroup
+        if manager.driver == "disabled":
+            return
+        manager.attach(pid)
+        owner = self.blueprint.cgroup_owner
+        if owner is not None:
+            manager.give(*owner)
+        if manager.leaf:
+            entry = manager.entry()
+            try:
+                os.write(entry.leaf, b"%d" % pid)
+            finally:
+                entry.close()
+
+    def _options(self, external: Sequence[str]) -> dict[str, Any]:
+        blueprint, saved = self.blueprint, self._saved
+        assert self.child is not None
+        joined = plan.joined_namespaces(blueprint.config)
+        empty = saved.wishes.empty_network or not images.has_network(saved.images)
+        return plan.restore(
+            saved.wishes,
+            saved.files(),
+            root=self._root.path if self._own_mounts else "",
+            empty_network=empty,
+            external=external,
+            stdio=images.read_descriptors(saved.images),
+            handed=list(saved.handed),
+            joined={kind: path for kind, path in joined.items() if kind not in plan.HANDED},
+            cgroups=plan.parse_cgroups(read_text(f"/proc/{self.child.pid}/cgroup")),
+        )
+
+    # -- while criu works --------------------------------------------------------------------------
+
+    def _on_notification(self, moment: str, pid: int, fds: Sequence[int]) -> None:
+        if moment == "setup-namespaces":
+            self._adopt(pid)
+            self._run_hooks()
+        elif moment == "orphan-pts-master" and fds:
+            self._take_terminal(fds[0])
+        elif moment == "post-restore":
+            self._commit()
+
+    def _adopt(self, pid: int) -> None:
+        """From now on the child is the first process of the container, and criu a worker."""
+        child, worker = self.child, self._worker
+        assert child is not None
+        assert worker is not None
+        worker.pidfd = child.pidfd
+        child.pid = pid
+        child.pidfd = syscalls.pidfd_open(pid)
+        self._note_process()
+
+    def _run_hooks(self) -> None:
+        """What prepares the network of a new container prepares that of a restored one."""
+        found = self.blueprint.config.hooks
+        if found is None:
+            return
+        for kind, status, listed in (
+            ("prestart", CREATED, found.prestart),
+            ("createRuntime", CREATING, found.create_runtime),
+        ):
+            hooks.run_all(kind, listed, self._oci_state(status), started=self._note_hook)
+
+    def _take_terminal(self, master: int) -> None:
+        path = self.blueprint.console_socket
+        if path:
+            rendezvous.send_descriptor(path, master, text=b"/dev/ptmx")
+            return
+        rendezvous.copy_window(master)
+        self.terminal = os.dup(master)
+
+    def _commit(self) -> None:
+        """The processes are there, and wait for our answer."""
+        child = self.child
+        assert child is not None
+        self.directory.write(CONFIG, self._configuration(child.pid))
+        self.directory.save(self._state())
+
+    def _configuration(self, pid: int) -> bytes:
+        """What exec reads: CRIU puts processes into a time namespace, which must be joined."""
+        data = self.blueprint.data
+        kinds = [one.type for one in self.blueprint.config.linux.namespaces]
+        if "time" in kinds or _same_clock(pid):
+            return data
+        config = jsontext.decode(data.decode("utf-8", "surrogateescape"))
+        config["linux"].setdefault("namespaces", []).append({"type": "time"})
+        return jsontext.encode(config).encode("utf-8", "surrogateescape")
+
+    # -- failure -----------------------------------------------------------------------------------
+
+    def undo(self) -> None:
+        """Criu takes back what it has done; we see that nothing of it is left."""
+        if self._worker is not None:
+            self._end_worker(self._worker)
+        try:
+            self.blueprint.cgroup.kill()
+        except (Failure, OSError) as error:
+            log.debug(f"{self.blueprint.id}: {error}")
+        super().undo()
+
+    def _end_worker(self, worker: Worker) -> None:
+        child = self.child
+        if worker.pidfd < 0 and child is not None:
+            worker.pidfd, child.pidfd = child.pidfd, -1
+        worker.finish()
+
+    def close(self) -> None:
+        self._saved.close()
+        super().close()
+
+
+def _same_clock(pid: int) -> bool:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/time") == os.readlink("/proc/self/ns/time")
+    except FileNotFoundError:  # a kernel without time namespaces
+        return True
+
+
+def prepare(args: Args, *, detached: bool) -> Restoration:
+    """Decide everything, then claim the id."""
+    blueprint = Blueprint(args, container_id=args.positionals[0], bundle=args.text("bundle"))
+    blueprint.pid_file = args.text("pid-file")
+    blueprint.console_socket = args.text("console-socket")
+    check_terminal(blueprint, args, detached=detached)
+    saved = Images(args, blueprint)
+    try:
+        return Restoration(blueprint, saved, root=args.text("root"))
+    except BaseException:
+        saved.close()
+        raise
+
+
+def check_terminal(blueprint: Blueprint, args: Args, *, detached: bool) -> None:
+    """A shell job has the caller's terminal; any other one needs somebody who takes it."""
+    if args.flag("shell-job") and not blueprint.console_socket:
+        return
+    rendezvous.check_terminal(
+        blueprint.terminal, console_socket=blueprint.console_socket, detached=detached
+    )

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The standard descriptors of a container that lead out of it: CRIU must not save their files."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def names(pid: int, *, inside: Collection[int]) -> list[str]:
+    """What 0 to 2 of a process are; a file that is on none of the mounts `inside` as
+    ``file[mount id:inode]``, which is its name for CRIU.
+    """
+    found = []
+    for fd in range(3):
+        try:
+            found.append(_name(f"/proc/{pid}/fd/{fd}", f"/proc/{pid}/fdinfo/{fd}", inside))
+        except FileNotFoundError:  # closed
+            found.append("")
+    return found
+
+
+def _name(path: str, info: str, inside: Collection[int]) -> str:
+    link = os.readlink(path)
+    facts = os.stat(path)
+    if not stat.S_ISREG(facts.st_mode) and not stat.S_ISCHR(facts.st_mode):
+        return link
+    mount = _mount(info)
+    if mount in inside or _is_terminal(facts):
+        return link
+    return f"file[{mount:x}:{facts.st_ino:x}]"
+
+
+def _mount(path: str) -> int:
+    with open(path, encoding="ascii") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name == "mnt_id":
+                return int(value)
+    return -1
+
+
+def _is_terminal(facts: os.stat_result) -> bool:
+    """Major numbers of terminals: tty, console and tty devices, pty slaves."""
+    major = os.major(facts.st_rdev)
+    return stat.S_ISCHR(facts.st_mode) and (major in (4, 5) or 136 <= major <= 143)
+
+
+def external(found: list[str]) -> list[str]:
+    """The names that CRIU has to be told of when it saves."""
+    files = [name for name in found if name.startswith("file[")]
+    sockets = [name.replace("socket:[", "unix[") for name in found if name.startswith("socket:[")]
+    return list(dict.fromkeys(files + sockets))

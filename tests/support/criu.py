@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A CRIU that knows this kernel, and containers that are saved and brought back with it.
+
+Debian 12's CRIU is older than the kernels that the tests meet. As for the guest kernels, the
+packages of a newer suite are downloaded and unpacked, never installed; their C library comes along,
+and the program is changed to use it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.bundle import Config
+from tests.support.runtime import TIMEOUT_S, TREE, Container, Result, Runtime
+from tests.support.wait import until
+from tests.vm import images
+
+SUITE = "sid"
+CACHE = Path(os.environ.get("PYRUNC_CRIU_CACHE", TREE / "build/criu"))
+# What criu starts, and what changes it.
+HOST_PACKAGES = ("patchelf", "iproute2", "iptables")
+PROGRAMS = TREE / "tests/container/programs"
+
+
+def fetch(directory: Path) -> None:
+    """Download and unpack criu and the libraries that it needs."""
+    images.install_on_host(HOST_PACKAGES)
+    env = images.apt_environment(SUITE, directory / "apt")
+    images.run("apt-get", "-qq", "update", env=env)
+    plan = images.run("apt-get", "-qq", "-s", "install", "--no-install-recommends", "criu", env=env)
+    packages = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
+    partial, tree = directory / "partial", directory / "tree"
+    partial.mkdir()
+    images.run("apt-get", "-qq", "download", *packages, cwd=partial, env=env)
+    for package in sorted(partial.glob("*.deb")):
+        images.run("dpkg-deb", "-x", str(package), str(tree))
+    shutil.rmtree(partial)
+    loader = images.one(tree, "usr/lib/*-linux-gnu/ld-linux-*.so.*")
+    images.run(
+        # A library finds its own libraries only by DT_RPATH of the program.
+        "patchelf", "--force-rpath", "--set-rpath", str(loader.parent),
+        "--set-interpreter", str(loader), str(tree / "usr/sbin/criu"),
+    )  # fmt: skip
+
+
+def program() -> Path:
+    """The program, fetched if it is not in the cache."""
+    directory = CACHE.resolve() / SUITE
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with open(directory.parent / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / "ready").exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir()
+            fetch(directory)
+            (directory / "ready").touch()
+    return directory / "tree/usr/sbin/criu"
+
+
+@pytest.fixture(scope="session")
+def criu_program() -> Path:
+    """A criu that works here; skips naming what is missing."""
+    try:
+        found = program()
+    except SystemExit as error:  # no network, or no such package
+        pytest.skip(f"CRIU cannot be fetched: {error}")
+    done = subprocess.run([found, "check"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"CRIU does not work on this kernel: {done.stderr.strip()}")
+    return found
+
+
+@pytest.fixture
+def criu(criu_program: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The runtime under test finds criu in its PATH."""
+    monkeypatch.setenv("PATH", f"{criu_program.parent}:{os.environ['PATH']}")
+    return criu_program
+
+
+def need_feature(criu: Path, name: str, what: str) -> None:
+    """Skip where the kernel lacks what a test is about."""
+    argv = [str(criu), "check", "--feature", name]
+    if subprocess.run(argv, capture_output=True, check=False).returncode:
+        pytest.skip(f"this kernel has no {what}")
+
+
+@dataclass
+class Saving:
+    """Starts containers, saves them, and brings them back, always to the same images."""
+
+    runtime: Runtime
+    images: Path
+    made: list[Container] = field(default_factory=list)
+
+    def begin(self, config: Config, *argv: str, output: bool = False) -> Container:
+        """A running container. Its stdio is /dev/null, or with `output` a file of the host."""
+        config.process["args"] = list(argv)
+        config.write()
+        container = Container(self.runtime, self.runtime.new_id(), config)
+        self.made.append(container)
+        self._start(container, "run", output=output).ok()
+        return container
+
+    def save(self, container: Container, *flags: str | Path) -> Result:
+        return self.runtime("checkpoint", "--image-path", self.images, *flags, container.id)
+
+    def restore(self, container: Container, *flags: str | Path, output: bool = False) -> Result:
+        """The same id with the same bundle, detached."""
+        return self._start(container, "restore", "--image-path", self.images, *flags, output=output)
+
+    def _start(self, container: Container, verb: str, *flags: str | Path, output: bool) -> Result:
+        bundle = container.config.bundle
+        argv = self.runtime.argv(verb, "--detach", "--bundle", bundle, *flags, container.id)
+        errors = bundle / f"{container.id}.err"
+        with Path("/dev/null").open("r+b") as null, errors.open("w+b") as error:
+            with container.output_file.open("ab") as out:
+                # Errors of the runtime and the standard error of the program go one way.
+                done = subprocess.run(
+                    argv,
+                    stdin=null,
+                    stdout=out if output else null,
+                    stderr=error if verb == "restore" and not output else (out if output else null),
+                    check=False,
+                    timeout=TIMEOUT_S,
+                )
+            error.seek(0)
+            text = error.read().decode(errors="replace")
+        return Result(tuple(argv), done.returncode, "", text)
+
+
+@pytest.fixture
+def saving(criu: Path, runtime: Runtime, workspace: Path) -> Iterator[Saving]:
+    """Containers that are saved and restored; they are deleted after the test."""
+    found = Saving(runtime, workspace / "images")
+    yield found
+    for container in found.made:
+        runtime("delete", "--force", container.id)
+
+
+@pytest.fixture(scope="session")
+def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A static program that keeps what CRIU has to save: locks, sockets, deleted files."""
+    if not shutil.which("musl-gcc"):
+        pytest.skip("the Debian package musl-tools is missing")
+    target = tmp_path_factory.mktemp("programs") / "keeper"
+    source = str(PROGRAMS / "keeper.c")
+    argv = ["musl-gcc", "-static", "-O1", "-Wall", "-Werror", "-o", str(target), source]
+    subprocess.run(argv, check=True)
+    return target
+
+
+def counter(file: str = "/tmp/count") -> tuple[str, ...]:
+    """A program that appends a number to a file again and again, each one more than the last."""
+    return ("sh", "-c", f"i=0; while :; do i=$((i+1)); echo $i >> {file}; sleep 0.02; done")
+
+
+def counted(path: Path) -> list[int]:
+    """The numbers that a counter has written as whole lines."""
+    if not path.exists():
+        return []
+    return [int(line) for line in path.read_text().splitlines(keepends=True) if line[-1] == "\n"]
+
+
+@pytest.fixture
+def counting(saving: Saving, config: Config) -> Container:
+    """A container that has counted for a while."""
+    container = saving.begin(config, *counter())
+    until(lambda: len(numbers(container)) > 3, "it counts")
+    return container
+
+
+def numbers(container: Container) -> list[int]:
+    return counted(container.config.rootfs / "tmp/count")
+
+
+def goes_on(container: Container) -> None:
+    """It has counted on after the last number that was there, and has lost none."""
+    before = len(numbers(container))
+    until(lambda: len(numbers(container)) > before + 3, "it counts on")
+    found = numbers(container)
+    assert found == list(range(1, len(found) + 1))
+
+
+def said(container: Container) -> list[str]:
+    """What the program keeper has said."""
+    path = container.config.rootfs / "tmp/said"
+    return path.read_text().split() if path.exists() else []
+
+
+def keep(saving: Saving, config: Config, keeper: Path, *argv: str) -> Container:
+    """A container with the program keeper, once it has what it shall keep."""
+    config.bind(keeper, "/keeper")
+    container = saving.begin(config, "/keeper", *argv)
+    until(lambda: said(container), f"keeper {argv} has begun")
+    return container
+
+
+def says_again(container: Container, word: str) -> None:
+    before = len(said(container))
+    until(lambda: len(said(container)) > before + 2, "keeper goes on")
+    assert said(container)[before:] == [word] * len(said(container)[before:])
