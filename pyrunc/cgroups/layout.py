@@ -50,15 +50,18 @@ class Hierarchy:
 
 
 class Layout:
-    """The hierarchies of the host: kind "v1", "hybrid" or "v2"; at most one is a cgroup2, and it is
-    the last."""
+    """The hierarchies of the host: at most one is a cgroup2, and it is the last.
+
+    The kind is "v1", "hybrid" or "v2"; v1 hierarchies that have only a name make no host hybrid.
+    """
 
     __slots__ = ("hierarchies", "kind")
 
     def __init__(self, hierarchies: Iterable[Hierarchy]) -> None:
         self.hierarchies = tuple(sorted(hierarchies, key=lambda item: item.version))
-        versions = {item.version for item in self.hierarchies}
-        self.kind = "hybrid" if len(versions) == 2 else "v2" if versions == {2} else "v1"
+        old = any(item.controllers for item in self.hierarchies)
+        new = any(item.version == 2 for item in self.hierarchies)
+        self.kind = "hybrid" if old and new else "v2" if new else "v1"
 
 
 class Mounted:

@@ -113,7 +113,10 @@ def files(dir_fd: int, *, prefix: str) -> list[str]:
 
 
 def walk(dir_fd: int, path: str = "") -> Iterator[tuple[str, int]]:
-    """(path below, descriptor), parents first. All but `dir_fd` are closed by the walk."""
+    """(path below, descriptor), parents first. All but `dir_fd` are closed by the walk.
+
+    What is mounted on a cgroup, such as a v1 hierarchy below /sys/fs/cgroup, is no part of it.
+    """
     yield path, dir_fd
     for name in children(dir_fd):
         try:
@@ -123,7 +126,8 @@ def walk(dir_fd: int, path: str = "") -> Iterator[tuple[str, int]]:
                 continue
             raise
         try:
-            yield from walk(child, f"{path}/{name}" if path else name)
+            if posix.fstat(child).st_dev == posix.fstat(dir_fd).st_dev:
+                yield from walk(child, f"{path}/{name}" if path else name)
         except OSError as error:
             if error.errno != errno.ENODEV:  # the kernel's answer for a cgroup that has just gone
                 raise

@@ -241,6 +241,23 @@ def test_leftovers_are_found_and_removed(make: Make, name: str, spawn: Spawn) ->
     assert doctor.scan([live.record()], lost=[lost.record()]) == []
 
 
+def test_what_is_mounted_on_a_cgroup_is_no_part_of_it(v2: FsManager) -> None:
+    """As the hierarchy of an old systemd below /sys/fs/cgroup."""
+    v2.prepare()
+    top = Path(v2.members[0].path)
+    (top / "covered").mkdir()
+    machine.mount("tmpfs", top / "covered", "tmpfs")
+    (top / "covered/inside").mkdir()
+    try:
+        found = {path for _, path in doctor.scan_cgroups([v2.members[0].hierarchy])}
+        own = "/".join(v2.members[0].parts)
+        assert own in found
+        assert f"{own}/covered/inside" not in found
+        assert v2.pids() == []
+    finally:
+        machine.unmount(top / "covered")
+
+
 def test_the_scan_sees_every_hierarchy(make: Make, name: str, host: Layout) -> None:
     manager = make()
     manager.prepare()

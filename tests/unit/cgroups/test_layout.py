@@ -79,3 +79,21 @@ def test_names_with_spaces_and_the_word_cgroup_in_other_mounts_do_no_harm() -> N
         b"31 23 0:27 / /y rw - tmpfs - cgroup rw\n"
     )
     assert [one.mount for one in layout.parse_mountinfo(mounts)] == ["/a b\\c"]
+
+
+def test_a_hierarchy_with_only_a_name_makes_no_host_hybrid() -> None:
+    def hierarchy(name: str, *, version: int = 1) -> layout.Hierarchy:
+        named = name.startswith("name=") or not name
+        controllers = () if named else tuple(name.split(","))
+        return layout.Hierarchy(
+            name=name, controllers=controllers, version=version, mount="/x", device=1
+        )
+
+    unified = hierarchy("", version=2)
+    for others, kind in (
+        (["name=systemd"], "v2"),
+        (["name=systemd", "pids"], "hybrid"),
+        ([], "v2"),
+    ):
+        assert layout.Layout([*map(hierarchy, others), unified]).kind == kind
+    assert layout.Layout([hierarchy("name=systemd"), hierarchy("pids")]).kind == "v1"
