@@ -16,9 +16,10 @@ conformance-oci: all ## OCI runtime-tools validation of RUNTIME beside PEERS, wi
 	@conformance/oci/build.sh $(BUILD)/oci
 	@$(PY) -m conformance.oci.run --tree $(OCI) --report $(REPORTS) $(JUDGED)
 
+# Checkpoints are tested with the CRIU of the tests, in front of the machine's.
 $(ENGINES:%=conformance-%): conformance-%: all ## the engine with RUNTIME beside PEERS
 	@conformance/engines/packages $* $(BUILD)
-	@$(if $(filter cri,$*),$(CRI),$(PY)) -m conformance.engines.run $* --report $(REPORTS) $(JUDGED)
+	@PATH="$$($(PY) -m tests.vm.criu || echo /usr/sbin):$$PATH" $(if $(filter cri,$*),$(CRI),$(PY)) -m conformance.engines.run $* --report $(REPORTS) $(JUDGED)
 
 $(ENGINES:%=smoke-%): smoke-%: all ## start the engine, run, exec, kill, remove
 	@conformance/engines/packages $* $(BUILD)

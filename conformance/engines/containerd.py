@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from conformance.engines import image
@@ -20,6 +21,7 @@ from conformance.engines.engine import (
     eventually,
     expect,
     need,
+    need_criu,
     remove_cgroups,
 )
 
@@ -193,6 +195,32 @@ def test_pause_and_resume(engine: Containerd) -> None:
     engine.ctr("task", "resume", "a").ok()
     expect(engine.status("a") == "RUNNING", engine.status("a"))
     engine.remove("a")
+
+
+COUNT = "i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done"
+
+
+def test_checkpoint_and_restore(engine: Containerd) -> None:
+    """As an image, from which another container is made."""
+    need_criu()
+    engine.start("a", "sh", "-c", COUNT)
+    eventually(lambda: counted(engine, "a") > 5, "it does not count")
+    engine.ctr("container", "checkpoint", "--image", "--rw", "--task", "a", "saved:1").ok()
+    expect(engine.status("a") == "RUNNING", f"the container is {engine.status('a')}")
+    engine.remove("a")
+    try:
+        engine.ctr("container", "restore", "--rw", "--live", "b", "saved:1").ok()
+        first = counted(engine, "b")
+        expect(first > 5, f"it counts from {first}")
+        eventually(lambda: counted(engine, "b") > first, "it does not count on")
+        engine.remove("b")
+    finally:
+        engine.ctr("image", "rm", "--sync", "saved:1")
+
+
+def counted(engine: Containerd, name: str) -> int:
+    argv = ("task", "exec", "--exec-id", f"c{time.monotonic_ns()}", name, "cat", "/count")
+    return int(engine.ctr(*argv).output.strip() or 0)
 
 
 def test_metrics(engine: Containerd) -> None:

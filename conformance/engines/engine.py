@@ -74,6 +74,14 @@ def command(
     return Outcome(argv, done.returncode, done.stdout, done.stderr)
 
 
+def need_criu() -> None:
+    """A CRIU in PATH that works on this kernel."""
+    need("criu")
+    outcome = command("criu", "check")
+    if outcome.status:
+        raise Unavailable(f"CRIU does not work on this kernel: {outcome.errors.strip()}")
+
+
 def expect(condition: object, message: str) -> None:
     """Raise Failed with the message unless the condition is true."""
     if not condition:

@@ -20,6 +20,7 @@ from conformance.engines.engine import (
     eventually,
     expect,
     need,
+    need_criu,
     remove_cgroups,
 )
 
@@ -194,6 +195,40 @@ def test_pause_and_resume(engine: Podman) -> None:
     engine.podman("unpause", "a").ok()
     expect(engine.status("a") == "running", engine.status("a"))
     engine.remove("a")
+
+
+COUNT = "i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done"
+
+
+def counted(engine: Podman, name: str) -> int:
+    return int(engine.podman("exec", name, "cat", "/count").text or 0)
+
+
+def test_checkpoint_and_restore(engine: Podman) -> None:
+    need_criu()
+    engine.start("a", command=("sh", "-c", COUNT))
+    eventually(lambda: counted(engine, "a") > 5, "it does not count")
+    engine.podman("container", "checkpoint", "a").ok()
+    expect(engine.status("a") == "exited", f"a saved container is {engine.status('a')}")
+    engine.podman("container", "restore", "a").ok()
+    first = counted(engine, "a")
+    expect(first > 5, f"it counts from {first}")
+    eventually(lambda: counted(engine, "a") > first, "it does not count on")
+    engine.remove("a")
+
+
+def test_a_checkpoint_is_moved_as_an_archive(engine: Podman) -> None:
+    """The container may stay; the one that is made from the archive has another name."""
+    need_criu()
+    engine.start("a", command=("sh", "-c", COUNT))
+    eventually(lambda: counted(engine, "a") > 5, "it does not count")
+    archive = str(engine.directory / "saved.tar")
+    engine.podman("container", "checkpoint", "--leave-running", "--export", archive, "a").ok()
+    expect(engine.status("a") == "running", f"the container is {engine.status('a')}")
+    engine.podman("container", "restore", "--import", archive, "--name", "b").ok()
+    expect(counted(engine, "b") > 5, "it began again")
+    engine.remove("a")
+    engine.remove("b")
 
 
 def test_kill_and_stop(engine: Podman) -> None:

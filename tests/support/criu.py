@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A CRIU that knows this kernel, and containers that are saved and brought back with it.
-
-Debian 12's CRIU is older than the kernels that the tests meet. As for the guest kernels, the
-packages of a newer suite are downloaded and unpacked, never installed; their C library comes along,
-and the program is changed to use it.
-"""
+"""CRIU for the runtime under test, and containers that are saved and brought back with it."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -21,55 +15,18 @@ import pytest
 from tests.support.bundle import Config
 from tests.support.runtime import TIMEOUT_S, TREE, Container, Result, Runtime
 from tests.support.wait import until
-from tests.vm import images
+from tests.vm import criu as criu_cache
 
-SUITE = "sid"
-CACHE = Path(os.environ.get("PYRUNC_CRIU_CACHE", TREE / "build/criu"))
-# What criu starts, and what changes it.
-HOST_PACKAGES = ("patchelf", "iproute2", "iptables")
 PROGRAMS = TREE / "tests/container/programs"
-
-
-def fetch(directory: Path) -> None:
-    """Download and unpack criu and the libraries that it needs."""
-    images.install_on_host(HOST_PACKAGES)
-    env = images.apt_environment(SUITE, directory / "apt")
-    images.run("apt-get", "-qq", "update", env=env)
-    plan = images.run("apt-get", "-qq", "-s", "install", "--no-install-recommends", "criu", env=env)
-    packages = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
-    partial, tree = directory / "partial", directory / "tree"
-    partial.mkdir()
-    images.run("apt-get", "-qq", "download", *packages, cwd=partial, env=env)
-    for package in sorted(partial.glob("*.deb")):
-        images.run("dpkg-deb", "-x", str(package), str(tree))
-    shutil.rmtree(partial)
-    loader = images.one(tree, "usr/lib/*-linux-gnu/ld-linux-*.so.*")
-    images.run(
-        # A library finds its own libraries only by DT_RPATH of the program.
-        "patchelf", "--force-rpath", "--set-rpath", str(loader.parent),
-        "--set-interpreter", str(loader), str(tree / "usr/sbin/criu"),
-    )  # fmt: skip
-
-
-def program() -> Path:
-    """The program, fetched if it is not in the cache."""
-    directory = CACHE.resolve() / SUITE
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with open(directory.parent / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (directory / "ready").exists():
-            shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir()
-            fetch(directory)
-            (directory / "ready").touch()
-    return directory / "tree/usr/sbin/criu"
 
 
 @pytest.fixture(scope="session")
 def criu_program() -> Path:
     """A criu that works here; skips naming what is missing."""
+    if os.environ.get("IN_GUEST") and not criu_cache.ready():
+        pytest.skip("guests have no network to fetch CRIU")
     try:
-        found = program()
+        found = criu_cache.program()
     except SystemExit as error:  # no network, or no such package
         pytest.skip(f"CRIU cannot be fetched: {error}")
     done = subprocess.run([found, "check"], capture_output=True, text=True, check=False)
