@@ -425,6 +425,40 @@ def test_write_proc_goes_nowhere_else(op: ops.Op, expected: tuple[str, str]) -> 
     assert (found.step, found.errno) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "label", "good"),
+    [
+        ("label", "label", True),
+        ("label (enforce)", "label", True),
+        ("unconfined", "unconfined", True),
+        ("unconfined_foo", "unconfined", False),
+        ("unconfined2", "unconfined", False),
+        ("unconfine", "unconfined", False),
+        ("label_(enforce)", "label", False),
+        ("label(enforce)", "label", False),
+        ("label enforce", "label", False),
+        ("label (enforce", "label", False),
+        ("label ()", "label", False),
+        ("alabel", "label", False),
+        ("Label", "label", False),
+    ],
+)
+def test_a_label_is_compared_as_a_whole(text: str, label: str, good: bool) -> None:
+    """PS-5, R034: neither a longer name nor a short answer is taken for it. The name of a task
+    reads back what was written, as a label does.
+    """
+    plan = [
+        ops.OpenProc(slot=PROC, kind=ops.PROC_PIDS),
+        write("thread-self/comm", text, label),
+        stop(),
+    ]
+    if good:
+        with Init(plan) as init:
+            init.pause()
+    else:
+        assert failure(plan).short == ("write_proc", "readback", "EIO")
+
+
 def test_a_tolerated_errno_of_a_write_is_no_error() -> None:
     import errno
 
