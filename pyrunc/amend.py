@@ -4,7 +4,8 @@
 * A user namespace without mappings, asked for by a user who is not root: its own id as 0, then all
   ids that /etc/subuid and /etc/subgid give.
 * `run.oci.seccomp.receiver` and the variable RUN_OCI_SECCOMP_RECEIVER: the listenerPath of a
-  profile that has none.
+  profile that has none. With `run.oci.seccomp.plugins` it is a name that nobody listens on: the
+  plugins are reached without one.
 
 Most configurations are left as they are, without being read here.
 """
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 RECEIVER: Final = "run.oci.seccomp.receiver"
+PLUGINS: Final = "run.oci.seccomp.plugins"
+PLUGINS_SOCKET: Final = "/run/pyrunc-seccomp-plugins"
 RECEIVER_VARIABLE: Final = "RUN_OCI_SECCOMP_RECEIVER"
 MAX_RANGES: Final = 64
 
@@ -29,7 +32,8 @@ def amend(data: bytes, *, source: str) -> bytes:
     """The configuration as it is to be read."""
     receiver = os.environ.get(RECEIVER_VARIABLE, "")
     maps = os.geteuid() != 0 and b'"uidMappings"' not in data and b'"user"' in data
-    if not (maps or receiver or RECEIVER.encode() in data):
+    # `run.oci.seccomp.receiver` and `.plugins`
+    if not (maps or receiver or b'"run.oci.seccomp.' in data):
         return data
     raw = strict.decode(data, source=source)
     linux = raw.get("linux") if isinstance(raw, dict) else None
@@ -39,6 +43,7 @@ def amend(data: bytes, *, source: str) -> bytes:
     annotations = raw.get("annotations")
     if isinstance(annotations, dict):
         receiver = annotations.get(RECEIVER, receiver)
+        receiver = PLUGINS_SOCKET if annotations.get(PLUGINS) else receiver
     changed = _add_receiver(linux, receiver) or changed
     return jsontext.encode(raw).encode("utf-8", "surrogateescape") if changed else data
 

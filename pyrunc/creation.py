@@ -48,7 +48,11 @@ class Creation:
         self.terminal = -1
         self.mapper: Mapper | None = None
         self.agent = rendezvous.connect_agent(
-            None if blueprint.explanation else blueprint.filter, blueprint.config.linux.seccomp
+            None if blueprint.explanation else blueprint.filter,
+            blueprint.config,
+            root=root,
+            container_id=blueprint.id,
+            bundle=blueprint.bundle,
         )
         self.directory = StateDirectory.claim(root, blueprint.id)
         blueprint.cgroup.mark = state_path(root, blueprint.id)

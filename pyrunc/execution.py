@@ -115,7 +115,13 @@ class Execution:
                 preserve_fds=self.preserve_fds - self.listen_fds,
                 no_new_keyring=no_new_keyring,
             )
-            self.agent = rendezvous.connect_agent(compiled, self.config.linux.seccomp)
+            self.agent = rendezvous.connect_agent(
+                compiled,
+                self.config,
+                root=self.root,
+                container_id=self.container.id,
+                bundle=str(self.container.state["bundle"]),
+            )
             return self._run(plan, target, entry)
         finally:
             if self.agent is not None:

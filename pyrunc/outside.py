@@ -35,9 +35,25 @@ class Environment:
         self.libraries = libraries
 
 
+def interpreter(*, purpose: str) -> Environment:
+    """The environment for a program of ours that needs no library."""
+    python = _python()
+    for package, libraries in _places():
+        if python and os.path.isdir(package):
+            return Environment(python=python, package=package, libraries=libraries)
+    raise HostError(
+        f"{purpose} needs the system's python3 and the package of pyrunc",
+        hint="`make install` installs the package; the Debian package is python3",
+    )
+
+
+def _python() -> str:
+    return next((path for path in INTERPRETERS if os.access(path, os.X_OK)), "")
+
+
 def find(library: str, *, purpose: str) -> Environment:
     """The environment that has a library."""
-    python = next((path for path in INTERPRETERS if os.access(path, os.X_OK)), "")
+    python = _python()
     tried = []
     for package, libraries in _places():
         tried.append(libraries)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyrunc.seccomp.filter import Filter
     from pyrunc.seccomp.notify import Agent
     from pyrunc.seccomp.refusals import Explanation
+    from pyrunc.spec.model import Config
     from pyrunc.spec.model_linux import Seccomp
 
 NO_TERMINAL = (errno.ENOTTY, errno.EBADF, errno.EINVAL, errno.EOPNOTSUPP)
@@ -50,12 +51,21 @@ def take_terminal(message: Message, *, console_socket: str) -> int:
     return -1
 
 
-def connect_agent(compiled: Filter | None, node: Seccomp | None) -> Agent | None:
-    """The agent of listenerPath, connected before anything is made: without it nothing starts."""
+def connect_agent(
+    compiled: Filter | None, config: Config, *, root: str, container_id: str, bundle: str
+) -> Agent | None:
+    """The agent of listenerPath, or the plugins, connected before anything is made: without it
+    nothing starts.
+    """
+    node = config.linux.seccomp
     if compiled is None or node is None or not compiled.listener:
         return None
+    from pyrunc import plugins
     from pyrunc.seccomp import notify
 
+    wanted = plugins.wanted(config.annotations)
+    if wanted:
+        return plugins.PluginAgent(wanted, root=root, container_id=container_id, bundle=bundle)
     return notify.Agent(node.listener_path or "")
 
 

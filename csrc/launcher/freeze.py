@@ -184,6 +184,7 @@ NOT_FROZEN = (
     "pyrunc.initdigest",
     "pyrunc.check_schema",
     "pyrunc.move_devices",
+    "pyrunc.seccomp_plugins",
     "pyrunc.__main__",
 )
 

@@ -3,7 +3,7 @@
 
 seccomp_bpf_data                  a program in base64 to load instead of the profile's
 seccomp_fail_unknown_syscall      a system call that no table knows is an error
-seccomp.plugins                   refused: it would load foreign code into the runtime
+seccomp.plugins                   shared objects that answer notifications (pyrunc.plugins)
 
 (`run.oci.seccomp.receiver` is filled in before: amend.py.)
 """
@@ -30,12 +30,6 @@ MAX_INSTRUCTIONS: Final = 4096  # kernel: BPF_MAXINSNS
 
 def raw_filter(node: Seccomp, annotations: Mapping[str, str]) -> Filter | None:
     """The program that comes as it is; None when there is none."""
-    if PLUGINS in annotations:
-        raise _refused(
-            PLUGINS,
-            "plugins for system call notifications are not loaded into the runtime",
-            hint="run an agent and name its socket in linux.seccomp.listenerPath",
-        )
     text = annotations.get(DATA)
     if text is None:
         return None
@@ -73,5 +67,5 @@ def check_unknown(compiled: Filter, annotations: Mapping[str, str]) -> None:
     )
 
 
-def _refused(name: str, what: str, *, hint: str = "") -> Failure:
-    return Failure(f"annotation {name}: {what}", pointer=f"/annotations/{name}", hint=hint)
+def _refused(name: str, what: str) -> Failure:
+    return Failure(f"annotation {name}: {what}", pointer=f"/annotations/{name}")

@@ -103,6 +103,7 @@ ANNOTATIONS = (
     "run.oci.keep_original_groups",
     "run.oci.mount_context_type",
     "run.oci.pidfd_receiver",
+    "run.oci.seccomp.plugins",
     "run.oci.seccomp.receiver",
     "run.oci.seccomp_bpf_data",
     "run.oci.seccomp_fail_unknown_syscall",

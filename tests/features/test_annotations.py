@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import struct
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.features.conftest import Mode
+from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.runtime import Container, Result, Runtime
 from tests.support.terminal import FdSocket
@@ -73,13 +77,109 @@ def test_an_unknown_system_call_is_ignored_or_an_error(run: Run, config: Config)
     assert "/linux/seccomp/syscalls" in result.stderr
 
 
+PLUGIN = """
+#include <errno.h>
+#include <stddef.h>
+#include <linux/seccomp.h>
+struct conf { const char *root, *name, *bundle, *config; };
+static int started;
+int run_oci_seccomp_notify_start(void **opaque, struct conf *conf, size_t size)
+{
+	*opaque = &started;
+	started = size == sizeof(*conf) && conf->name[0] == 'p' && conf->bundle[0] == '/';
+	return 0;
+}
+int run_oci_seccomp_notify_handle_request(void *opaque, struct seccomp_notif_sizes *sizes,
+	struct seccomp_notif *request, struct seccomp_notif_resp *response, int fd, int *handled)
+{
+	*handled = HANDLED;
+	response->error = -EIO;
+	if (opaque == &started && started && sizes->seccomp_notif == sizeof(*request))
+		response->error = -ERROR;
+	if (HANDLED == 3)
+		response->error = 0;
+	return 0;
+}
+int run_oci_seccomp_notify_stop(void *opaque) { return 0; }
+int run_oci_seccomp_notify_plugin_version(void) { return VERSION; }
+"""
+
+
+@pytest.fixture
+def plugin(workspace: Path) -> Iterator[Callable[..., Path]]:
+    """plugin(name, ...): a plugin where root keeps them, seen by this test alone."""
+    place = "/usr/local/lib"
+    machine.mount("tmpfs", place, "tmpfs", data="mode=755")
+    directory = Path(place, "pyrunc/seccomp")
+    directory.mkdir(parents=True)
+
+    def make(name: str, *, handled: int = 1, error: str = "ENOSPC", version: int = 1) -> Path:
+        source = workspace / "plugin.c"
+        source.write_text(PLUGIN)
+        defines = [f"-DHANDLED={handled}", f"-DERROR={error}", f"-DVERSION={version}"]
+        argv = ["gcc", "-shared", "-fPIC", *defines, "-o", str(directory / name), str(source)]
+        subprocess.run(argv, check=True)
+        return directory / name
+
+    yield make
+    machine.unmount(place)
+
+
+NOTIFYING: dict[str, Any] = {
+    **ALLOW_ALL,
+    "syscalls": [{"names": ["chmod", "fchmod", "fchmodat"], "action": "SCMP_ACT_NOTIFY"}],
+}
+
+
+@feature("10.14 notify plugins in process", "14.13 run.oci.seccomp.receiver")
+def test_a_plugin_answers_the_calls_of_a_container_and_of_exec(
+    create: Create, run: Run, config: Config, plugin: Callable[..., Path]
+) -> None:
+    """The first that handles a request; one may be given by its name."""
+    passes = plugin("passes.so", handled=0)
+    full = plugin("full.so")
+    config.linux["seccomp"] = NOTIFYING
+    config["annotations"] = {"run.oci.seccomp.plugins": f"{passes}:full.so"}
+    result = run(config, "sh", "-c", "chmod 700 /tmp; echo $?")
+    assert "No space left on device" in result.stderr
+    assert result.stdout == "1\n"
+    container = create(config, "sleep", "600").start()
+    result = container.runtime("exec", container.id, "chmod", "700", "/tmp")
+    assert "No space left on device" in result.stderr
+    config["annotations"] = {"run.oci.seccomp.plugins": str(plugin("goes-on.so", handled=3))}
+    assert run(config, "chmod", "711", "/tmp").ok().stdout == ""
+    config["annotations"] = {"run.oci.seccomp.plugins": str(passes)}
+    assert "not supported" in run(config, "chmod", "700", "/tmp").stderr.lower()
+    assert full.exists()
+
+
 @feature("10.14 notify plugins in process")
-def test_plugins_are_refused(run: Run, config: Config) -> None:
-    config.linux["seccomp"] = ALLOW_ALL
-    config["annotations"] = {"run.oci.seccomp.plugins": "/some/plugin.so"}
-    result = run(config, "true")
-    assert result.status == 1
-    assert "listenerPath" in result.stderr
+def test_only_plugins_of_root_are_loaded(
+    run: Run, config: Config, plugin: Callable[..., Path], workspace: Path
+) -> None:
+    """An annotation may come from a user of an engine: it names what root has put there."""
+    config.linux["seccomp"] = NOTIFYING
+    good = plugin("good.so")
+    elsewhere = workspace / "good.so"
+    shutil.copy(good, elsewhere)
+    (good.parent / "link.so").symlink_to(elsewhere)
+    os.chown(plugin("users.so"), 1000, 1000)
+    plugin("open.so").chmod(0o777)
+    for name in (
+        str(elsewhere), "link.so", "users.so", "open.so", "absent.so", f"{good.parent}/../good.so",
+        f"{good.parent}/./good.so",
+    ):  # fmt: skip
+        config["annotations"] = {"run.oci.seccomp.plugins": name}
+        result = run(config, "true")
+        assert result.status == 1, name
+        assert "no such file in" in result.error
+        assert "/annotations/run.oci.seccomp.plugins" in result.stderr
+    (good.parent / "text.so").write_text("no program")
+    for path in (plugin("new.so", version=2), good.parent / "text.so"):
+        config["annotations"] = {"run.oci.seccomp.plugins": str(path)}
+        result = run(config, "true")
+        assert result.status == 1
+        assert "cannot load the plugins" in result.error
 
 
 @feature("10.12 listenerPath", "14.13 run.oci.seccomp.receiver")

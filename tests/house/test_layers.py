@@ -32,8 +32,8 @@ LAYERS = (
         "checkpoint",
     ),
     ("blueprint", "deletion", "rendezvous", "hostmounts", "idmap", "idmapped"),
-    ("activation", "amend", "netdevices"),
-    ("outside", "move_devices", "check_schema"),
+    ("activation", "amend", "netdevices", "plugins"),
+    ("outside", "move_devices", "check_schema", "seccomp_plugins"),
     ("container", "hooks", "choices"),
     ("init", "cgroups", "seccomp"),
     ("state", "initimage", "process"),
@@ -88,6 +88,7 @@ OFF_DIET = (
     "cgroups/manager1.py",
     "move_devices.py",  # programs of their own
     "check_schema.py",
+    "seccomp_plugins.py",
 )
 
 
