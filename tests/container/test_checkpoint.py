@@ -9,6 +9,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,12 +19,13 @@ import pytest
 
 from tests.support import machine
 from tests.support.bundle import Config
-from tests.support.criu import Saving, counter, goes_on, numbers
+from tests.support.criu import Saving, counted, counter, goes_on, numbers
 from tests.support.runtime import Container, Runtime
 from tests.support.wait import until
 
 Create = Callable[..., Container]
 MS_BIND = 4096
+MS_SHARED = 1 << 20
 KILLS = 12
 
 
@@ -79,6 +81,69 @@ def test_mounts_are_as_they_were(saving: Saving, config: Config, workspace: Path
     assert "Read-only file system" in refused.stderr
     assert container.command("exec", "sh", "-c", "echo x > /proc/sys/vm/swappiness").status
     assert inside(container, "cat", "/proc/keys") == ""
+
+
+def test_a_read_only_root_is_read_only_again(
+    saving: Saving, config: Config, workspace: Path
+) -> None:
+    (workspace / "shared").mkdir()
+    config["root"]["readonly"] = True
+    config.bind(workspace / "shared", "/tmp")
+    container = saving.begin(config, *counter())
+    found = workspace / "shared/count"
+    until(lambda: len(counted(found)) > 3, "it counts")
+    saving.save(container).ok()
+    before = len(counted(found))
+    saving.restore(container).ok()
+    until(lambda: len(counted(found)) > before, "it counts on")
+    refused = container.command("exec", "sh", "-c", "echo x > /file")
+    assert "Read-only file system" in refused.stderr
+    assert not (config.rootfs / "file").exists()
+
+
+@pytest.mark.parametrize("how", ["rslave", "rshared", "rprivate"])
+def test_propagation_is_as_it_was(
+    saving: Saving, config: Config, workspace: Path, how: str
+) -> None:
+    """A volume whose later mounts the container shall see."""
+    volume, other = workspace / "volume", workspace / "other"
+    (volume / "sub").mkdir(parents=True)
+    other.mkdir()
+    (other / "file").write_text("deep")
+    machine.mount(str(volume), volume, flags=MS_BIND)
+    machine.mount("none", volume, flags=MS_SHARED)
+    try:
+        config.bind(volume, "/mnt/volume", "rbind", how)
+        container = saving.begin(config, *counter())
+        again(saving, container)
+        machine.mount(str(other), volume / "sub", flags=MS_BIND)
+        listed = inside(container, "ls", "/mnt/volume/sub").split()
+        machine.unmount(volume / "sub")
+        assert listed == ([] if how == "rprivate" else ["file"])
+        container.delete().ok()
+    finally:
+        machine.unmount(volume)
+
+
+def test_a_notification_socket_does_not_keep_it(
+    pyrunc: Runtime, saving: Saving, config: Config, workspace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Its directory is in the state of the first container, which is gone."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(workspace / "manager.sock"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(workspace / "manager.sock"))
+        config.process["args"] = list(counter())
+        config.write()
+        container = Container(pyrunc, pyrunc.new_id(), config)
+        saving.made.append(container)
+        container.create()
+        monkeypatch.delenv("NOTIFY_SOCKET")
+        container.start()
+        until(lambda: len(numbers(container)) > 3, "it counts")
+        saving.save(container).ok()
+        saving.restore(container, output=True).ok()
+        goes_on(container)
 
 
 def test_what_a_recursive_bind_has_brought_is_bound_again(
@@ -278,6 +343,17 @@ def test_hooks_that_make_a_network_run_again(saving: Saving, config: Config) -> 
 # -- errors ----------------------------------------------------------------------------------------
 
 
+def test_only_root_saves_and_restores(pyrunc: Runtime, workspace: Path) -> None:
+    prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    state = workspace / "nobody"
+    state.mkdir(mode=0o700)
+    os.chown(state, 65534, 65534)
+    for verb in ("checkpoint", "restore"):
+        result = Runtime(pyrunc.program, state)(verb, "web", prefix=prefix)
+        assert result.status == 1
+        assert f"{verb} needs root" in result.error
+
+
 def test_only_a_running_container_is_saved(
     pyrunc: Runtime, saving: Saving, create: Create, config: Config
 ) -> None:
@@ -414,6 +490,29 @@ def test_the_name_of_a_container_that_is_there_is_refused(
 ) -> None:
     saving.save(counting, "--leave-running").ok()
     assert "already exists" in saving.restore(counting).error
+    goes_on(counting)
+
+
+def test_a_checkpoint_killed_at_random_moments_leaves_the_container(
+    pyrunc: Runtime, saving: Saving, counting: Container
+) -> None:
+    """Criu lets go of the processes when it finds that nobody listens any more."""
+    null = subprocess.DEVNULL
+    chance = random.Random(12)
+    killed = 0
+    for number in range(KILLS):
+        images = saving.images.with_name(f"images{number}")
+        flags = ("--leave-running", "--image-path", images)
+        argv = pyrunc.argv("checkpoint", *flags, counting.id)
+        with subprocess.Popen(argv, stdin=null, stdout=null, stderr=null) as child:
+            time.sleep(chance.random() * 0.5)
+            child.kill()
+            killed += child.wait() != 0
+        goes_on(counting)
+        until(lambda: counting.state()["status"] == "running", "it is let go")
+    assert killed
+    saving.save(counting).ok()
+    saving.restore(counting).ok()
     goes_on(counting)
 
 
