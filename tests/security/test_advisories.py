@@ -2,8 +2,7 @@
 """S1: every advisory about a runtime of this kind keeps its tests for ever.
 
 advisories.json has a row for each: the ids, the requirements that answer it, what went wrong, and
-the tests. `unconfirmed` ids were not seen in a source. `waits_for` names what pyrunc cannot do yet;
-the rest of such a row is tested all the same.
+the tests. `unconfirmed` ids were not seen in a source.
 """
 
 from __future__ import annotations
