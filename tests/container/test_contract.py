@@ -120,7 +120,7 @@ def test_documents_are_alone_on_both_outputs(create: Create, config: Config) -> 
         if argv[0] == "state":
             kept = {"id", "pid", "status", "bundle", "rootfs", "created"}
             assert kept <= found.keys()
-            assert datetime.fromisoformat(found["created"][:26] + "+00:00")
+            datetime.fromisoformat(found["created"][:26] + "+00:00")
         elif argv[0] == "ps":
             assert found == [container.pid]
         elif argv[0] == "features":
@@ -154,7 +154,7 @@ def test_a_log_file_is_one_document_of_three_keys(
     assert sorted(found) == ["level", "msg", "time"]
     assert found["level"] == "error"
     assert found["msg"] == result.error
-    assert datetime.fromisoformat(found["time"].replace("Z", "+00:00"))
+    datetime.fromisoformat(found["time"].replace("Z", "+00:00"))
     log.unlink()
     config.process["args"] = ["true"]
     config.write()
