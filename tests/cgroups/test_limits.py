@@ -87,6 +87,43 @@ def test_too_much_memory_is_killed_and_counted(make: Make, host: Layout, spawn: 
     assert manager.oom_kills() == 0
 
 
+def test_a_cpuset_binds_its_tasks(make: Make, host: Layout, spawn: Spawn) -> None:
+    needs(host, "cpuset")
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("there is one processor only")
+    manager = make()
+    manager.prepare()
+    manager.apply(resources(cpu={"cpus": "1", "mems": "0"}))
+    task = spawn(manager, "import os\nprint(os.sched_getaffinity(0))", python=True)
+    assert task.communicate()[0] == b"{1}\n"
+
+
+HUGE = """
+import mmap
+flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000  # MAP_HUGETLB
+mmap.mmap(-1, 2 << 20, flags=flags).close()
+try: mmap.mmap(-1, 4 << 20, flags=flags)
+except OSError as error: print(error.errno)
+else: print("given")
+"""
+
+
+def test_reserving_more_huge_pages_than_the_limit_is_refused(
+    v2_setting: None, mounted: Layout, make: Make, spawn: Spawn
+) -> None:
+    needs(mounted, "hugetlb")
+    pool = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+    if "IN_GUEST" in os.environ and pool.exists():
+        (pool / "nr_hugepages").write_text("4")
+    if not pool.exists() or int((pool / "free_hugepages").read_text()) < 2:
+        pytest.skip("this host has set no pages of 2 MB aside")
+    manager = make()
+    manager.prepare()
+    for limit, expected in ((4 * MB, b"given\n"), (2 * MB, b"12\n")):  # ENOMEM
+        manager.update(None, resources(hugepageLimits=[{"pageSize": "2MB", "limit": limit}]))
+        assert spawn(manager, HUGE, python=True).communicate()[0] == expected
+
+
 READER = """
 import mmap, os
 fd, page = os.open({path!r}, os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, 65536)

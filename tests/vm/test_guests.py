@@ -31,7 +31,7 @@ class Job:
     least: int
     flags: str = ""
     front: str = "launcher"
-    timeout_s: float = 900
+    timeout_s: float = 2400  # of a machine that has other work, too
 
     def command(self) -> str:
         python = TREE / ".venv/bin/python"
@@ -50,6 +50,9 @@ def containers(*names: str) -> tuple[str, ...]:
 
 # Each command there costs four to six times as much, so the sweeps over all system calls stay here.
 NOT_SWEEPS = ("-k", "not system_calls and not random_moments")
+NOT_COMPARED = ("-k", "not id_mapped and not test_differential")  # v1 is, and v2
+# An emulated processor compares with the peers only what it has and the other guests have not.
+ONLY_THERE = ("-k", "not test_differential or huge or cpuset or weight")
 NOT_IDMAPPED = ("-k", "not id_mapped")  # that kernel cannot on a tmpfs, and has nothing else here
 JOBS = {
     "v2": Job(
@@ -72,7 +75,7 @@ JOBS = {
     ),
     "hybrid": Job(
         Guest(kernel="uml-v1", mode="hybrid"),
-        ("tests/cgroups", *containers("cgroups", "update", "exec"), *NOT_IDMAPPED),
+        ("tests/cgroups", *containers("cgroups", "update", "exec"), *NOT_COMPARED),
         least=60,
         front="boot",
     ),
@@ -90,9 +93,9 @@ JOBS = {
             *containers("cgroups", "update"),
             "tests/container/test_life_cycle.py::test_a_container_goes_through_its_states",
             "tests/lsm/test_apparmor.py",
+            *ONLY_THERE,
         ),
-        least=50,
-        timeout_s=1200,
+        least=100,
     ),
 }
 SELECTED = os.environ.get("PYRUNC_GUESTS", "v2,systemd").split(",")
