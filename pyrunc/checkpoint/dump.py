@@ -84,8 +84,8 @@ class Checkpoint:
         container, config = self.container, self.config
         entries = mounts.parse(read_text(f"/proc/{container.pid}/mountinfo"))
         external: list[str] = []
+        mounts.check(config)
         if not self.wishes.pre_dump:
-            mounts.check(config)
             names = stdio.names(container.pid, inside={entry.id for entry in entries})
             images.write_descriptors(self.images, names)
             external = [*self._external_mounts(entries), *stdio.external(names)]
@@ -110,9 +110,6 @@ class Checkpoint:
         )
 
     def _external_mounts(self, entries: Sequence[mounts.Entry]) -> list[str]:
-        """The mounts of a container with a mount namespace of its own."""
-        if not any(one.type == "mount" for one in self.config.linux.namespaces):
-            return []
         inside = rootfs.Inside(f"/proc/{self.container.pid}/root")
         try:
             on, masks = look_at(inside, self.config)

@@ -58,7 +58,12 @@ def binds(config: Config) -> list[Mount]:
 
 
 def check(config: Config) -> None:
-    """Failure for what CRIU would bring back as something else."""
+    """Failure for what CRIU would bring back as something else, or not at all."""
+    if not any(one.type == "mount" and not one.path for one in config.linux.namespaces):
+        raise Failure(
+            "a container without a mount namespace of its own cannot be saved and restored",
+            pointer=f"{config.linux.pointer}/namespaces",
+        )
     for mount in config.mounts:
         if idmap.wanted(mount, parse_mount_options(mount)):
             raise Failure(

@@ -118,9 +118,9 @@ def restore(
 ) -> dict[str, Any]:
     """The options of a restore.
 
-    `root`: where the root file system is mounted, "" without a mount namespace; `stdio`: what the
-    descriptors 0 to 2 were; `handed`: the kinds of namespaces that criu gets as descriptors, in
-    their order, `joined`: those that it opens; `cgroups`: where each controller's are from now on.
+    `root`: where the root file system is mounted; `stdio`: what the descriptors 0 to 2 were;
+    `handed`: the kinds of namespaces that criu gets as descriptors, in their order, `joined`: those
+    that it opens; `cgroups`: where each controller's are from now on.
     """
     found = {
         **files.fields(),
@@ -128,6 +128,7 @@ def restore(
         # A terminal that lost its master: its program is handed a new one, unless it was ours.
         "orphan_pts_master": not wishes.fields.get("shell_job"),
         "log_file": RESTORE_LOG,
+        "root": root,
         "rst_sibling": True,
         "evasive_devices": True,
         "external": list(external),
@@ -141,8 +142,6 @@ def restore(
         "join_ns": [{"ns": NAMES[kind], "ns_file": path} for kind, path in joined.items()],
         "cg_root": [{"ctrl": name, "path": path} for name, path in cgroups.items()],
     }
-    if root:
-        found["root"] = root
     if empty_network:
         found["empty_ns"] = protocol.CLONE_NEWNET
     return found

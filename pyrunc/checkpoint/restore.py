@@ -108,7 +108,7 @@ class Restoration(Creation):
         activation.make_directory(self.directory)
         # Criu mounts cgroups in its work directory.
         self.intend("mounts", hostmounts.intent(os.path.realpath(self._saved.log_directory)))
-        external = self._make_root() if self._own_mounts else []
+        external = self._make_root()
         self._check_cgroups()
         self._make_cgroups()
         worker = self._worker = Worker(
@@ -133,13 +133,10 @@ class Restoration(Creation):
                 name=plan.RESTORE_LOG,
             ) from None
         worker.finish()
+        self._worker = None
         self._root.unmount()
         if blueprint.pid_file:
             rendezvous.write_pid_file(blueprint.pid_file, self.child.pid)
-
-    @property
-    def _own_mounts(self) -> bool:
-        return "mount" in self.blueprint.new_namespaces
 
     def _make_root(self) -> list[str]:
         """Mount the root file system; the external mounts of the container."""
@@ -202,7 +199,7 @@ class Restoration(Creation):
         return plan.restore(
             saved.wishes,
             saved.files(),
-            root=self._root.path if self._own_mounts else "",
+            root=self._root.path,
             empty_network=empty,
             external=external,
             stdio=images.read_descriptors(saved.images),
@@ -214,8 +211,10 @@ class Restoration(Creation):
     # -- while criu works --------------------------------------------------------------------------
 
     def _on_notification(self, moment: str, pid: int, fds: Sequence[int]) -> None:
-        if moment == "setup-namespaces":
+        assert self.child is not None
+        if moment in ("setup-namespaces", "post-restore") and self.child.pid != pid:
             self._adopt(pid)
+        if moment == "setup-namespaces":
             self._run_hooks()
         elif moment == "orphan-pts-master" and fds:
             self._take_terminal(fds[0])

@@ -143,7 +143,9 @@ class Worker:
     # -- the end -----------------------------------------------------------------------------------
 
     def _ended(self) -> HostError:
-        return HostError("criu ended without an answer")
+        return HostError(
+            "criu ended without an answer", hint="`criu check` may tell what is wrong with it"
+        )
 
     def finish(self) -> bool:
         """Wait for its end; whether it ended well."""

@@ -235,6 +235,27 @@ def test_cgroup_mounts_are_there_again(saving: Saving, config: Config, own: bool
     assert "1" in listed.split()
 
 
+def test_a_container_may_share_what_it_likes(saving: Saving, config: Config) -> None:
+    """It gets the process numbers that it had, which must be free."""
+    config.linux["namespaces"] = [{"type": "mount"}]
+    del config["hostname"]
+    container = saving.begin(config, *counter())
+    until(lambda: len(numbers(container)) > 3, "it counts")
+    saving.save(container).ok()
+    machine.reap()
+    until(lambda: saving.restore(container).status == 0, "the dead are collected")
+    goes_on(container)
+
+
+def test_a_pid_file_that_cannot_be_written_undoes_the_restore(
+    pyrunc: Runtime, saving: Saving, counting: Container
+) -> None:
+    saving.save(counting).ok()
+    result = saving.restore(counting, "--pid-file", "/absent/pid")
+    assert "cannot write the pid file" in result.error
+    assert "does not exist" in counting.command("state").stderr
+
+
 def test_limits_are_in_force_again(saving: Saving, config: Config) -> None:
     config.linux["resources"] = {"pids": {"limit": 17}, "memory": {"limit": 64 << 20}}
     config.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 100}]
@@ -437,6 +458,16 @@ def test_memory_that_the_kernel_cannot_track_is_an_error(
     assert result.status == 1
     assert "CONFIG_MEM_SOFT_DIRTY" in result.stderr
     goes_on(counting)
+
+
+def test_a_container_without_a_mount_namespace_is_refused(
+    pyrunc: Runtime, saving: Saving, config: Config
+) -> None:
+    config.without_namespace("mount")
+    config["mounts"] = []
+    container = saving.begin(config, *counter())
+    assert "without a mount namespace" in saving.save(container).error
+    goes_on(container)
 
 
 def test_an_id_mapped_mount_is_refused(
