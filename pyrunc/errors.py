@@ -131,12 +131,19 @@ class Problem:
 
 
 class ConfigErrors(Failure):
-    """Every problem of a configuration; the first one is the error's first line."""
+    """Every problem of a configuration; the first one is the error's first line. `warnings` are
+    the doubts that were found on the way, for `check`.
+    """
 
     def __init__(
-        self, problems: tuple[Problem, ...] | list[Problem], *, source: str = "config.json"
+        self,
+        problems: tuple[Problem, ...] | list[Problem],
+        *,
+        source: str = "config.json",
+        warnings: tuple[Problem, ...] | list[Problem] = (),
     ) -> None:
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
         self.source = source
         first = self.problems[0]
         super().__init__(f"{source}: {first.line()}", pointer=first.pointer)

@@ -24,6 +24,7 @@ def run(args: Args) -> int:
         blueprint = Blueprint(args, container_id="checked", bundle=bundle)
     except ConfigErrors as errors:
         problems.extend(errors.problems)
+        warnings.extend(errors.warnings)  # a misspelt name is often why another is missing
     except Failure as failure:
         problems.append(Problem(failure.pointer, str(failure), hint=failure.hint))
     else:

@@ -118,4 +118,4 @@ class Problems:
 
     def finish(self, *, source: str) -> None:
         if self.errors:
-            raise ConfigErrors(self.errors, source=source)
+            raise ConfigErrors(self.errors, source=source, warnings=self.warnings)

@@ -508,3 +508,13 @@ def test_check_warns_about_unknown_properties(pyrunc: Runtime, config: Config) -
     result = pyrunc("check", config.bundle)
     assert result.status == 0
     assert "unknownProperty" in result.stdout
+
+
+def test_check_tells_of_doubts_beside_errors(pyrunc: Runtime, config: Config) -> None:
+    """A misspelt property is ignored, and is why another one is missing."""
+    config.process["cwdd"] = config.process.pop("cwd")
+    config.linux["seccompp"] = {}
+    config.write()
+    found = json.loads(pyrunc("check", "--format", "json", config.bundle).stdout)
+    assert [one["pointer"] for one in found["errors"]] == ["/process"]
+    assert [one["pointer"] for one in found["warnings"]] == ["/process/cwdd", "/linux/seccompp"]
