@@ -84,8 +84,10 @@ class Containerd:
         return self.ctr("run", "--rm", *self.flags(name), *options, image.NAME, name, *argv)
 
     def start(self, name: str, *argv: str, options: tuple[str, ...] = ()) -> Outcome:
-        """`ctr run` detached."""
-        return self.ctr("run", "-d", *self.flags(name), *options, image.NAME, name, *argv).ok()
+        """`ctr run` detached; the client leaves the pipes that it makes then."""
+        pipes = ("--fifo-dir", f"{self.directory}/fifo")
+        more = (*pipes, *self.flags(name), *options)
+        return self.ctr("run", "-d", *more, image.NAME, name, *argv).ok()
 
     def remove(self, name: str) -> None:
         self.ctr("task", "kill", "-s", "SIGKILL", name)
