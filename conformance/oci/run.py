@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -30,6 +31,11 @@ LEFTOVERS = ("testdir", "cgrouptest", "runtime-tools")
 TIDY = """
 "$0"
 status=$?
+# A program that fails half-way leaves its container; the hierarchies are in sight only here.
+left=$("$RUNTIME" list 2>/dev/null | awk -v top="$TMPDIR/" 'index($0, top) { print $1 }')
+for id in $left; do
+    "$RUNTIME" delete --force "$id" >/dev/null 2>&1
+done
 for name in "$@"; do
     find /sys/fs/cgroup -depth -type d \\( -name "$name" -o -path "*/$name/*" \\) -exec rmdir {} \\;
 done
@@ -56,10 +62,18 @@ def judge(output: str, status: int) -> Verdict:
 def run_program(program: Path, *, tree: Path, runtime: str) -> Verdict:
     """Run one program in a mount namespace of its own and clean up after it."""
     started = time.monotonic()
+    # Its bundles lie in a directory of its own, which tells its containers from those of others.
+    with tempfile.TemporaryDirectory(prefix="oci.") as scratch:
+        Path(scratch).chmod(0o711)  # mapped ids must get to the root file systems below
+        verdict = _run(program, tree=tree, runtime=runtime, scratch=scratch)
+    return Verdict(verdict.status, verdict.detail, time.monotonic() - started)
+
+
+def _run(program: Path, *, tree: Path, runtime: str, scratch: str) -> Verdict:
     process = subprocess.Popen(
         hierarchies.inside(["sh", "-c", TIDY, str(program), *LEFTOVERS]),
         cwd=tree,
-        env={**os.environ, "RUNTIME": runtime, "TMPDIR": "/tmp"},
+        env={**os.environ, "RUNTIME": runtime, "TMPDIR": scratch},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -67,12 +81,11 @@ def run_program(program: Path, *, tree: Path, runtime: str) -> Verdict:
     )
     try:
         output, _ = process.communicate(timeout=TIMEOUT_S)
-        verdict = judge(output.decode(errors="replace"), process.returncode)
+        return judge(output.decode(errors="replace"), process.returncode)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
-        verdict = Verdict(FAIL, output.decode(errors="replace")[-4000:] + "\ntimed out")
-    return Verdict(verdict.status, verdict.detail, time.monotonic() - started)
+        return Verdict(FAIL, output.decode(errors="replace")[-4000:] + "\ntimed out")
 
 
 def run_settled(program: Path, *, tree: Path, runtime: str, known: bool) -> Verdict:
