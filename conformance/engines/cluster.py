@@ -17,6 +17,7 @@ from pathlib import Path
 
 from conformance.engines import image
 from conformance.engines.engine import (
+    GROUP,
     Daemon,
     Outcome,
     command,
@@ -51,7 +52,7 @@ class Node:
             *("--data-root", f"{self.directory}/data", "--exec-root", f"{self.directory}/exec"),
             *("--pidfile", f"{self.directory}/docker.pid", "--add-runtime", f"sut={self.runtime}"),
             *("--default-runtime", "sut", "--exec-opt", "native.cgroupdriver=cgroupfs"),
-            *("--cgroup-parent", f"/conformance/{self.name}", "--storage-driver", "overlay2"),
+            *("--cgroup-parent", f"/{GROUP}/{self.name}", "--storage-driver", "overlay2"),
         ]
         self.daemon = Daemon(argv, log=self.directory / "dockerd.log")
         self.daemon.wait_until(lambda: self.docker("version").status == 0)
@@ -77,7 +78,7 @@ class Node:
         for pid, text in processes():
             if f"{self.directory}/" in text and "containerd-shim" in text:
                 os.kill(pid, signal.SIGTERM)
-        for procs in Path("/sys/fs/cgroup").glob(f"*/conformance/{self.name}/*/cgroup.procs"):
+        for procs in Path("/sys/fs/cgroup").glob(f"*/{GROUP}/{self.name}/*/cgroup.procs"):
             try:
                 pids = procs.read_text().split()
             except FileNotFoundError:  # the group went with its last process
@@ -159,7 +160,7 @@ class Cluster:
             command("ip", "netns", "del", node.namespace)
         command("ip", "netns", "del", self.hub)
         time.sleep(1)  # the last shims end
-        remove_cgroups("conformance", "docker")
+        remove_cgroups("docker")
 
 
 def test_three_nodes_form_a_cluster(cluster: Cluster) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from conformance.engines import image
 from conformance.engines.engine import (
     CGROUP,
+    GROUP,
     PARENT,
     SYSTEMD,
     Daemon,
@@ -123,7 +124,7 @@ class Containerd:
         self.reset()
         self.ctr("image", "rm", "--sync", image.NAME)
         self.daemon.stop()
-        remove_cgroups("conformance")
+        remove_cgroups()
 
 
 def expect_exit_code(engine: Containerd, code: int) -> None:
@@ -327,7 +328,7 @@ def test_delete_after_a_crash_of_the_runtime(engine: Containerd) -> None:
     broken = engine.ctr("run", "-d", *engine.flags("a"), *options, image.NAME, "a", "true")
     expect(broken.status, "the crash of the runtime went unnoticed")
     engine.ctr("container", "rm", "a")
-    group = "conformance.slice/ctr-a.scope" if SYSTEMD else "conformance/a"
+    group = f"{GROUP}/ctr-a.scope" if SYSTEMD else f"{GROUP}/a"
     groups = [*CGROUP.glob(f"*/{group}"), CGROUP / group]
     left = [str(path) for path in (state, *groups) if path.exists()]
     expect(not left, f"left behind: {left}")

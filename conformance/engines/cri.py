@@ -181,7 +181,7 @@ class Cri:
         for path in (CNI / "results", CNI):  # where the plugins keep what they answered
             with contextlib.suppress(OSError):
                 path.rmdir()
-        remove_cgroups("conformance", "k8s.io")
+        remove_cgroups("k8s.io")
 
 
 def test_a_pod_runs_a_container(engine: Cri) -> None:

@@ -109,7 +109,7 @@ class Docker:
         command("ip", "netns", "del", self.namespace).ok()
         for path in (self.directory / "exec", self.directory / "data"):
             subprocess.run(["umount", "-R", str(path)], capture_output=True, check=False)
-        remove_cgroups("conformance", "docker")
+        remove_cgroups("docker")
 
 
 def test_run_prints_and_exits(engine: Docker) -> None:

@@ -138,12 +138,11 @@ class Daemon:
 # Where systemd runs the machine, the engines are told to ask it for cgroups, as distributions do.
 SYSTEMD = Path("/run/systemd/system").is_dir()
 DRIVER = "systemd" if SYSTEMD else "cgroupfs"
-PARENT = "conformance.slice" if SYSTEMD else "/conformance"
+# The cgroup above all containers of this run; other runs have theirs.
+GROUP = f"conformance{os.getpid()}.slice" if SYSTEMD else f"conformance{os.getpid()}"
+PARENT = GROUP if SYSTEMD else f"/{GROUP}"
 # Top cgroups that the engines make for their containers.
-PARENTS = (
-    *("default", "docker", "k8s.io", "libpod_parent", "machine.slice"),
-    *("conformance", "conformance.slice"),
-)
+PARENTS = ("default", "docker", "k8s.io", "libpod_parent", "machine.slice", GROUP)
 
 
 def cgroups() -> set[str]:
@@ -176,10 +175,10 @@ def caches() -> set[str]:
 def remove_cgroups(*parents: str) -> None:
     """Remove empty parents that an engine makes and keeps; one in use is reported later."""
     if SYSTEMD:
-        slices = [PARENT, *(name for name in parents if name.endswith(".slice"))]
+        slices = [name for name in (GROUP, *parents) if name.endswith(".slice")]
         subprocess.run(["systemctl", "stop", *slices], capture_output=True, check=False)
     tops = [CGROUP, *(path for path in CGROUP.iterdir() if path.is_dir())]
-    for top in (top / name for top in tops for name in parents):
+    for top in (top / name for top in tops for name in (GROUP, *parents)):
         for directory, _, _ in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(directory)

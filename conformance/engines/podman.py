@@ -134,7 +134,7 @@ class Podman:
         self.podman("volume", "rm", "-a", "-f")
         self.podman("rmi", "-a", "-f")
         command("umount", "-R", f"{self.directory}/root")  # fails when nothing is mounted
-        remove_cgroups("conformance", "libpod_parent", "machine.slice")
+        remove_cgroups("libpod_parent", "machine.slice")
 
 
 def test_run_prints_and_exits(engine: Podman) -> None:
