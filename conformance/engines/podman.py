@@ -38,39 +38,7 @@ runtime_supports_json = ["{name}"]
 runtime_supports_nocgroup = {without}
 infra_image = "localhost/bb:1"
 """
-# What Podman makes a pod of: a probe becomes a health check.
-KUBE = """
-apiVersion: v1
-kind: ConfigMap
-metadata: {{name: settings}}
-data: {{colour: green}}
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: kube}}
-spec:
-  restartPolicy: Never
-  hostname: inside
-  containers:
-    - name: one
-      image: localhost/bb:1
-      imagePullPolicy: Never
-      command: [sh, -c, "sleep 1000"]
-      env:
-        - name: COLOUR
-          valueFrom: {{configMapKeyRef: {{name: settings, key: colour}}}}
-      securityContext:
-        readOnlyRootFilesystem: true
-        runAsUser: 1000
-        capabilities: {{drop: [ALL]}}
-      livenessProbe: {{exec: {{command: ["true"]}}, periodSeconds: 3600}}
-      volumeMounts: [{{name: data, mountPath: /data, readOnly: true}}]
-    - name: two
-      image: localhost/bb:1
-      imagePullPolicy: Never
-      command: [sh, -c, "sleep 1000"]
-  volumes: [{{name: data, hostPath: {{path: {data}}}}}]
-"""
+KUBE = Path(__file__).with_name("kube.yaml")
 
 
 CAP_SYS_RESOURCE = 24
@@ -355,7 +323,7 @@ def test_a_pod_of_kubernetes(engine: Podman) -> None:
     data.mkdir(exist_ok=True)
     (data / "file").write_text("content")
     file = engine.directory / "kube.yaml"
-    file.write_text(KUBE.format(data=data))
+    file.write_text(KUBE.read_text().replace("@DATA@", str(data)))
     engine.podman("play", "kube", "--network", "none", str(file)).ok()
     text = "id -u; hostname; echo $COLOUR; cat /data/file; touch /x 2>/dev/null || echo ro"
     outcome = engine.podman("exec", "kube-one", "sh", "-c", text).ok()
