@@ -96,7 +96,7 @@ class Cluster:
     def __init__(self, directory: Path, runtime: str):
         need("dockerd", "containerd", "ip", "/usr/bin/docker")
         directory.chmod(0o711)
-        self.directory, self.prefix = directory, f"swarm{os.getpid()}-"
+        self.directory, self.prefix = directory, f"{directory.name[-8:]}-"
         self.hub = f"{self.prefix}hub"
         self.nodes = [
             Node(directory, runtime, number=number, prefix=self.prefix)

@@ -15,7 +15,9 @@ from conformance.engines.engine import (
     CGROUP,
     GROUP,
     PARENT,
+    READY,
     SYSTEMD,
+    TRAP,
     Daemon,
     Outcome,
     command,
@@ -153,8 +155,8 @@ def test_a_detached_container_lives_and_is_killed(engine: Containerd) -> None:
 
 
 def test_a_term_signal_reaches_the_program(engine: Containerd) -> None:
-    engine.start("a", "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done")
-    engine.ctr("task", "exec", "--exec-id", "up", "a", "true").ok()
+    engine.start("a", *TRAP)
+    engine.ctr("task", "exec", "--exec-id", "up", "a", *READY).ok()
     engine.ctr("task", "kill", "-s", "SIGTERM", "a").ok()
     eventually(lambda: engine.status("a") == "STOPPED", "still running")
     expect_exit_code(engine, 3)

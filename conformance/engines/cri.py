@@ -17,7 +17,9 @@ from typing import Any
 from conformance.engines import image
 from conformance.engines.containerd import cgroup_values
 from conformance.engines.engine import (
+    DEAF,
     PARENT,
+    READY,
     SYSTEMD,
     Daemon,
     Unavailable,
@@ -258,8 +260,8 @@ def test_limits_are_set_and_updated(engine: Cri) -> None:
 
 def test_a_stop_with_grace_ends_in_a_kill(engine: Cri) -> None:
     sandbox, config = engine.sandbox()
-    text = "trap '' TERM; while :; do sleep 0.1; done"
-    container = engine.container(sandbox, config, "sh", "-c", text)
+    container = engine.container(sandbox, config, *DEAF)
+    engine.execute(container, *READY)
     request = engine.api.StopContainerRequest(container_id=container, timeout=1)
     engine.service.StopContainer(request)
     expect(engine.state(container).exit_code == 137, f"{engine.state(container).exit_code}")

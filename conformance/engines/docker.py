@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 from conformance.engines import image
@@ -16,6 +15,8 @@ from conformance.engines.containerd import cgroup_values, run_on_terminal
 from conformance.engines.engine import (
     DRIVER,
     PARENT,
+    READY,
+    TRAP,
     Daemon,
     Outcome,
     Unavailable,
@@ -215,8 +216,8 @@ def test_pause_and_resume(engine: Docker) -> None:
 
 
 def test_kill_stop_and_restart(engine: Docker) -> None:
-    engine.start("one", command=("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"))
-    time.sleep(0.3)
+    engine.start("one", command=TRAP)
+    engine.docker("exec", "one", *READY).ok()
     engine.docker("kill", "-s", "TERM", "one").ok()
     expect(engine.docker("wait", "one").ok().text == "3", "not the status of the trap")
     engine.docker("start", "one").ok()

@@ -16,6 +16,12 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 
 
+# A program that says when it is ready for a signal, and one that waits for that beside it.
+TRAP = ("sh", "-c", "trap 'exit 3' TERM; touch /tmp/ready; while :; do sleep 0.1; done")
+DEAF = ("sh", "-c", "trap '' TERM; touch /tmp/ready; while :; do sleep 0.1; done")
+READY = ("sh", "-c", "until [ -e /tmp/ready ]; do sleep 0.05; done")
+
+
 class Failed(AssertionError):
     """An expectation on an engine did not hold."""
 
@@ -208,18 +214,19 @@ class Footprint:
 
     def __init__(self, directory: Path):
         self.directory = directory
-        self.mounts, self.cgroups, self.networks = mounts(), cgroups(), self._networks()
+        self.mounts, self.cgroups = mounts(), cgroups()
         self.caches = caches()
 
-    @staticmethod
-    def _networks() -> set[str]:
+    def _networks(self) -> list[str]:
+        """The network namespaces of this run, which have the end of its directory in their name."""
         directory = Path("/run/netns")
-        return {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+        names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
+        return sorted(name for name in names if self.directory.name[-8:] in name)
 
     def leftovers(self) -> list[str]:
         left = [f"mount {path}" for path in self._new_mounts()]
         left += [f"cgroup {path}" for path in sorted(cgroups() - self.cgroups)]
-        left += [f"network namespace {name}" for name in sorted(self._networks() - self.networks)]
+        left += [f"network namespace {name}" for name in self._networks()]
         left += [f"process {pid} {text[:120]}" for pid, text in self._processes()]
         left += [f"state {path}" for path in sorted(states(self.directory))]
         return left
@@ -239,9 +246,8 @@ class Footprint:
         for pid, _ in self._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for name in self._networks() - self.networks:
-            if self.directory.name[-8:] in name:
-                subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+        for name in self._networks():
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
         for path in caches() - self.caches:
             shutil.rmtree(path, ignore_errors=True)
         for path in self._new_mounts():

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import time
 from pathlib import Path
 
 from conformance.engines import image
@@ -14,6 +13,8 @@ from conformance.engines.containerd import cgroup_values
 from conformance.engines.engine import (
     DRIVER,
     PARENT,
+    READY,
+    TRAP,
     Outcome,
     Unavailable,
     command,
@@ -200,8 +201,8 @@ def test_a_checkpoint_is_moved_as_an_archive(engine: Podman) -> None:
 
 
 def test_kill_and_stop(engine: Podman) -> None:
-    engine.start("a", command=("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"))
-    time.sleep(0.3)
+    engine.start("a", command=TRAP)
+    engine.podman("exec", "a", *READY).ok()
     engine.podman("kill", "-s", "TERM", "a").ok()
     expect(engine.podman("wait", "a").ok().text == "3", "not the status of the trap")
     engine.remove("a")
