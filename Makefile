@@ -66,8 +66,9 @@ test-root: all ## only the tests that need root
 demo: all ## run a container through its life and show it from inside
 	@tools/demo
 
-fuzz: all ## fuzz the plan decoder (SECONDS=60)
+fuzz: all ## fuzz the plan decoder and the compiler of system call filters (SECONDS=60)
 	@$(MAKE) -C csrc/init fuzz OUT=$(CURDIR)/$(BUILD) SECONDS=$(or $(SECONDS),60)
+	@$(PY) -m tests.seccomp.fuzz $(or $(SECONDS),60)
 
 bench: all ## start-up and life times beside runc and crun
 	@$(PY) -m bench
