@@ -20,6 +20,7 @@ from pyrunc import cgroups
 from pyrunc.cgroups import layout
 from pyrunc.cgroups.fs import FsManager
 from tests.support import machine
+from tests.support.cgroups import closed_afterwards
 from tests.support.wait import until
 
 Task = subprocess.Popen[bytes]
@@ -30,6 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/cgroups/" in str(item.path):
             item.add_marker("root")
+
+
+@pytest.fixture(autouse=True)
+def _closed_cgroups() -> Iterator[None]:
+    with closed_afterwards():
+        yield
 
 
 @pytest.fixture

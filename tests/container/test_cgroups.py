@@ -16,6 +16,7 @@ from pyrunc import cgroups
 from pyrunc.cgroups import layout
 from pyrunc.cgroups.fs import FsManager
 from tests.support.bundle import DEFAULT_CAPABILITIES, Config
+from tests.support.cgroups import closed_afterwards
 from tests.support.runtime import Container, Runtime
 from tests.support.wait import until
 
@@ -26,7 +27,8 @@ MB = 1 << 20
 
 @pytest.fixture(scope="module")
 def host() -> layout.Layout:
-    return layout.probe()
+    with closed_afterwards():  # nothing is written through it
+        return layout.probe()
 
 
 @pytest.fixture
