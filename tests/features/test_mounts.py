@@ -275,6 +275,17 @@ def test_a_tmpfs_on_the_root_may_hold_the_image(
 
 
 @feature("4.20 mount on / of the rootfs")
+def test_a_read_only_mount_on_the_root_gets_its_content_first(
+    shell: Shell, config: Config, other: Path
+) -> None:
+    """Mount points are made in it as in an image with root.readonly."""
+    config["mounts"].insert(0, bind_root(other, "ro"))
+    config.mount("/made/later", "tmpfs", "tmpfs")
+    script = "touch /made/later/x; touch /made/x 2>/dev/null || echo refused"
+    assert shell(config, script) == "refused\n"
+
+
+@feature("4.20 mount on / of the rootfs")
 def test_a_mount_on_the_root_hides_the_mounts_before_it(
     pyrunc: Runtime, config: Config, other: Path
 ) -> None:

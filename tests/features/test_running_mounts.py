@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.features.conftest import Mode
-from tests.support import machine, mountinfo
+from tests.support import machine, mountinfo, strace
 from tests.support.bundle import Config
 from tests.support.runtime import Container, Result, Runtime
 
@@ -242,6 +242,20 @@ def test_two_mounts_on_one_place_go_one_after_the_other(running: Container, data
     assert inside(running, "ls /data") == "file\n"
     change(running, "remove", tmpfs).ok()
     assert "/data" not in seen(running)
+
+
+def test_python_never_enters_the_container(running: Container, data: Path, workspace: Path) -> None:
+    """JN-1: a task of the init joins, from a sealed copy of its program."""
+    output = workspace / "trace"
+    prefix = strace.prefix(output, "execve", "execveat", "setns", "move_mount", "umount2")
+    text = json.dumps([bind(data, "/data")])
+    runtime = running.runtime
+    runtime("mounts", "add", running.id, "-", stdin=text, prefix=prefix).ok()
+    calls = strace.parse(output)
+    python = calls[0].pid
+    joins = strace.named(calls, "setns")
+    assert joins
+    assert python not in {call.pid for call in (*joins, *strace.named(calls, "move_mount"))}
 
 
 # -- what is refused -------------------------------------------------------------------------------
