@@ -228,6 +228,8 @@ def test_the_values_are_those_of_the_peers(
     """Where a peer has other values, EXPLAINED says which and why."""
     case = CASES[about]
     version = chosen(case, mounted)
+    if version == 2 and mounted.kind == "hybrid":
+        pytest.skip("the peers use no controller of a cgroup2 beside v1 hierarchies")
     files = case.v1 if version == 1 else case.v2
     if not files and about == "unified":
         pytest.skip("not a matter of cgroup v1")
