@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DUMP_LOG: Final = "dump.log"
 RESTORE_LOG: Final = "restore.log"
+FREEZE_S: Final = 60  # until all processes stand still; on a busy machine CRIU's ten are too few
 DEBUG: Final = 4  # log level: what went before an error is what explains it
 
 # The name of a kind of namespace in CRIU's options.
@@ -80,6 +81,7 @@ def dump(
         # A terminal that lost its master: its program is handed a new one, unless it was ours.
         "orphan_pts_master": not wishes.fields.get("shell_job"),
         "log_file": DUMP_LOG,
+        "timeout": FREEZE_S,
         "pid": pid,
         "root": rootfs,
         "external": [

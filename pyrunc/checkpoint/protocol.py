@@ -56,6 +56,7 @@ OPTIONS: Final[dict[str, Any]] = {
     "empty_ns": (38, INT),
     "join_ns": (39, JOINED),
     "freeze_cgroup": (44, TEXT),
+    "timeout": (45, INT),
     "tcp_skip_in_flight": (46, BOOL),
     "lazy_pages": (48, BOOL),
     "orphan_pts_master": (50, BOOL),

@@ -75,6 +75,7 @@ def test_a_plain_checkpoint() -> None:
         "manage_cgroups_mode": 3,
         "orphan_pts_master": True,
         "log_file": "dump.log",
+        "timeout": 60,
         "pid": 42,
         "root": "/b/rootfs",
         "external": [],
