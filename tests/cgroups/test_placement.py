@@ -38,6 +38,23 @@ def test_a_cgroup_is_made_in_every_hierarchy_and_removed_with_its_new_parents(
     assert not any(path.parent.parent.exists() for path in paths(manager))
 
 
+def test_beside_v1_a_container_is_in_the_cgroup2_too(
+    make: Make, name: str, host: Layout, spawn: Spawn
+) -> None:
+    """Where the kernel can end it as a whole."""
+    if host.kind != "hybrid":
+        pytest.skip("this host has not both versions")
+    manager = make()
+    manager.prepare()
+    task = spawn(manager, "sleep 100 & wait")
+    wait_children(manager, 2)
+    own = layout.parse_own(Path(f"/proc/{task.pid}/cgroup").read_bytes())
+    assert {own[one.name] for one in host.hierarchies} == {name}
+    assert manager.unified is not None
+    manager.unified.put("cgroup.kill", "1")
+    assert task.wait() == -9
+
+
 def test_a_parent_that_was_there_stays(make: Make, name: str) -> None:
     outer = make(name)
     outer.prepare()
