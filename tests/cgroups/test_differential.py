@@ -128,6 +128,7 @@ EXPLAINED: dict[tuple[str, int, str], tuple[dict[str, str], str]] = {
     ("swappiness", 2, "runc"): ({}, NOT_ON_2),
     ("oom killer", 2, "runc"): ({}, NOT_ON_2),
     ("class", 2, "runc"): ({}, NOT_ON_2),
+    ("class", 1, "crun"): (REFUSED, "1.8 wants net_prio for it, too, which not every kernel has"),
     ("priority", 2, "runc"): ({}, NOT_ON_2),
     ("no pids", 1, "runc"): ({"pids.max": "max"}, "1.1 takes 0 for unset"),
     ("no pids", 1, "crun"): ({"pids.max": "max"}, "1.8 takes 0 for unset"),
