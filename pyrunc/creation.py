@@ -44,7 +44,6 @@ class Creation:
         self.blueprint = blueprint
         self.made: list[dict[str, Any]] = []  # what `delete` has to undo, the latest first
         self.child: Child | None = None
-        self.boot = process.boot_id()
         self.terminal = -1
         self.mapper: Mapper | None = None
         self.agent = rendezvous.connect_agent(
@@ -55,6 +54,7 @@ class Creation:
             bundle=blueprint.bundle,
         )
         self.directory = StateDirectory.claim(root, blueprint.id)
+        self.boot = self.directory.boot()
         blueprint.cgroup.mark = state_path(root, blueprint.id)
 
     def intend(self, kind: str, record: Mapping[str, object]) -> None:

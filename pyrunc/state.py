@@ -39,6 +39,7 @@ ID_CHARACTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 MAX_ID: Final = 255  # a file name
 MAX_STATE: Final = 16 << 20
 NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # a link, a directory, a socket
+VOLATILE: Final = (0x01021994, 0x858458F6)  # the magic numbers of tmpfs and ramfs
 LOCK_PATIENCE_S: Final = 10.0
 LOCK_STEP_S: Final = 0.01
 
@@ -284,6 +285,16 @@ class StateDirectory:
         if not process.this_boot(found.get("boot")):
             found["pid"] = 0
         return found
+
+    def boot(self) -> str:
+        """The boot that what is kept here belongs to; empty where it cannot outlive it."""
+        from pyrunc import syscalls
+
+        try:
+            volatile = syscalls.filesystem_magic(self.fd) in VOLATILE
+        except OSError:  # a filter around us: then we ask for the boot all the same
+            volatile = False
+        return "" if volatile else process.boot_id()
 
     def save(self, state: Mapping[str, Any]) -> None:
         self.write(STATE, jsontext.encode({"schema": SCHEMA, **state}))

@@ -12,11 +12,22 @@ from pathlib import Path
 
 import pytest
 
+from pyrunc import syscalls
+from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.canary import Canary
 from tests.support.runtime import Result, Runtime
 
 USER = 4711
+TMPFS = 0x01021994
+
+
+def magic_of(path: Path) -> int:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return syscalls.filesystem_magic(fd)
+    finally:
+        os.close(fd)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
@@ -113,7 +124,8 @@ def test_a_state_of_another_boot_names_no_process(runtime: Runtime, config: Conf
     pid = container.pid
     path = runtime.root / container.id / "state.json"
     state = json.loads(path.read_text())
-    assert state["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert state["boot"] in ("", boot)
     path.write_text(json.dumps({**state, "boot": "00000000-0000-4000-8000-000000000000"}))
     seen = container.state()
     assert (seen["status"], seen["pid"]) == ("stopped", 0)
@@ -125,6 +137,25 @@ def test_a_state_of_another_boot_names_no_process(runtime: Runtime, config: Conf
     path.write_text(json.dumps(state))
     assert container.state()["status"] == "running"
     container.delete().ok()
+
+
+@pytest.mark.parametrize("volatile", [False, True], ids=["disk", "tmpfs"])
+def test_only_a_state_that_can_outlive_the_boot_names_it(
+    runtime: Runtime, config: Config, volatile: bool
+) -> None:
+    """PD-1: on a tmpfs no command has to ask for the boot."""
+    if volatile:
+        machine.mount("none", runtime.root, "tmpfs", data="mode=700")
+    elif magic_of(runtime.root) == TMPFS:
+        pytest.skip("the temporary files of the tests lie on a tmpfs")
+    try:
+        container = runtime.create(config, "sleep", "600")
+        state = json.loads((runtime.root / container.id / "state.json").read_text())
+        assert bool(state["boot"]) != volatile
+        container.delete().ok()
+    finally:
+        if volatile:
+            machine.unmount(str(runtime.root))
 
 
 def test_intents_of_another_boot_name_no_process(
