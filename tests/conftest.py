@@ -23,6 +23,7 @@ from tests.support.wait import until
 
 pytest_plugins = ["tests.support.criu", "tests.support.features"]
 PROGRAMS = TREE / "tests/container/programs"
+LEFT_OPEN = 32  # descriptors that a session may leave: those of failed tests, of the harness
 PRIVILEGED = ("container", "features", "security")  # directories whose tests all need root
 
 
@@ -57,6 +58,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("root")
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_descriptors_are_left() -> Iterator[None]:
+    """Fail the session (its last test) whose tests have left open what they opened."""
+    before = machine.descriptors()
+    yield
+    gc.collect()
+    left = machine.descriptors() - before
+    if len(left) > LEFT_OPEN:
+        found = "\n  ".join(f"{number}: {what}" for number, what in sorted(left))
+        pytest.fail(f"the tests left descriptors open:\n  {found}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
