@@ -16,7 +16,7 @@ all: bin/pyrunc ## build everything: bin/pyrunc, the init, the native module
 help: ## this list
 	@sed -n 's/^\([$$()a-zA-Z:%=-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sed 's/^$$(ENGINES:%=\([a-z]*\)-%)[^\t]*/\1-ENGINE/' | expand -t 20
 
--include csrc/native/native.mk csrc/launcher/launcher.mk conformance/conformance.mk tests/vm/vm.mk
+-include csrc/native/native.mk csrc/launcher/launcher.mk conformance/conformance.mk tests/vm/vm.mk bench/bench.mk
 
 packages:
 	@tools/bootstrap packages

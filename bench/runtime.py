@@ -12,6 +12,8 @@ from typing import NamedTuple
 # An engine gives a runtime next to nothing; the same for all.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 TIMEOUT_S = 60
+PEERS = "build/peers"
+NEWEST = ("crun-static", "crun-newest", "runc-newest")
 
 
 class Sample(NamedTuple):
@@ -95,10 +97,17 @@ class Runtime:
         return " ".join(said.splitlines()[0].split()) if said else "unknown"
 
 
+def newest(directory: Path) -> list[str]:
+    """What `make bench-peers` has made."""
+    return [f"{name}={directory / name}" for name in NEWEST if (directory / name).exists()]
+
+
 def find(words: list[str], *, tree: Path, state: Path) -> list[Runtime]:
-    """Runtimes from ``name``, ``path`` or ``name=path``; by default this tree's and Debian's."""
+    """Runtimes from ``name``, ``path`` or ``name=path``; by default this tree's and Debian's, and
+    the newest peers if they have been made.
+    """
     found = []
-    for word in words or ["pyrunc", "crun", "runc"]:
+    for word in words or ["pyrunc", "crun", "runc", *newest(tree / PEERS)]:
         name, equals, path = word.rpartition("=")
         if not equals:
             name = os.path.basename(word)

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+# The newest peers, which `make bench` and `make bench-check` measure when they are there.
+.PHONY: bench-peers
+bench-peers: ## build the newest crun statically and fetch the newest runc, for `make bench` (as root)
+	@$(PYTHON) -m bench.peers $(BUILD)/peers
