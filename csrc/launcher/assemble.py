@@ -14,7 +14,7 @@ import sys
 
 import undump
 
-TIMEOUT_S = 180
+TIMEOUT_S = 900  # a profile takes half a minute of a processor that may have much else to do
 # No variable of the build's environment may get into the dump; nor its time zone (time.tzname).
 ENVIRONMENT = {"TZ": "UTC"}
 
@@ -25,19 +25,39 @@ class DumpError(Exception):
 
 def run(*command: str) -> str:
     """Run with pipes as standard descriptors: the dumped streams then take nothing as seekable."""
-    result = subprocess.run(
+    with subprocess.Popen(
         command,
-        check=False,
-        input="",
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
         cwd="/",
-        timeout=TIMEOUT_S,
-    )
-    if result.returncode:
-        raise DumpError(f"{command[0]}: exit {result.returncode}: {result.stderr.strip()}")
-    return result.stdout
+    ) as process:
+        try:
+            said, errors = process.communicate("", timeout=TIMEOUT_S)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.wait()
+            remove_traces(process.pid)
+    if process.returncode:
+        raise DumpError(f"{command[0]}: exit {process.returncode}: {errors.strip()}")
+    return said
+
+
+def remove_traces(pid: int) -> None:
+    """What a training or a rehearsal (training.py) could not remove itself, because it was killed.
+
+    The boot program knows how to delete its container; half a container's init ends by itself.
+    """
+    directory = f"/tmp/pyrunc-training-{pid:010}"
+    if not os.path.isdir(directory):
+        return
+    words = ["--root", f"{directory}/state", "delete", "--force", "pyrunc-rehearsal"]
+    subprocess.run([os.path.abspath(sys.argv[1]), *words], check=False, timeout=TIMEOUT_S)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def without_randomisation(*command: str) -> str:

@@ -13,6 +13,10 @@ from _frozen_importlib import BuiltinImporter, ModuleSpec
 
 from _pyrunc_modules import PRELOADED
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # Modules whose import fixes what must differ between processes: the state of the random generator,
 # the identity of the main thread. They are frozen too, and imported by the process that needs them.
 NEVER_PRELOADED = ("random", "threading", "tempfile", "uuid", "asyncio")
@@ -59,11 +63,18 @@ def _adopt(environment: dict[bytes, bytes]) -> None:
     known.update(environment)
 
 
-def rehearse() -> None:
-    """Run the hot commands once, as a user's process would."""
+def rehearse(next_command: Callable[[bool], None]) -> None:
+    """Run the hot commands once, as a user's process would.
+
+    `next_command` is called before each, and told whether engines call it often.
+    """
     import _pyrunc_training
 
-    _pyrunc_training.rehearse(lambda argv: main(argv, {}, "undumped"))
+    def command(argv: list[str]) -> int:
+        next_command(not _pyrunc_training.OFTEN.isdisjoint(argv))
+        return main(argv, {}, "undumped")
+
+    _pyrunc_training.rehearse(command)
 
 
 def train() -> None:

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <Python.h>
 #define Py_BUILD_CORE
+#include <internal/pycore_import.h>
 #include <internal/pycore_runtime.h>
 #undef Py_BUILD_CORE
 
@@ -66,6 +67,37 @@ static void arena_free(void *context, void *pages, size_t size)
 	(void)context;
 	(void)pages;
 	(void)size;
+}
+#endif
+
+#ifdef PYRUNC_UNDUMPED
+enum { FROZEN_MAX = 64 };
+
+/*
+ * CPython carries some of its modules as ready-made objects in its data, where a page in three is
+ * written to by a command, since the names in them serve the whole program. Made anew from their
+ * marshalled code they are in the heap, where the profile finds what is used. The linker puts
+ * the function that would make the names known to all in place of CPython's.
+ */
+int __wrap__Py_Deepfreeze_Init(void);
+int __wrap__Py_Deepfreeze_Init(void)
+{
+	return 0;
+}
+
+static void make_objects_in_heap(const struct _frozen **table, struct _frozen copy[FROZEN_MAX])
+{
+	size_t count = 0;
+
+	for (const struct _frozen *entry = *table; entry->name; entry++) {
+		if (count == FROZEN_MAX - 1)
+			die("CPython has more frozen modules than expected");
+		copy[count] = *entry;
+		if (entry->code)
+			copy[count].get_code = NULL;
+		count++;
+	}
+	*table = copy;
 }
 #endif
 
@@ -145,7 +177,12 @@ static void initialize(void)
 void interpreter_start(void)
 {
 	PyObject *entry;
+#ifdef PYRUNC_UNDUMPED
+	static struct _frozen bootstrap[FROZEN_MAX], library[FROZEN_MAX];
 
+	make_objects_in_heap(&_PyImport_FrozenBootstrap, bootstrap);
+	make_objects_in_heap(&_PyImport_FrozenStdlib, library);
+#endif
 	preconfigure();
 	PyImport_FrozenModules = pyrunc_frozen;
 	add_linked_modules();
@@ -191,10 +228,24 @@ void interpreter_train(void)
 	forget_thread();
 }
 
-/* Run every hot command once more, for the profile. */
-void interpreter_rehearse(void)
+static PyObject *before_command(PyObject *hook, PyObject *is_called_often)
 {
-	if (!PyObject_CallNoArgs(entry_rehearse))
+	void (*next_command)(bool) = (void (*)(bool))PyCapsule_GetPointer(hook, NULL);
+
+	if (!next_command)
+		return NULL;
+	next_command(is_called_often == Py_True);
+	Py_RETURN_NONE;
+}
+
+/* Run every hot command once more, for the profile; `next_command` is called before each. */
+void interpreter_rehearse(void (*next_command)(bool is_called_often))
+{
+	static PyMethodDef method = {"next_command", before_command, METH_O, NULL};
+	PyObject *hook = PyCapsule_New((void *)next_command, NULL, NULL);
+	PyObject *function = hook ? PyCFunction_New(&method, hook) : NULL;
+
+	if (!function || !PyObject_CallOneArg(entry_rehearse, function))
 		die_of_exception("the rehearsal fails");
 }
 

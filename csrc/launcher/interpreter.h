@@ -3,9 +3,11 @@
 #ifndef PYRUNC_INTERPRETER_H
 #define PYRUNC_INTERPRETER_H
 
+#include <stdbool.h>
+
 void interpreter_start(void);
 void interpreter_train(void);
-void interpreter_rehearse(void);
+void interpreter_rehearse(void (*next_command)(bool is_called_often));
 void interpreter_reattach(void);
 void process_prepare(void);
 _Noreturn void run_and_exit(int argc, char **argv, const char *front_end);

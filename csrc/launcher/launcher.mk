@@ -67,8 +67,8 @@ $(BUILD)/pyrunc-boot: $(L_OUT)/boot/boot.o $(L_OUT)/boot/interpreter.o $(L_COMMO
 	@$(L_LINK) -s $^ $(L_LIBS) -o $@
 
 # Stripped before the dump: stripping afterwards would drop the heap.
-$(L_OUT)/undumped: $(addprefix $(L_OUT)/,undumped.o interpreter.o memory.o profile.o early.o) $(L_COMMON) $(L_SRC)/region.ld
-	@$(L_LINK) -s -Wl,-T,$(L_SRC)/region.ld $(filter %.o,$^) $(L_LIBS) -o $@
+$(L_OUT)/undumped: $(addprefix $(L_OUT)/,undumped.o interpreter.o memory.o space.o profile.o early.o) $(L_COMMON) $(L_SRC)/region.ld
+	@$(L_LINK) -s -Wl,-T,$(L_SRC)/region.ld,--wrap=_Py_Deepfreeze_Init $(filter %.o,$^) $(L_LIBS) -o $@
 
 $(LAUNCHER): $(L_OUT)/undumped $(BUILD)/pyrunc-boot $(addprefix $(L_SRC)/,assemble.py undump.py)
 	@$(PYTHON) -B $(L_SRC)/assemble.py $(BUILD)/pyrunc-boot $(L_OUT)/undumped $@

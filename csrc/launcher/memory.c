@@ -3,14 +3,12 @@
  * malloc over a heap at a fixed address, so that the heap can be written into the program and be
  * there again, with every pointer valid, when the program starts.
  *
- * Blocks have a header of 16 bytes and come in size classes with a free list each. Space is taken
- * from the heap by moving a pointer; when the heap is full, a restored process takes further chunks
- * from the kernel. The state is in this file's data, which is inside the dumped region.
+ * Blocks have a header of 16 bytes and come in size classes with a free list each; their space is
+ * that of space.c. The state is in this file's data, which is inside the dumped region.
  *
  * While the dump is made, blocks are numbered in the order of their allocation. The build first
- * runs the program to see which of them a command writes to (profile.c), and then makes the dump
- * with those blocks side by side: a page that is written to has to be copied, and most of the
- * writes are reference counts, here and there.
+ * runs the program to see which of them commands use (profile.c), and then makes the dump with
+ * those blocks side by side.
  *
  * This replaces the C library's malloc in a static link: each function that the library's own
  * malloc.o defines is defined here too, else the linker would pull that in. Compile with
@@ -26,6 +24,7 @@
 #include <unistd.h>
 
 #include "region.h"
+#include "space.h"
 
 enum {
 	SMALL_LIMIT = 512, /* classes of 16 bytes up to here, four classes per power of two above */
@@ -34,12 +33,10 @@ enum {
 };
 #define MAPPED_LIMIT                                                                               \
 	((size_t)1 << 20) /* from here, blocks of a restored process are mappings of their own */
-#define FIRST_SLAB_SIZE ((size_t)1280 << 10) /* holds nearly all that is hot, in one piece */
-#define SLAB_SIZE ((size_t)64 << 10)
-#define CHUNK_SIZE ((size_t)8 << 20)
 #define SIZE_LIMIT ((size_t)1 << 46)
 
-enum kind { KIND_HEAP, KIND_HOT, KIND_MAPPED, KIND_ALIGNED };
+/* What a block is: the place of its kind in a dump, or one of two that have no free list. */
+enum { KIND_MAPPED = PLACES, KIND_ALIGNED };
 
 struct header {
 	size_t size; /* bytes that the user may write */
@@ -50,10 +47,7 @@ struct free_block {
 	struct free_block *next;
 };
 
-static char *heap_next, *heap_end;
-static char *hot_next, *hot_end; /* the slab of the blocks that will be written to */
-static struct free_block *free_lists[2][CLASSES]; /* KIND_HEAP, KIND_HOT */
-static uint32_t block_number;
+static struct free_block *free_lists[PLACES][CLASSES];
 static uintptr_t closed_end; /* below, holes are closed */
 static bool dumped;	     /* true only in a restored process */
 static volatile char lock;
@@ -67,11 +61,6 @@ static void take_lock(void)
 static void release_lock(void)
 {
 	__atomic_clear(&lock, __ATOMIC_RELEASE);
-}
-
-static uintptr_t round_up(uintptr_t value, size_t step)
-{
-	return (value + step - 1) & ~(uintptr_t)(step - 1);
 }
 
 /* The class of a size, and the size that blocks of this class have. */
@@ -116,91 +105,13 @@ static void *early_malloc(size_t size)
 	return header + 1;
 }
 
-/* The program that makes the dump has no heap segment yet. */
-static bool reserve_heap(void)
-{
-	void *base = mmap((void *)HEAP_BASE, HEAP_RESERVED, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-
-	if (base != (void *)HEAP_BASE)
-		return false;
-	heap_next = base;
-	heap_end = heap_next + HEAP_RESERVED;
-	return true;
-}
-
-/* Makes room for `size` bytes at an address that `alignment` divides; moves on to a new chunk when
- * needed. */
-static char *take(size_t size, size_t alignment)
-{
-	char *taken = (char *)round_up((uintptr_t)heap_next, alignment);
-	const size_t chunk_size = size > CHUNK_SIZE ? round_up(size, PAGE_SIZE) : CHUNK_SIZE;
-
-	if (heap_next == NULL) {
-		if (!reserve_heap())
-			return NULL;
-		taken = heap_next;
-	}
-	if (taken > heap_end || size > (size_t)(heap_end - taken)) {
-		if (!dumped)
-			return NULL;
-		taken = mmap(NULL, chunk_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			     -1, 0);
-		if (taken == MAP_FAILED)
-			return NULL;
-		heap_end = taken + chunk_size;
-	}
-	heap_next = taken + size;
-	return taken;
-}
-
-/* From where a block is taken, and where it goes when it is freed. Only a dump in the making has
- * two places. */
-static enum kind place_of_next(void)
-{
-	uint32_t number;
-
-	if (dumped)
-		return KIND_HEAP;
-	number = block_number++;
-	return heap_hot && number < heap_hot_count && heap_hot[number] ? KIND_HOT : KIND_HEAP;
-}
-
-static struct header *take_block(size_t size, enum kind kind)
-{
-	const size_t slab_size = hot_next ? SLAB_SIZE : FIRST_SLAB_SIZE;
-	struct header *header;
-
-	if (kind == KIND_HEAP || size > SLAB_SIZE)
-		return (struct header *)take(size, 16);
-	if (size > (size_t)(hot_end - hot_next)) {
-		hot_next = take(slab_size, PAGE_SIZE);
-		if (!hot_next)
-			return NULL;
-		hot_end = hot_next + slab_size;
-	}
-	header = (struct header *)hot_next;
-	hot_next += size;
-	return header;
-}
-
-static void record(const void *block, uint32_t number)
-{
-	if (heap_owners)
-		heap_owners[((uintptr_t)block - HEAP_BASE) / HEAP_GRANULE] = number + 1;
-}
-
 /* Whole pages for the interpreter's arena allocator; never given back. */
 void *heap_pages(size_t size)
 {
 	char *pages;
 
 	take_lock();
-	pages = take(round_up(size, PAGE_SIZE), PAGE_SIZE);
-	if (pages && heap_owners)
-		for (size_t page = 0; page < size; page += PAGE_SIZE)
-			heap_owners[((uintptr_t)pages + page - HEAP_BASE) / HEAP_GRANULE] =
-				HEAP_PAGES;
+	pages = space_take_pages(size);
 	release_lock();
 	return pages;
 }
@@ -240,7 +151,7 @@ static void *allocate(size_t size)
 	struct header *header;
 	size_t block_size;
 	unsigned int class;
-	enum kind kind;
+	enum place place;
 
 	if (size > SIZE_LIMIT) {
 		errno = ENOMEM;
@@ -252,24 +163,24 @@ static void *allocate(size_t size)
 		return map_block(size);
 	class = size_class(size, &block_size);
 	take_lock();
-	kind = place_of_next();
-	found = free_lists[kind][class];
+	place = space_of_next();
+	found = free_lists[place][class];
 	if (found) {
-		free_lists[kind][class] = found->next;
-		record(found, block_number - 1);
+		free_lists[place][class] = found->next;
+		space_record(found);
 		release_lock();
 		return found;
 	}
-	header = take_block(block_size + sizeof(*header), kind);
+	header = (struct header *)space_take_at(block_size + sizeof(*header), place);
 	if (header)
-		record(header + 1, block_number - 1);
+		space_record(header + 1);
 	release_lock();
 	if (!header) {
 		errno = ENOMEM;
 		return NULL;
 	}
 	header->size = block_size;
-	header->kind = (size_t)kind;
+	header->kind = (size_t)place;
 	return header + 1;
 }
 
@@ -283,6 +194,7 @@ void free(void *block)
 	struct free_block *freed = block;
 	struct header *header;
 	unsigned int class;
+	enum place place;
 	size_t block_size;
 
 	if (!block || is_early(block))
@@ -299,9 +211,12 @@ void free(void *block)
 			   again */
 	wipe(block, 0);
 	class = size_class(header->size, &block_size);
+	/* A restored process has touched the page of what it frees: that is the best to use again.
+	 */
+	place = dumped ? PLACE_COLD : (enum place)header->kind;
 	take_lock();
-	freed->next = free_lists[header->kind][class];
-	free_lists[header->kind][class] = freed;
+	freed->next = free_lists[place][class];
+	free_lists[place][class] = freed;
 	release_lock();
 }
 
@@ -332,8 +247,7 @@ static bool grow_last(struct header *header, size_t size)
 
 	size_class(size, &block_size);
 	take_lock();
-	if (block + header->size == heap_next && block_size <= (size_t)(heap_end - block)) {
-		heap_next = block + block_size;
+	if (space_grow(block + header->size, block_size - header->size)) {
 		header->size = block_size;
 		grown = true;
 	}
@@ -350,13 +264,13 @@ void *realloc(void *block, size_t size)
 		return allocate(size);
 	header = header_of(block);
 	if (size <= header->size) {
-		if (!is_early(block) && header->kind <= KIND_HOT)
+		if (!is_early(block) && header->kind < PLACES)
 			wipe(block, size);
 		return block;
 	}
 	/* While dumping, no block grows in place: that depends on what lies behind it, and would
 	 * shift all numbers. */
-	if (dumped && !is_early(block) && header->kind == KIND_HEAP && size < MAPPED_LIMIT &&
+	if (dumped && !is_early(block) && header->kind == PLACE_COLD && size < MAPPED_LIMIT &&
 	    grow_last(header, size))
 		return block;
 	moved = allocate(size);
@@ -428,9 +342,7 @@ size_t malloc_usable_size(void *block)
 uintptr_t heap_close_holes(void)
 {
 	memset(free_lists, 0, sizeof(free_lists));
-	hot_next = hot_end = NULL;
-	heap_next = (char *)round_up((uintptr_t)heap_next, PAGE_SIZE);
-	closed_end = (uintptr_t)heap_next;
+	closed_end = space_close_slabs();
 	return closed_end;
 }
 
@@ -439,7 +351,6 @@ uintptr_t heap_close_holes(void)
 void heap_prepare_dump(size_t *size)
 {
 	*size = heap_close_holes() - HEAP_BASE;
-	heap_end = (char *)HEAP_BASE + *size + HEAP_ROOM;
-	heap_hot = NULL;
+	space_prepare_dump(closed_end);
 	dumped = true;
 }

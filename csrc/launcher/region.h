@@ -37,17 +37,25 @@ extern size_t early_used;
 extern bool heap_open;
 
 /*
- * profile.c: which blocks commands write to, by the number of their allocation. heap_owners has an
- * entry for each 16 bytes of the heap: the number, plus 1, of the block that begins there;
- * HEAP_PAGES for pages that are not watched.
+ * profile.c: which blocks commands use, by the number of their allocation. heap_owners has an entry
+ * for each 16 bytes of the heap: the number, plus 1, of the block that begins there; HEAP_PAGES for
+ * pages that are not watched.
  */
 enum { HEAP_GRANULE = 16 };
 #define HEAP_PAGES UINT32_MAX
-extern uint32_t *heap_owners;	/* NULL: not recorded */
-extern const uint8_t *heap_hot; /* NULL: not known */
-extern size_t heap_hot_count;
+enum place {
+	PLACE_COLD, /* nobody has used it */
+	PLACE_CORE, /* used by commands that engines call often */
+	PLACE_HOT,  /* written to by others */
+	PLACE_WARM, /* read by others */
+	PLACES,
+};
+extern uint32_t *heap_owners;	    /* NULL: not recorded */
+extern const uint8_t *heap_profile; /* an enum place for each block; NULL: not known */
+extern size_t heap_profile_count;
 void profile_record(void);
 void profile_watch(void);
+void profile_next_command(bool is_called_often);
 void profile_save(const char *path);
 void profile_load(const char *path);
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 # Code is adapted from the eighth call on, some of it a few calls later.
 ROUNDS = 24
 NAME = "training"
+OFTEN = frozenset(("state", "kill", "start", "delete"))
 LIVING = "pyrunc-rehearsal"
 # Names that not every architecture has, and one that is newer than libseccomp.
 SOME_LACK = (
@@ -68,20 +69,21 @@ def train() -> None:
             _cgroup_plan()
             _filter_cache(directory)
             initimage.init_image()
+        # The cache of attributes has one place for many names: those of the small commands stay.
+        _commands(directory, cli.main, only=OFTEN)
 
 
 def rehearse(command: Command) -> None:
     """What shows which objects are written to: each command once, as a user's process runs it.
 
-    Root also makes, starts and deletes real containers, without a network of their own. Where the
-    machine has no cgroups to give, the second one fails soon, and its code is not known as hot.
+    Root also makes, starts and deletes real containers, without a network of their own, and without
+    cgroups where the machine has none to give.
     """
     foreground.signals = _FewSignals()
     with _Directory() as directory:
-        _commands(directory, command)
-        if os.geteuid() == 0:
+        _commands(directory, command, only=OFTEN | {"explain", "list"})
+        if os.geteuid() == 0 and not _life(directory, command, "cgroupfs"):
             _life(directory, command, "disabled")
-            _life(directory, command, "cgroupfs")
 
 
 class _Directory:
@@ -172,7 +174,7 @@ def _global_flags(directory: str) -> list[str]:
     return ["--root", f"{directory}/state", "--cgroup-manager", "disabled"]
 
 
-def _commands(directory: str, command: Command) -> None:
+def _commands(directory: str, command: Command, *, only: frozenset[str] = frozenset()) -> None:
     """Whole commands: some succeed, some fail on purpose."""
     bundle = f"{directory}/bundle"
     for line in (
@@ -185,6 +187,8 @@ def _commands(directory: str, command: Command) -> None:
         "list",
         f"exec --unknown {NAME} true",
     ):
+        if only and line.split()[0] not in only:
+            continue
         command([*_global_flags(directory), *line.split()])
         # A command leaves its descriptors, with their locks, to the end of its process.
         syscalls.close_range(3, 0xFFFFFFFF)
@@ -243,7 +247,8 @@ def _cgroup_plan() -> None:
     jsontext.decode(jsontext.encode({"cgroup": manager.record()}))
 
 
-def _life(directory: str, command: Command, manager: str) -> None:
+def _life(directory: str, command: Command, manager: str) -> bool:
+    """A container from its create to its end; whether it could be made."""
     config = _configuration()
     config["process"]["args"] = ["/init"]
     config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}]
@@ -268,9 +273,13 @@ def _life(directory: str, command: Command, manager: str) -> None:
         f"delete --force {LIVING}",
         f"run --bundle {directory}/bundle {LIVING}",
     ):
-        command(["--root", f"{directory}/state", "--cgroup-manager", manager, *line.split()])
+        flags = ("--root", f"{directory}/state", "--cgroup-manager", manager)
+        status = command([*flags, *line.split()])
         syscalls.close_range(3, 0xFFFFFFFF)
         _reap()
+        if status and line.startswith("create"):
+            return False
+    return True
 
 
 def _reap() -> None:

@@ -57,7 +57,7 @@ static _Noreturn void profile(const char *path)
 	interpreter_train();
 	interpreter_reattach();
 	profile_watch();
-	interpreter_rehearse();
+	interpreter_rehearse(profile_next_command);
 	profile_save(path);
 	_exit(0);
 }

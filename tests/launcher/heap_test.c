@@ -19,11 +19,11 @@ _Alignas(16) char early_buffer[EARLY_SIZE];
 size_t early_used;
 bool heap_open;
 
-/* Some of the first blocks are "hot", as a profile would say. */
-static uint8_t hot[ROUNDS];
+/* The first blocks belong in different places, as a profile would say. */
+static uint8_t places[ROUNDS];
 uint32_t *heap_owners;
-const uint8_t *heap_hot = hot;
-size_t heap_hot_count = ROUNDS;
+const uint8_t *heap_profile = places;
+size_t heap_profile_count = ROUNDS;
 
 static struct {
 	unsigned char *data;
@@ -126,7 +126,7 @@ int main(void)
 
 	heap_open = true;
 	for (int i = 0; i < ROUNDS; i++)
-		hot[i] = i % 3 == 0;
+		places[i] = (uint8_t)(i % (PLACES + 1) % PLACES);
 	for (int round = 0; round < ROUNDS; round++) {
 		if (round == ROUNDS / 2)
 			heap_prepare_dump(&dumped);

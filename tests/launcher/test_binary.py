@@ -88,3 +88,40 @@ def test_addresses_that_the_kernel_chooses_stay_random(launcher: Path) -> None:
     if Path("/proc/sys/kernel/randomize_va_space").read_text().strip() != "2":
         pytest.skip("the kernel does not randomise addresses")
     assert len(seen) > 1
+
+
+def test_a_build_that_is_killed_leaves_nothing(
+    tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the rehearsal was doing: its directory and its container go."""
+    monkeypatch.syspath_prepend(str(ASSEMBLE.parent))
+    import assemble  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(assemble, "TIMEOUT_S", 3)
+    monkeypatch.setattr(sys, "argv", ["assemble.py", str(TREE / "build/pyrunc-boot")])
+    before = set(Path("/tmp").glob("pyrunc-training-*"))
+    with pytest.raises(subprocess.TimeoutExpired):
+        assemble.run(str(built / "undumped"), "--profile", str(tmp_path / "profile"))
+    assert set(Path("/tmp").glob("pyrunc-training-*")) <= before
+    assert not (tmp_path / "profile").exists()
+
+
+def test_a_container_of_a_killed_build_is_deleted(
+    tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ASSEMBLE.parent))
+    import assemble
+
+    said = tmp_path / "said"
+    boot = tmp_path / "boot"
+    boot.write_text(f'#!/bin/sh\necho "$@" >{said}\n')
+    boot.chmod(0o755)
+    killed = tmp_path / "killed"
+    killed.write_text("#!/bin/sh\nmkdir -p $(printf /tmp/pyrunc-training-%010d $$)/state\nexit 3\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", ["assemble.py", str(boot)])
+    with pytest.raises(assemble.DumpError):
+        assemble.run(str(killed))
+    words = said.read_text().split()
+    assert words[2:] == ["delete", "--force", "pyrunc-rehearsal"]
+    assert not Path(words[1]).parent.exists()

@@ -20,7 +20,7 @@ def heap_test(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if compiler is None:
         pytest.skip("no C compiler")
     target = tmp_path_factory.mktemp("heap") / "heap_test"
-    sources = [Path(__file__).parent / "heap_test.c", SOURCE / "memory.c"]
+    sources = [Path(__file__).parent / "heap_test.c", SOURCE / "memory.c", SOURCE / "space.c"]
     flags = ["-static", "-O2", "-fno-builtin", "-Wall", "-Wextra", "-Werror", f"-I{SOURCE}"]
     subprocess.run([compiler, *flags, *sources, "-o", target], check=True)
     return target
