@@ -82,7 +82,7 @@ class Blueprint:
         self.config = parse_config(self.data, source=name)
         self.host = host.probe()
         self.rootfs = find_rootfs(self.config, self.bundle)
-        self.rootless = rootless(args)
+        self.rootless = rootless(args, self.host)
         hooks.check_output(self.config)
         self.pid_file = ""
         self.console_socket = ""

@@ -17,7 +17,7 @@ from pyrunc.deletion import run_poststop, undo
 from pyrunc.errors import Failure, HostError, InitError
 from pyrunc.init import ops
 from pyrunc.init.launch import spawn
-from pyrunc.log import log
+from pyrunc.log import log, utc
 from pyrunc.state import CONFIG, StateDirectory, state_path
 
 TYPE_CHECKING = False
@@ -391,6 +391,5 @@ def freezer_file(record: Mapping[str, Any]) -> list[Any] | None:
 
 def now() -> str:
     """RFC 3339 with nanoseconds, in UTC."""
-    nanoseconds = time.time_ns()
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(nanoseconds // 10**9))
-    return f"{seconds}.{nanoseconds % 10**9:09d}Z"
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    return f"{utc(seconds)}.{nanoseconds:09d}Z"

@@ -84,7 +84,7 @@ class Log:
             _write(STDERR, _bounded(printable(first) + "\n" + more, MAX_STDERR))
 
     def _record(self, level: str, message: str) -> str:
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        now = f"{utc(time.time_ns() // 10**9)}Z"
         message = _bounded(message, MAX_MESSAGE)
         if self.json:
             return f'{{"level":"{level}","msg":{quote_json(message)},"time":"{now}"}}\n'
@@ -181,6 +181,23 @@ def quote_json(text: str) -> str:
             parts.append(f"\\u{code:04x}")
     parts.append('"')
     return "".join(parts)
+
+
+def utc(seconds: int) -> str:
+    """ISO 8601 of seconds since 1970, without a zone. The C library would first read the time zone
+    of the machine, for gmtime too.
+    """
+    days, second = divmod(seconds, 86400)
+    # Years begin in March here, so that the leap day ends one; an era of 400 years has 146097 days.
+    era, day = divmod(days + 719468, 146097)
+    year = (day - day // 1460 + day // 36524 - day // 146096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day -= (153 * month + 2) // 5 - 1
+    year += 400 * era + (month > 9)
+    month += 3 if month < 10 else -9
+    clock = f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+    return f"{year:04}-{month:02}-{day:02}T{clock}"
 
 
 log = Log()

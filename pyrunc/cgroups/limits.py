@@ -122,7 +122,7 @@ class Limited(Cgroups):
         access = device_target(resources)
         if member.hierarchy.version == 1:
             before = None if new else device_target(old)
-            devices_v1.apply(member, access, old=before)
+            devices_v1.apply(member, access, new=new, old=before)
         else:
             from pyrunc.cgroups import bpf
 

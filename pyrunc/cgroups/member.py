@@ -218,6 +218,25 @@ class Member:
                 waiting.append(write)
         self._settle(waiting)
 
+    def apply_in_row(self, writes: Iterable[Write]) -> None:
+        """Writes without a fallback; a file that takes one value after the other is opened once."""
+        name, fd = "", -1
+        try:
+            for write in writes:
+                try:
+                    if write.file != name:
+                        if fd >= 0:
+                            posix.close(fd)
+                            fd = -1
+                        fd = posix.open(write.file, tree.WRITE, dir_fd=self.open())
+                        name = write.file
+                    posix.write(fd, write.value.encode())
+                except OSError as error:
+                    raise self.refused(write, error) from error
+        finally:
+            if fd >= 0:
+                posix.close(fd)
+
     def _settle(self, waiting: list[Write]) -> None:
         for write in reversed(waiting):
             try:

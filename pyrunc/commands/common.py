@@ -9,11 +9,12 @@ import time
 from pyrunc import seccomp
 from pyrunc.errors import UsageError
 from pyrunc.log import LEVELS, log
-from pyrunc.state import default_root, in_user_namespace, list_ids, open_root
+from pyrunc.state import default_root, list_ids, open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.flags import Args
+    from pyrunc.host import Host
     from pyrunc.seccomp.filter import Filter
     from pyrunc.spec.model import Config
 
@@ -72,9 +73,9 @@ def cgroup_driver(args: Args) -> str:
     return "systemd" if args.flag("systemd-cgroup") else "cgroupfs"
 
 
-def rootless(args: Args) -> bool:
+def rootless(args: Args, host: Host) -> bool:
     """Whether cgroups that cannot be written are tolerated (when nobody asks for limits)."""
     choice = args.text("rootless")
     if choice == "auto":
-        return os.geteuid() != 0 or in_user_namespace()
+        return host.rootless
     return choice == "true"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from pyrunc import deletion, hostmounts, syscalls
+from pyrunc import deletion, host, hostmounts, syscalls
 from pyrunc.cgroups import doctor, rdt
 from pyrunc.commands.common import rootless
 from pyrunc.errors import Failure
@@ -51,7 +51,7 @@ def run(args: Args) -> int:
     seen = survey(root)
     problems = _mounts(root, seen)
     problems += _states(root, seen, force=args.flag("force"))
-    problems += _findings(seen, user=rootless(args), force=args.flag("force"))
+    problems += _findings(seen, user=rootless(args, host.probe()), force=args.flag("force"))
     emit("".join(f"{text}\n" for text, _ in problems) or "nothing is left over\n")
     if not problems:
         return 0

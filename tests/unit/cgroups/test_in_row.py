@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of devices go into their two files one after the other, each opened once."""
+
+from __future__ import annotations
+
+import os
+import posix
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyrunc.cgroups import devices, devices_v1
+from pyrunc.cgroups.layout import Hierarchy
+from pyrunc.cgroups.member import Member
+from pyrunc.errors import Failure
+
+
+@pytest.fixture
+def member(tmp_path: Path) -> Member:
+    """A cgroup of ordinary files."""
+    for name in ("devices.allow", "devices.deny"):
+        (tmp_path / "c" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "c" / name).touch()
+    (tmp_path / "c/devices.list").write_text("a *:* rwm\n")
+    hierarchy = Hierarchy(
+        name="devices",
+        controllers=("devices",),
+        version=1,
+        mount=str(tmp_path),
+        device=os.stat(tmp_path).st_dev,
+    )
+    return Member(hierarchy, parts=("c",), kept=0)
+
+
+def test_each_file_is_opened_once(member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    real = posix.open
+
+    def spy(path: str, *args: Any, **more: Any) -> int:
+        opened.append(path)
+        return real(path, *args, **more)
+
+    target = devices.target(())
+    monkeypatch.setattr(posix, "open", spy)
+    before = len(os.listdir("/proc/self/fd"))
+    devices_v1.apply(member, target, new=True)
+    assert opened[1:] == ["devices.deny", "devices.allow"]
+    member.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+    written = Path(member.path, "devices.allow").read_text()
+    assert written == "".join(map(devices.rule_text, *zip(*target.exceptions.items(), strict=True)))
+
+
+def test_only_a_new_cgroup_is_denied_all_unseen(
+    member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is inside may not lose what it uses, not for a moment; nor may an allow-all be taken for
+    granted below a parent that denies.
+    """
+    read: list[str] = []
+    real = Member.read
+
+    def spy(self: Member, name: str) -> str:
+        read.append(name)
+        return real(self, name)
+
+    monkeypatch.setattr(Member, "read", spy)
+    devices_v1.apply(member, devices.target(()), new=True)
+    assert read == []
+    devices_v1.apply(member, devices.target(()))
+    devices_v1.apply(member, devices.Access(True), new=True)
+    assert read == ["devices.list"] * 2
+
+
+def test_a_refusal_names_the_rule(member: Member) -> None:
+    Path(member.path, "devices.allow").unlink()
+    with pytest.raises(Failure, match=r"devices\.allow"):
+        devices_v1.apply(member, devices.target(()), new=True)
