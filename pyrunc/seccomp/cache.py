@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-GENERATION = b"2"  # to be changed with every change of the compiler's output
+GENERATION = b"3"  # to be changed with every change of the compiler's output
 KEPT = 64  # entries; the least recently used go first
 FRESH_S = 3600  # a use is only noted when the last one was longer ago
 MAX_SIZE = 256 * 1024
@@ -49,7 +49,7 @@ def key(raw: dict[str, Any], library_version: str, native: int) -> bytes:
     syscalls = []
     for rule in raw.get("syscalls") or ():
         names = rule["names"]
-        digest.update("\0".join(names).encode("utf-8", "surrogatepass"))
+        digest.update("\0".join([*names, ""]).encode("utf-8", "surrogatepass"))
         syscalls.append({**rule, "names": len(names)})
     # Whether they are there is all that counts, and every container may have its own.
     listener = [bool(raw.get(name)) for name in ("listenerPath", "listenerMetadata")]

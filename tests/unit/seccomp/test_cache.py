@@ -82,6 +82,15 @@ def test_equal_profiles_have_one_key_whatever_objects_they_are_made_of() -> None
     assert cache.key(shared, "2.5.4", 1) == cache.key(apart, "2.5.4", 1)
 
 
+def test_names_keep_their_rules_and_their_ends() -> None:
+    def key(*rules: list[str]) -> bytes:
+        made = [{"names": names, "action": "SCMP_ACT_ALLOW"} for names in rules]
+        return cache.key({**PROFILE, "syscalls": made}, "2.5.4", 1)
+
+    split = [(["a", "bc"], ["d"]), (["a", "b"], ["cd"]), (["a"], ["bc", "d"]), (["a"], ["b", "cd"])]
+    assert len({key(*rules) for rules in split}) == len(split)
+
+
 def test_whose_agent_listens_does_not_count_but_that_one_does() -> None:
     def key(**more: Any) -> bytes:
         return cache.key({**PROFILE, **more}, "2.5.4", 1)
