@@ -245,6 +245,11 @@ def test_the_table_of_newer_calls_agrees_with_libseccomp_where_that_knows_them()
                 assert newer.name(token, newer.number(token, name)) == name
 
 
+def test_a_newer_call_of_one_architecture_has_its_number_there_only() -> None:
+    assert newer.number(X86_64, "uretprobe") == 335
+    assert newer.number(ARM64, "uretprobe") == -1
+
+
 def test_an_architecture_that_libseccomp_lacks_is_left_out_and_told() -> None:
     lacking = [
         name for name, token in names.ARCHITECTURES.items() if not library.knows_architecture(token)
