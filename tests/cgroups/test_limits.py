@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from pyrunc.errors import Failure
 from pyrunc.spec import parse_resources
 from pyrunc.spec.model_resources import Resources
 from tests.cgroups.conftest import Disk, Make, Task, needs, versions, wait_children
-from tests.support.wait import until
+from tests.support.wait import readable, until
 
 Spawn = Callable[..., Task]
 MB = 1 << 20
@@ -296,7 +295,7 @@ def test_a_limit_below_the_usage_is_refused_with_the_figures(
         manager, f"x = bytearray({64 * MB})\nprint('there', flush=True)\ninput()", python=True
     )
     assert task.stdout is not None
-    select.select([task.stdout], [], [], 20)
+    assert readable(task.stdout, 20)
     assert task.stdout.readline() == b"there\n"
     # cgroup2 would kill instead of refusing, so that the check must be asked for.
     new = resources(memory={"limit": 8 * MB, "checkBeforeUpdate": version == 2})

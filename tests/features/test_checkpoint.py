@@ -8,7 +8,6 @@ and not about pyrunc.
 from __future__ import annotations
 
 import os
-import select
 import socket
 import stat
 import subprocess
@@ -21,7 +20,7 @@ from tests.support.bundle import Config
 from tests.support.criu import Saving, goes_on, keep, need_feature, numbers, said, says_again
 from tests.support.runtime import Container, Runtime
 from tests.support.terminal import FdSocket, Terminal
-from tests.support.wait import until
+from tests.support.wait import readable, until
 
 feature = pytest.mark.feature
 
@@ -165,7 +164,7 @@ def test_a_socket_of_the_host_is_connected_again(
         assert host.recv(100) == b"alive"
         assert saving.save(container).status != 0
         saving.save(container, "--ext-unix-sk").ok()
-        while select.select([host], [], [], 0)[0]:
+        while readable(host.fileno(), 0):
             host.recv(100)
         saving.restore(container, "--ext-unix-sk").ok()
         host.settimeout(20)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import select
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from tests.support.bundle import Config
 from tests.support.criu import Saving, counter, goes_on, numbers
 from tests.support.runtime import Container, Runtime
 from tests.support.terminal import FdSocket, Terminal
-from tests.support.wait import until
+from tests.support.wait import readable, until
 
 feature = pytest.mark.feature
 
@@ -96,7 +95,7 @@ def talk(master: int, greeting: str, word: str) -> None:
 
     def read(text: str) -> bool:
         nonlocal seen
-        if select.select([master], [], [], 0.1)[0]:
+        if readable(master, 0.1):
             seen += os.read(master, 4096)
         return text.encode() in seen
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
 import struct
 import tempfile
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from pyrunc import syscalls
 from pyrunc.init import ops
 from pyrunc.init.ops import Op
+from tests.support.wait import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,8 +141,7 @@ class Init:
 
     def receive(self) -> Message | None:
         """The next report; None at the end."""
-        ready, _, _ = select.select([self.sync], [], [], PATIENCE_S)
-        assert ready, "the init says nothing"
+        assert readable(self.sync, PATIENCE_S), "the init says nothing"
         try:
             data, fds = syscalls.recv_message(self.sync, MESSAGE.size, 8)
         except ConnectionResetError:

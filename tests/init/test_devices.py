@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import select
 import struct
 import termios
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from tests.init.harness import (
     tmpfs,
 )
 from tests.init.test_mounts import inside
+from tests.support.wait import readable
 
 pytestmark = pytest.mark.root
 
@@ -171,7 +171,7 @@ def master_of(init: Init) -> int:
 
 def read_all(master: int) -> str:
     data = b""
-    while select.select([master], [], [], 10)[0]:
+    while readable(master, 10):
         try:
             piece = os.read(master, 4096)
         except OSError:  # EIO: nobody holds the other side any more

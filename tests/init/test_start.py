@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import struct
 import time
@@ -32,6 +31,7 @@ from tests.init.harness import (
     shell,
     stop,
 )
+from tests.support.wait import readable
 
 pytestmark = pytest.mark.root
 
@@ -73,7 +73,7 @@ class Gate:
             os.close(fd)
 
     def read(self) -> Message | None:
-        assert select.select([self.reader], [], [], 10)[0]
+        assert readable(self.reader, 10)
         data = os.read(self.reader, MESSAGE.size)
         return Message(data, []) if data else None
 

@@ -7,7 +7,6 @@ import array
 import fcntl
 import os
 import pty
-import select
 import socket
 import struct
 import subprocess
@@ -16,6 +15,8 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from tests.support.wait import readable
 
 
 class FdSocket:
@@ -97,8 +98,7 @@ class Terminal:
 def read_until(terminal: Terminal, text: bytes | None, patience_s: float) -> None:
     deadline = time.monotonic() + patience_s
     while text is None or text not in terminal.seen:
-        ready, _, _ = select.select([terminal.master], [], [], 0.1)
-        if ready:
+        if readable(terminal.master, 0.1):
             try:
                 data = os.read(terminal.master, 4096)
             except OSError:  # the other side is closed

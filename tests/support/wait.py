@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable
+from typing import IO, Any
 
 
 def until(condition: Callable[[], object], what: str, *, patience_s: float = 20) -> None:
@@ -14,3 +16,10 @@ def until(condition: Callable[[], object], what: str, *, patience_s: float = 20)
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {patience_s} s: {what}")
         time.sleep(0.01)
+
+
+def readable(source: int | IO[Any], patience_s: float) -> bool:
+    """Whether there is something to read within the time; select(2) takes only low descriptors."""
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    return bool(poll.poll(patience_s * 1000))
