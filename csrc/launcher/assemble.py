@@ -55,7 +55,7 @@ def remove_traces(pid: int) -> None:
     directory = f"/tmp/pyrunc-training-{pid:010}"
     if not os.path.isdir(directory):
         return
-    words = ["--root", f"{directory}/state", "delete", "--force", "pyrunc-rehearsal"]
+    words = ["--root", f"{directory}/state", "delete", "--force", f"pyrunc-rehearsal-{pid:010}"]
     subprocess.run([os.path.abspath(sys.argv[1]), *words], check=False, timeout=TIMEOUT_S)
     shutil.rmtree(directory, ignore_errors=True)
 

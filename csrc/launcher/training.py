@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 ROUNDS = 24
 NAME = "training"
 OFTEN = frozenset(("state", "kill", "start", "delete"))
-LIVING = "pyrunc-rehearsal"
 # Names that not every architecture has, and one that is newer than libseccomp.
 SOME_LACK = (
     *("chown32", "fcntl64", "fstat64", "getegid32", "mmap2", "recv", "send", "socketcall", "ipc"),
@@ -249,6 +248,7 @@ def _cgroup_plan() -> None:
 
 def _life(directory: str, command: Command, manager: str) -> bool:
     """A container from its create to its end; whether it could be made."""
+    name = f"pyrunc-rehearsal-{os.getpid():010}"  # builds beside each other: it names cgroups too
     config = _configuration()
     config["process"]["args"] = ["/init"]
     config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}]
@@ -263,15 +263,15 @@ def _life(directory: str, command: Command, manager: str) -> bool:
     with open(f"{directory}/process.json", "w", encoding="utf-8") as file:
         file.write(jsontext.encode(config["process"]))
     for line in (
-        f"create --bundle {directory}/bundle --pid-file {directory}/pid {LIVING}",
-        f"state {LIVING}",
-        f"exec {LIVING} /init",
-        f"exec --detach --process {directory}/process.json --pid-file {directory}/pid {LIVING}",
-        f"kill {LIVING} 0",
-        f"start {LIVING}",
-        f"kill {LIVING} KILL",  # it has ended by itself, or ends now
-        f"delete --force {LIVING}",
-        f"run --bundle {directory}/bundle {LIVING}",
+        f"create --bundle {directory}/bundle --pid-file {directory}/pid {name}",
+        f"state {name}",
+        f"exec {name} /init",
+        f"exec --detach --process {directory}/process.json --pid-file {directory}/pid {name}",
+        f"kill {name} 0",
+        f"start {name}",
+        f"kill {name} KILL",  # it has ended by itself, or ends now
+        f"delete --force {name}",
+        f"run --bundle {directory}/bundle {name}",
     ):
         flags = ("--root", f"{directory}/state", "--cgroup-manager", manager)
         status = command([*flags, *line.split()])

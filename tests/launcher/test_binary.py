@@ -123,5 +123,6 @@ def test_a_container_of_a_killed_build_is_deleted(
     with pytest.raises(assemble.DumpError):
         assemble.run(str(killed))
     words = said.read_text().split()
-    assert words[2:] == ["delete", "--force", "pyrunc-rehearsal"]
+    number = words[1].split("/")[2].removeprefix("pyrunc-training-")
+    assert words[2:] == ["delete", "--force", f"pyrunc-rehearsal-{number}"]
     assert not Path(words[1]).parent.exists()
