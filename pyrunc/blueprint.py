@@ -37,6 +37,16 @@ if TYPE_CHECKING:
 PIDFD_RECEIVER = "run.oci.pidfd_receiver"
 
 
+def _absolute(bundle: str) -> str:
+    try:
+        return os.path.abspath(bundle)
+    except FileNotFoundError:  # of getcwd(2)
+        raise Failure(
+            f"cannot find the bundle {bundle}: the current directory was removed",
+            hint="go to a directory that exists, or give --bundle an absolute path",
+        ) from None
+
+
 class Blueprint:
     """A checked configuration, where it is to live, and the plan for it. Making one changes
     nothing.
@@ -70,7 +80,7 @@ class Blueprint:
         self.id = check_id(container_id)
         self.listen_fds = activation.listen_fds()
         self.preserve_fds = check_preserved(args.number("preserve-fds"), listen=self.listen_fds)
-        self.bundle = os.path.abspath(bundle)
+        self.bundle = _absolute(bundle)
         if not os.path.isdir(self.bundle):
             raise Failure(
                 f"cannot find the bundle {self.bundle}",

@@ -202,6 +202,14 @@ def test_run_reports_what_start_reports(run: Run, config: Config) -> None:
     assert "exec format error" in result.error
 
 
+def test_a_current_directory_that_was_removed(pyrunc: Runtime, workspace: Path) -> None:
+    removing = ("sh", "-c", 'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@"', workspace / "gone")
+    result = pyrunc("create", "c1", prefix=[str(word) for word in removing])
+    assert result.status == 1
+    assert "cannot find the bundle .: the current directory was removed" in result.stderr
+    assert "hint    go to a directory that exists" in result.stderr
+
+
 def test_a_missing_bundle(pyrunc: Runtime, tmp_path: Path) -> None:
     result = pyrunc("create", "--bundle", tmp_path, pyrunc.new_id())
     assert result.status == 1
