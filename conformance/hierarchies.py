@@ -56,6 +56,24 @@ def inside(argv: Sequence[str]) -> list[str]:
     return [*enter, " ".join(missing()), *argv]
 
 
+def mount_here(wanted: Sequence[str]) -> None:
+    """Mount those of the wanted controllers that are missing, in this mount namespace.
+
+    With hugetlb on version 1 the unified hierarchy of a host whose other controllers are there has
+    none left, and crun starts.
+    """
+    names = [name for name in missing() if name in wanted]
+    subprocess.run(["sh", "-c", ENTER, "sh", " ".join(names), "true"], check=True)
+
+
+def unmount_here(wanted: Sequence[str]) -> None:
+    """Undo `mount_here`; the hierarchies are given up if nobody else has them mounted."""
+    for name in wanted:
+        if (CGROUP / name).is_mount():
+            subprocess.run(["umount", str(CGROUP / name)], check=True)
+    settle()
+
+
 def settle() -> None:
     """Wait until the hierarchies that only such a view used are gone.
 

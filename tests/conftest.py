@@ -43,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
         machine.isolate()
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if os.geteuid() == 0:
+        machine.rejoin()
+
+
 def pytest_collection_finish() -> None:
     """Modules and collected tests stay to the end: the collector need not look at them again."""
     gc.collect()

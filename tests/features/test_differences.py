@@ -208,7 +208,6 @@ CASES = [
     Case("limits of cgroups", "cat /proc/self/limits | grep -c .", set_linux(resources=LIMITED)),
     Case("session and terminal", "cut -d' ' -f6,7 /proc/self/stat; tty"),
     Case("processors", "grep Cpus_allowed_list /proc/self/status"),
-    Case("keyring", "cut -c1-8 /proc/keys 2>/dev/null | wc -l"),
     Case("capabilities of a user with ambient ones", "grep Cap /proc/self/status", set_process(user={"uid": 1000, "gid": 1000}, capabilities={kind: ["CAP_NET_BIND_SERVICE"] for kind in ("bounding", "permitted", "inheritable", "effective", "ambient")})),
     Case("a core limit of nothing", "ulimit -c; ulimit -Hc", set_process(rlimits=[{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}])),
     Case("standard devices can be written", "for f in null zero full tty; do echo x 2>/dev/null >/dev/$f && echo $f; done; true"),

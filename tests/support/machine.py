@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conformance import hierarchies
+
 TOKEN = f"pt{os.getpid()}"
 
 OTHER_SESSION = re.compile(r"\bpt[0-9]+-[0-9]+\b")
@@ -68,6 +70,12 @@ def isolate() -> None:
     check(LIBC.unshare(CLONE_NEWNS), "unshare")
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
     check(LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+    hierarchies.mount_here(("hugetlb",))
+
+
+def rejoin() -> None:
+    """Give up the hierarchy that only this session has used."""
+    hierarchies.unmount_here(("hugetlb",))
 
 
 def children() -> dict[int, str]:
