@@ -56,19 +56,14 @@ def inside(argv: Sequence[str]) -> list[str]:
     return [*enter, " ".join(missing()), *argv]
 
 
-def mount_here(wanted: Sequence[str]) -> None:
-    """Mount those of the wanted controllers that are missing, in this mount namespace.
-
-    With hugetlb on version 1 the unified hierarchy of a host whose other controllers are there has
-    none left, and crun starts.
-    """
-    names = [name for name in missing() if name in wanted]
-    subprocess.run(["sh", "-c", ENTER, "sh", " ".join(names), "true"], check=True)
+def mount_here() -> None:
+    """Mount what is missing in the mount namespace of the caller, which must be a private one."""
+    subprocess.run(["sh", "-c", ENTER, "sh", " ".join(missing()), "true"], check=True)
 
 
-def unmount_here(wanted: Sequence[str]) -> None:
-    """Undo `mount_here`; the hierarchies are given up if nobody else has them mounted."""
-    for name in wanted:
+def unmount_here() -> None:
+    """Give up the hierarchies that nobody but the caller has mounted."""
+    for name in CONTROLLERS:
         if (CGROUP / name).is_mount():
             subprocess.run(["umount", str(CGROUP / name)], check=True)
     settle()

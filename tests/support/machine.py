@@ -70,12 +70,12 @@ def isolate() -> None:
     check(LIBC.unshare(CLONE_NEWNS), "unshare")
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
     check(LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
-    hierarchies.mount_here(("hugetlb",))
+    hierarchies.mount_here()
 
 
 def rejoin() -> None:
     """Give up the hierarchy that only this session has used."""
-    hierarchies.unmount_here(("hugetlb",))
+    hierarchies.unmount_here()
 
 
 def children() -> dict[int, str]:
@@ -195,10 +195,12 @@ def tidied_peer() -> Iterator[None]:
     """Remove what a peer makes below the cgroup hierarchies and leaves.
 
     runc leaves cgroups after a create that failed. Where a hierarchy is not mounted at its usual
-    place, crun makes directories and files of the tmpfs there.
+    place, crun makes directories and files of the tmpfs there. In a user namespace crun 1.8 gives
+    the host's /dev/null away when that is its standard input.
     """
-    before = cgroups()
+    before, null = cgroups(), os.stat("/dev/null")
     yield
+    os.chown("/dev/null", null.st_uid, null.st_gid)
     for path in sorted(cgroups() - before, key=len, reverse=True):
         with suppress(OSError):  # in a real cgroup no file can be removed
             if TOKEN in path:
