@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,23 +17,12 @@ from pyrunc.cgroups import update
 from pyrunc.cgroups.fs import FsManager
 from pyrunc.cgroups.layout import Layout
 from pyrunc.errors import Failure
-from pyrunc.spec import parse_resources
-from pyrunc.spec.model_resources import Resources
 from tests.cgroups.conftest import Disk, Make, Task, needs, versions, wait_children
+from tests.support.cgroups import read, resources
 from tests.support.wait import readable, until
 
 Spawn = Callable[..., Task]
 MB = 1 << 20
-
-
-def resources(**node: Any) -> Resources:
-    return parse_resources(json.dumps(node).encode())
-
-
-def read(manager: FsManager, file: str) -> str:
-    member = manager.find(file.partition(".")[0])
-    assert member is not None
-    return member.read(file)
 
 
 def test_the_plan_names_what_is_written(make: Make, host: Layout) -> None:

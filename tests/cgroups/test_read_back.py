@@ -8,7 +8,6 @@ this machine and the guests each runs somewhere (docs/cgroups.md has the table).
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,11 @@ from pyrunc.cgroups import update
 from pyrunc.cgroups.fs import FsManager
 from pyrunc.cgroups.layout import Layout
 from pyrunc.errors import Failure
-from pyrunc.spec import parse_resources
-from pyrunc.spec.model_resources import Resources
 from tests.cgroups.conftest import Disk, Make, needs, versions
+from tests.support.cgroups import read, resources
 
 MB = 1 << 20
 Values = dict[str, str]
-
-
-def resources(**node: Any) -> Resources:
-    return parse_resources(json.dumps(node).encode())
-
-
-def read(manager: FsManager, file: str) -> str:
-    member = manager.find(file.partition(".")[0])
-    assert member is not None
-    return member.read(file)
 
 
 def case(row: str, controller: str, node: dict[str, Any], v1: Values, v2: Values) -> Any:

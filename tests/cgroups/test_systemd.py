@@ -17,10 +17,10 @@ from pyrunc import cgroups
 from pyrunc.cgroups import bpf, delegate, doctor
 from pyrunc.cgroups.systemd import SystemdManager
 from pyrunc.errors import Failure, HostError
-from pyrunc.spec import parse_resources
 from pyrunc.spec.model_resources import Resources
 from tests.support import machine
 from tests.support.bundle import Config
+from tests.support.cgroups import resources
 from tests.support.wait import until
 
 pytestmark = pytest.mark.skipif(
@@ -29,10 +29,6 @@ pytestmark = pytest.mark.skipif(
 
 MB = 1 << 20
 Start = Callable[..., tuple[SystemdManager, subprocess.Popen[bytes]]]
-
-
-def resources(**node: Any) -> Resources:
-    return parse_resources(json.dumps(node).encode())
 
 
 def show(unit: str, *names: str) -> dict[str, str]:

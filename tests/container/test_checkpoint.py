@@ -19,7 +19,16 @@ import pytest
 
 from tests.support import machine
 from tests.support.bundle import Config
-from tests.support.criu import Saving, counted, counter, goes_on, numbers
+from tests.support.criu import (
+    Saving,
+    again,
+    again_with_its_numbers,
+    counted,
+    counter,
+    goes_on,
+    inside,
+    numbers,
+)
 from tests.support.runtime import Container, Runtime
 from tests.support.wait import until
 
@@ -27,18 +36,6 @@ Create = Callable[..., Container]
 MS_BIND = 4096
 MS_SHARED = 1 << 20
 KILLS = 12
-
-
-def again(saving: Saving, container: Container) -> None:
-    """Save a container that counts and bring it back."""
-    until(lambda: len(numbers(container)) > 3, "it counts")
-    saving.save(container).ok()
-    saving.restore(container).ok()
-    goes_on(container)
-
-
-def inside(container: Container, *argv: str) -> str:
-    return container.command("exec", *argv).ok().stdout
 
 
 def mounts(container: Container) -> list[str]:
@@ -240,11 +237,7 @@ def test_a_container_may_share_what_it_likes(saving: Saving, config: Config) -> 
     config.linux["namespaces"] = [{"type": "mount"}]
     del config["hostname"]
     container = saving.begin(config, *counter())
-    until(lambda: len(numbers(container)) > 3, "it counts")
-    saving.save(container).ok()
-    machine.reap()
-    until(lambda: saving.restore(container).status == 0, "the dead are collected")
-    goes_on(container)
+    again_with_its_numbers(saving, container)
 
 
 def test_a_pid_file_that_cannot_be_written_undoes_the_restore(

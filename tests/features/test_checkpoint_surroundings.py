@@ -13,7 +13,15 @@ import pytest
 
 from tests.support import machine
 from tests.support.bundle import Config
-from tests.support.criu import Saving, counter, goes_on, numbers
+from tests.support.criu import (
+    Saving,
+    again,
+    again_with_its_numbers,
+    counter,
+    goes_on,
+    inside,
+    numbers,
+)
 from tests.support.runtime import Container, Runtime
 from tests.support.terminal import FdSocket, Terminal
 from tests.support.wait import readable, until
@@ -22,18 +30,6 @@ feature = pytest.mark.feature
 
 Sockets = Callable[[Path], FdSocket]
 Terminals = Callable[..., Terminal]
-
-
-def again(saving: Saving, container: Container, *flags: str | Path) -> None:
-    """Save a container that counts and bring it back."""
-    until(lambda: len(numbers(container)) > 3, "it counts")
-    saving.save(container, *flags).ok()
-    saving.restore(container, *flags).ok()
-    goes_on(container)
-
-
-def inside(container: Container, *argv: str) -> str:
-    return container.command("exec", *argv).ok().stdout
 
 
 # -- flags of restore ------------------------------------------------------------------------------
@@ -254,11 +250,7 @@ def test_a_pid_namespace_that_was_joined_is_joined_again(
     """What is restored has the numbers that it had: they must be free."""
     config.namespace("pid", pid_namespace)
     container = saving.begin(config, *counter())
-    until(lambda: len(numbers(container)) > 3, "it counts")
-    saving.save(container).ok()
-    machine.reap()
-    until(lambda: saving.restore(container).status == 0, "the dead are collected")
-    goes_on(container)
+    again_with_its_numbers(saving, container)
     found = Path(f"/proc/{container.pid}/ns/pid").stat().st_ino
     assert found == pid_namespace.stat().st_ino
 

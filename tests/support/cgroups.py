@@ -1,21 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Descriptors of cgroups in this process: commands leave them to the end of theirs."""
+"""Resources from JSON, control files, and the descriptors of cgroups in this process."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+from pyrunc.cgroups.fs import FsManager
 from pyrunc.cgroups.layout import Hierarchy
 from pyrunc.cgroups.member import Member
+from pyrunc.spec import parse_resources
+from pyrunc.spec.model_resources import Resources
+
+
+def resources(**properties: Any) -> Resources:
+    return parse_resources(json.dumps(properties).encode())
+
+
+def read(manager: FsManager, file: str) -> str:
+    """A control file of the hierarchy that has its controller."""
+    member = manager.find(file.partition(".")[0])
+    assert member is not None
+    return member.read(file)
 
 
 @contextmanager
 def closed_afterwards() -> Iterator[None]:
-    """Close what the hierarchies and members that are made meanwhile still hold at the end."""
+    """Close what the hierarchies and members that are made meanwhile still hold at the end.
+
+    Commands leave their descriptors to the end of the process.
+    """
     made: list[Hierarchy | Member] = []
 
     def noting(cls: type[Hierarchy] | type[Member]) -> Any:

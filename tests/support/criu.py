@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.runtime import TIMEOUT_S, TREE, Container, Result, Runtime
 from tests.support.wait import until
@@ -144,6 +145,27 @@ def goes_on(container: Container) -> None:
     until(lambda: len(numbers(container)) > before + 3, "it counts on")
     found = numbers(container)
     assert found == list(range(1, len(found) + 1))
+
+
+def again(saving: Saving, container: Container, *flags: str | Path) -> None:
+    """Save a container that counts and bring it back."""
+    until(lambda: len(numbers(container)) > 3, "it counts")
+    saving.save(container, *flags).ok()
+    saving.restore(container, *flags).ok()
+    goes_on(container)
+
+
+def again_with_its_numbers(saving: Saving, container: Container) -> None:
+    """The same where nothing hides the process numbers that it had: they must be free first."""
+    until(lambda: len(numbers(container)) > 3, "it counts")
+    saving.save(container).ok()
+    machine.reap()
+    until(lambda: saving.restore(container).status == 0, "the dead are collected")
+    goes_on(container)
+
+
+def inside(container: Container, *argv: str) -> str:
+    return container.command("exec", *argv).ok().stdout
 
 
 def said(container: Container) -> list[str]:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Helpers: resources from JSON, hierarchies in a temporary directory, an eBPF interpreter."""
+"""Helpers: hierarchies in a temporary directory, an eBPF interpreter."""
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import Any
 from pyrunc.cgroups import convert
 from pyrunc.cgroups.layout import Hierarchy
 from pyrunc.cgroups.member import Member
-from pyrunc.spec import parse_resources
-from pyrunc.spec.model_resources import Resources
+from tests.support.cgroups import resources
 
 ALL_V1 = dict.fromkeys(
     [
@@ -33,10 +31,6 @@ ALL_V1 = dict.fromkeys(
     1,
 )
 ALL_V2 = dict.fromkeys(["cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma", "misc"], 2)
-
-
-def resources(**properties: Any) -> Resources:
-    return parse_resources(json.dumps(properties).encode())
 
 
 def written(versions: dict[str, int], **properties: Any) -> list[tuple[str, str]]:

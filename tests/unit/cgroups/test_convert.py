@@ -12,7 +12,8 @@ import pytest
 
 from pyrunc.cgroups import convert, convert_v2
 from pyrunc.errors import Failure
-from tests.unit.cgroups.support import ALL_V1, resources, v1, v2, written
+from tests.support.cgroups import resources
+from tests.unit.cgroups.support import ALL_V1, v1, v2, written
 
 MB = 1 << 20
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pyrunc.cgroups import devices, devices_bpf
 from pyrunc.cgroups.devices import ANY, MKNOD, READ, WRITE, Access, Rule
 from pyrunc.errors import Failure
-from tests.unit.cgroups.support import Machine, resources
+from tests.support.cgroups import resources
+from tests.unit.cgroups.support import Machine
 
 pytestmark = pytest.mark.generated
 

@@ -9,7 +9,7 @@ import pytest
 
 from pyrunc.cgroups import devices, unit_properties, units, variants
 from pyrunc.errors import Failure
-from tests.unit.cgroups.support import resources
+from tests.support.cgroups import resources
 
 MB = 1 << 20
 

@@ -13,7 +13,8 @@ from pyrunc.cgroups.fs import FsManager
 from pyrunc.cgroups.member import Member
 from pyrunc.cgroups.writes import Write
 from pyrunc.errors import Failure
-from tests.unit.cgroups.support import directory_member, resources
+from tests.support.cgroups import resources
+from tests.unit.cgroups.support import directory_member
 
 MB = 1 << 20
 FILES = {
