@@ -219,20 +219,24 @@ class Creation:
         return self.mapper.next(asked.count, pid=child.pid)
 
     def _on_hooks(self, message: Message) -> Sequence[int]:
-        """prestart and createRuntime: the namespaces and mounts are there, the root is not entered
-        yet. prestart hooks were once part of `start`: what they expect to read is "created".
+        """The namespaces and mounts are there, the root is not entered yet."""
+        self._run_hooks()
+        return ()
+
+    def _run_hooks(self) -> None:
+        """prestart and createRuntime. prestart hooks were once part of `start`: what they expect to
+        read is "created".
         """
         from pyrunc import hooks
 
         found = self.blueprint.config.hooks
         if found is None:
-            return ()
+            return
         for kind, status, listed in (
             ("prestart", CREATED, found.prestart),
             ("createRuntime", CREATING, found.create_runtime),
         ):
             hooks.run_all(kind, listed, self._oci_state(status), started=self._note_hook)
-        return ()
 
     def _on_console(self, message: Message) -> Sequence[int]:
         self.terminal = rendezvous.take_terminal(

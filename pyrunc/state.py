@@ -98,15 +98,20 @@ def open_root(path: str, *, create: bool = False) -> int:
         fd = _make_root(path)
     except OSError as error:
         raise HostError(f"cannot open the state root {path}", errno=error.errno or 0) from None
+    check_ours(fd, f"the state root {path}", hint=f"chmod go-w {path}, or use another --root")
+    return fd
+
+
+def check_ours(fd: int, what: str, *, hint: str) -> None:
+    """Refuse a directory that others own or may write to, and close it."""
     facts = os.fstat(fd)
     if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
         os.close(fd)
         raise HostError(
-            f"the state root {path} must belong to uid {os.geteuid()} and be writable by nobody "
-            f"else: it belongs to {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):o}",
-            hint=f"chmod go-w {path}, or use another --root",
+            f"{what} must belong to uid {os.geteuid()} and be writable by nobody else: "
+            f"it belongs to {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):o}",
+            hint=hint,
         )
-    return fd
 
 
 def state_path(root: str, container_id: str) -> str:

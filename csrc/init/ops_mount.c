@@ -129,7 +129,7 @@ static int mount_long(const struct op_new_mount *op, uint32_t *step)
 		return result;
 	*step = STEP_NEW_MOUNT_MOUNT;
 	tree = sys_open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE);
-	result = sys_umount2("/proc", 2 /* MNT_DETACH */);
+	result = sys_umount2("/proc", FLAG_DETACH);
 	if (tree < 0)
 		return tree;
 	if (result >= 0)

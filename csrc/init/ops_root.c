@@ -7,7 +7,6 @@
 #include "plan_ops.h"
 #include "sys.h"
 
-#define FLAG_DETACH 2 /* MNT_DETACH */
 #define MOUNTINFO_MAX (256U << 10)
 
 int run_attach_root(const struct op_attach_root *op, uint32_t *step)
@@ -220,7 +219,7 @@ static int hide(const char *point)
 
 	if (result < 0)
 		return result == -ENOENT || result == -EINVAL ? 0 : result;
-	result = sys_umount2(point, FLAG_DETACH | 8 /* UMOUNT_NOFOLLOW */);
+	result = sys_umount2(point, FLAG_DETACH | FLAG_NOFOLLOW);
 	if (result == -EINVAL || result == -EPERM) /* locked in a user namespace */
 		result = sys_mount("tmpfs", point, "tmpfs", 0, "");
 	return result;

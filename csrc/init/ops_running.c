@@ -7,9 +7,6 @@
 #include "plan_ops.h"
 #include "sys.h"
 
-#define FLAG_DETACH 2	/* MNT_DETACH */
-#define FLAG_NOFOLLOW 8 /* UMOUNT_NOFOLLOW */
-
 int run_send_mount(const struct op_send_mount *op, uint32_t *step)
 {
 	int tree = slot_get(op->slot);

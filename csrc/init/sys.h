@@ -133,6 +133,9 @@ static inline int sys_mount(const char *source, const char *target, const char *
 	return sys_result(syscall(SYS_mount, source, target, type, flags, data));
 }
 
+#define FLAG_DETACH 2	/* MNT_DETACH */
+#define FLAG_NOFOLLOW 8 /* UMOUNT_NOFOLLOW */
+
 static inline int sys_umount2(const char *target, int flags)
 {
 	return sys_result(syscall(SYS_umount2, target, flags));

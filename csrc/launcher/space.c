@@ -45,7 +45,8 @@ static bool reserve_heap(void)
 	return true;
 }
 
-char *space_take(size_t size, size_t alignment)
+/* Space for `size` bytes at an address that `alignment` divides; NULL: there is none. */
+static char *take(size_t size, size_t alignment)
 {
 	char *taken = (char *)round_up((uintptr_t)heap_next, alignment);
 	const size_t chunk_size = size > CHUNK_SIZE ? round_up(size, PAGE_SIZE) : CHUNK_SIZE;
@@ -74,9 +75,9 @@ char *space_take_at(size_t size, enum place place)
 	char *taken;
 
 	if (place == PLACE_COLD || size > SLAB_SIZE)
-		return space_take(size, 16);
+		return take(size, 16);
 	if (size > (size_t)(slabs[place].end - slabs[place].next)) {
-		taken = space_take(slab_size, PAGE_SIZE);
+		taken = take(slab_size, PAGE_SIZE);
 		if (!taken)
 			return NULL;
 		slabs[place].next = taken;
@@ -113,7 +114,7 @@ void space_record(const void *block)
 
 char *space_take_pages(size_t size)
 {
-	char *pages = space_take(round_up(size, PAGE_SIZE), PAGE_SIZE);
+	char *pages = take(round_up(size, PAGE_SIZE), PAGE_SIZE);
 
 	if (pages && heap_owners)
 		for (size_t page = 0; page < size; page += PAGE_SIZE)

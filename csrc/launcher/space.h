@@ -14,10 +14,7 @@ static inline uintptr_t round_up(uintptr_t value, size_t step)
 	return (value + step - 1) & ~(uintptr_t)(step - 1);
 }
 
-/* Space for `size` bytes at an address that `alignment` divides; NULL: there is none. */
-char *space_take(size_t size, size_t alignment);
-
-/* The same in one of the places of a dump in the making. */
+/* Space for `size` bytes in one of the places of a dump in the making; NULL: there is none. */
 char *space_take_at(size_t size, enum place place);
 
 /* Whole pages, which the profile does not watch. */

@@ -49,11 +49,10 @@ class Cgroups:
         return found
 
     def view(self) -> View:
-        version = 1 if self.members and not self.pure else 2
         hierarchies = tuple(
             (member.hierarchy, "/" + "/".join(member.parts)) for member in self.members
         )
-        return View(version, hierarchies, leaf=bool(self.leaf))
+        return View(self.version, hierarchies, leaf=bool(self.leaf))
 
     def check_leaf(self) -> None:
         if self.leaf and not self.pure:
@@ -74,6 +73,11 @@ class Cgroups:
         return self.unified is not None and not any(
             member.hierarchy.controllers for member in self.members
         )
+
+    @property
+    def version(self) -> int:
+        """That of the controllers; without any cgroup, 2."""
+        return 1 if self.members and not self.pure else 2
 
     def find(self, controller: str) -> Member | None:
         """The cgroup in the hierarchy that has a controller, which is the cgroup2 if no v1 has."""

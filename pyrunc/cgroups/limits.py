@@ -28,9 +28,8 @@ class Limited(Cgroups):
         if resources is None:
             return []
         versions = self._versions(made=made)
-        default = 1 if self.members and not self.pure else 2
         try:
-            return convert.to_writes(resources, versions=versions, default=default)
+            return convert.to_writes(resources, versions=versions, default=self.version)
         except convert.Unavailable as missing:
             if self.denied:
                 raise Failure(NO_PERMISSION, pointer=missing.pointer, errno=errno.EACCES) from None

@@ -81,10 +81,6 @@ class SystemdManager(FsManager):
 
         return manager1.connect(user=self.rootless)
 
-    @property
-    def version(self) -> int:
-        return 2 if self.pure else 1
-
     def _of_unit(self, member: Member) -> Member:
         """The cgroup of the unit itself, for a look: the caller closes its leaf."""
         count = len(member.parts) - bool(self.subgroup)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 from pyrunc import deletion, execution
+from pyrunc.cgroups.layout import read_whole
 from pyrunc.checkpoint import images, mounts, plan, program, protocol, rootfs, settings, stdio
 from pyrunc.checkpoint.options import Wishes
 from pyrunc.checkpoint.worker import Refused, Worker
@@ -82,7 +83,8 @@ class Checkpoint:
 
     def _options(self) -> dict[str, Any]:
         container, config = self.container, self.config
-        entries = mounts.parse(read_text(f"/proc/{container.pid}/mountinfo"))
+        table = read_whole(f"/proc/{container.pid}/mountinfo")
+        entries = mounts.parse(table.decode("utf-8", "surrogateescape"))
         external: list[str] = []
         mounts.check(config)
         if not self.wishes.pre_dump:
@@ -178,8 +180,3 @@ def look_at(inside: rootfs.Inside, config: Config) -> tuple[Mapping[str, int], M
         if (found := inside.mount(path)) is not None and not found[1]
     }
     return on, masks
-
-
-def read_text(path: str) -> str:
-    with open(path, "rb") as file:
-        return file.read().decode("utf-8", "surrogateescape")

@@ -13,6 +13,7 @@ from errno import ENOENT, ENOTDIR
 
 from pyrunc import jsontext
 from pyrunc.errors import Failure, HostError, UsageError
+from pyrunc.state import check_ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,14 +75,8 @@ def _open(path: str, *, flag: str, make: bool) -> Directory:
             errno=error.errno or ENOENT,
             hint="" if make else "it is what `checkpoint --image-path` has written",
         ) from None
-    facts = os.fstat(fd)
-    if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
-        os.close(fd)
-        raise HostError(
-            f"the directory of --{flag} {path} must belong to uid {os.geteuid()} and be writable "
-            f"by nobody else: it belongs to {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):o}",
-            hint=f"chmod go-w {path}, or use another directory",
-        )
+    hint = f"chmod go-w {path}, or use another directory"
+    check_ours(fd, f"the directory of --{flag} {path}", hint=hint)
     return Directory(path, fd)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pyrunc.cgroups.layout import parse_own
 from pyrunc.checkpoint import protocol
 from pyrunc.errors import Failure
 
@@ -85,11 +86,7 @@ def dump(
         "pid": pid,
         "root": rootfs,
         "external": [
-            *(
-                f"{NAMES[kind]}[{inode}]:{HANDED[kind]}"
-                for kind, inode in namespaces.items()
-                if kind in HANDED
-            ),
+            *(f"{NAMES[kind]}[{inode}]:{HANDED[kind]}" for kind, inode in namespaces.items()),
             *external,
         ],
     }
@@ -170,14 +167,9 @@ def joined_namespaces(config: Config) -> dict[str, str]:
     return found
 
 
-def parse_cgroups(text: str) -> dict[str, str]:
+def parse_cgroups(data: bytes) -> dict[str, str]:
     """Controller -> path, of a /proc/PID/cgroup file; "" is cgroup2."""
-    found = {}
-    for line in text.splitlines():
-        _number, controllers, path = line.split(":", 2)
-        for name in controllers.split(","):
-            found[name] = path
-    return found
+    return {name: path for names, path in parse_own(data).items() for name in names.split(",")}
 
 
 def builds_network(config: Config) -> bool:

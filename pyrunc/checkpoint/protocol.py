@@ -27,7 +27,7 @@ CLONE_NEWNET: Final = 0x40000000
 PAGE_SERVER: Final[dict[str, Any]] = {"address": (1, TEXT), "port": (2, INT)}
 INHERITED: Final[dict[str, Any]] = {"key": (1, TEXT), "fd": (2, INT)}
 CGROUP_ROOT: Final[dict[str, Any]] = {"ctrl": (1, TEXT), "path": (2, TEXT)}
-JOINED: Final[dict[str, Any]] = {"ns": (1, TEXT), "ns_file": (2, TEXT), "extra_opt": (3, TEXT)}
+JOINED: Final[dict[str, Any]] = {"ns": (1, TEXT), "ns_file": (2, TEXT)}
 
 OPTIONS: Final[dict[str, Any]] = {
     "images_dir_fd": (1, INT),

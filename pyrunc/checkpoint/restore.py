@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import activation, hooks, hostmounts, jsontext, rendezvous, syscalls
+from pyrunc import activation, hostmounts, jsontext, rendezvous, syscalls
 from pyrunc.blueprint import Blueprint, container_root
+from pyrunc.cgroups.layout import read_whole
 from pyrunc.checkpoint import images, mounts, options, plan, program, protocol, settings
-from pyrunc.checkpoint.dump import read_text
 from pyrunc.checkpoint.rootfs import Root, device_paths, host_mounts_below
 from pyrunc.checkpoint.worker import Refused, Worker
-from pyrunc.container import CREATED, CREATING
 from pyrunc.creation import Creation
 from pyrunc.errors import Failure, HostError
 from pyrunc.init.launch import Child
@@ -205,7 +204,7 @@ class Restoration(Creation):
             stdio=images.read_descriptors(saved.images),
             handed=list(saved.handed),
             joined={kind: path for kind, path in joined.items() if kind not in plan.HANDED},
-            cgroups=plan.parse_cgroups(read_text(f"/proc/{self.child.pid}/cgroup")),
+            cgroups=plan.parse_cgroups(read_whole(f"/proc/{self.child.pid}/cgroup")),
         )
 
     # -- while criu works --------------------------------------------------------------------------
@@ -215,7 +214,7 @@ class Restoration(Creation):
         if moment in ("setup-namespaces", "post-restore") and self.child.pid != pid:
             self._adopt(pid)
         if moment == "setup-namespaces":
-            self._run_hooks()
+            self._run_hooks()  # what prepares the network of a new container
         elif moment == "orphan-pts-master" and fds:
             self._take_terminal(fds[0])
         elif moment == "post-restore":
@@ -230,17 +229,6 @@ class Restoration(Creation):
         child.pid = pid
         child.pidfd = syscalls.pidfd_open(pid)
         self._note_process()
-
-    def _run_hooks(self) -> None:
-        """What prepares the network of a new container prepares that of a restored one."""
-        found = self.blueprint.config.hooks
-        if found is None:
-            return
-        for kind, status, listed in (
-            ("prestart", CREATED, found.prestart),
-            ("createRuntime", CREATING, found.create_runtime),
-        ):
-            hooks.run_all(kind, listed, self._oci_state(status), started=self._note_hook)
 
     def _take_terminal(self, master: int) -> None:
         path = self.blueprint.console_socket

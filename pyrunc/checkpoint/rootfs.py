@@ -126,13 +126,15 @@ class Root:
         before = hostmounts.intent(self.path)
         inside = Inside(self.path)
         found: dict[str, list[str]] = {}
+        binds = mounts.binds(config)
         try:
             for mount in config.mounts:
                 point = "/" + mount.destination.strip("/")
                 found[mount.destination] = [os.path.normpath(point)]
                 if mount.type in mounts.CGROUPS or covered(point, config):
                     continue
-                real = self._make_point(inside, mount, config, bundle=bundle)
+                source = mounts.join(bundle, mount.source or "") if mount in binds else ""
+                real = self._make_point(inside, mount, config, source=source)
                 if real not in found[mount.destination]:
                     found[mount.destination].append(real)
         finally:
@@ -140,11 +142,10 @@ class Root:
             hostmounts.undo(before)
         return found
 
-    def _make_point(self, inside: Inside, mount: Mount, config: Config, *, bundle: str) -> str:
-        bind = mount in mounts.binds(config)
-        source = mounts.join(bundle, mount.source or "")
+    def _make_point(self, inside: Inside, mount: Mount, config: Config, *, source: str) -> str:
+        """The path of a mount point in the root; `source` is empty unless it is a bind mount."""
         try:
-            directory = not bind or os.path.isdir(source)
+            directory = not source or os.path.isdir(source)
             fd = inside.make(mount.destination, directory=directory)
         except OSError as error:
             raise HostError(
@@ -154,7 +155,7 @@ class Root:
             ) from None
         try:
             real = os.readlink(f"/proc/self/fd/{fd}").removeprefix(self.path) or "/"
-            if bind and carries(mount.destination, config):
+            if source and carries(mount.destination, config):
                 attach(source, fd, "", what=f"bind {source}")
         finally:
             os.close(fd)
@@ -194,7 +195,7 @@ def carries(destination: str, config: Config) -> bool:
 def host_mounts_below(paths: Sequence[str]) -> dict[str, list[str]]:
     """For each path of the host the mounts below it, as paths from there."""
     found = {}
-    for path in paths:
+    for path in dict.fromkeys(paths):
         real = os.path.realpath(path)
         found[path] = [
             one.removeprefix(real)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import stat
 
+from pyrunc import syscalls
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -18,30 +20,21 @@ def names(pid: int, *, inside: Collection[int]) -> list[str]:
     found = []
     for fd in range(3):
         try:
-            found.append(_name(f"/proc/{pid}/fd/{fd}", f"/proc/{pid}/fdinfo/{fd}", inside))
+            found.append(_name(f"/proc/{pid}/fd/{fd}", inside))
         except FileNotFoundError:  # closed
             found.append("")
     return found
 
 
-def _name(path: str, info: str, inside: Collection[int]) -> str:
+def _name(path: str, inside: Collection[int]) -> str:
     link = os.readlink(path)
     facts = os.stat(path)
     if not stat.S_ISREG(facts.st_mode) and not stat.S_ISCHR(facts.st_mode):
         return link
-    mount = _mount(info)
+    mount = syscalls.mount_id(syscalls.AT_FDCWD, path, 0)
     if mount in inside or _is_terminal(facts):
         return link
     return f"file[{mount:x}:{facts.st_ino:x}]"
-
-
-def _mount(path: str) -> int:
-    with open(path, encoding="ascii") as file:
-        for line in file:
-            name, _, value = line.partition(":")
-            if name == "mnt_id":
-                return int(value)
-    return -1
 
 
 def _is_terminal(facts: os.stat_result) -> bool:

@@ -151,8 +151,8 @@ def test_only_what_leads_out_is_inherited() -> None:
 
 
 def test_the_paths_of_every_controller_are_found() -> None:
-    text = "4:cpu,cpuacct:/a\n3:name=systemd:/b:c\n0::/d\n"
-    assert plan.parse_cgroups(text) == {
+    data = b"4:cpu,cpuacct:/a\n3:name=systemd:/b:c\n0::/d\n"
+    assert plan.parse_cgroups(data) == {
         "cpu": "/a",
         "cpuacct": "/a",
         "name=systemd": "/b:c",
