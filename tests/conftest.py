@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,11 +17,11 @@ import pytest
 
 from tests.support import machine
 from tests.support.bundle import BUSYBOX, Config, make_base, make_bundle
+from tests.support.programs import PROGRAMS, static_program
 from tests.support.runtime import FRONTS, TREE, Container, Result, Runtime, find_program
 from tests.support.wait import until
 
 pytest_plugins = ["tests.support.criu", "tests.support.features"]
-PROGRAMS = TREE / "tests/container/programs"
 LEFT_OPEN = 32  # descriptors that a session may leave: those of failed tests, of the harness
 PRIVILEGED = ("container", "features", "security")  # directories whose tests all need root
 
@@ -191,16 +190,9 @@ def pyrunc(runtime: Runtime, request: pytest.FixtureRequest) -> Runtime:
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A static program that asks the kernel what no busybox applet can tell."""
-    if not shutil.which("musl-gcc"):
-        pytest.skip("the Debian package musl-tools is missing")
     target = tmp_path_factory.mktemp("programs") / "probe"
-    source = PROGRAMS / "probe.c"
-    subprocess.run(
-        ["musl-gcc", "-static", "-O1", "-Wall", "-Werror", "-idirafter", "/usr/include",
-         "-idirafter", "/usr/include/x86_64-linux-gnu", "-o", target, source],
-        check=True,
-    )  # fmt: skip
-    return target
+    headers = ("-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu")
+    return static_program(PROGRAMS / "probe.c", target, "-O1", "-Wall", "-Werror", *headers)
 
 
 @pytest.fixture

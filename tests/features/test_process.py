@@ -15,6 +15,7 @@ import pytest
 
 from tests.features.conftest import User
 from tests.support.bundle import Config
+from tests.support.programs import static_program
 from tests.support.runtime import Container, Result, Runtime
 
 Create = Callable[..., Container]
@@ -284,12 +285,7 @@ def notifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A static program that sends its arguments but the first, and waits that many seconds."""
     directory = tmp_path_factory.mktemp("notifier")
     (directory / "notifier.c").write_text(NOTIFIER)
-    argv = ["musl-gcc", "-static", "-o", "notifier", "notifier.c"]
-    try:
-        subprocess.run(argv, cwd=directory, check=True)
-    except FileNotFoundError:
-        pytest.skip("the Debian package musl-tools is missing")
-    return directory / "notifier"
+    return static_program(directory / "notifier.c", directory / "notifier")
 
 
 @feature("12.3 NOTIFY_SOCKET proxy")

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import strace
 from tests.support.bundle import Config
+from tests.support.programs import static_program
 from tests.support.runtime import TREE, Container, Result, Runtime
 
 Create = Callable[..., Container]
@@ -89,11 +90,7 @@ def test_a_call_newer_than_the_profile_does_not_exist(run: Run, config: Config) 
         "int main(void) { syscall(460); int new = errno; syscall(SYS_mkdir, 0, 0);"
         " return new == ENOSYS && errno == EPERM ? 0 : 9; }\n"
     )
-    compiler = subprocess.run(
-        ["musl-gcc", "-static", "-o", program, source], capture_output=True, check=False
-    )
-    if compiler.returncode:
-        pytest.skip("the Debian package musl-tools is missing")
+    static_program(source, program)
     assert run(config, "/bin/new-call").status == 0
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,11 +13,10 @@ import pytest
 
 from tests.support import machine
 from tests.support.bundle import Config
-from tests.support.runtime import TIMEOUT_S, TREE, Container, Result, Runtime
+from tests.support.programs import PROGRAMS, static_program
+from tests.support.runtime import TIMEOUT_S, Container, Result, Runtime
 from tests.support.wait import until
 from tests.vm import criu as criu_cache
-
-PROGRAMS = TREE / "tests/container/programs"
 
 
 @pytest.fixture(scope="session")
@@ -106,13 +104,8 @@ def saving(criu: Path, runtime: Runtime, workspace: Path) -> Iterator[Saving]:
 @pytest.fixture(scope="session")
 def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A static program that keeps what CRIU has to save: locks, sockets, deleted files."""
-    if not shutil.which("musl-gcc"):
-        pytest.skip("the Debian package musl-tools is missing")
     target = tmp_path_factory.mktemp("programs") / "keeper"
-    source = str(PROGRAMS / "keeper.c")
-    argv = ["musl-gcc", "-static", "-O1", "-Wall", "-Werror", "-o", str(target), source]
-    subprocess.run(argv, check=True)
-    return target
+    return static_program(PROGRAMS / "keeper.c", target, "-O1", "-Wall", "-Werror")
 
 
 def counter(file: str = "/tmp/count") -> tuple[str, ...]:
