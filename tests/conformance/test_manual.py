@@ -1,27 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configurations in docs/engines.md, given to the engines that are installed here."""
+"""The configurations in docs/engines.md, given to the engines."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.conformance.support import check, fetches
 from tests.support.runtime import TREE
 
 MANUAL = (TREE / "docs/engines.md").read_text()
 pytestmark = pytest.mark.root
-
-
-def need(program: str) -> None:
-    if not shutil.which(program):
-        pytest.skip(f"needs the program {program}")
 
 
 def snippet(section: str, language: str, program: Path) -> str:
@@ -40,8 +35,9 @@ def output(*argv: str, **environment: str) -> str:
     return done.stdout
 
 
+@fetches
 def test_containerd_takes_the_configuration(program: Path, tmp_path: Path) -> None:
-    need("containerd")
+    check("conformance/engines/packages", "containerd")
     file = tmp_path / "config.toml"
     file.write_text(snippet("containerd", "toml", program))
     lines = {
@@ -52,8 +48,9 @@ def test_containerd_takes_the_configuration(program: Path, tmp_path: Path) -> No
     assert f'BinaryName = "{program}"' in lines
 
 
+@fetches
 def test_podman_takes_the_configuration(program: Path, tmp_path: Path) -> None:
-    need("podman")
+    check("conformance/engines/packages", "podman")
     file = tmp_path / "containers.conf"
     # Podman's locks would stay in /dev/shm.
     text = snippet("Podman", "toml", program).replace("[engine]", '[engine]\nlock_type = "file"')

@@ -3,36 +3,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.conformance.support import check, fetches
 from tests.support.runtime import TREE
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.skipif(bool(os.environ.get("IN_GUEST")), reason="guests have no network to fetch"),
-]
-
-
-def check(*argv: str | Path) -> None:
-    """Run a command in the checkout; fail with what it printed."""
-    done = subprocess.run(
-        [str(word) for word in argv],
-        cwd=TREE,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        pytest.fail(f"status {done.returncode}\n{done.stdout[-20000:]}", pytrace=False)
+pytestmark = [pytest.mark.root, fetches]
 
 
 def test_the_oci_validation_programs_pass_or_are_explained(program: Path, tmp_path: Path) -> None:

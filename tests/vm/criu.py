@@ -8,7 +8,6 @@ and the program is changed to use it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -16,8 +15,7 @@ from pathlib import Path
 from tests.vm import images
 
 SUITE = "sid"
-TREE = Path(__file__).resolve().parents[2]
-CACHE = Path(os.environ.get("PYRUNC_CRIU_CACHE", TREE / "build/criu"))
+CACHE = Path(os.environ.get("PYRUNC_CRIU_CACHE", images.TREE / "build/criu"))
 # What changes criu, and what criu starts.
 HOST_PACKAGES = ("patchelf", "iproute2", "iptables")
 
@@ -29,12 +27,7 @@ def fetch(directory: Path) -> None:
     images.run("apt-get", "-qq", "update", env=env)
     plan = images.run("apt-get", "-qq", "-s", "install", "--no-install-recommends", "criu", env=env)
     packages = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
-    partial, tree = directory / "partial", directory / "tree"
-    partial.mkdir()
-    images.run("apt-get", "-qq", "download", *packages, cwd=partial, env=env)
-    for package in sorted(partial.glob("*.deb")):
-        images.run("dpkg-deb", "-x", str(package), str(tree))
-    shutil.rmtree(partial)
+    tree = images.unpack(packages, env, directory)
     loader = images.one(tree, "usr/lib/*-linux-gnu/ld-linux-*.so.*")
     images.run(
         # A library finds its own libraries only by DT_RPATH of the program.
@@ -51,9 +44,7 @@ def ready() -> bool:
 def program() -> Path:
     """The program, fetched if it is not in the cache."""
     directory = CACHE.resolve() / SUITE
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with open(directory.parent / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with images.locked(directory.parent / "lock"):
         if not ready():
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir()

@@ -14,8 +14,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+TREE = Path(__file__).resolve().parents[2]
+# Whoever fetches asks the one package database of the host, whatever cache it fetches into.
+HOST_LOCK = TREE / "build/host-packages.lock"
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,22 @@ def run(*argv: str, cwd: Path | None = None, env: dict[str, str] | None = None) 
     return process.stdout
 
 
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Wait until nobody else holds the lock of a file, and hold it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def install_on_host(packages: tuple[str, ...]) -> None:
+    """Install what is missing; dpkg serves one at a time, and refuses the others."""
+    with locked(HOST_LOCK):
+        install_missing(packages)
+
+
+def install_missing(packages: tuple[str, ...]) -> None:
     query = ["dpkg-query", "-W", "-f", "${db:Status-Status}"]
     missing = [
         name
@@ -102,11 +123,14 @@ def apt_environment(suite: str, state: Path) -> dict[str, str]:
 
 def fetch(image: Image, directory: Path) -> Path:
     """Download and unpack the packages of an image; returns the unpacked tree."""
-    tree = directory / "tree"
-    partial = directory / "partial"
     env = apt_environment(image.suite, directory / "apt")
     run("apt-get", "-qq", "update", env=env)
-    packages = [concrete(name, env) for name in image.packages]
+    return unpack([concrete(name, env) for name in image.packages], env, directory)
+
+
+def unpack(packages: list[str], env: dict[str, str], directory: Path) -> Path:
+    """Download packages and unpack them into one tree, which is returned."""
+    tree, partial = directory / "tree", directory / "partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     run("apt-get", "-qq", "download", *packages, cwd=partial, env=env)
@@ -140,9 +164,7 @@ def make(name: str, directory: Path) -> None:
 def kernel(name: str, cache: Path) -> Kernel:
     """The kernel of an image, fetched if it is not in the cache."""
     directory = cache / f"{name}-{IMAGES[name].suite}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / "lock", "w") as lock:  # guests start at once, and dpkg serves one at a time
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(cache / "lock"):  # guests start at once, and the first one fetches for all
         if not (directory / "ready").exists():
             make(name, directory)
     tree = directory / "tree"
