@@ -13,6 +13,7 @@ from pathlib import Path
 from conformance.engines import image
 from conformance.engines.engine import (
     CGROUP,
+    COUNT,
     GROUP,
     PARENT,
     READY,
@@ -202,13 +203,10 @@ def test_pause_and_resume(engine: Containerd) -> None:
     engine.remove("a")
 
 
-COUNT = "i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done"
-
-
 def test_checkpoint_and_restore(engine: Containerd) -> None:
     """As an image, from which another container is made."""
     need_criu()
-    engine.start("a", "sh", "-c", COUNT)
+    engine.start("a", *COUNT)
     eventually(lambda: counted(engine, "a") > 5, "it does not count")
     engine.ctr("container", "checkpoint", "--image", "--rw", "--task", "a", "saved:1").ok()
     expect(engine.status("a") == "RUNNING", f"the container is {engine.status('a')}")

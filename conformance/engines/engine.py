@@ -20,6 +20,8 @@ CGROUP = Path("/sys/fs/cgroup")
 TRAP = ("sh", "-c", "trap 'exit 3' TERM; touch /tmp/ready; while :; do sleep 0.1; done")
 DEAF = ("sh", "-c", "trap '' TERM; touch /tmp/ready; while :; do sleep 0.1; done")
 READY = ("sh", "-c", "until [ -e /tmp/ready ]; do sleep 0.05; done")
+# A program whose memory, once saved and restored, is seen to be the same.
+COUNT = ("sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done")
 
 
 class Failed(AssertionError):

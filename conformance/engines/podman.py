@@ -11,6 +11,7 @@ from pathlib import Path
 from conformance.engines import image
 from conformance.engines.containerd import cgroup_values
 from conformance.engines.engine import (
+    COUNT,
     DRIVER,
     PARENT,
     READY,
@@ -166,16 +167,13 @@ def test_pause_and_resume(engine: Podman) -> None:
     engine.remove("a")
 
 
-COUNT = "i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done"
-
-
 def counted(engine: Podman, name: str) -> int:
     return int(engine.podman("exec", name, "cat", "/count").text or 0)
 
 
 def test_checkpoint_and_restore(engine: Podman) -> None:
     need_criu()
-    engine.start("a", command=("sh", "-c", COUNT))
+    engine.start("a", command=COUNT)
     eventually(lambda: counted(engine, "a") > 5, "it does not count")
     engine.podman("container", "checkpoint", "a").ok()
     expect(engine.status("a") == "exited", f"a saved container is {engine.status('a')}")
@@ -189,7 +187,7 @@ def test_checkpoint_and_restore(engine: Podman) -> None:
 def test_a_checkpoint_is_moved_as_an_archive(engine: Podman) -> None:
     """The container may stay; the one that is made from the archive has another name."""
     need_criu()
-    engine.start("a", command=("sh", "-c", COUNT))
+    engine.start("a", command=COUNT)
     eventually(lambda: counted(engine, "a") > 5, "it does not count")
     archive = str(engine.directory / "saved.tar")
     engine.podman("container", "checkpoint", "--leave-running", "--export", archive, "a").ok()
