@@ -46,10 +46,8 @@ def name(clean_machine: None) -> str:
 
 
 @pytest.fixture
-def host() -> Iterator[layout.Layout]:
-    found = layout.probe()
-    yield found
-    close(found)
+def host() -> layout.Layout:
+    return layout.probe()
 
 
 def close(found: layout.Layout) -> None:

@@ -48,9 +48,6 @@ def v2(**properties: Any) -> list[tuple[str, str]]:
     return written(ALL_V2, **properties)
 
 
-MEMBERS: list[Member] = []  # of the running test; conftest.py closes them
-
-
 def directory_member(
     root: Path, *, version: int, controllers: tuple[str, ...] = (), files: dict[str, str]
 ) -> Member:
@@ -66,8 +63,7 @@ def directory_member(
         mount=str(root),
         device=os.stat(root).st_dev,
     )
-    MEMBERS.append(Member(hierarchy, parts=("group",), kept=0))
-    return MEMBERS[-1]
+    return Member(hierarchy, parts=("group",), kept=0)
 
 
 class Machine:

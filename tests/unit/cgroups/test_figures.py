@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyrunc.cgroups import figures, freezer, oom, stats
 from tests.unit.cgroups.support import directory_member
 
+pytestmark = pytest.mark.usefixtures("closed_cgroups")
 PRESSURE = """\
 some avg10=1.50 avg60=0.25 avg300=0.00 total=123456
 full avg10=0.00 avg60=0.00 avg300=0.00 total=42

@@ -11,26 +11,17 @@ from typing import Any
 import pytest
 
 from pyrunc.cgroups import devices, devices_v1
-from pyrunc.cgroups.layout import Hierarchy
 from pyrunc.cgroups.member import Member
 from pyrunc.errors import Failure
+from tests.unit.cgroups.support import directory_member
+
+pytestmark = pytest.mark.usefixtures("closed_cgroups")
 
 
 @pytest.fixture
 def member(tmp_path: Path) -> Member:
-    """A cgroup of ordinary files."""
-    for name in ("devices.allow", "devices.deny"):
-        (tmp_path / "c" / name).parent.mkdir(exist_ok=True)
-        (tmp_path / "c" / name).touch()
-    (tmp_path / "c/devices.list").write_text("a *:* rwm\n")
-    hierarchy = Hierarchy(
-        name="devices",
-        controllers=("devices",),
-        version=1,
-        mount=str(tmp_path),
-        device=os.stat(tmp_path).st_dev,
-    )
-    return Member(hierarchy, parts=("c",), kept=0)
+    files = {"devices.allow": "", "devices.deny": "", "devices.list": "a *:* rwm\n"}
+    return directory_member(tmp_path, version=1, controllers=("devices",), files=files)
 
 
 def test_each_file_is_opened_once(member: Member, monkeypatch: pytest.MonkeyPatch) -> None:

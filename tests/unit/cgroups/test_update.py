@@ -16,6 +16,7 @@ from pyrunc.errors import Failure
 from tests.support.cgroups import resources
 from tests.unit.cgroups.support import directory_member
 
+pytestmark = pytest.mark.usefixtures("closed_cgroups")
 MB = 1 << 20
 FILES = {
     "cgroup.controllers": "cpu io memory pids\n",
