@@ -12,11 +12,9 @@ from typing import Any
 
 import pytest
 
-from pyrunc import cgroups
 from pyrunc.cgroups import layout
-from pyrunc.cgroups.fs import FsManager
 from tests.support.bundle import DEFAULT_CAPABILITIES, Config
-from tests.support.cgroups import closed_afterwards
+from tests.support.cgroups import closed_afterwards, manager_of
 from tests.support.runtime import Container, Runtime
 from tests.support.wait import until
 
@@ -37,17 +35,9 @@ def only_v2(host: layout.Layout) -> None:
         pytest.skip("the controllers of this host are on v1 hierarchies")
 
 
-def manager(container: Container) -> FsManager:
-    """The cgroups of a container, from its own state."""
-    state = json.loads((container.runtime.root / container.id / "state.json").read_text())
-    found = cgroups.from_record(state["cgroup"])
-    assert isinstance(found, FsManager)
-    return found
-
-
 def read(container: Container, v1: str, v2: str) -> str:
     """A control file of the hierarchy that has its controller."""
-    found = manager(container)
+    found = manager_of(container)
     member = found.find(v1.partition(".")[0])
     assert member is not None
     text = member.read(v1 if member.hierarchy.version == 1 else v2)
@@ -175,7 +165,7 @@ def test_a_cgroup_belongs_to_the_root_that_may_write_to_it(
     """CG-5"""
     writable(config)
     config["mounts"][-1]["options"].append(option)
-    found = manager(create(config, "sleep", "100"))
+    found = manager_of(create(config, "sleep", "100"))
     top = Path(found.members[0].path)
     assert top.stat().st_uid == owner
     assert (top / "cgroup.procs").stat().st_uid == owner
@@ -340,7 +330,7 @@ def test_figures_tell_of_pressure_where_the_kernel_does(
     only_v2: None, pyrunc: Runtime, create: Create, config: Config
 ) -> None:
     container = create(config, "sleep", "100").start()
-    top = Path(manager(container).members[0].path)
+    top = Path(manager_of(container).members[0].path)
     if not (top / "cpu.pressure").exists():
         pytest.skip("this kernel does not measure pressure")
     line = pyrunc("events", "--stats", container.id).ok().stdout

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from pyrunc import cgroups
-from pyrunc.cgroups.fs import FsManager
 from tests.cgroups.conftest import Disk, disk, weighed
 from tests.support.bundle import Config
+from tests.support.cgroups import manager_of
 from tests.support.runtime import Container, Runtime
 
 Create = Callable[..., Container]
@@ -37,10 +36,7 @@ class Files:
     """The control files of a container."""
 
     def __init__(self, container: Container) -> None:
-        state = json.loads((container.runtime.root / container.id / "state.json").read_text())
-        found = cgroups.from_record(state["cgroup"])
-        assert isinstance(found, FsManager)
-        self.manager = found
+        self.manager = manager_of(container)
 
     def version(self, controller: str) -> int:
         member = self.manager.find(controller)

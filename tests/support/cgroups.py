@@ -10,15 +10,25 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+from pyrunc import cgroups
 from pyrunc.cgroups.fs import FsManager
 from pyrunc.cgroups.layout import Hierarchy
 from pyrunc.cgroups.member import Member
 from pyrunc.spec import parse_resources
 from pyrunc.spec.model_resources import Resources
+from tests.support.runtime import Container
 
 
 def resources(**properties: Any) -> Resources:
     return parse_resources(json.dumps(properties).encode())
+
+
+def manager_of(container: Container) -> FsManager:
+    """The cgroups of a container, from its own state."""
+    state = json.loads((container.runtime.root / container.id / "state.json").read_text())
+    found = cgroups.from_record(state["cgroup"])
+    assert isinstance(found, FsManager)
+    return found
 
 
 def read(manager: FsManager, file: str) -> str:
