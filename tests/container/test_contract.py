@@ -97,7 +97,7 @@ def test_what_engines_probe(pyrunc: Runtime) -> None:
     """podman and CRI-O: can it restore pods and save containers at all?"""
     result = pyrunc("restore", "--lsm-mount-context")
     assert result.status != 0
-    assert re.search("flag needs an argument|requires an argument", result.stdout + result.stderr)
+    assert "flag needs an argument" in result.stderr
     assert pyrunc("checkpoint", "--help").status == 0
     assert pyrunc("no-such-command").status != 0
     lines = pyrunc("--version").ok().lines

@@ -300,14 +300,6 @@ def test_a_memory_limit_that_is_too_low_is_said_so(pyrunc: Runtime, config: Conf
     assert "memory limit" in result.error
 
 
-def test_the_probes_of_engines_for_checkpoints_are_answered(pyrunc: Runtime) -> None:
-    """podman and CRI-O make both."""
-    assert pyrunc("checkpoint", "--help").status == 0
-    probe = pyrunc("restore", "--lsm-mount-context")
-    assert probe.status != 0
-    assert "flag needs an argument" in probe.stderr
-
-
 def test_a_full_state_directory_is_said_so(pyrunc: Runtime, config: Config, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir(mode=0o700)
