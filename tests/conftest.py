@@ -180,6 +180,12 @@ def create(runtime: Runtime) -> Iterator[Callable[..., Container]]:
 
 
 @pytest.fixture
+def running(create: Callable[..., Container], config: Config) -> Container:
+    """A container whose program waits."""
+    return create(config, "sleep", "600").start()
+
+
+@pytest.fixture
 def pyrunc(runtime: Runtime, request: pytest.FixtureRequest) -> Runtime:
     """The runtime under test if it is pyrunc: for what the peers do otherwise or not at all."""
     if runtime.name != "pyrunc" and not request.config.getoption("--teeth"):

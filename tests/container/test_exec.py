@@ -17,11 +17,6 @@ from tests.support.wait import until
 Create = Callable[..., Container]
 
 
-@pytest.fixture
-def running(create: Create, config: Config) -> Container:
-    return create(config, "sleep", "600").start()
-
-
 def test_exec_joins_every_namespace(running: Container) -> None:
     script = "for n in cgroup ipc mnt net pid uts; do readlink /proc/self/ns/$n; done"
     inside = running.runtime("exec", running.id, "sh", "-c", script).ok().lines

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers that run, users without privileges, and sockets that are waited at."""
+"""Users without privileges, and sockets that are waited at."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import pytest
 
 from tests.support import machine
 from tests.support.bundle import Config
-from tests.support.runtime import TREE, Container, Result, Runtime
+from tests.support.features import MODES
+from tests.support.runtime import TREE, Result, Runtime
 from tests.support.terminal import FdSocket, Terminal
 
 MS_BIND = 4096
@@ -26,12 +27,6 @@ SUBIDS = 200000, 65536
 @pytest.fixture(autouse=True)
 def _clean(clean_machine: None) -> None:
     """Ask for the check even where a test takes no fixture of the harness."""
-
-
-@pytest.fixture
-def running(create: Callable[..., Container], config: Config) -> Container:
-    """A container whose program waits."""
-    return create(config, "sleep", "600").start()
 
 
 @pytest.fixture
@@ -134,8 +129,6 @@ def subids(workspace: Path) -> Iterator[tuple[int, int]]:
 
 
 # -- the three ways in which a container is run ----------------------------------------------------
-
-MODES = ("root", "userns", "user")
 
 
 class Mode:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.features.changes import Change, clock, linux, mount, process
 from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.runtime import TREE, Result, Runtime
@@ -32,22 +32,10 @@ class Case:
 
     name: str
     script: str
-    change: Callable[[Config], None] = lambda config: None
+    change: Change = lambda config: None
     exec: tuple[str, ...] = ()
     why: tuple[tuple[str, str], ...] = ()
     flags: tuple[str, ...] = ()
-
-
-def set_process(**values: object) -> Callable[[Config], None]:
-    return lambda config: config.process.update(values)
-
-
-def set_linux(**values: object) -> Callable[[Config], None]:
-    return lambda config: config.linux.update(values)
-
-
-def mount(destination: str, kind: str, *options: str) -> Callable[[Config], None]:
-    return lambda config: config.mount(destination, kind, kind, *options)
 
 
 def user_namespace(config: Config) -> None:
@@ -74,12 +62,7 @@ def no_path(config: Config) -> None:
     config.process["env"] = ["A=b"]
 
 
-def time_offsets(config: Config) -> None:
-    config.namespace("time")
-    config.linux["timeOffsets"] = {"boottime": {"secs": 1_000_000}}
-
-
-def from_host(*options: str, destination: str = "/mnt") -> Callable[[Config], None]:
+def from_host(*options: str, destination: str = "/mnt") -> Change:
     """A bind of a directory with a file, a link and a directory."""
 
     def change(config: Config) -> None:
@@ -137,8 +120,8 @@ def joined_file(config: Config) -> None:
     config.bind(source, "/etc/target", "bind", "ro")
 
 
-def filter_of(**profile: object) -> Callable[[Config], None]:
-    return set_linux(seccomp={"defaultAction": "SCMP_ACT_ALLOW", **profile})
+def filter_of(**profile: object) -> Change:
+    return linux(seccomp={"defaultAction": "SCMP_ACT_ALLOW", **profile})
 
 
 CHMOD = ["chmod", "fchmod", "fchmodat"]
@@ -151,16 +134,16 @@ OLD_CRUN = "crun 1.8 does not know it and leaves it out without a word"
 
 CASES = [
     Case("identity and rights", ATTRIBUTES),
-    Case("rights of a plain user", ATTRIBUTES, set_process(user={"uid": 1000, "gid": 1000})),
-    Case("additional groups", "id -G", set_process(user={"uid": 5, "gid": 6, "additionalGids": [7, 8]})),
+    Case("rights of a plain user", ATTRIBUTES, process(user={"uid": 1000, "gid": 1000})),
+    Case("additional groups", "id -G", process(user={"uid": 5, "gid": 6, "additionalGids": [7, 8]})),
     Case("environment", "env | grep -v SHLVL | sort"),
     Case("environment without PATH", "/bin/env | /bin/grep -v -E 'SHLVL|PWD' | /bin/sort", no_path),
     Case("home without an entry in passwd", "echo $HOME", no_home, why=(("crun", "crun 1.8 leaves HOME empty"),)),
     Case("umask", "umask"),
-    Case("umask of the config", "umask", set_process(user={"uid": 0, "gid": 0, "umask": 0o27})),
-    Case("limits", "ulimit -n; ulimit -Hn", set_process(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 99, "hard": 100}])),
-    Case("oom score", "cat /proc/self/oom_score_adj", set_process(oomScoreAdj=77)),
-    Case("missing directory", "pwd; stat -c %a .", set_process(cwd="/made/by/runtime")),
+    Case("umask of the config", "umask", process(user={"uid": 0, "gid": 0, "umask": 0o27})),
+    Case("limits", "ulimit -n; ulimit -Hn", process(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 99, "hard": 100}])),
+    Case("oom score", "cat /proc/self/oom_score_adj", process(oomScoreAdj=77)),
+    Case("missing directory", "pwd; stat -c %a .", process(cwd="/made/by/runtime")),
     Case("nodes in /dev", "cd /dev; for f in null zero full tty random; do stat -c '%n %a %u:%g %t:%T' $f; done"),
     Case("links in /dev", "cd /dev; for l in fd stdin stdout stderr ptmx; do readlink $l; done"),
     Case("devices of the config", "stat -c '%a %u:%g %t:%T %F' /dev/fuse /dev/pipe", devices),
@@ -172,16 +155,16 @@ CASES = [
     Case("process 1", "echo $$; readlink /proc/1/exe; set -- /proc/[0-9]*; echo $#"),
     Case("descriptors", "ls /proc/self/fd"),
     Case("user namespace", "id -u; cat /proc/self/uid_map; stat -c '%u:%g' / /dev/null /proc/1", user_namespace),
-    Case("sysctl", "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax", set_linux(sysctl={"net.ipv4.ip_forward": "1", "kernel.msgmax": "9000"})),
+    Case("sysctl", "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax", linux(sysctl={"net.ipv4.ip_forward": "1", "kernel.msgmax": "9000"})),
     Case("read-only root", "touch /x 2>/dev/null || echo refused; grep ' / ' /proc/mounts | cut -d' ' -f4 | cut -d, -f1", lambda config: config["root"].update(readonly=True)),
     Case("exit code", "exit 42"),
     Case("death by a signal", "kill -KILL $$", lambda config: config.without_namespace("pid")),
     Case("output and errors", "echo out; echo err >&2"),
-    Case("scheduler", "cut -d' ' -f19,41 /proc/self/stat", set_process(scheduler={"policy": "SCHED_BATCH", "nice": 5}),
+    Case("scheduler", "cut -d' ' -f19,41 /proc/self/stat", process(scheduler={"policy": "SCHED_BATCH", "nice": 5}),
          why=(("runc", OLD_RUNC), ("crun", OLD_CRUN))),
-    Case("I/O priority", "ionice -p $$", set_process(ioPriority={"class": "IOPRIO_CLASS_IDLE", "priority": 0}), why=(("runc", OLD_RUNC), ("crun", OLD_CRUN))),
-    Case("personality", "uname -m", set_linux(personality={"domain": "LINUX32"}), why=(("runc", OLD_RUNC),)),
-    Case("time offsets", "awk '{print ($1 > 1000000)}' /proc/uptime", time_offsets, why=(("runc", "runc 1.1 has no time namespaces"), ("crun", "crun 1.8 does not get through its own start with one on this kernel"))),
+    Case("I/O priority", "ionice -p $$", process(ioPriority={"class": "IOPRIO_CLASS_IDLE", "priority": 0}), why=(("runc", OLD_RUNC), ("crun", OLD_CRUN))),
+    Case("personality", "uname -m", linux(personality={"domain": "LINUX32"}), why=(("runc", OLD_RUNC),)),
+    Case("time offsets", "awk '{print ($1 > 1000000)}' /proc/uptime", clock, why=(("runc", "runc 1.1 has no time namespaces"), ("crun", "crun 1.8 does not get through its own start with one on this kernel"))),
     Case("recursive read-only", "touch /etc/x 2>/dev/null || echo refused", lambda config: config.bind(config.rootfs / "etc", "/etc", "rbind", "rro")),
     Case("options of a bind", SHOW_OPTIONS, from_host("bind", "ro", "nosuid", "nodev", "noexec", "noatime")),
     Case("options of a bind that clear", SHOW_OPTIONS, from_host("rbind", "rw", "exec", "suid", "dev")),
@@ -195,7 +178,7 @@ CASES = [
     Case("options of a tmpfs", SHOW_OPTIONS, mount("/mnt", "tmpfs", "noexec", "noatime", "size=64k")),
     Case("message queues", "stat -f -c %T /dev/mqueue", mount("/dev/mqueue", "mqueue", "nosuid", "noexec", "nodev")),
     Case("cgroup mount", "ls /sys/fs/cgroup | sort; grep -c ' /sys/fs/cgroup' /proc/mounts", mount("/sys/fs/cgroup", "cgroup", "ro", "nosuid"), why=(("runc", "runc 1.1 leaves out the cgroup2 beside v1 hierarchies"), ("crun", "crun 1.8 leaves out the cgroup2 beside v1 hierarchies"))),
-    Case("propagation of the root", "grep ' / / ' /proc/self/mountinfo | cut -d' ' -f7 | cut -d: -f1", set_linux(rootfsPropagation="private")),
+    Case("propagation of the root", "grep ' / / ' /proc/self/mountinfo | cut -d' ' -f7 | cut -d: -f1", linux(rootfsPropagation="private")),
     Case("domainname", "cat /proc/sys/kernel/domainname", lambda config: config.update(domainname="example.org"), why=(("runc", OLD_RUNC),)),
     Case("hooks and their order", NOTES, all_hooks, why=(("runc", "runc 1.1 runs poststart before the program is started"),)),
     Case("state that hooks read", NOTES, hook_states, why=(("runc", "runc 1.1 says created to poststart, while the container runs"), ("crun", "crun 1.8 says created to hooks that run while the container is made"))),
@@ -205,15 +188,15 @@ CASES = [
     Case("filter with a condition", "sh -c 'umask 22; chmod 700 /tmp' && echo passed", filter_of(syscalls=[{"names": ["umask"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 63, "op": "SCMP_CMP_EQ"}]}])),
     Case("call newer than the profile", "chmod 700 /tmp && echo passed", filter_of(syscalls=[{"names": ["no_such_call"], "action": "SCMP_ACT_ERRNO"}])),
     Case("cgroup namespace", "cut -d: -f3 /proc/self/cgroup | sort -u"),
-    Case("limits of cgroups", "cat /proc/self/limits | grep -c .", set_linux(resources=LIMITED)),
+    Case("limits of cgroups", "cat /proc/self/limits | grep -c .", linux(resources=LIMITED)),
     Case("session and terminal", "cut -d' ' -f6,7 /proc/self/stat; tty"),
     Case("processors", "grep Cpus_allowed_list /proc/self/status"),
-    Case("capabilities of a user with ambient ones", "grep Cap /proc/self/status", set_process(user={"uid": 1000, "gid": 1000}, capabilities={kind: ["CAP_NET_BIND_SERVICE"] for kind in ("bounding", "permitted", "inheritable", "effective", "ambient")})),
-    Case("a core limit of nothing", "ulimit -c; ulimit -Hc", set_process(rlimits=[{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}])),
+    Case("capabilities of a user with ambient ones", "grep Cap /proc/self/status", process(user={"uid": 1000, "gid": 1000}, capabilities={kind: ["CAP_NET_BIND_SERVICE"] for kind in ("bounding", "permitted", "inheritable", "effective", "ambient")})),
+    Case("a core limit of nothing", "ulimit -c; ulimit -Hc", process(rlimits=[{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}])),
     Case("standard devices can be written", "for f in null zero full tty; do echo x 2>/dev/null >/dev/$f && echo $f; done; true"),
-    Case("exec: umask", "", exec=("sh", "-c", "umask"), change=set_process(user={"uid": 0, "gid": 0, "umask": 0o27}), why=(("runc", "runc 1.1 takes 022 for every exec"), ("crun", "crun 1.8 takes 022 for every exec"))),
-    Case("exec: limits", "", exec=("sh", "-c", "ulimit -n"), change=set_process(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 99, "hard": 100}]), why=(("crun", "crun 1.8 leaves the limits of the caller"),)),
-    Case("exec: oom score", "", exec=("cat", "/proc/self/oom_score_adj"), change=set_process(oomScoreAdj=77), why=(("crun", "crun 1.8 leaves the score of the caller"),)),
+    Case("exec: umask", "", exec=("sh", "-c", "umask"), change=process(user={"uid": 0, "gid": 0, "umask": 0o27}), why=(("runc", "runc 1.1 takes 022 for every exec"), ("crun", "crun 1.8 takes 022 for every exec"))),
+    Case("exec: limits", "", exec=("sh", "-c", "ulimit -n"), change=process(rlimits=[{"type": "RLIMIT_NOFILE", "soft": 99, "hard": 100}]), why=(("crun", "crun 1.8 leaves the limits of the caller"),)),
+    Case("exec: oom score", "", exec=("cat", "/proc/self/oom_score_adj"), change=process(oomScoreAdj=77), why=(("crun", "crun 1.8 leaves the score of the caller"),)),
     Case("exec: home of another user", "", exec=("--user", "1000", "sh", "-c", "echo $HOME")),
     Case("exec: filter", "", exec=("sh", "-c", "grep Seccomp: /proc/self/status"), change=filter_of(syscalls=[{"names": CHMOD, "action": "SCMP_ACT_ERRNO"}])),
     Case("exec: cgroup", "", exec=("sh", "-c", "cmp /proc/self/cgroup /proc/1/cgroup && echo same")),
@@ -232,7 +215,7 @@ CASES = [
     Case("exec: death by a signal", "", exec=("sh", "-c", "kill -9 $$")),
     Case("exec: missing program", "", exec=("absent",)),
     Case("exec: descriptors", "", exec=("ls", "/proc/self/fd")),
-    Case("exec: namespaces", "", exec=("sh", "-c", "for n in mnt pid net ipc uts cgroup; do test $(readlink /proc/self/ns/$n) = $(readlink /proc/1/ns/$n) && echo $n; done"), change=set_process(capabilities={"bounding": ["CAP_SYS_PTRACE"], "effective": ["CAP_SYS_PTRACE"], "permitted": ["CAP_SYS_PTRACE"]})),
+    Case("exec: namespaces", "", exec=("sh", "-c", "for n in mnt pid net ipc uts cgroup; do test $(readlink /proc/self/ns/$n) = $(readlink /proc/1/ns/$n) && echo $n; done"), change=process(capabilities={"bounding": ["CAP_SYS_PTRACE"], "effective": ["CAP_SYS_PTRACE"], "permitted": ["CAP_SYS_PTRACE"]})),
 ]  # fmt: skip
 
 

@@ -11,19 +11,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.features.conftest import MODES, Mode
+from tests.features.changes import Change, clock, linux, mount, process
+from tests.features.conftest import Mode
 from tests.support.bundle import Config
+from tests.support.features import MODES
 from tests.support.wait import until
 
 feature = pytest.mark.feature
-Change = Callable[[Config], None]
 WITH_GROUPS = ("root", "userns")
 
 
@@ -40,20 +40,8 @@ class Case:
     flags: tuple[str, ...] = ()
 
 
-def process(**values: object) -> Change:
-    return lambda config: config.process.update(values)
-
-
-def linux(**values: object) -> Change:
-    return lambda config: config.linux.update(values)
-
-
 def top(**values: object) -> Change:
     return lambda config: config.update(values)
-
-
-def mount(destination: str, kind: str, *options: str) -> Change:
-    return lambda config: config.mount(destination, kind, kind, *options)
 
 
 def bind(*options: str, destination: str = "/mnt") -> Change:
@@ -85,11 +73,6 @@ def network(config: Config) -> None:
     config.namespace("network")
 
 
-def clock(config: Config) -> None:
-    config.namespace("time")
-    config.linux["timeOffsets"] = {"boottime": {"secs": 1_000_000}}
-
-
 def filtered(config: Config) -> None:
     names = ["chmod", "fchmod", "fchmodat", "fchmodat2"]
     rules = [{"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]
@@ -112,7 +95,6 @@ OPTIONS = "grep ' /mnt ' /proc/mounts | cut -d' ' -f4 | tr , '\\n' | grep -xE 'r
 KIND_OF_DEVICES = "cd /dev; for f in null zero full random urandom tty; do test -c $f && echo $f; done; echo x >null; head -c 2 zero | wc -c"
 READ_LINKS = "cd /dev; for l in fd stdin stdout stderr ptmx; do readlink $l; done"
 PROC_LINKS = "/proc/self/fd /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 pts/ptmx"
-OWN_ROOT = "grep -c ' / / ' /proc/self/mountinfo; ls -d /bundle* 2>/dev/null || echo only"
 
 CASES = [
     Case("exit code", ("2.2 run ID", "2.14 run exit code"), "sh -c 'exit 3' || echo $?", "3"),

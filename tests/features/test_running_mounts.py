@@ -54,11 +54,6 @@ def data(workspace: Path) -> Path:
     return directory
 
 
-@pytest.fixture
-def running(create: Create, config: Config) -> Container:
-    return create(config, "sleep", "600").start()
-
-
 def test_mounts_are_added_to_a_running_container_and_removed(mode: Mode, data: Path) -> None:
     """As root, in a user namespace, and as a user without privileges."""
     container = mode.start("sleep", "600")

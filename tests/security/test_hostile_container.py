@@ -40,11 +40,6 @@ NO_IDS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def running(create: Create, config: Config) -> Container:
-    return create(config, "sleep", "600").start()
-
-
 @pytest.mark.parametrize("text", sorted(IDS))
 def test_a_user_is_the_number_that_was_asked_for(running: Container, text: str) -> None:
     """CR-1, CR-2, R025: also where 32 bits with a sign would not hold it."""
