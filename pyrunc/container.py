@@ -27,7 +27,6 @@ PAUSED: Final = "paused"
 STOPPED: Final = "stopped"
 CREATING: Final = "creating"
 
-KILL_PATIENCE_MS: Final = 10_000
 TRACED_PATIENCE_MS: Final = 1_000
 
 # What the init writes to the report fifo (init/launch.py has the same for its socket).
@@ -238,7 +237,7 @@ class Container:
             if process.wait_dead(pidfd, TRACED_PATIENCE_MS):
                 return
             process.kill_tracer(self.pid, "criu")  # of a checkpoint that was killed
-            if not process.wait_dead(pidfd, KILL_PATIENCE_MS):
+            if not process.wait_dead(pidfd, process.KILL_PATIENCE_MS):
                 raise StateError(
                     f"container init still running: process {self.pid} does not die",
                     hint="it may wait for a device or a network file system: see /proc/PID/wchan",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from pyrunc import process
-from pyrunc.container import KILL_PATIENCE_MS, PAUSED, RUNNING, STOPPED, Container, oci_state
+from pyrunc.container import PAUSED, RUNNING, STOPPED, Container, oci_state
 from pyrunc.errors import StateError
 from pyrunc.log import log
 from pyrunc.state import StateDirectory, check_id, missing
@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 
 
 def _kill_process(record: Mapping[str, Any]) -> None:
-    if not process.this_boot(record.get("boot")):
-        return
     pidfd = process.open_pidfd(int(record["pid"]), int(record["startTime"]))
     if pidfd >= 0:
         process.signal(pidfd, process.SIGKILL)
-        process.wait_dead(pidfd, KILL_PATIENCE_MS)
+        process.wait_dead(pidfd, process.KILL_PATIENCE_MS)
         os.close(pidfd)
 
 
@@ -36,15 +34,13 @@ def _end_criu(record: Mapping[str, Any]) -> None:
     """The criu of a killed restore: it notices soon, and takes away what it has made."""
     pidfd = process.open_pidfd(int(record["pid"]), int(record["startTime"]))
     if pidfd >= 0:
-        if not process.wait_dead(pidfd, KILL_PATIENCE_MS):
+        if not process.wait_dead(pidfd, process.KILL_PATIENCE_MS):
             process.signal(pidfd, process.SIGKILL)
         os.close(pidfd)
 
 
 def _kill_hook(record: Mapping[str, Any]) -> None:
     """A hook of a killed create, with what it has started: it has a session of its own."""
-    if not process.this_boot(record.get("boot")):
-        return
     leader = int(record["pid"])
     found = process.read_stat(leader)
     if found is None or found.start_time == int(record["startTime"]):
@@ -81,10 +77,10 @@ UNDO: Final = {
 
 
 def undo(records: Sequence[Mapping[str, Any]]) -> None:
-    """Undo what was made, the latest first."""
+    """Undo what was made, the latest first. A pid of another boot is somebody else's."""
     for record in records:
         action = UNDO.get(str(record.get("kind")))
-        if action is not None:
+        if action is not None and process.this_boot(record.get("boot")):
             action(record)
 
 

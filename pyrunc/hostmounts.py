@@ -45,13 +45,37 @@ def undo(record: Mapping[str, Any]) -> None:
 
 def mounts(below: str) -> Iterable[tuple[int, str]]:
     """(mount id, path) of the mounts on a directory and below it, in the order of their making."""
-    with open("/proc/self/mountinfo", "rb") as file:
-        lines = file.read().decode("utf-8", "surrogateescape").splitlines()
-    for line in lines:
+    for entry in read("self"):
+        if entry.point == below or entry.point.startswith(f"{below}/"):
+            yield entry.id, entry.point
+
+
+class Entry:
+    """One line of /proc/PID/mountinfo."""
+
+    __slots__ = ("device", "id", "parent", "point", "root", "type")
+
+    def __init__(self, line: str) -> None:
         fields = line.split(" ")
-        path = unescape(fields[4])
-        if path == below or path.startswith(f"{below}/"):
-            yield int(fields[0]), path
+        self.id = int(fields[0])
+        self.parent = int(fields[1])
+        self.device = fields[2]
+        self.root = unescape(fields[3])
+        self.point = unescape(fields[4])
+        self.type = fields[fields.index("-") + 1]
+
+
+def read(pid: int | str) -> list[Entry]:
+    """The mounts that a process sees. OSError when it is gone."""
+    with open(f"/proc/{pid}/mountinfo", "rb") as file:
+        return parse(file.read())
+
+
+def parse(data: bytes) -> list[Entry]:
+    """The entries of a mountinfo file. A name may hold all that Python takes for the end of a line,
+    but the kernel escapes the newline.
+    """
+    return [Entry(line) for line in data.decode("utf-8", "surrogateescape").split("\n") if line]
 
 
 def unescape(text: str) -> str:

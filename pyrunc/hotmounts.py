@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import host, jsontext, process, syscalls
+from pyrunc import host, hostmounts, jsontext, process, syscalls
+from pyrunc.blueprint import read_links
 from pyrunc.container import Container
 from pyrunc.errors import Failure, StateError
 from pyrunc.execution import joined_namespaces
-from pyrunc.hostmounts import unescape
 from pyrunc.idmapped import Mapper
 from pyrunc.init import ops, paths
 from pyrunc.init.cgroup_view import CgroupView
@@ -87,7 +87,7 @@ class Change:
                 joined=joined_namespaces(self.container, self.config),
                 cgroup=CgroupView.of(manager.view(), enters=False),
                 source=self.source,
-                links=_links(symlink_sources(self.config)),
+                links=read_links(symlink_sources(self.config)),
             )
         finally:
             manager.close()
@@ -191,17 +191,11 @@ class Change:
 
     def _mountinfo(self) -> dict[int, tuple[str, list[str]]]:
         """Mount id -> (mount point, device and root and type) in the container's namespace."""
-        found = {}
         try:
-            with open(f"/proc/{self.container.pid}/mountinfo", "rb") as file:
-                text = file.read().decode("utf-8", "surrogateescape")
+            entries = hostmounts.read(self.container.pid)
         except OSError:
             raise StateError(GONE) from None
-        for line in text.splitlines():
-            fields = line.split(" ")
-            kind = fields[fields.index("-") + 1]
-            found[int(fields[0])] = (unescape(fields[4]), [fields[2], fields[3], kind])
-        return found
+        return {one.id: (one.point, [one.device, one.root, one.type]) for one in entries}
 
 
 def _at(record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -212,9 +206,3 @@ def _place(seen: Mapping[int, tuple[str, list[str]]], record: Mapping[str, Any])
     """Where a mount is now; the kernel gives the ids of mounts that are gone to others."""
     path, facts = seen.get(int(record["id"]), ("", None))
     return path if facts is not None and facts == record["facts"] else None
-
-
-def _links(sources: Sequence[str]) -> dict[str, str]:
-    from pyrunc.blueprint import read_links
-
-    return read_links(list(sources))

@@ -27,6 +27,7 @@ SIGKILL: Final = 9
 DEAD: Final = "ZXx"  # zombies and the dying have ended as far as users can tell
 
 MAX_SIGNAL: Final = 64
+KILL_PATIENCE_MS: Final = 10_000
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
@@ -129,7 +130,7 @@ def kill_session(leader: int) -> None:
             os.close(member)
 
 
-def kill_tracer(pid: int, name: str) -> bool:
+def kill_tracer(pid: int, name: str) -> None:
     """Kill the program of this name that traces a process, if one does.
 
     A traced process that has ended waits to be reaped by its tracer, and an init for all of its pid
@@ -142,14 +143,12 @@ def kill_tracer(pid: int, name: str) -> bool:
         with open(f"/proc/{tracer}/comm", "rb") as file:
             same = file.read().strip() == name.encode()
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return
     stat = read_stat(tracer) if same else None
     pidfd = open_pidfd(tracer, stat.start_time) if stat is not None else -1
-    if pidfd < 0:
-        return False
-    signal(pidfd, SIGKILL)
-    os.close(pidfd)
-    return True
+    if pidfd >= 0:
+        signal(pidfd, SIGKILL)
+        os.close(pidfd)
 
 
 def wait_dead(pidfd: int, timeout_ms: int) -> bool:

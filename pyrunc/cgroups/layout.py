@@ -117,9 +117,12 @@ def parse_mountinfo(data: bytes) -> list[Mounted]:
 
 
 def parse_own(data: bytes) -> dict[str, str]:
-    """/proc/PID/cgroup: hierarchy name ("" for cgroup2) -> path."""
+    """/proc/PID/cgroup: hierarchy name ("" for cgroup2) -> path.
+
+    A cgroup's name may hold all that Python takes for the end of a line, but no newline.
+    """
     own = {}
-    for line in data.decode("utf-8", "surrogateescape").splitlines():
+    for line in filter(None, data.decode("utf-8", "surrogateescape").split("\n")):
         _, _, rest = line.partition(":")
         name, _, path = rest.partition(":")
         own[name] = path

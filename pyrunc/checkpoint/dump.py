@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import deletion, execution
-from pyrunc.cgroups.layout import read_whole
+from pyrunc import deletion, execution, hostmounts
 from pyrunc.checkpoint import images, mounts, plan, program, protocol, rootfs, settings, stdio
 from pyrunc.checkpoint.options import Wishes
 from pyrunc.checkpoint.worker import Refused, Worker
@@ -83,8 +82,7 @@ class Checkpoint:
 
     def _options(self) -> dict[str, Any]:
         container, config = self.container, self.config
-        table = read_whole(f"/proc/{container.pid}/mountinfo")
-        entries = mounts.parse(table.decode("utf-8", "surrogateescape"))
+        entries = hostmounts.read(container.pid)
         external: list[str] = []
         mounts.check(config)
         if not self.wishes.pre_dump:
@@ -111,7 +109,7 @@ class Checkpoint:
             freezer=os.path.dirname(freezer[1]) if freezer else "",
         )
 
-    def _external_mounts(self, entries: Sequence[mounts.Entry]) -> list[str]:
+    def _external_mounts(self, entries: Sequence[hostmounts.Entry]) -> list[str]:
         inside = rootfs.Inside(f"/proc/{self.container.pid}/root")
         try:
             on, masks = look_at(inside, self.config)

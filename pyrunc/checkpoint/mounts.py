@@ -10,7 +10,6 @@ images are not believed (CK-1). runc uses the same names.
 from __future__ import annotations
 
 from pyrunc.errors import Failure
-from pyrunc.hostmounts import unescape
 from pyrunc.init import idmap
 from pyrunc.spec import options as table
 from pyrunc.spec.options import parse_mount_options
@@ -20,31 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Final
 
+    from pyrunc.hostmounts import Entry
     from pyrunc.spec.model import Config, Mount
 
 NULL: Final = "/dev/null"
 NOTIFY: Final = "/run/notify"
 CGROUPS: Final = ("cgroup", "cgroup2")
-
-
-class Entry:
-    """One line of /proc/PID/mountinfo."""
-
-    __slots__ = ("device", "id", "parent", "point", "root", "type")
-
-    def __init__(self, line: str) -> None:
-        fields = line.split(" ")
-        self.id = int(fields[0])
-        self.parent = int(fields[1])
-        self.device = fields[2]
-        self.root = unescape(fields[3])
-        self.point = unescape(fields[4])
-        self.type = fields[fields.index("-") + 1]
-
-
-def parse(text: str) -> list[Entry]:
-    """The entries of a mountinfo file."""
-    return [Entry(line) for line in text.splitlines() if line]
 
 
 def binds(config: Config) -> list[Mount]:

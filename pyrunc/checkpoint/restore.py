@@ -119,7 +119,9 @@ class Restoration(Creation):
         self.child = Child(pid=worker.pid, pidfd=worker.pidfd, sync=NO_SOCKET, plan=blueprint.plan)
         worker.pidfd = -1  # the child's from now on
         # After the cgroup, which is removed before it: criu shall end by itself, and in peace.
-        self.intend("criu", {"pid": worker.pid, "startTime": self.child.note_start_time()})
+        start_time = self.child.note_start_time()
+        record = {"pid": worker.pid, "startTime": start_time, "boot": self.boot}
+        self.intend("criu", record)
         self._enter_cgroups(worker.pid)
         self._make_rdt()
         worker.check_version()

@@ -32,7 +32,6 @@ EXEC: Final = 5
 
 MESSAGE: Final = Struct("<IIIi240s")
 FIRST_FREE: Final = 3  # descriptors above stdio
-KILL_PATIENCE_MS: Final = 10_000
 
 
 class Message:
@@ -165,7 +164,7 @@ class Child:
                 try:
                     syscalls.waitid_pidfd(pidfd)
                 except OSError:  # a filter around us: others reap it, and its end is what counts
-                    process.wait_dead(pidfd, KILL_PATIENCE_MS)
+                    process.wait_dead(pidfd, process.KILL_PATIENCE_MS)
                 os.close(pidfd)
         self._past = []
         self.pidfd = -1

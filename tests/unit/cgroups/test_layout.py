@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from pyrunc.cgroups import layout
 
 HYBRID_MOUNTS = b"""\
@@ -97,3 +99,10 @@ def test_a_hierarchy_with_only_a_name_makes_no_host_hybrid() -> None:
     ):
         assert layout.Layout([*map(hierarchy, others), unified]).kind == kind
     assert layout.Layout([hierarchy("name=systemd"), hierarchy("pids")]).kind == "v1"
+
+
+@pytest.mark.parametrize("mark", ["\v", "\f", "\x1c", "\x85", "\u2028"])
+def test_the_name_of_a_cgroup_cannot_begin_another_line(mark: str) -> None:
+    """A container with cgroups of its own must not move where the host looks for it."""
+    own = layout.parse_own(f"0::/box/a{mark}0::/elsewhere\n".encode())
+    assert own == {"": f"/box/a{mark}0::/elsewhere"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyrunc import flags
+from pyrunc import flags, hostmounts
 from pyrunc.checkpoint import excerpt, mounts, options, plan, protocol
 from pyrunc.errors import Failure, UsageError
 from pyrunc.spec.config import parse_config
@@ -211,7 +211,7 @@ def test_security_labels_become_fields() -> None:
 
 
 def saved(text: str, *, masks: dict[str, int] | None = None, **changes: Any) -> list[str]:
-    entries = mounts.parse(f"{ROOT}\n{text}")
+    entries = hostmounts.parse(f"{ROOT}\n{text}".encode())
     wanted = config(**changes)
     points = [mount.destination for mount in wanted.mounts]
     on = {entry.point: entry.id for entry in entries if entry.point in points}
