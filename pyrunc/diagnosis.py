@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 
 from pyrunc import __version__, buildinfo, host, outside, version
-from pyrunc.cgroups import layout
+from pyrunc.cgroups import layout, rdt
+from pyrunc.checkpoint import program
 from pyrunc.errors import Failure, HostError
+from pyrunc.idmap import find_program
 from pyrunc.spec.constants import CAP_NAMES, NAMESPACES, SECCOMP_ACTIONS
 
 TYPE_CHECKING = False
@@ -27,8 +29,7 @@ NOTIFY = "user_notif"
 NAMESPACE_FILES = {"mount": "mnt", "network": "net"}
 BASIC_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 V1_NAMES = {"io": "blkio"}
-RESCTRL = "/sys/fs/resctrl"
-BUSES = ("/run/dbus/system_bus_socket", "/run/systemd/private")
+RESCTRL = "/sys/fs/resctrl"  # the usual place
 
 
 def document() -> dict[str, Any]:
@@ -152,8 +153,8 @@ def _features(
     yield "intel rdt", _no_resctrl()
     numa = "the kernel was built without NUMA"
     yield "memory policy", "" if host.exists("/proc/self/numa_maps") else numa
-    yield "checkpoint and restore", _no_program("criu", package="criu")
-    yield "subordinate ids", _no_program("newuidmap", package="uidmap")
+    yield "checkpoint and restore", _no_criu()
+    yield "subordinate ids", _no_helper()
     yield "json schema of check", _no_library("jsonschema")
 
 
@@ -180,28 +181,41 @@ def _controllers(cgroups: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _no_systemd(facts: host.Host) -> str:
-    if facts.rootless:
-        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-        bus = f"{runtime}/bus"
-        return "" if runtime and host.exists(bus) else "there is no bus of a user session"
-    if any(host.exists(path) for path in BUSES):
+    from pyrunc.cgroups import bus  # jeepney
+
+    tried = [
+        path
+        for path, _private in bus.addresses(
+            user=facts.rootless, environment=os.environ, uid=facts.euid
+        )
+        if path[:1] != "\0"
+    ]
+    if any(host.exists(path) for path in tried):
         return ""
-    return f"systemd does not answer: there is neither {BUSES[0]} nor {BUSES[1]}"
+    if facts.rootless:
+        return "there is no bus of a user session"
+    return f"systemd does not answer: there is no {' and no '.join(tried)}"
 
 
 def _no_resctrl() -> str:
-    if host.exists(f"{RESCTRL}/schemata"):
+    if rdt.find_mount() is not None:
         return ""
     if "resctrl" in host.read("/proc/filesystems").split():
         return f"resctrl is not mounted on {RESCTRL}"
     return "this processor or kernel has no resctrl"
 
 
-def _no_program(name: str, *, package: str) -> str:
-    path = os.environ.get("PATH", "") or os.defpath
-    if any(os.access(f"{directory}/{name}", os.X_OK) for directory in path.split(":")):
-        return ""
-    return f"{name} is not in PATH (package {package})"
+def _no_criu() -> str:
+    try:
+        program.find()
+    except HostError as error:
+        return str(error) if error.errno else "criu is not in PATH (package criu)"
+    return ""
+
+
+def _no_helper() -> str:
+    there = find_program("newuidmap")
+    return "" if there else "newuidmap is not in PATH (package uidmap)"
 
 
 def _no_library(name: str) -> str:

@@ -117,7 +117,7 @@ def _write_map(
 
 def _run_helper(pid: int, *, kind: str, mappings: Sequence[IdMapping], pointer: str) -> None:
     name = f"new{kind}map"
-    program = _find_program(name)
+    program = find_program(name)
     if not program:
         raise HostError(
             f"cannot write the {kind} map of the user namespace: "
@@ -155,7 +155,8 @@ def _run_helper(pid: int, *, kind: str, mappings: Sequence[IdMapping], pointer: 
         )
 
 
-def _find_program(name: str) -> str:
+def find_program(name: str) -> str:
+    """The path of newuidmap or newgidmap, empty when there is none."""
     for directory in (*HELPER_PATH, *os.environ.get("PATH", "").split(":")):
         path = f"{directory}/{name}"
         if directory.startswith("/") and os.access(path, os.X_OK):

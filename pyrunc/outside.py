@@ -15,7 +15,7 @@ from pyrunc.errors import HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
 INTERPRETERS = ("/usr/bin/python3", "/usr/local/bin/python3")
@@ -33,6 +33,10 @@ class Environment:
         self.python = python
         self.package = package
         self.libraries = libraries
+
+    def script(self, program: str) -> str:
+        """The file of one of our programs."""
+        return f"{self.package}/{program}.py"
 
 
 def interpreter(*, purpose: str) -> Environment:
@@ -80,6 +84,30 @@ def _places() -> Iterator[tuple[str, str]]:
         yield f"{base}/pyrunc", f"{lib}/{name}/site-packages"
 
 
+def start(
+    environment: Environment,
+    program: str,
+    words: Sequence[str],
+    *,
+    stdin: int,
+    output: int,
+    setsid: bool = False,
+) -> int:
+    """The pidfd of one of our programs; nothing of the caller but its arguments reaches it."""
+    argv = [environment.python, "-ISBXutf8", environment.script(program), *words]
+    _pid, pidfd = syscalls.run_program(
+        os.fsencode(environment.python),
+        [os.fsencode(word) for word in argv],
+        [],
+        stdin_fd=stdin,
+        stdout_fd=output,
+        stderr_fd=output,
+        cwd=b"/",
+        setsid=setsid,
+    )
+    return pidfd
+
+
 def ask(
     environment: Environment, program: str, request: Any, *, pointer: str = ""
 ) -> dict[str, Any]:
@@ -89,19 +117,9 @@ def ask(
     """
     stdin = syscalls.memfd_sealed(b"pyrunc-request", jsontext.encode(request).encode())
     read, write = os.pipe2(os.O_CLOEXEC)
-    script = f"{environment.package}/{program}.py"
-    argv = [environment.python, "-ISBXutf8", script, environment.libraries]
     try:
         os.lseek(stdin, 0, os.SEEK_SET)
-        _pid, pidfd = syscalls.run_program(
-            os.fsencode(environment.python),
-            [os.fsencode(word) for word in argv],
-            [],
-            stdin_fd=stdin,
-            stdout_fd=write,
-            stderr_fd=write,
-            cwd=b"/",
-        )
+        pidfd = start(environment, program, [environment.libraries], stdin=stdin, output=write)
     finally:
         os.close(stdin)
         os.close(write)
@@ -113,6 +131,6 @@ def ask(
     os.close(pidfd)
     last = (data.decode("utf-8", "replace").strip().splitlines() or [""])[-1]
     if ended != (syscalls.CLD_EXITED, 0):
-        raise HostError(f"{script} failed: {last or ended}", pointer=pointer)
+        raise HostError(f"{environment.script(program)} failed: {last or ended}", pointer=pointer)
     found = jsontext.decode(last)
     return found if isinstance(found, dict) else {}

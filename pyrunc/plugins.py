@@ -14,13 +14,9 @@ import os
 import stat
 
 from pyrunc import outside, syscalls
+from pyrunc.amend import PLUGINS
 from pyrunc.errors import Failure, HostError
-from pyrunc.seccomp.extras import PLUGINS
 from pyrunc.seccomp.notify import Agent
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 POINTER = f"/annotations/{PLUGINS}"
 MAX_ANSWER = 4096
@@ -37,19 +33,11 @@ class PluginAgent(Agent):
         self.path = plugins
         found = ":".join(find(name) for name in plugins.split(":") if name)
         words = [found, root, container_id, bundle, f"{bundle}/config.json"]
-        argv = [python.python, "-ISBXutf8", f"{python.package}/seccomp_plugins.py", *words]
         self._fd, theirs = syscalls.socketpair_seqpacket()
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            _pid, pidfd = syscalls.run_program(
-                os.fsencode(python.python),
-                [os.fsencode(word) for word in argv],
-                [],
-                stdin_fd=theirs,
-                stdout_fd=null,
-                stderr_fd=null,
-                cwd=b"/",
-                setsid=True,
+            pidfd = outside.start(
+                python, "seccomp_plugins", words, stdin=theirs, output=null, setsid=True
             )
         except OSError as error:
             self.close()
@@ -92,8 +80,3 @@ def _is_roots(path: str, kind: int) -> bool:
     except OSError:
         return False
     return stat.S_IFMT(facts.st_mode) == kind and not facts.st_uid and not facts.st_mode & 0o022
-
-
-def wanted(annotations: Mapping[str, str]) -> str:
-    """The plugins of a container, separated by colons."""
-    return annotations.get(PLUGINS, "")

@@ -60,11 +60,13 @@ def connect_agent(
     node = config.linux.seccomp
     if compiled is None or node is None or not compiled.listener:
         return None
-    from pyrunc import plugins
+    from pyrunc.amend import PLUGINS
     from pyrunc.seccomp import notify
 
-    wanted = plugins.wanted(config.annotations)
+    wanted = config.annotations.get(PLUGINS, "")
     if wanted:
+        from pyrunc import plugins
+
         return plugins.PluginAgent(wanted, root=root, container_id=container_id, bundle=bundle)
     return notify.Agent(node.listener_path or "")
 

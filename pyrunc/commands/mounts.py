@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import os
-
 from pyrunc.container import STOPPED, Container
 from pyrunc.errors import StateError, UsageError
 from pyrunc.hotmounts import GONE, Change, read_mounts
-from pyrunc.spec.limits import MAX_BYTES
-from pyrunc.spec.load import read_bounded
+from pyrunc.spec.load import read_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,15 +22,7 @@ def run(args: Args) -> int:
     container = Container.load(args.text("root"), name, lock=True)
     if container.status() == STOPPED:
         raise StateError(GONE)
-    source = "standard input" if path == "-" else path
-    data = _read_stdin() if path == "-" else read_bounded(path, name=path)
+    data, source = read_named(path)
     change = Change(container, read_mounts(container, data, source=source), source=source)
     change.add() if action == "add" else change.remove()
     return 0
-
-
-def _read_stdin() -> bytes:
-    data = b""
-    while len(data) <= MAX_BYTES and (part := os.read(0, 1 << 16)):
-        data += part
-    return data

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import os
-
 from pyrunc import jsontext
 from pyrunc.cgroups import update
 from pyrunc.container import STOPPED, Container
 from pyrunc.errors import Failure, StateError, UsageError
 from pyrunc.output import emit
 from pyrunc.spec.config import parse_resources
-from pyrunc.spec.limits import MAX_BYTES
-from pyrunc.spec.load import read_bounded
+from pyrunc.spec.load import read_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,20 +81,11 @@ def _read_change(args: Args, *, allow_none: bool) -> dict[str, Any]:
     """A partial linux.resources, from a file, standard input or flags."""
     if not args.given("resources"):
         return from_flags(args, allow_none=allow_none)
-    path = args.text("resources")
-    data = _read_stdin() if path == "-" else read_bounded(path, name=path)
-    source = "standard input" if path == "-" else path
+    data, source = read_named(args.text("resources"))
     parse_resources(data, source=source)
     found = jsontext.decode(data.decode())
     assert isinstance(found, dict)
     return found
-
-
-def _read_stdin() -> bytes:
-    data = b""
-    while len(data) <= MAX_BYTES and (part := os.read(0, 1 << 16)):
-        data += part
-    return data
 
 
 def from_flags(args: Args, *, allow_none: bool = False) -> dict[str, Any]:

@@ -61,6 +61,12 @@ def resolve(context: Context, process: Process) -> Sets:
     return sets
 
 
+def may_hold_sys_admin(process: Process) -> bool:
+    """Whether the bounding set has CAP_SYS_ADMIN, so that some program may get it."""
+    given = process.capabilities
+    return given is not None and bool(mask(given.bounding or ()) & SYS_ADMIN)
+
+
 def mask(names: Iterable[str]) -> int:
     """The bits of some names; unknown names grant nothing."""
     value = 0

@@ -191,13 +191,12 @@ def _prepare(
     this.leaf = context.slot() if cgroup.leaf else 0
     this.root = roots.Root(context, path, pivot=not no_pivot)
     label = labels.mount_option(context, config.linux.mount_label, config.annotations)
-    bounding = config.process.capabilities and config.process.capabilities.bounding
     this.mounts = Mounts(
         context,
         cgroup=cgroup,
         label=label,
         links=links,
-        sys_admin=bool(capabilities.mask(bounding or ()) & capabilities.SYS_ADMIN),
+        sys_admin=capabilities.may_hold_sys_admin(config.process),
         root_slot=this.root.slot,
     )
     mounts.plan(this.mounts, config, notify=notify)

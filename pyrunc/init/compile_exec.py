@@ -124,20 +124,25 @@ def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
     if tasks:
         what = "enter the container's cgroups"
         found.append(ops.JoinCgroup(slot=TARGET + 1, count=tasks, what=what))
-    kinds = sorted(context.joined, key=list(NAMESPACES).index)
     found += namespaces.drop_groups(context)
-    if kinds:
-        found.append(
-            ops.JoinProcess(
-                slot=TARGET,
-                flags=namespaces.flags(kinds),
-                what=f"join the container's namespaces ({', '.join(kinds)})",
-            )
-        )
+    if context.joined:
+        found.append(join_container(context.joined))
     found.append(ops.CloseSlot(slot=TARGET))
     if rootfs and not context.has("mount"):
         found.append(roots.chroot(rootfs))
-    found += namespaces.become_root(context)
+    return found + become_process(context)
+
+
+def join_container(kinds: Iterable[str]) -> Op:
+    """Join namespaces of the container's first process, all of them or none."""
+    ordered = sorted(kinds, key=list(NAMESPACES).index)
+    what = f"join the container's namespaces ({', '.join(ordered)})"
+    return ops.JoinProcess(slot=TARGET, flags=namespaces.flags(ordered), what=what)
+
+
+def become_process(context: Context) -> list[Op]:
+    """After the join: its root user, and a process inside its pid and time namespaces."""
+    found = namespaces.become_root(context)
     if context.has("pid") or context.has("time"):
         found.append(ops.Fork(cgroup=0, what="start a process in the container"))
     return found

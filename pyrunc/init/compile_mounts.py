@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pyrunc.init import capabilities, labels, mounts, namespaces, ops, paths
 from pyrunc.init import rootfs as roots
-from pyrunc.init.compile_exec import TARGET, settle
+from pyrunc.init.compile_exec import TARGET, become_process, join_container, settle
 from pyrunc.init.mount_base import Mounts
 from pyrunc.init.plan import Plan
 from pyrunc.spec.constants import NAMESPACES
@@ -41,13 +41,12 @@ def compile_add(
     the parent when it is attached (rendezvous mounted).
     """
     context = _context(config, host, joined, source=source)
-    bounding = config.process.capabilities and config.process.capabilities.bounding
     planned = Mounts(
         context,
         cgroup=cgroup,
         label=labels.mount_option(context, config.linux.mount_label, config.annotations),
         links=links,
-        sys_admin=bool(capabilities.mask(bounding or ()) & capabilities.SYS_ADMIN),
+        sys_admin=capabilities.may_hold_sys_admin(config.process),
     )
     _check(context, config)
     mounts.plan(planned, config)
@@ -75,7 +74,7 @@ def compile_remove(
     context = _context(config, host, joined, source="mounts")
     kinds = context.joined & {"user", "mount"}
     found = namespaces.begin(context, oom_score_adj=None, pointer="")
-    found += [*namespaces.drop_groups(context), _join(kinds), ops.CloseSlot(slot=TARGET)]
+    found += [*namespaces.drop_groups(context), join_container(kinds), ops.CloseSlot(slot=TARGET)]
     found += namespaces.become_root(context)
     for path, number, pointer in targets:
         what = f"unmount {path}"
@@ -105,18 +104,12 @@ def _check(context: Context, config: Config) -> None:
                 value="remount or iversion",
                 hint="remove it and add another",
             )
-        if not paths.components(mount.destination):
+        if paths.is_root(mount.destination):
             context.problem(
                 mount.pointer + "/destination",
                 "the root of a running container cannot be covered",
                 hint="its processes would keep the old one",
             )
-
-
-def _join(kinds: Iterable[str]) -> Op:
-    ordered = sorted(kinds, key=list(NAMESPACES).index)
-    what = f"join the container's namespaces ({', '.join(ordered)})"
-    return ops.JoinProcess(slot=TARGET, flags=namespaces.flags(ordered), what=what)
 
 
 def _enter(context: Context, config: Config, sources: Sequence[Op]) -> list[Op]:
@@ -126,16 +119,13 @@ def _enter(context: Context, config: Config, sources: Sequence[Op]) -> list[Op]:
     """
     found = namespaces.drop_groups(context)
     first = context.joined - {"mount"}
-    found += [_join(first)] if first else []
+    found += [join_container(first)] if first else []
     what = "copy the host's mount namespace"
     found.append(ops.Unshare(flags=NAMESPACES["mount"], what=what))
     part = roots.part_from_host(config)
     found += [*sources, part] if roots.keeps_peers(config) else [part, *sources]
-    found += [_join({"mount"}), ops.CloseSlot(slot=TARGET)]
-    found += namespaces.become_root(context)
-    if context.has("pid") or context.has("time"):
-        found.append(ops.Fork(cgroup=0, what="start a process in the container"))
-    return found
+    found += [join_container({"mount"}), ops.CloseSlot(slot=TARGET)]
+    return found + become_process(context)
 
 
 def _reported(inside: Sequence[Op]) -> list[Op]:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 PREFIX: Final = "run.oci.seccomp"
 DATA: Final = "run.oci.seccomp_bpf_data"
 FAIL_UNKNOWN: Final = "run.oci.seccomp_fail_unknown_syscall"
-PLUGINS: Final = "run.oci.seccomp.plugins"
 MAX_INSTRUCTIONS: Final = 4096  # kernel: BPF_MAXINSNS
 
 

@@ -29,6 +29,16 @@ def load(bundle: str, name: str = CONFIG) -> Config:
     return parse_config(read_bounded(os.path.join(bundle, name), name=name), source=name)
 
 
+def read_named(path: str) -> tuple[bytes, str]:
+    """A file that a command line names, or standard input for `-`; and what to call it."""
+    if path != "-":
+        return read_bounded(path, name=path), path
+    data = b""
+    while len(data) <= MAX_BYTES and (part := os.read(0, 1 << 16)):
+        data += part
+    return data, "standard input"
+
+
 def read_bounded(path: str, *, name: str = "", limit: int = MAX_BYTES) -> bytes:
     """The bytes of a regular file, at most one more than the limit (which the reader refuses)."""
     name = name or path
