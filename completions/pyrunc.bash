@@ -17,7 +17,7 @@ _pyrunc() {
         case $each in create|start|state|kill|delete|run|exec|list|ps|pause|resume|update|events|spec|features|checkpoint|restore|mounts|explain|check|info|completion|doctor) verb=$each; break ;; esac
     done
     case $verb in
-    '') flags='--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --version --help --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts explain check info completion doctor' ;;
+    '') flags='--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --version --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts explain check info completion doctor' ;;
     create) flags='--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --help' ;;
     start) flags='--help' ;;
     state) flags='--help' ;;

@@ -22,7 +22,8 @@ FIRST = ("create", "run")  # their ID is a new one
 
 
 def shown(rows: Iterable[FlagRow]) -> list[FlagRow]:
-    return [row for row in (*rows, HELP) if not row[6]]
+    """The flags for people, each once: --help is that of all commands."""
+    return [*(row for row in rows if row != HELP and not row[6]), HELP]
 
 
 def takes_id(name: str) -> bool:
@@ -113,7 +114,7 @@ def zsh(verbs: Sequence[str]) -> str:
             "# SPDX-License-Identifier: Apache-2.0",
             "# Completion of pyrunc for zsh: `pyrunc completion zsh`.",
             '_pyrunc_ids() { compadd -- ${(f)"$(pyrunc list -q 2>/dev/null)"} }',
-            "_pyrunc_verbs {",
+            "_pyrunc_verbs() {",
             "    local -a verbs=(",
             *described,
             "    )",
@@ -148,10 +149,7 @@ def fish(verbs: Sequence[str]) -> str:
         "# SPDX-License-Identifier: Apache-2.0",
         "# Completion of pyrunc for fish: `pyrunc completion fish`.",
         "complete -c pyrunc -f",
-        *(
-            line("__fish_use_subcommand", row)
-            for row in shown(row for row in GLOBAL if row != HELP)
-        ),
+        *(line("__fish_use_subcommand", row) for row in shown(GLOBAL)),
     ]
     for name in verbs:
         summary, _, _, _, _, rows, _ = VERBS[name]
