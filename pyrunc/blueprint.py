@@ -16,6 +16,7 @@ from pyrunc.init.cgroup_mounts import FORCE_V1
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_create import compile_create
 from pyrunc.init.mounts import symlink_sources
+from pyrunc.log import log
 from pyrunc.rendezvous import check_preserved
 from pyrunc.spec.check_host import check_host
 from pyrunc.spec.config import parse_config
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cgroups import Manager, rdt
+    from pyrunc.errors import Problem
     from pyrunc.flags import Args
     from pyrunc.seccomp.filter import Filter
     from pyrunc.seccomp.refusals import Explanation
@@ -137,6 +139,18 @@ class Blueprint:
         from pyrunc.cgroups import rdt
 
         return rdt.Group.resolve(node, self.id)
+
+    def doubts(self) -> list[Problem]:
+        """Every warning about the configuration, for this host and caller."""
+        return [*self.config.warnings, *self.warnings, *self.plan.warnings]
+
+    def log_doubts(self) -> None:
+        """What was asked for and is not in force. For capabilities config.md, Linux Process, asks
+        for this; unknown properties are left to `check`.
+        """
+        for problem in self.doubts():
+            if problem.pointer.startswith(("/mounts/", "/process/capabilities/")):
+                log.warning(problem.line())
 
     @property
     def terminal(self) -> bool:

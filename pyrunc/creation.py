@@ -68,6 +68,7 @@ class Creation:
         """Everything up to "created"; on failure nothing is left."""
         try:
             self._perform()
+            self.blueprint.log_doubts()  # late: Podman reads the log of a failure as one record
         except BaseException as error:
             first = self._oom_killed() or _in_words(error)
             self.undo()

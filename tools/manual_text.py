@@ -76,11 +76,12 @@ cgroups, seccomp. Engines ask this before they use something new.
     "explain": """
 Show what "create" would do with a bundle, without doing it: the operations of the plan in their
 order, each with the place in config.json that asks for it, and the files that would be written in
-the container's cgroup. It compiles the same plan that runs.
+the container's cgroup. It compiles the same plan that runs. Warnings say what would be left out.
 """,
     "check": """
 Report everything that is wrong with a bundle at once: the problems that would stop "create", then
-warnings, such as properties that are not known and are ignored.
+warnings, such as properties that are not known and are ignored, or options that do nothing on a
+bind mount.
 """,
     "doctor": """
 Report what this machine offers to containers: kernel, namespaces, cgroups, security modules.

@@ -28,9 +28,7 @@ def run(args: Args) -> int:
     except Failure as failure:
         problems.append(Problem(failure.pointer, str(failure), hint=failure.hint))
     else:
-        warnings.extend(blueprint.config.warnings)
-        warnings.extend(blueprint.warnings)
-        warnings.extend(blueprint.plan.warnings)
+        warnings.extend(blueprint.doubts())
         ignored = blueprint.filter.report.ignored if blueprint.filter else ()
         warnings.extend(security_warnings(blueprint.config, ignored=ignored))
         if not args.flag("no-schema"):

@@ -33,5 +33,7 @@ def _sections(blueprint: Blueprint) -> Iterator[str]:
         for kind in ("prestart", "create_runtime", "poststart", "poststop"):
             for hook in getattr(hooks, kind):
                 yield f"    {hook.path}  -> {hook.pointer}"
+    for problem in (*blueprint.config.warnings, *blueprint.warnings):  # the plan has its own
+        yield f"warning: {problem.line()}"
     yield f"plan ({len(blueprint.plan.encode())} bytes)"
     yield blueprint.plan.explain().rstrip("\n")

@@ -108,19 +108,35 @@ def _options(mount: Mount, options: MountOptions, problems: Problems) -> None:
 def _bind(mount: Mount, options: MountOptions, problems: Problems) -> None:
     if not mount.source:
         problems.add(mount.pointer, "a bind mount needs a source", allowed="a path on the host")
-    for option in options.data:
-        if problems.full():
-            break
-        index = mount.options.index(option)
-        problems.add(
-            f"{mount.pointer}/options/{index}",
-            "bind mounts cannot have any filesystem-specific options applied",
-            value=show(option),
-            hint=suggestion(MISSPELT.get(option, option), names()),
-        )
+    _data_of_bind(mount, options, problems)
     if mount.type and mount.type not in BINDS and mount.type != "none":
         problems.warn(
             mount.pointer + "/type", "a bind mount has no file system type", value=show(mount.type)
+        )
+
+
+def _data_of_bind(mount: Mount, options: MountOptions, problems: Problems) -> None:
+    """mount(2) ignores the data of a bind, which is said once for each mount. A single word is a
+    misspelt flag and no data, and so is a flag with a value: the mount would lack what it names.
+    """
+    data: list[str] = []
+    for option in options.data:
+        word, equals, _ = option.partition("=")
+        if equals and word and not (word.lower() in MISSPELT or word.lower() in names()):
+            data.append(option)
+        elif not problems.full():
+            problems.add(
+                f"{mount.pointer}/options/{mount.options.index(option)}",
+                "bind mounts cannot have any filesystem-specific options applied",
+                value=show(option),
+                hint=suggestion(MISSPELT.get(word, word), names()),
+            )
+    if data:
+        problems.warn(
+            mount.pointer + "/options",
+            "a bind mount shows the file system of its source as it is: these options do nothing",
+            value=show(",".join(data)),
+            hint="set them on the source's own mount, or use the type tmpfs",
         )
 
 

@@ -168,6 +168,7 @@ CASES = [
     Case("recursive read-only", "touch /etc/x 2>/dev/null || echo refused", lambda config: config.bind(config.rootfs / "etc", "/etc", "rbind", "rro")),
     Case("options of a bind", SHOW_OPTIONS, from_host("bind", "ro", "nosuid", "nodev", "noexec", "noatime")),
     Case("options of a bind that clear", SHOW_OPTIONS, from_host("rbind", "rw", "exec", "suid", "dev")),
+    Case("data of a bind", f"{SHOW_OPTIONS}; stat -c %a /mnt", from_host("bind", "mode=700", "size=1k")),
     Case("propagation of a bind", SHOW_OPTIONS, from_host("rbind", "rshared"), why=(("crun", "crun 1.8 leaves the mount as it is"),)),
     Case("a file over a file", "cat /etc/target; echo x 2>/dev/null >/etc/target || echo refused", joined_file),
     Case("mode of a made directory", "stat -c '%a %u:%g' /new /new/place; cat /new/place/file", from_host("bind", destination="/new/place")),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pyrunc import spec
+from pyrunc.errors import ConfigErrors
 from pyrunc.spec.check_linux import interface_problem
 from pyrunc.spec.check_mounts import components
 from pyrunc.spec.check_resources import is_component
@@ -195,6 +196,46 @@ def test_a_value_at_the_edge_is_accepted_without_a_warning(name: str) -> None:
 def test_what_is_odd_but_harmless_is_a_warning(changes: dict[str, Any], pointer: str) -> None:
     (warning,) = spec.parse_config(build({"set": changes})).warnings
     assert warning.pointer == pointer
+
+
+def bind_with(*options: str) -> bytes:
+    return build({"set": {"/mounts": [{**BIND, "options": ["bind", *options]}]}})
+
+
+@pytest.mark.parametrize(
+    ("options", "value"),
+    [
+        (("mode=755", "ro", "size=1k"), "'mode=755,size=1k'"),
+        (("context=a:b", "mode=755", "mode=755"), "'context=a:b,mode=755,mode=755'"),
+        (("x=",), "'x='"),
+    ],
+)
+def test_data_of_a_bind_mount_is_one_warning(options: tuple[str, ...], value: str) -> None:
+    (warning,) = spec.parse_config(bind_with(*options)).warnings
+    assert warning.pointer == "/mounts/0/options"
+    assert warning.value == value
+    assert "tmpfs" in warning.hint
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [
+        ("noexecc", "noexec"),
+        ("rpivate", "rprivate"),
+        ("readonly", "ro"),
+        ("ro=recursive", "ro"),
+        ("Nosuid=1", "nosuid"),
+        ("readonly=true", "ro"),
+        ("nothing-like-it", ""),
+        ("=x", ""),
+    ],
+)
+def test_what_is_no_data_is_refused_by_a_bind_mount(option: str, meant: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        spec.parse_config(bind_with("mode=755", option))
+    (problem,) = caught.value.problems
+    assert problem.pointer == "/mounts/0/options/2"
+    assert problem.hint == (f"did you mean '{meant}'?" if meant else "")
 
 
 @pytest.mark.parametrize(
