@@ -198,6 +198,8 @@ def _prepare(
         links=links,
         sys_admin=capabilities.may_hold_sys_admin(config.process),
         root_slot=this.root.slot,
+        # The ids do not change, and no peer parts, before the new file systems are made.
+        in_order=context.has("mount") and not context.userns and not roots.keeps_peers(config),
     )
     mounts.plan(this.mounts, config, notify=notify)
     this.dev_is_bound = this.mounts.dev_bound

@@ -36,6 +36,7 @@ class Mounts:
         "dev_bound",
         "dev_mounted",
         "expected",
+        "in_order",
         "inside",
         "label",
         "late",
@@ -57,6 +58,7 @@ class Mounts:
         links: Mapping[str, str] | None = None,
         sys_admin: bool = False,
         root_slot: int = 0,
+        in_order: bool = False,
     ) -> None:
         self.context = context
         self.cgroup = cgroup
@@ -64,6 +66,8 @@ class Mounts:
         self.links = links or {}  # the targets of symbolic links, for `copy-symlink`
         self.sys_admin = sys_admin
         self.root_slot = root_slot  # of the container's root, for a mount over it
+        # mountinfo lists by age since Linux 6.8: binds are cloned between the new file systems.
+        self.in_order = in_order
         self.sources: list[Op] = []
         self.made: list[Op] = []
         self.inside: list[Op] = []

@@ -137,7 +137,7 @@ def _bind(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
         target = mounts.made
     else:
         slot = context.slot()
-        target = mounts.sources
+        target = mounts.made if mounts.in_order else mounts.sources
         target.append(
             ops.CloneTree(
                 slot=slot,

@@ -215,6 +215,18 @@ def test_a_tmpfs_keeps_the_mode_of_the_directory_it_covers(shell: Shell, config:
     assert shell(config, "stat -c %a /mnt").strip() in {"751", "2751"}
 
 
+def test_mounts_are_listed_in_the_order_of_the_configuration(
+    shell: Shell, config: Config, tree: Path
+) -> None:
+    """config.md, Mounts. Since Linux 6.8 mountinfo is ordered by age, before by attachment."""
+    for name in ("one", "two"):
+        config.mount(f"/mnt/{name}-new", "tmpfs", "tmpfs", "size=64k")
+        config.bind(tree, f"/mnt/{name}-bind")
+    wanted = [one["destination"] for one in config["mounts"]]
+    listed = [line.split()[4] for line in shell(config, TABLE).splitlines()]
+    assert [path for path in listed if path in wanted] == wanted
+
+
 def test_an_unknown_option_of_a_bind_mount_is_refused(
     pyrunc: Runtime, config: Config, tree: Path
 ) -> None:
