@@ -140,6 +140,7 @@ EXPLAINED: dict[tuple[str, int, str], tuple[dict[str, str], str]] = {
     ("weight", 1, "crun"): (REFUSED, "1.8 looks for blkio.weight only"),
     ("huge pages", 1, "runc"): ({HUGE[1]: "9223372036854771712"}, "1.1 limits no reservations"),
     ("huge pages", 1, "crun"): ({HUGE[1]: "9223372036854771712"}, "1.8 limits no reservations"),
+    ("huge pages", 2, "runc"): ({"hugetlb.2MB.rsvd.max": "max"}, "1.1 limits no reservations"),
     ("huge pages", 2, "crun"): ({"hugetlb.2MB.rsvd.max": "max"}, "1.8 limits no reservations"),
 }  # fmt: skip
 
