@@ -8,8 +8,13 @@
 #define _GNU_SOURCE
 #include <Python.h>
 #define Py_BUILD_CORE
+#include <internal/pycore_dict.h>
+#include <internal/pycore_floatobject.h>
 #include <internal/pycore_import.h>
+#include <internal/pycore_interp.h>
+#include <internal/pycore_list.h>
 #include <internal/pycore_runtime.h>
+#include <internal/pycore_tuple.h>
 #undef Py_BUILD_CORE
 
 #include <fcntl.h>
@@ -210,6 +215,17 @@ static void forget_thread(void)
 #endif
 }
 
+/* An object of a command must not be made of one of these: it would pose as one of the dump. */
+static void clear_free_lists(void)
+{
+	PyInterpreterState *interpreter = PyInterpreterState_Get();
+
+	_PyTuple_ClearFreeList(interpreter);
+	_PyFloat_ClearFreeList(interpreter);
+	_PyList_ClearFreeList(interpreter);
+	_PyDict_ClearFreeList(interpreter);
+}
+
 /* Run the hot paths once, so that what they fill in (caches, adapted bytecode) is in the dump; then
  * clean up. */
 void interpreter_train(void)
@@ -225,7 +241,19 @@ void interpreter_train(void)
 	PyGC_Collect();
 	PyGC_Collect();
 	PyGC_Disable();
+	clear_free_lists();
 	forget_thread();
+}
+
+/* What lies below `end` is part of the dump: never freed, and not written to by using it. Debian's
+ * library counts references all the same (cpython/build.py). */
+void interpreter_make_immortal(uintptr_t end)
+{
+#ifdef _Py_IsImmortal
+	_Py_ImmortalBelow = end;
+#else
+	(void)end;
+#endif
 }
 
 static PyObject *before_command(PyObject *hook, PyObject *is_called_often)

@@ -6,11 +6,12 @@ L_SRC    := csrc/launcher
 L_OUT    := $(BUILD)/launcher
 LAUNCHER := $(BUILD)/pyrunc
 
-# Where the system's Python keeps its static library and its headers (package libpython3.11-dev).
-L_PYLIB = $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_config_var("LIBPL") + "/" + s.get_config_var("LIBRARY"))')
-L_PYINC = $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"))')
+# CPython's library and headers: built from Debian's source, or those of the package libpython3.11-dev (cpython/build.py).
+L_PYTHON := $(BUILD)/cpython
+L_PYLIB  := $(L_PYTHON)/libpython3.*.a
+L_PYINC  := $(L_PYTHON)/include
 
-L_CC     = $(CC) -O2 -g0 -fno-pie -std=gnu11 -fno-strict-aliasing -ffile-prefix-map=$(CURDIR)=. -isystem $(L_PYINC)
+L_CC     = $(CC) -O2 -g0 -fno-pie -ffunction-sections -std=gnu11 -fno-strict-aliasing -ffile-prefix-map=$(CURDIR)=. -isystem $(L_PYINC)
 L_HARD   = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
 L_WARN   = -Wall -Wextra -Werror -Wswitch-enum -Wshadow -Wconversion -Wmissing-prototypes
 # The linker says for each of getpwnam, dlopen etc. that it needs the shared C library: pyrunc calls none of them.
@@ -20,46 +21,50 @@ L_LIBS   = $(L_PYLIB) -lffi -lexpat -lz -lm $(addprefix -l:,libseccomp.a)
 L_NATIVE := $(patsubst csrc/native/%.c,$(L_OUT)/%_ext.o,$(wildcard csrc/native/*.c))
 L_EXT    := $(L_OUT)/cffi_backend_ext.o $(L_OUT)/speedups_ext.o $(L_OUT)/native_module_ext.o $(L_NATIVE)
 L_COMMON := $(L_OUT)/modules.o $(L_OUT)/frozen.o $(L_OUT)/frozen_code.o $(L_EXT)
-L_PYTHON := $(shell find $(L_ROOT)/pyrunc -name '*.py' -not -name initdigest.py)
+L_MODULES := $(shell find $(L_ROOT)/pyrunc -name '*.py' -not -name initdigest.py)
+
+$(L_PYTHON)/.stamp: $(wildcard $(L_SRC)/cpython/*) | packages
+	@$(PYTHON) -B $(L_SRC)/cpython/build.py $(L_PYTHON)
+	@touch $@
 
 $(L_OUT)/sdists/.stamp: $(L_SRC)/sdists.txt $(L_SRC)/fetch_sdists.py $(VENV)/.requirements
 	@$(PY) $(L_SRC)/fetch_sdists.py $(L_SRC)/sdists.txt $(L_OUT)/sdists
 	@touch $@
 
-$(L_OUT)/cffi_backend_ext.o: $(L_OUT)/sdists/.stamp
+$(L_OUT)/cffi_backend_ext.o: $(L_PYTHON)/.stamp $(L_OUT)/sdists/.stamp
 	@$(L_CC) $(L_HARD) -w -DNDEBUG -DUSE__THREAD -DHAVE_SYNC_SYNCHRONIZE -DFFI_BUILDING=1 \
 	    -c $(L_OUT)/sdists/cffi/src/c/_cffi_backend.c -o $@
 
-$(L_OUT)/speedups_ext.o: $(L_OUT)/sdists/.stamp
+$(L_OUT)/speedups_ext.o: $(L_PYTHON)/.stamp $(L_OUT)/sdists/.stamp
 	@$(L_CC) $(L_HARD) -w -DNDEBUG -c $(L_OUT)/sdists/simplejson/simplejson/_speedups.c -o $@
 
 $(L_OUT)/native_module.c: csrc/native/build.py $(wildcard csrc/native/*.h) $(VENV)/.requirements
 	@mkdir -p $(L_OUT)
 	@$(PY) csrc/native/build.py --emit-c $@
 
-$(L_OUT)/native_module_ext.o: $(L_OUT)/native_module.c
-	@$(L_CC) $(L_HARD) -Icsrc/native -c $< -o $@
+$(L_OUT)/native_module_ext.o: $(L_PYTHON)/.stamp $(L_OUT)/native_module.c
+	@$(L_CC) $(L_HARD) -Icsrc/native -c $(filter %.c,$^) -o $@
 
-$(L_OUT)/%_ext.o: csrc/native/%.c $(wildcard csrc/native/*.h)
+$(L_OUT)/%_ext.o: csrc/native/%.c $(wildcard csrc/native/*.h) $(L_PYTHON)/.stamp
 	@mkdir -p $(L_OUT)
 	@$(L_CC) $(L_HARD) $(L_WARN) -Icsrc/native -c $< -o $@
 
 # The interpreter that freezes must be the one that is linked in: bytecode differs between versions.
-$(L_OUT)/frozen.c: $(L_PYTHON) $(addprefix $(L_SRC)/,freeze.py entry.py training.py) $(INIT) $(VENV)/.requirements
+$(L_OUT)/frozen.c: $(L_MODULES) $(addprefix $(L_SRC)/,freeze.py entry.py training.py) $(INIT) $(VENV)/.requirements
 	@$(PYTHON) -ISB $(L_SRC)/freeze.py --root $(L_ROOT) --site $$(echo $(VENV)/lib/python3*/site-packages) --init $(INIT) \
 	    --commit "$$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)" $(L_OUT)
 
-$(L_OUT)/frozen.o: $(L_OUT)/frozen.c
-	@$(L_CC) -c $< -o $@
+$(L_OUT)/frozen.o: $(L_PYTHON)/.stamp $(L_OUT)/frozen.c
+	@$(L_CC) -c $(filter %.c,$^) -o $@
 
 $(L_OUT)/frozen_code.o: $(L_OUT)/frozen.c
 	@$(L_CC) -Wa,-I$(L_OUT) -c $(L_OUT)/frozen.S -o $@
 
-$(L_OUT)/boot/%.o: $(L_SRC)/%.c $(wildcard $(L_SRC)/*.h)
+$(L_OUT)/boot/%.o: $(L_SRC)/%.c $(wildcard $(L_SRC)/*.h) $(L_PYTHON)/.stamp
 	@mkdir -p $(@D)
 	@$(L_CC) $(L_HARD) $(L_WARN) -c $< -o $@
 
-$(L_OUT)/%.o: $(L_SRC)/%.c $(wildcard $(L_SRC)/*.h)
+$(L_OUT)/%.o: $(L_SRC)/%.c $(wildcard $(L_SRC)/*.h) $(L_PYTHON)/.stamp
 	@mkdir -p $(@D)
 	@$(L_CC) $(L_HARD) $(L_WARN) -fno-builtin -DPYRUNC_UNDUMPED -c $< -o $@
 
@@ -67,13 +72,17 @@ $(BUILD)/pyrunc-boot: $(L_OUT)/boot/boot.o $(L_OUT)/boot/interpreter.o $(L_COMMO
 	@$(L_LINK) -s $^ $(L_LIBS) -o $@
 
 # Stripped before the dump: stripping afterwards would drop the heap.
-$(L_OUT)/undumped: $(addprefix $(L_OUT)/,undumped.o interpreter.o memory.o space.o profile.o early.o) $(L_COMMON) $(L_SRC)/region.ld
-	@$(L_LINK) -s -Wl,-T,$(L_SRC)/region.ld,--wrap=_Py_Deepfreeze_Init $(filter %.o,$^) $(L_LIBS) -o $@
+$(L_OUT)/undumped: $(addprefix $(L_OUT)/,undumped.o interpreter.o memory.o space.o profile.o early.o) $(L_COMMON) $(L_SRC)/region.ld $(L_SRC)/functions.ld
+	@$(L_LINK) -s -Wl,-Map,$(L_OUT)/map,-L,$(L_SRC),-T,$(L_SRC)/region.ld,--wrap=_Py_Deepfreeze_Init $(filter %.o,$^) $(L_LIBS) -o $@
 
 $(LAUNCHER): $(L_OUT)/undumped $(BUILD)/pyrunc-boot $(addprefix $(L_SRC)/,assemble.py undump.py)
 	@$(PYTHON) -B $(L_SRC)/assemble.py $(BUILD)/pyrunc-boot $(L_OUT)/undumped $@
 
-.PHONY: bench-check reproducible
+.PHONY: bench-check reproducible function-order
+function-order: all ## find out which functions commands call, write csrc/launcher/functions.ld (as root)
+	@$(CC) -O2 -Wall -Wextra -Werror -o $(L_OUT)/trace $(L_SRC)/trace.c
+	@$(PYTHON) tools/function_order.py $(L_OUT)/trace $(LAUNCHER) $(L_OUT)/map $(L_SRC)/functions.ld
+
 reproducible: $(L_OUT)/undumped $(BUILD)/pyrunc-boot ## dump twice and count the bytes that differ
 	@for surroundings in x xxxxxxxxxxxxxxxxxxxxxxxx; do \
 	    SURROUNDINGS=$$surroundings $(PYTHON) -B $(L_SRC)/assemble.py $(BUILD)/pyrunc-boot $(L_OUT)/undumped $(L_OUT)/dump-$$surroundings; \

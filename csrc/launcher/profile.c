@@ -45,7 +45,7 @@ size_t heap_profile_count;
 static uintptr_t watched_end;
 static struct {
 	uint8_t read, written;
-	uint8_t often;			    /* by a command that engines call often */
+	uint8_t often_read, often_written;  /* by a command that engines call often */
 } * used;				    /* for each granule */
 static bool often;			    /* such a command runs */
 static uint8_t reads[PAGES], writes[PAGES]; /* that told nothing new */
@@ -74,15 +74,16 @@ static void note(uintptr_t address, bool write)
 {
 	const size_t granule = (address - HEAP_BASE) / HEAP_GRANULE;
 	uint8_t *known = write ? &used[granule].written : &used[granule].read;
+	uint8_t *known_often = write ? &used[granule].often_written : &used[granule].often_read;
 	uint8_t *count = &(write ? writes : reads)[(address - HEAP_BASE) / PAGE_SIZE];
 
-	if (!*known || (often && !used[granule].often))
+	if (!*known || (often && !*known_often))
 		*count = 0;
 	else if (*count < (write ? WRITES_MAX : READS_MAX))
 		++*count;
 	*known = 1;
 	if (often)
-		used[granule].often = 1;
+		*known_often = 1;
 }
 
 #if defined(__x86_64__)
@@ -239,7 +240,7 @@ static void close_again(void)
 	dispatch = before;
 }
 
-void profile_watch(void)
+uintptr_t profile_watch(void)
 {
 	watched_end = heap_close_holes();
 	if (watched_end - HEAP_BASE > WATCHED_MAX)
@@ -254,6 +255,7 @@ void profile_watch(void)
 	protect(closed);
 	if (closed != PROT_READ)
 		dispatch = SYSCALL_DISPATCH_FILTER_BLOCK;
+	return watched_end;
 }
 
 static void stop_watching(void)
@@ -262,7 +264,7 @@ static void stop_watching(void)
 	protect(PROT_READ | PROT_WRITE);
 }
 #else
-void profile_watch(void)
+uintptr_t profile_watch(void)
 {
 	die("the profile is written for x86_64");
 }
@@ -285,11 +287,13 @@ void profile_record(void)
  * counts. */
 static enum place place_of(size_t granule)
 {
-	if (used[granule].often)
-		return PLACE_CORE;
+	if (used[granule].often_written)
+		return PLACE_OFTEN_WRITTEN;
+	if (used[granule].often_read)
+		return PLACE_OFTEN_READ;
 	if (used[granule].written)
-		return PLACE_HOT;
-	return used[granule].read ? PLACE_WARM : PLACE_COLD;
+		return PLACE_WRITTEN;
+	return used[granule].read ? PLACE_READ : PLACE_COLD;
 }
 
 /* A byte for each block number: its place. */

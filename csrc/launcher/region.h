@@ -44,17 +44,18 @@ extern bool heap_open;
 enum { HEAP_GRANULE = 16 };
 #define HEAP_PAGES UINT32_MAX
 enum place {
-	PLACE_COLD, /* nobody has used it */
-	PLACE_CORE, /* used by commands that engines call often */
-	PLACE_HOT,  /* written to by others */
-	PLACE_WARM, /* read by others */
+	PLACE_COLD,	     /* nobody has used it */
+	PLACE_OFTEN_WRITTEN, /* by commands that engines call often */
+	PLACE_OFTEN_READ,
+	PLACE_WRITTEN, /* by others */
+	PLACE_READ,
 	PLACES,
 };
 extern uint32_t *heap_owners;	    /* NULL: not recorded */
 extern const uint8_t *heap_profile; /* an enum place for each block; NULL: not known */
 extern size_t heap_profile_count;
 void profile_record(void);
-void profile_watch(void);
+uintptr_t profile_watch(void);
 void profile_next_command(bool is_called_often);
 void profile_save(const char *path);
 void profile_load(const char *path);

@@ -20,9 +20,10 @@
 
 /* The first slab of a place holds nearly all that belongs there, in one piece. */
 static const size_t first_slab_size[PLACES] = {
-	[PLACE_CORE] = (size_t)384 << 10,
-	[PLACE_HOT] = (size_t)1024 << 10,
-	[PLACE_WARM] = (size_t)1024 << 10,
+	[PLACE_OFTEN_WRITTEN] = (size_t)64 << 10,
+	[PLACE_OFTEN_READ] = (size_t)384 << 10,
+	[PLACE_WRITTEN] = (size_t)256 << 10,
+	[PLACE_READ] = (size_t)1536 << 10,
 };
 
 static char *heap_next, *heap_end;

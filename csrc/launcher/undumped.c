@@ -42,6 +42,7 @@ static void dump(const char *path)
 	header.region_size = (size_t)(region_end - region_start);
 	header.heap_start = HEAP_BASE;
 	header.heap_size = heap_size;
+	interpreter_make_immortal(HEAP_BASE + heap_size);
 	restored = true;
 	write_all(fd, &header, sizeof(header));
 	write_all(fd, region_start, header.region_size);
@@ -56,7 +57,7 @@ static _Noreturn void profile(const char *path)
 	interpreter_start();
 	interpreter_train();
 	interpreter_reattach();
-	profile_watch();
+	interpreter_make_immortal(profile_watch());
 	interpreter_rehearse(profile_next_command);
 	profile_save(path);
 	_exit(0);
