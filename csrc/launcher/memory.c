@@ -206,9 +206,10 @@ void free(void *block)
 	}
 	if (header->kind == KIND_ALIGNED) /* rare, and its size fits no class: given up */
 		return;
-	if (!dumped && (uintptr_t)block < closed_end)
-		return; /* watched for the profile: the kernel could not write to it if it were used
-			   again */
+	/* Part of the dump: an object that were made of it would pose as one that is never freed
+	 * (interpreter_make_immortal). */
+	if ((uintptr_t)block < closed_end)
+		return;
 	wipe(block, 0);
 	class = size_class(header->size, &block_size);
 	/* A restored process has touched the page of what it frees: that is the best to use again.

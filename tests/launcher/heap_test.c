@@ -31,6 +31,8 @@ static struct {
 	unsigned char mark;
 } blocks[BLOCKS];
 
+static uintptr_t dump_end; /* 0: nothing is dumped yet */
+
 static uint64_t state = 88172645463325252ULL;
 
 static uint64_t next_random(void)
@@ -67,6 +69,8 @@ static void fill(int index, size_t size)
 	blocks[index].mark = (unsigned char)next_random();
 	if (!blocks[index].data)
 		fail("no memory", index);
+	if ((uintptr_t)blocks[index].data < dump_end)
+		fail("made of the dump", index);
 	if (malloc_usable_size(blocks[index].data) < size)
 		fail("usable size", index);
 	memset(blocks[index].data, blocks[index].mark, size);
@@ -102,6 +106,7 @@ static void step(void)
 	const int index = (int)(next_random() % BLOCKS);
 	const size_t size = random_size();
 	const size_t kept = size < blocks[index].size ? size : blocks[index].size;
+	unsigned char *old;
 
 	verify(index);
 	if (!blocks[index].data) {
@@ -111,10 +116,12 @@ static void step(void)
 		blocks[index].data = NULL;
 		blocks[index].size = 0;
 	} else {
-		blocks[index].data = realloc(blocks[index].data, size ? size : 1);
+		old = blocks[index].data;
+		blocks[index].data = realloc(old, size ? size : 1);
 		blocks[index].size = kept;
 		verify(index);
-		fill(index, size);
+		if (blocks[index].data != old || (uintptr_t)old >= dump_end)
+			fill(index, size);
 	}
 }
 
@@ -128,8 +135,10 @@ int main(void)
 	for (int i = 0; i < ROUNDS; i++)
 		places[i] = (uint8_t)(i % (PLACES + 1) % PLACES);
 	for (int round = 0; round < ROUNDS; round++) {
-		if (round == ROUNDS / 2)
+		if (round == ROUNDS / 2) {
 			heap_prepare_dump(&dumped);
+			dump_end = HEAP_BASE + dumped;
+		}
 		step();
 	}
 	if (malloc(huge) || errno != ENOMEM || calloc(huge, 4) || realloc(malloc(1), huge))
