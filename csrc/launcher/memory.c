@@ -121,10 +121,9 @@ void *heap_pages(size_t size)
 static void *map_block(size_t size)
 {
 	const size_t length = round_up(size + sizeof(struct header), PAGE_SIZE);
-	struct header *header =
-		mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct header *header = space_map(length);
 
-	if (header == MAP_FAILED) {
+	if (!header) {
 		errno = ENOMEM;
 		return NULL;
 	}

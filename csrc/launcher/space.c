@@ -46,6 +46,24 @@ static bool reserve_heap(void)
 	return true;
 }
 
+/* Where objects are that lie below the dump's end, nothing may be mapped that is freed one day:
+ * some kernels (User-Mode Linux) would choose low addresses. */
+void *space_map(size_t size)
+{
+	static uintptr_t hint = HEAP_BASE + HEAP_RESERVED;
+	void *mapped = mmap((void *)hint, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			    -1, 0);
+
+	if (mapped == MAP_FAILED)
+		return NULL;
+	if ((uintptr_t)mapped < HEAP_BASE) {
+		munmap(mapped, size);
+		return NULL;
+	}
+	hint = round_up((uintptr_t)mapped + size, PAGE_SIZE);
+	return mapped;
+}
+
 /* Space for `size` bytes at an address that `alignment` divides; NULL: there is none. */
 static char *take(size_t size, size_t alignment)
 {
@@ -60,9 +78,8 @@ static char *take(size_t size, size_t alignment)
 	if (taken > heap_end || size > (size_t)(heap_end - taken)) {
 		if (!restored)
 			return NULL;
-		taken = mmap(NULL, chunk_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			     -1, 0);
-		if (taken == MAP_FAILED)
+		taken = space_map(chunk_size);
+		if (!taken)
 			return NULL;
 		heap_end = taken + chunk_size;
 	}

@@ -17,6 +17,9 @@ static inline uintptr_t round_up(uintptr_t value, size_t step)
 /* Space for `size` bytes in one of the places of a dump in the making; NULL: there is none. */
 char *space_take_at(size_t size, enum place place);
 
+/* Pages of the kernel above the dumped heap; NULL: there are none. */
+void *space_map(size_t size);
+
 /* Whole pages, which the profile does not watch. */
 char *space_take_pages(size_t size);
 
