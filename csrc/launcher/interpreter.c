@@ -8,13 +8,8 @@
 #define _GNU_SOURCE
 #include <Python.h>
 #define Py_BUILD_CORE
-#include <internal/pycore_dict.h>
-#include <internal/pycore_floatobject.h>
 #include <internal/pycore_import.h>
-#include <internal/pycore_interp.h>
-#include <internal/pycore_list.h>
 #include <internal/pycore_runtime.h>
-#include <internal/pycore_tuple.h>
 #undef Py_BUILD_CORE
 
 #include <fcntl.h>
@@ -215,17 +210,6 @@ static void forget_thread(void)
 #endif
 }
 
-/* An object of a command must not be made of one of these: it would pose as one of the dump. */
-static void clear_free_lists(void)
-{
-	PyInterpreterState *interpreter = PyInterpreterState_Get();
-
-	_PyTuple_ClearFreeList(interpreter);
-	_PyFloat_ClearFreeList(interpreter);
-	_PyList_ClearFreeList(interpreter);
-	_PyDict_ClearFreeList(interpreter);
-}
-
 /* Run the hot paths once, so that what they fill in (caches, adapted bytecode) is in the dump; then
  * clean up. */
 void interpreter_train(void)
@@ -236,12 +220,12 @@ void interpreter_train(void)
 		die_of_exception("the training pass fails");
 	Py_DECREF(result);
 	/* Twice: what the first pass frees may make more unreachable. (A disabled collector would
-	 * do nothing.) */
+	 * do nothing.) Each empties the free lists at its end: what a command would make of a
+	 * list's object would pose as one of the dump. */
 	PyGC_Enable();
 	PyGC_Collect();
 	PyGC_Collect();
 	PyGC_Disable();
-	clear_free_lists();
 	forget_thread();
 }
 

@@ -42,8 +42,8 @@ $(L_OUT)/native_module.c: csrc/native/build.py $(wildcard csrc/native/*.h) $(VEN
 	@mkdir -p $(L_OUT)
 	@$(PY) csrc/native/build.py --emit-c $@
 
-$(L_OUT)/native_module_ext.o: $(L_PYTHON)/.stamp $(L_OUT)/native_module.c
-	@$(L_CC) $(L_HARD) -Icsrc/native -c $(filter %.c,$^) -o $@
+$(L_OUT)/native_module_ext.o: $(L_OUT)/native_module.c $(L_PYTHON)/.stamp
+	@$(L_CC) $(L_HARD) -Icsrc/native -c $< -o $@
 
 $(L_OUT)/%_ext.o: csrc/native/%.c $(wildcard csrc/native/*.h) $(L_PYTHON)/.stamp
 	@mkdir -p $(L_OUT)
@@ -54,8 +54,8 @@ $(L_OUT)/frozen.c: $(L_MODULES) $(addprefix $(L_SRC)/,freeze.py entry.py trainin
 	@$(PYTHON) -ISB $(L_SRC)/freeze.py --root $(L_ROOT) --site $$(echo $(VENV)/lib/python3*/site-packages) --init $(INIT) \
 	    --commit "$$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)" $(L_OUT)
 
-$(L_OUT)/frozen.o: $(L_PYTHON)/.stamp $(L_OUT)/frozen.c
-	@$(L_CC) -c $(filter %.c,$^) -o $@
+$(L_OUT)/frozen.o: $(L_OUT)/frozen.c $(L_PYTHON)/.stamp
+	@$(L_CC) -c $< -o $@
 
 $(L_OUT)/frozen_code.o: $(L_OUT)/frozen.c
 	@$(L_CC) -Wa,-I$(L_OUT) -c $(L_OUT)/frozen.S -o $@

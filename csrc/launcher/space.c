@@ -46,8 +46,8 @@ static bool reserve_heap(void)
 	return true;
 }
 
-/* Where objects are that lie below the dump's end, nothing may be mapped that is freed one day:
- * some kernels (User-Mode Linux) would choose low addresses. */
+/* Above the dump: an object at a lower address poses as one that is never freed
+ * (interpreter_make_immortal), and some kernels (User-Mode Linux) would choose such an address. */
 void *space_map(size_t size)
 {
 	static uintptr_t hint = HEAP_BASE + HEAP_RESERVED;

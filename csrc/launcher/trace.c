@@ -22,10 +22,11 @@ enum { FUNCTIONS_MAX = 1 << 17, BREAKPOINT = 0xcc };
 static const long options = PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
 			    PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
 
-static struct {
-	size_t address;
+struct function {
+	size_t address; /* the first member: compare() reads it */
 	unsigned char code;
-} functions[FUNCTIONS_MAX];
+};
+static struct function functions[FUNCTIONS_MAX];
 static size_t count;
 
 static _Noreturn void become(char **argv)
@@ -53,8 +54,9 @@ static void set_breakpoints(pid_t process, FILE *listing)
 	const int memory = open_memory(process);
 	size_t address;
 
-	while (count < FUNCTIONS_MAX && fscanf(listing, "%zx", &address) == 1) {
-		if (pread(memory, &functions[count].code, 1, (off_t)address) != 1 ||
+	while (fscanf(listing, "%zx", &address) == 1) {
+		if (count == FUNCTIONS_MAX ||
+		    pread(memory, &functions[count].code, 1, (off_t)address) != 1 ||
 		    pwrite(memory, &breakpoint, 1, (off_t)address) != 1)
 			exit(127);
 		functions[count++].address = address;
@@ -73,7 +75,7 @@ static int compare(const void *one, const void *other)
 static int meet(pid_t process)
 {
 	struct user_regs_struct registers;
-	size_t *found;
+	const struct function *found;
 	int memory;
 
 	ptrace(PTRACE_GETREGS, process, NULL, &registers);
@@ -82,11 +84,11 @@ static int meet(pid_t process)
 	if (!found)
 		return 0;
 	memory = open_memory(process);
-	if (pwrite(memory, (unsigned char *)(found + 1), 1, (off_t)*found) != 1)
+	if (pwrite(memory, &found->code, 1, (off_t)found->address) != 1)
 		exit(127);
 	close(memory);
 	ptrace(PTRACE_SETREGS, process, NULL, &registers);
-	printf("%zx\n", *found);
+	printf("%zx\n", found->address);
 	return 1;
 }
 
