@@ -157,7 +157,10 @@ def test_a_joining_process_carries_nothing_of_the_host(
         while command.poll() is None:  # in the process before the fork, and in the one after it
             pid = stopped_init(running)
             if pid is not None:
-                look_at(pid)
+                try:
+                    look_at(pid)
+                except FileNotFoundError:  # strace had stopped it at a system call: it went on
+                    continue
                 stops += 1
                 os.kill(pid, signal.SIGCONT)
         assert command.wait(30) == 0
