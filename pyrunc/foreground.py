@@ -12,7 +12,6 @@ from pyrunc import process, rendezvous, syscalls
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as signals
-    from types import FrameType
     from typing import Final
 
     from pyrunc.activation import Relay as NotifyRelay
@@ -25,7 +24,6 @@ KEPT: Final = frozenset(
     (
         signals.SIGKILL,
         signals.SIGSTOP,
-        signals.SIGCHLD,
         signals.SIGURG,
         signals.SIGPIPE,
         signals.SIGSEGV,
@@ -35,33 +33,25 @@ KEPT: Final = frozenset(
     )
 )
 CHUNK: Final = 65536
+SIGNAL_SIZE: Final = 128  # struct signalfd_siginfo; it begins with the number, 32 bits
 STDIN, STDOUT = 0, 1
-
-
-def _note(number: int, frame: FrameType | None) -> None:
-    """The number has gone to the wake-up descriptor; nothing is left to do."""
 
 
 class Foreground:
     """Signals are held back from the moment this is made, so that none is lost before `wait`."""
 
-    __slots__ = ("_held", "_wake")
+    __slots__ = ("_signals",)
 
     def __init__(self) -> None:
-        self._held = signals.valid_signals()
-        signals.pthread_sigmask(signals.SIG_BLOCK, self._held)
-        self._wake, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signals.set_wakeup_fd(write, warn_on_full_buffer=False)
-        # SIGCHLD too: an inherited "ignore" would make the kernel throw exit statuses away.
-        for number in (*self._held - KEPT, signals.SIGCHLD):
-            signals.signal(number, _note)
+        self._signals = syscalls.hold_signals(KEPT)
+        # An inherited "ignore" would make the kernel throw exit statuses away.
+        signals.signal(signals.SIGCHLD, signals.SIG_DFL)
 
     def wait(
         self, pid: int, pidfd: int, *, terminal: int = -1, notify: NotifyRelay | None = None
     ) -> int:
         """The exit code of the process: its own, or 128 plus the signal that ended it."""
         relay = _Relay(terminal) if terminal >= 0 else None
-        signals.pthread_sigmask(signals.SIG_UNBLOCK, self._held)
         try:
             while True:
                 status = self._reap(pid)
@@ -79,14 +69,16 @@ class Foreground:
         """Deal with what has happened; True when the container has said that it is ready."""
         told = False
         poll = select.poll()
-        poll.register(self._wake, select.POLLIN)
+        poll.register(self._signals, select.POLLIN)
         if relay is not None:
             relay.register(poll)
         if notify is not None:
             notify.register(poll)
         for fd, events in poll.poll():
-            if fd == self._wake:
-                for number in os.read(self._wake, 256):
+            if fd == self._signals:
+                data = os.read(fd, SIGNAL_SIZE * 32)
+                for offset in range(0, len(data), SIGNAL_SIZE):
+                    number = int.from_bytes(data[offset : offset + 4], "little")
                     self._forward(number, pidfd, relay)
             elif notify is not None and fd == notify.fd:
                 told = notify.receive()
@@ -97,7 +89,7 @@ class Foreground:
     def _forward(self, number: int, pidfd: int, relay: _Relay | None) -> None:
         if number == signals.SIGWINCH and relay is not None:
             relay.resize()
-        elif number not in KEPT:
+        elif number != signals.SIGCHLD:
             process.signal(pidfd, number)
 
     def _reap(self, pid: int) -> int | None:

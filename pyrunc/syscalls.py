@@ -150,6 +150,14 @@ def pidfd_open(pid: int) -> int:
     return _check(lib.native_pidfd_open(pid))
 
 
+def hold_signals(others: Iterable[int]) -> int:
+    """Block all signals but `others`; a non-blocking signalfd that reads what was blocked."""
+    bits = 0
+    for number in others:
+        bits |= 1 << (number - 1)
+    return _check(lib.native_hold_signals(bits))
+
+
 def pidfd_send_signal(pidfd: int, signal: int) -> None:
     _check(lib.native_pidfd_send_signal(pidfd, signal))
 
@@ -179,13 +187,6 @@ def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
     _check(lib.native_prlimit(pid, resource, soft, hard))
 
 
-def get_prlimit(pid: int, resource: int) -> tuple[int, int]:
-    soft = ffi.new("uint64_t *")
-    hard = ffi.new("uint64_t *")
-    _check(lib.native_get_prlimit(pid, resource, soft, hard))
-    return soft[0], hard[0]
-
-
 def sched_setaffinity(pid: int, mask: bytes | None) -> None:
     """Bind a process to the processors of a little-endian bit mask; None: all of its cpuset."""
     if mask is None:
@@ -211,14 +212,6 @@ def openat2(dirfd: int, path: str | bytes, flags: int, mode: int = 0, resolve: i
 def memfd_sealed(name: bytes, data: bytes | bytearray | memoryview, exec: bool = False) -> int:
     """A memory file that nobody can change any more (and, from Linux 6.3, its mode neither)."""
     return _check(lib.native_memfd_sealed(name, ffi.from_buffer(data), len(data), exec), name)
-
-
-def get_seals(fd: int) -> int:
-    return _check(lib.native_get_seals(fd))
-
-
-def mkfifoat(dirfd: int, path: str | bytes, mode: int) -> None:
-    _check(lib.native_mkfifoat(dirfd, _path(path), mode), path)
 
 
 def mount_id(dirfd: int, path: str | bytes = b"", flags: int = AT_EMPTY_PATH) -> int:
@@ -249,11 +242,6 @@ def poll(
             timeout_ms = max(0, int((deadline - time.monotonic()) * 1000))
     _check(ready)
     return [(fd, revents[i]) for i, fd in enumerate(every) if revents[i]] if ready else []
-
-
-def ensure_stdio() -> None:
-    """Open /dev/null in place of each standard descriptor that is closed."""
-    _check(lib.native_ensure_stdio())
 
 
 # -- sockets ---------------------------------------------------------------------------------------

@@ -78,7 +78,8 @@ def rehearse(command: Command) -> None:
     Root also makes, starts and deletes real containers, without a network of their own, and without
     cgroups where the machine has none to give.
     """
-    foreground.signals = _FewSignals()
+    # The others are what profile.c works with.
+    foreground.KEPT = _signal.valid_signals() - {_signal.SIGTERM, _signal.SIGCHLD}
     with _Directory() as directory:
         _commands(directory, command, only=OFTEN | {"explain", "list"})
         if os.geteuid() == 0 and not _life(directory, command, "cgroupfs"):
@@ -284,23 +285,12 @@ def _life(directory: str, command: Command, manager: str) -> bool:
 
 def _reap() -> None:
     """Nobody else does: the commands end, but this process does not."""
-    _signal.set_wakeup_fd(-1)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
     except ChildProcessError:
         return
-
-
-class _FewSignals:
-    """The module `_signal` for the foreground, without the signals that profile.c works with."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(_signal, name)
-
-    def valid_signals(self) -> set[int]:
-        return {_signal.SIGTERM, _signal.SIGCHLD}
 
 
 def _remove(directory: str) -> None:

@@ -88,16 +88,6 @@ int native_memfd_sealed(const char *name, const uint8_t *data, size_t size, int 
 	return error;
 }
 
-int native_get_seals(int fd)
-{
-	return native_result(fcntl(fd, F_GET_SEALS));
-}
-
-int native_mkfifoat(int dir_fd, const char *path, unsigned int mode)
-{
-	return native_result(mkfifoat(dir_fd, path, mode));
-}
-
 int native_mount_id(int dir_fd, const char *path, int flags, uint64_t *mount_id)
 {
 	struct statx result;
@@ -135,18 +125,4 @@ int native_poll(const int *fds, const short *events, short *revents, unsigned in
 	for (unsigned int i = 0; i < count; i++)
 		revents[i] = polled[i].revents;
 	return ready;
-}
-
-/* Descriptors 0-2 that the caller left closed become /dev/null: the next file opened must not pose
- * as stdout. */
-int native_ensure_stdio(void)
-{
-	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
-		if (fcntl(fd, F_GETFD) >= 0)
-			continue;
-		/* All below are open, so the kernel hands out this very number. */
-		if (open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) < 0)
-			return -errno;
-	}
-	return 0;
 }

@@ -17,23 +17,20 @@ int native_run_program(const char *path, char *const *argv, char *const *env, co
 int native_pidfd_open(int pid);
 int native_pidfd_send_signal(int pidfd, int signal);
 int native_pidfd_getfd(int pidfd, int fd);
+int native_hold_signals(uint64_t others);
 int native_waitid_pidfd(int pidfd, int nohang, int *code, int *status);
 int native_set_subreaper(int on);
 int native_set_dumpable(int on);
 int native_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
-int native_get_prlimit(int pid, int resource, uint64_t *soft, uint64_t *hard);
 int native_sched_setaffinity(int pid, const uint8_t *mask, size_t size);
 
 /* descriptors and files (descriptors.c) */
 int native_close_range(unsigned int first, unsigned int last, int cloexec);
 int native_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 int native_memfd_sealed(const char *name, const uint8_t *data, size_t size, int executable);
-int native_get_seals(int fd);
-int native_mkfifoat(int dir_fd, const char *path, unsigned int mode);
 int native_mount_id(int dir_fd, const char *path, int flags, uint64_t *mount_id);
 int64_t native_filesystem_magic(int fd);
 int native_poll(const int *fds, const short *events, short *revents, unsigned int count, int timeout_ms);
-int native_ensure_stdio(void);
 
 /* sockets (sockets.c) */
 int native_socketpair_seqpacket(int *pair);

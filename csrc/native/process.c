@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -324,6 +325,21 @@ int native_pidfd_getfd(int pidfd, int fd)
 	return native_result(syscall(SYS_pidfd_getfd, pidfd, fd, 0));
 }
 
+/*
+ * Blocks the signals whose bit (signal - 1) is clear in `others` and returns a signalfd that reads
+ * them. A blocked signal is queued even where it is ignored, so no handler is needed.
+ */
+int native_hold_signals(uint64_t others)
+{
+	const uint64_t c_library = UINT64_C(3) << 31; /* 32 and 33 are of its threads */
+	const uint64_t held = ~(others | c_library);
+
+	if (syscall(SYS_rt_sigprocmask, SIG_BLOCK, &held, NULL, sizeof(held)) < 0)
+		return -errno;
+	return native_result(
+		syscall(SYS_signalfd4, -1, &held, sizeof(held), SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
 /* 1: the child is reaped, `code` and `status` are si_code and si_status. 0: it still runs (only
  * with nohang). */
 int native_waitid_pidfd(int pidfd, int nohang, int *code, int *status)
@@ -357,17 +373,6 @@ int native_prlimit(int pid, int resource, uint64_t soft, uint64_t hard)
 	const uint64_t limit[2] = {soft, hard};
 
 	return native_result(syscall(SYS_prlimit64, pid, resource, limit, NULL));
-}
-
-int native_get_prlimit(int pid, int resource, uint64_t *soft, uint64_t *hard)
-{
-	uint64_t limit[2];
-
-	if (syscall(SYS_prlimit64, pid, resource, NULL, limit) < 0)
-		return -errno;
-	*soft = limit[0];
-	*hard = limit[1];
-	return 0;
 }
 
 int native_sched_setaffinity(int pid, const uint8_t *mask, size_t size)

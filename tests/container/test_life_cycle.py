@@ -327,7 +327,23 @@ def test_run_passes_stdio_through(run: Run, config: Config) -> None:
     assert (result.stdout, result.stderr, result.status) == ("some input\n", "error\n", 0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+def ignore(*numbers: int) -> Callable[[], None]:
+    """For a child that is about to be started: it inherits what is ignored."""
+
+    def before_exec() -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+
+    return before_exec
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH),
+        *(signal.SIGCONT, signal.SIGTTIN),
+    ],
+)
 def test_run_forwards_signals(pyrunc: Runtime, config: Config, number: signal.Signals) -> None:
     name = number.name.removeprefix("SIG")
     script = f"trap 'echo got {name}; exit 9' {name}; echo ready; while :; do sleep 0.05; done"
@@ -340,6 +356,22 @@ def test_run_forwards_signals(pyrunc: Runtime, config: Config, number: signal.Si
         child.send_signal(number)
         assert child.wait(20) == 9
         assert child.stdout.read() == f"got {name}\n".encode()
+
+
+def test_what_the_caller_ignores_is_forwarded_and_the_end_is_noticed(
+    pyrunc: Runtime, config: Config
+) -> None:
+    """A caller that ignores SIGCHLD would otherwise have the kernel throw the exit status away."""
+    script = "trap 'exit 9' HUP; echo ready; while :; do sleep 0.05; done"
+    config.process["args"] = ["sh", "-c", script]
+    config.write()
+    argv = pyrunc.argv("run", "--bundle", config.bundle, pyrunc.new_id())
+    ignored = ignore(signal.SIGCHLD, signal.SIGHUP)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, preexec_fn=ignored) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        child.send_signal(signal.SIGHUP)
+        assert child.wait(20) == 9
 
 
 def test_a_container_in_the_foreground_takes_commands(pyrunc: Runtime, config: Config) -> None:
