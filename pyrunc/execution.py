@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 GONE = "cannot exec in a stopped container"
 
 
-def saved_config(container: Container) -> Config:
+def saved_config(container: Container, *, whole: bool = True) -> Config:
     """The configuration as it was when the container was created."""
     text = container.directory.read(CONFIG)
     if text is None:
         raise StateError(f"the state of container {container.id} has no {CONFIG}")
-    return parse_config(text.encode("utf-8", "surrogateescape"), source=CONFIG)
+    return parse_config(text.encode("utf-8", "surrogateescape"), source=CONFIG, whole=whole)
 
 
 def check_status(container: Container, *, ignore_paused: bool) -> None:

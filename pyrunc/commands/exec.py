@@ -34,7 +34,7 @@ def run(args: Args) -> int:
     listen_fds = activation.listen_fds()
     preserve_fds = rendezvous.check_preserved(args.number("preserve-fds"), listen=listen_fds)
     execution.check_status(container, ignore_paused=args.flag("ignore-paused"))
-    config = execution.saved_config(container)
+    config = execution.saved_config(container, whole=False)
     wanted = wanted_process(args, config)
     detached = args.flag("detach")
     one = Execution(container, config, wanted, root=args.text("root"))

@@ -18,9 +18,28 @@ if TYPE_CHECKING:
     from pyrunc.spec.readers import AnyNode
 
 
-def parse_config(data: bytes, *, source: str = "config.json") -> Config:
-    """The configuration of a container; ConfigErrors with everything that is wrong."""
+# What concerns the container as a whole, and not one more process in it.
+OF_THE_CONTAINER = ("mounts", "hooks")
+OF_THE_CONTAINER_LINUX = (
+    "devices",
+    "maskedPaths",
+    "netDevices",
+    "readonlyPaths",
+    "resources",
+    "sysctl",
+)
+
+
+def parse_config(data: bytes, *, source: str = "config.json", whole: bool = True) -> Config:
+    """The configuration of a container; ConfigErrors with everything that is wrong.
+
+    Not `whole`: a configuration that was checked when it was saved, without what `exec` does not
+    look at.
+    """
     raw, problems = _decode(data, source)
+    if not whole:
+        _leave_out(raw, OF_THE_CONTAINER)
+        _leave_out(raw.get("linux"), OF_THE_CONTAINER_LINUX)
     config = read_node(Config, raw, "", problems)
     if not config.has("linux"):
         config.linux = _empty(Linux, "/linux")
@@ -59,6 +78,12 @@ def _decode(data: bytes, source: str) -> tuple[dict[str, Any], Problems]:
         problems.kind("", raw, "an object")
         problems.finish(source=source)
     return raw, problems
+
+
+def _leave_out(node: Any, names: tuple[str, ...]) -> None:
+    if type(node) is dict:
+        for name in names:
+            node.pop(name, None)
 
 
 def _complete(process: Process) -> None:

@@ -281,3 +281,16 @@ def test_parsing_does_not_change_the_parsed_json() -> None:
     config = engine_config()
     before = copy.deepcopy(config)
     assert spec.parse_config(encode(config)).raw == before
+
+
+def test_what_exec_leaves_out_is_all_that_differs() -> None:
+    """A configuration for one more process: nothing of the container as a whole, all else alike."""
+    config = engine_config()
+    whole, part = (spec.config.parse_config(encode(config), whole=one) for one in (True, False))
+    assert whole.mounts
+    assert not part.mounts
+    assert part.linux.resources is None
+    for name in ("seccomp", "namespaces", "uid_mappings", "personality", "memory_policy"):
+        assert repr(getattr(whole.linux, name)) == repr(getattr(part.linux, name))
+    for name in ("process", "annotations", "root"):
+        assert repr(getattr(whole, name)) == repr(getattr(part, name))
