@@ -17,6 +17,8 @@ RATIOS = (
     ("life", "crun", 0.65),
     ("life", "runc", 0.45),
     ("create", "crun", 0.8),
+    ("exec", "crun", 0.7),
+    ("exec", "runc", 0.4),
 )
 PEAK_KB = 12 * 1024
 CONTAINER_KB = 300

@@ -35,10 +35,23 @@ def criu_program() -> Path:
 
 
 @pytest.fixture
-def criu(criu_program: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def criu(criu_program: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The runtime under test finds criu in its PATH."""
     monkeypatch.setenv("PATH", f"{criu_program.parent}:{os.environ['PATH']}")
-    return criu_program
+    before = cgroup2_options()
+    yield criu_program
+    # CRIU mounts the cgroup2 once more, without options, and the kernel takes the newest mount's
+    # for all (cgroup_v2.rst, Mounting): the host loses nsdelegate.
+    for target, options in before.items():
+        if cgroup2_options().get(target) != options:
+            subprocess.run(["mount", "-o", f"remount,{options}", target], check=True)
+
+
+def cgroup2_options() -> dict[str, str]:
+    """The options of the file system, by mount point."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    found = [line.split() for line in lines if " - cgroup2 " in line]
+    return {words[4]: words[-1] for words in found}
 
 
 def need_feature(criu: Path, name: str, what: str) -> None:
