@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import machine
+from tests.support import machine, mountinfo
 from tests.support.bundle import Config
 from tests.support.programs import PROGRAMS, static_program
 from tests.support.runtime import TIMEOUT_S, Container, Result, Runtime
@@ -38,20 +38,20 @@ def criu_program() -> Path:
 def criu(criu_program: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The runtime under test finds criu in its PATH."""
     monkeypatch.setenv("PATH", f"{criu_program.parent}:{os.environ['PATH']}")
-    before = cgroup2_options()
+    before = unified()
     yield criu_program
-    # CRIU mounts the cgroup2 once more, without options, and the kernel takes the newest mount's
-    # for all (cgroup_v2.rst, Mounting): the host loses nsdelegate.
-    for target, options in before.items():
-        if cgroup2_options().get(target) != options:
-            subprocess.run(["mount", "-o", f"remount,{options}", target], check=True)
+    # CRIU mounts the cgroup2 once more, and the kernel takes what the newest mount asks for for all
+    # (cgroup-v2.rst, Mounting): the host loses nsdelegate.
+    after = unified()
+    for target, data in before.items():
+        if after.get(target) != data:
+            subprocess.run(["mount", "-o", ",".join(["remount", *data]), target], check=True)
 
 
-def cgroup2_options() -> dict[str, str]:
-    """The options of the file system, by mount point."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    found = [line.split() for line in lines if " - cgroup2 " in line]
-    return {words[4]: words[-1] for words in found}
+def unified() -> dict[str, frozenset[str]]:
+    """What the cgroup2 was mounted with, by mount point."""
+    table = mountinfo.parse(Path("/proc/self/mountinfo").read_text())
+    return {mount.target: mount.data for mount in table.values() if mount.fstype == "cgroup2"}
 
 
 def need_feature(criu: Path, name: str, what: str) -> None:
