@@ -28,7 +28,7 @@ from pyrunc.commands import common
 from pyrunc.commands import exec as exec_command
 from pyrunc.container import Container
 from pyrunc.init.compile_exec import compile_exec
-from pyrunc.seccomp import library
+from pyrunc.seccomp import library, names, newer, tables
 from pyrunc.spec import defaults
 from pyrunc.spec.config import parse_resources
 from pyrunc.state import CONFIG, StateDirectory
@@ -49,6 +49,8 @@ SOME_LACK = (
     *("chown32", "fcntl64", "fstat64", "getegid32", "mmap2", "recv", "send", "socketcall", "ipc"),
     *("clock_gettime64", "futex_time64", "semtimedop_time64", "statx", "openat2", "cachestat"),
 )
+ARCHITECTURES = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]
+NUMBERS = 600  # more than any of them has system calls
 CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
 RESOURCES = b"""{
   "devices": [{"allow": false, "access": "rwm"},
@@ -61,6 +63,7 @@ RESOURCES = b"""{
 
 def train() -> None:
     """What adapts the code, the same in every build."""
+    tables.places([*_all_names(), *sorted(newer.NAMES)])
     with _Directory() as directory:
         for _ in range(ROUNDS):
             _commands(directory, cli.main)
@@ -106,12 +109,23 @@ def _configuration() -> dict[str, Any]:
     return config
 
 
+def _all_names() -> list[str]:
+    """All that libseccomp has for the architectures of the training's profile."""
+    tokens = (library.NATIVE, *(names.ARCHITECTURES[name] for name in ARCHITECTURES))
+    return [
+        name
+        for token in tokens
+        for number in range(NUMBERS)
+        if (name := library.name_of(token, newer.BASES.get(token, 0) + number))
+    ]
+
+
 def _profile() -> dict[str, Any]:
     """As large as those of the engines, with all that they use: three architectures, calls that
     some of these lack, and conditions.
     """
-    native = library.native_architecture()
-    names = [name for number in range(335) if (name := library.name_of(native, number))]
+    native = library.NATIVE
+    known = [name for number in range(335) if (name := library.name_of(native, number))]
 
     def rule(name: str, *args: tuple[str, int, int], action: str = "ALLOW") -> dict[str, Any]:
         conditions = [
@@ -124,10 +138,10 @@ def _profile() -> dict[str, Any]:
     return {
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": 1,
-        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "architectures": ARCHITECTURES,
         "syscalls": [
             {
-                "names": [*(name for name in names if name not in special), *SOME_LACK],
+                "names": [*(name for name in known if name not in special), *SOME_LACK],
                 "action": "SCMP_ACT_ALLOW",
             },
             *(rule("personality", ("EQ", value, 0)) for value in (0, 8, 0x20000, 0xFFFFFFFF)),

@@ -9,6 +9,7 @@ refuses.
     bpf       PURE  an interpreter of the programs, for `explain` and the tests
     filter    PURE  the result
     library         libseccomp
+    tables          the calls of each architecture by number, as libseccomp has them
     compiler        all of them together
     cache           compiled filters in the state root
     extras          what annotations run.oci.seccomp* ask for

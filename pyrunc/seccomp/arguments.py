@@ -11,6 +11,9 @@ looked at.
 
 from __future__ import annotations
 
+from _operator import itemgetter
+from itertools import groupby
+
 from pyrunc.seccomp.names import OPERATORS, WORD, strictness
 
 TYPE_CHECKING = False
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from pyrunc.seccomp.numbers import Instruction
     from pyrunc.seccomp.profile import Condition
 
+    Shared = tuple[int, int, int]  # argument, mask, upper word
     Alternative = tuple[int, tuple[Condition, ...]]  # action, conditions that must all hold
 
 NE, LT, LE, EQ, GE, GT, MASKED_EQ = (
@@ -30,6 +34,9 @@ NE, LT, LE, EQ, GE, GT, MASKED_EQ = (
 LOAD, AND, RETURN = 0x20, 0x54, 0x06
 JEQ, JGT, JGE = 0x15, 0x25, 0x35
 ARGS = 16  # offset of args[0] in struct seccomp_data
+
+ALL = (1 << 64) - 1
+MOST = 200  # values that are tested together, within reach of a conditional jump
 
 # Where a comparison goes on: the next instruction, the next condition, the next rule. Indices of a
 # tuple of three.
@@ -127,15 +134,62 @@ def conjunction(
     return [*result, (RETURN, 0, 0, action)]
 
 
+def test_of(layout: Layout, conditions: Sequence[Condition]) -> tuple[Shared | None, int]:
+    """Of conditions that one value of one argument meets: what they share with others of their
+    kind, and the lower word of the value. Of others: None.
+    """
+    argument, operator, value, second = conditions[0]
+    if len(conditions) == 1 and operator == MASKED_EQ:
+        mask = value if layout.wide else value & WORD
+        return (argument, mask, (second & mask) >> 32), second & mask & WORD
+    if len(conditions) == 1 and operator == EQ:
+        wanted = value if layout.wide else narrow(value)
+        if wanted is not None:
+            return (argument, ALL, wanted >> 32), wanted & WORD
+    return None, 0
+
+
+def membership(
+    layout: Layout, action: int, shared: Shared, words: Sequence[int]
+) -> list[Instruction]:
+    """Return `action` if the argument is one of the values, whose lower words these are, else go on
+    behind.
+    """
+    argument, mask, upper = shared
+    base = ARGS + 8 * argument
+    code: list[Instruction] = [(LOAD, 0, 0, base + layout.low)]
+    if mask & WORD != WORD:
+        code.append((AND, 0, 0, mask & WORD))
+    last = len(words) - 1
+    code += [(JEQ, last - place, 0, word) for place, word in enumerate(words[:last])]
+    code += [(JEQ, 0, 1, words[last]), (RETURN, 0, 0, action)]
+    if layout.wide and mask > WORD:
+        head: list[Instruction] = [(LOAD, 0, 0, base + layout.high)]
+        if mask >> 32 != WORD:
+            head.append((AND, 0, 0, mask >> 32))
+        code = [*head, (JEQ, 0, len(code), upper), *code]
+    return code
+
+
 def block(
     layout: Layout, alternatives: Sequence[Alternative], *, default: int
 ) -> list[Instruction]:
     """The code for one system call."""
     result: list[Instruction] = []
-    for action, conditions in sorted(alternatives, key=lambda each: strictness(each[0])):
-        code = conjunction(layout, action, conditions)
-        if code is not None:
-            result += code
-            if len(code) == 1:  # always true: nothing behind is reached
-                return result
+    tests = [
+        (action, *test_of(layout, conditions), conditions)
+        for action, conditions in sorted(alternatives, key=lambda each: strictness(each[0]))
+    ]
+    for (action, shared), group in groupby(tests, key=itemgetter(0, 1)):
+        alike = list(group)
+        words = [*dict.fromkeys(word for _, _, word, _ in alike)]
+        if shared is not None and 1 < len(words) <= MOST:
+            result += membership(layout, action, shared, words)
+            continue
+        for *_, conditions in alike:
+            code = conjunction(layout, action, conditions)
+            if code is not None:
+                result += code
+                if len(code) == 1:  # always true: nothing behind is reached
+                    return result
     return [*result, (RETURN, 0, 0, default)]

@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-GENERATION = b"3"  # to be changed with every change of the compiler's output
+GENERATION = b"4"  # to be changed with every change of the compiler's output
 KEPT = 64  # entries; the least recently used go first
 FRESH_S = 3600  # a use is only noted when the last one was longer ago
 MAX_SIZE = 256 * 1024
@@ -43,14 +43,15 @@ def key(raw: dict[str, Any], library_version: str, native: int) -> bytes:
 
     `marshal` writes each value with its type and length, so no two profiles have one text. It takes
     five times as long for names as joining them, which nearly all of a profile is; no name holds a
-    NUL (the reader of JSON refuses it), and how many there are is in the other text.
+    NUL (the reader of JSON refuses it), and how many each rule has is in the other text.
     """
-    digest = blake2b(digest_size=32)
+    names: list[str] = []
     syscalls = []
     for rule in raw.get("syscalls") or ():
-        names = rule["names"]
-        digest.update("\0".join([*names, ""]).encode("utf-8", "surrogatepass"))
-        syscalls.append({**rule, "names": len(names)})
+        names += rule["names"]
+        others = (rule["action"], rule.get("errnoRet"), rule.get("args"))
+        syscalls.append((len(rule["names"]), others))
+    digest = blake2b("\0".join(names).encode("utf-8", "surrogatepass"), digest_size=32)
     # Whether they are there is all that counts, and every container may have its own.
     listener = [bool(raw.get(name)) for name in ("listenerPath", "listenerMetadata")]
     rest = {**raw, "syscalls": syscalls, "listenerPath": None, "listenerMetadata": None}

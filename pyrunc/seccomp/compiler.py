@@ -8,7 +8,7 @@ profile, decides overlapping conditions wrongly, and does not end for some).
 from __future__ import annotations
 
 from pyrunc.errors import Failure
-from pyrunc.seccomp import arguments, library, multiplexers, names, newer, numbers
+from pyrunc.seccomp import arguments, library, multiplexers, names, numbers, tables
 from pyrunc.seccomp.filter import INSTRUCTION, Filter, Report
 from pyrunc.seccomp.profile import Profile
 
@@ -30,7 +30,7 @@ def compile_cached(
     else:
         from pyrunc.seccomp import cache
 
-        key = cache.key(raw, library.version(), library.native_architecture())
+        key = cache.key(raw, library.VERSION, library.NATIVE)
         found = cache.load(directory, key)
         compiled = found or compile_profile(Profile(node))
         if found is None:
@@ -57,141 +57,111 @@ def compile_profile(profile: Profile) -> Filter:
 
 
 class _Compilation:
-    """The state of one run."""
+    """The state of one run. Names are known by their places in the tables."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self.native = library.native_architecture()
-        self.ignored: list[str] = []
-        # What each name gets: one action, or alternatives with conditions, or the default.
-        self.fixed: dict[str, int] = {}
-        self.conditional: dict[str, list[Alternative]] = {}
-        self.named: list[str] = []  # those of `fixed` first
-        self.encoded = b""
-        self.native_numbers: list[int] = []
+        # By place: the action of each name in the profile; the default also for those with
+        # conditions, which are in `open`. The last one is for numbers without a name.
+        self.actions: list[int | None] = []
+        self.open: dict[int, list[Alternative]] = {}
         self.blocks: list[list[Instruction]] = []
         self.known_blocks: dict[object, int] = {}
 
     def run(self) -> Filter:
-        profile = self.profile
-        tokens, skipped = self.choose_architectures()
-        self.sort_rules()
-        by_token, stub = {}, []
-        for token in tokens:
-            verdicts, newest = self.verdicts(token)
-            beyond = profile.stub and profile.default != names.enosys(names.audit_arch(token))
-            if newest >= 0 and beyond:
+        profile, default = self.profile, self.profile.default
+        ignored = self.sort_rules()
+        by_token, skipped, stub = {}, [], []
+        for token in dict.fromkeys((library.NATIVE, *profile.architectures)):
+            table = tables.table(token)
+            if table is None:
+                # Leaving one out is safe: calls through it are killed.
+                skipped.append(names.ARCHITECTURE_NAMES[token])
+                continue
+            layout = arguments.Layout(token)
+            verdicts = self.verdicts(table, layout)
+            newest = self.newest(table)
+            if newest < numbers.END:
                 stub.append((token, newest))
-            by_token[token] = numbers.ranges(
-                token, verdicts, default=profile.default, named=newest if beyond else -1
-            )
-        program = numbers.link(numbers.machines(by_token, default=profile.default), self.blocks)
+            self.add_carriers(table, layout, verdicts)
+            by_token[token] = numbers.ranges(table, verdicts, default=default, newest=newest)
+        program = numbers.link(numbers.machines(by_token, default=default), self.blocks)
         self.check_size(program)
-        report = Report(
-            ignored=self.ignored,
-            skipped_architectures=skipped,
-            stub=stub,
-        )
+        report = Report(ignored=ignored, skipped_architectures=skipped, stub=stub)
         return Filter(program, flags=profile.flags, listener=profile.listener, report=report)
 
-    def choose_architectures(self) -> tuple[list[int], list[str]]:
-        """The architectures of the filter, the native one always among them; and the names that
-        libseccomp lacks.
-
-        Leaving one out is safe: calls through it are killed.
-        """
-        tokens, skipped = [self.native], []
-        for token in self.profile.architectures:
-            if token in tokens:
-                continue
-            if library.knows_architecture(token):
-                tokens.append(token)
-            else:
-                skipped.append(names.ARCHITECTURE_NAMES[token])
-        return tokens, skipped
-
-    def sort_rules(self) -> None:
+    def sort_rules(self) -> list[str]:
         """A rule without conditions outweighs those with; of several without, the first holds. (As
-        in libseccomp.)
+        in libseccomp.) One with the default action says nothing that the default does not say, as
+        in runc and crun. The names that nothing knows are returned.
         """
-        default, fixed, conditional = self.profile.default, self.fixed, self.conditional
-        rest: dict[str, None] = {}
-        for rule in reversed(self.profile.rules):
+        rules, default = self.profile.rules, self.profile.default
+        found = [tables.places(rule.names) for rule in rules]
+        actions = self.actions = [None] * (tables.count() + 1)
+        conditional: dict[int, list[Alternative]] = {}
+        decisive = []
+        for rule, places in zip(rules, found, strict=True):
             if rule.action != default and not rule.alternatives:
-                fixed.update(dict.fromkeys(rule.names, rule.action))
-        for rule in self.profile.rules:
-            if rule.action == default:
-                # As in runc and crun: says nothing that the default does not say.
-                rest.update(dict.fromkeys(rule.names))
-            elif rule.alternatives:
-                rest.update(dict.fromkeys(rule.names))
-                alternatives = [(rule.action, conditions) for conditions in rule.alternatives]
-                for name in rule.names:
-                    conditional.setdefault(name, []).extend(alternatives)
-        self.named = [*fixed, *[name for name in rest if name not in fixed]]
-        self.encoded = library.encode(self.named)
-        self.native_numbers = library.numbers(self.native, self.encoded, len(self.named))
-        if library.UNKNOWN in self.native_numbers:
-            pairs = zip(self.named, self.native_numbers, strict=True)
-            unknown = {name for name, number in pairs if number == library.UNKNOWN} - newer.NAMES
-            every = dict.fromkeys(name for rule in self.profile.rules for name in rule.names)
-            self.ignored = [name for name in every if name in unknown]
-
-    def numbers(self, token: int, *, beside_carriers: bool) -> list[int]:
-        """The numbers of the names on an architecture, -1 where it lacks the call."""
-        if token == self.native:
-            found = self.native_numbers
-        else:
-            found = library.numbers(token, self.encoded, len(self.named))
-        direct = self.direct_numbers(token) if beside_carriers else {}
-        for place, number in enumerate(found):
-            if number < 0:
-                name = self.named[place]
-                found[place] = direct[name] if name in direct else newer.number(token, name)
-        return found
-
-    def verdicts(self, token: int) -> tuple[dict[int, int], int]:
-        """The verdict of each number that the profile names (an action, or ~index of a block), and
-        the newest of these numbers.
-        """
-        default, conditional = self.profile.default, self.conditional
-        layout = arguments.Layout(token)
-        carriers = self.carriers(token)
-        found = self.numbers(token, beside_carriers=bool(carriers))
-        size = len(self.fixed)
-        decided = dict(zip(found[:size], self.fixed.values(), strict=True))
-        open_: dict[int, list[Alternative]] = {}
-        for name, number in zip(self.named[size:], found[size:], strict=True):
-            open_.setdefault(number, []).extend(conditional.get(name, ()))
-        decided.pop(-1, None)
-        open_.pop(-1, None)
-        newest = numbers.newest(token, found)
-        for carrier, number in carriers:
-            open_.setdefault(number, []).extend(
-                multiplexers.alternatives(carrier, self.fixed, conditional, default=default)
-            )
-        for number, alternatives in open_.items():
-            if number not in decided:
-                decided[number] = self.block(layout, alternatives) if alternatives else default
-        return decided, newest
-
-    def carriers(self, token: int) -> list[tuple[str, int]]:
-        """The calls of an architecture that carry others, with their numbers, if the profile names
-        one of these.
-        """
-        if multiplexers.MEMBERS.isdisjoint(self.named):
+                decisive.append((rule.action, places))
+                continue
+            alternatives = [(rule.action, conditions) for conditions in rule.alternatives]
+            for place in places:
+                actions[place] = default
+                if rule.action != default:
+                    conditional.setdefault(place, []).extend(alternatives)
+        for action, places in reversed(decisive):
+            for place in places:
+                actions[place] = action
+        self.open = {
+            place: each for place, each in conditional.items() if actions[place] == default
+        }
+        if sum(map(len, found)) == sum(len(rule.names) for rule in rules):
             return []
-        names_ = list(multiplexers.CARRIERS)
-        found = library.resolve(token, names_)
-        return [pair for pair in zip(names_, found, strict=True) if pair[1] >= 0]
+        return tables.unknown(dict.fromkeys(name for rule in rules for name in rule.names))
 
-    @staticmethod
-    def direct_numbers(token: int) -> dict[str, int]:
-        if token == names.I386:
-            return multiplexers.DIRECT_I386
-        base = newer.BASES.get(token, 0)
-        numbers_ = [base + number for number in multiplexers.DIRECT_RANGE]
-        return library.numbers_of(token, multiplexers.MEMBERS, numbers_)
+    def verdicts(self, table: tables.Table, layout: arguments.Layout) -> list[int | None]:
+        """The verdict of each name on an architecture: an action, or ~index of a block."""
+        verdicts = self.actions.copy()
+        for place, alternatives in self.open.items():
+            verdicts[place] = self.block(layout, alternatives)
+        return verdicts
+
+    def newest(self, table: tables.Table) -> int:
+        """The number above which the answer is ENOSYS; END for none."""
+        profile = self.profile
+        if profile.stub and profile.default != names.enosys(names.audit_arch(table.token)):
+            newest = table.newest(self.actions)
+            if newest >= 0:
+                return newest
+        return numbers.END
+
+    def add_carriers(
+        self, table: tables.Table, layout: arguments.Layout, verdicts: list[int | None]
+    ) -> None:
+        """What the rules about calls behind `socketcall` and `ipc` mean for these."""
+        default = self.profile.default
+        for carrier in table.carriers:
+            place = tables.place(carrier)
+            if place is not None and self.actions[place] in (None, default):
+                alternatives = [*self.open.get(place, ()), *self.carried(carrier)]
+                if alternatives:
+                    verdicts[place] = self.block(layout, alternatives)
+
+    def carried(self, carrier: str) -> list[Alternative]:
+        """What the rules about the calls behind a carrier mean for it."""
+        default = self.profile.default
+        inner: dict[str, list[int]] = {}
+        for name in multiplexers.CARRIERS[carrier][0]:
+            place = tables.place(name)
+            if place in self.open:
+                inner[name] = [
+                    action
+                    for action, _ in self.open[place]
+                    if names.strictness(action) < names.strictness(default)
+                ]
+            elif place is not None and (action := self.actions[place]) not in (None, default):
+                inner[name] = [action]
+        return multiplexers.alternatives(carrier, inner)
 
     def block(self, layout: arguments.Layout, alternatives: list[Alternative]) -> int:
         """The verdict of a call with conditions. Architectures that show arguments alike share the

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 UNKNOWN = -1  # __NR_SCMP_ERROR
 
 
-def version() -> str:
+def _version() -> str:
     found = lib.seccomp_version()
     return f"{found.major}.{found.minor}.{found.micro}"
 
 
-def native_architecture() -> int:
-    return int(lib.seccomp_arch_native())
+VERSION = _version()
+NATIVE = int(lib.seccomp_arch_native())  # what this program was built for
 
 
 def knows_architecture(token: int) -> bool:

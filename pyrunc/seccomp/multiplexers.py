@@ -8,11 +8,13 @@ stricter answer holds.
 
 from __future__ import annotations
 
-from pyrunc.seccomp.names import OPERATORS, strictness
+from pyrunc.seccomp.names import OPERATORS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.seccomp.profile import Condition
+    from collections.abc import Mapping, Sequence
+
+    from pyrunc.seccomp.arguments import Alternative
 
 # linux/net.h and linux/ipc.h: the first argument. That of ipc has a version in its upper half.
 SOCKETCALL = {
@@ -89,22 +91,12 @@ DIRECT_RANGE = range(100, 500)  # where the direct calls are, above an architect
 CARRIERS = {"socketcall": (SOCKETCALL, 0xFFFFFFFF), "ipc": (IPC, 0xFFFF)}
 
 
-def alternatives(
-    carrier: str,
-    fixed: dict[str, int],
-    conditional: dict[str, list[tuple[int, tuple[Condition, ...]]]],
-    *,
-    default: int,
-) -> list[tuple[int, tuple[Condition, ...]]]:
-    """What the rules about the inner calls mean for the carrier."""
+def alternatives(carrier: str, inner: Mapping[str, Sequence[int]]) -> list[Alternative]:
+    """What the actions for inner calls, by their names, mean for the carrier."""
     members, mask = CARRIERS[carrier]
-    result: list[tuple[int, tuple[Condition, ...]]] = []
-    for name, number in members.items():
-        selector = ((0, OPERATORS["SCMP_CMP_MASKED_EQ"], mask, number),)
-        if name in fixed:
-            result.append((fixed[name], selector))
-            continue
-        for action, _ in conditional.get(name, ()):
-            if strictness(action) < strictness(default):
-                result.append((action, selector))
-    return result
+    equal = OPERATORS["SCMP_CMP_MASKED_EQ"]
+    return [
+        (action, ((0, equal, mask, members[name]),))
+        for name, actions in inner.items()
+        for action in actions
+    ]

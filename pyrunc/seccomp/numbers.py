@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import struct
 import sys
+from _operator import itemgetter
+from itertools import islice
 
 from pyrunc.seccomp.names import (
-    ARM,
     KILL_PROCESS,
     S390,
     S390X,
@@ -25,8 +26,10 @@ from pyrunc.seccomp.names import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import TypeAlias
+
+    from pyrunc.seccomp.tables import Table
 
     Instruction = tuple[int, int, int, int]  # code, jt, jf, k of struct sock_filter
     Leaf = tuple[int, int]  # first number, verdict: an action, or ~index of a block
@@ -63,96 +66,112 @@ SKIPS = [
     word(JUMP_AT_LEAST, size) for size in range(FAR + 1)
 ]  # so many instructions, if at least k
 
-# Ranges that do not grow with new system calls, so that the newest number of a profile is looked
-# for outside: ARM's private calls (cacheflush, set_tls), and the x32 twins of old x86_64 calls.
-NOWHERE = (0, -1)
-PRIVATE_RANGES = {ARM: (0x0F0000, 0x0FFFFF), X32: (X32_BIT + 512, X32_BIT + 547)}
 
-
-def newest(token: int, numbers: Collection[int]) -> int:
-    """The largest number that the profile names on this architecture, or -1."""
-    low, high = PRIVATE_RANGES.get(token, NOWHERE)
-    largest = max(numbers, default=-1)
-    if low <= largest <= high:
-        largest = max((number for number in numbers if not low <= number <= high), default=-1)
-    return largest
-
-
-def ranges(token: int, verdicts: Mapping[int, int], *, default: int, named: int) -> list[Leaf]:
-    """The verdicts of one architecture, from its lowest number on; `verdicts` holds those of the
-    profile.
-
-    Above `named`, the newest number of the profile, the answer is ENOSYS, so that a C library newer
-    than the profile falls back to what the profile knows; -1 means no such answer.
+def chunk_order(low: int, high: int) -> list[int]:
+    """Where each word of the search among CHUNK leaves comes from: CHUNK_WORDS, then the leaves'
+    numbers, then their verdicts.
     """
-    low, high = PRIVATE_RANGES.get(token, NOWHERE)
-    beyond = default if named < 0 else enosys(audit_arch(token))
-    if named >= 0 and token in (S390, S390X):
-        # Numbers too large for the instruction arrive as call 0 (setup), which nobody uses
-        # otherwise.
-        verdicts = {**verdicts, 0: beyond}
-    leaves: list[Leaf] = []
+    count = high - low
+    if count == 1:
+        return [0, len(CHUNK_WORDS) + CHUNK + low]
+    middle = low + count // 2
+    node = [count.bit_length() - 1, len(CHUNK_WORDS) + middle]
+    return [*node, *chunk_order(low, middle), *chunk_order(middle, high)]
+
+
+CHUNK = 16  # leaves whose search is put together in one step; a power of two
+CHUNK_WORDS = (RETURNS, SKIPS[1], SKIPS[3], SKIPS[7], SKIPS[15])
+CHUNK_CODE = itemgetter(*chunk_order(0, CHUNK))
+
+
+def ranges(
+    table: Table, verdicts: Sequence[int | None], *, default: int, newest: int
+) -> list[Leaf]:
+    """The verdicts of one architecture, from its lowest number on; `verdicts` holds those of names,
+    by place, and None for names that the profile does not have.
+
+    Above `newest`, the newest number of the profile, the answer is ENOSYS, so that a C library
+    newer than the profile falls back to what the profile knows; END means no such answer.
+    """
+    beyond = enosys(audit_arch(table.token))
+    low, high = table.private
+    expected = X32_BIT if table.token == X32 else 0
+    leaves: list[tuple[int, int]] = []
     current = None
-    expected = X32_BIT if token == X32 else 0
-    for number in (*sorted(verdicts), END):
-        if number > expected:  # nobody has named what lies between
-            for cut in (expected, low, high + 1):
-                if expected <= cut < number:
-                    verdict = default if cut <= named or low <= cut <= high else beyond
-                    if verdict != current:
-                        leaves.append((cut, verdict))
-                        current = verdict
-        if number < END:
-            verdict = verdicts[number]
-            if verdict != current:
-                leaves.append((number, verdict))
-                current = verdict
-        expected = number + 1
+    for start, places in (*table.segments, (END, ())):
+        count = len(places)
+        if not low <= start <= high:
+            count = max(0, min(count, newest + 1 - start))
+        if not count and start < END:
+            continue
+        for cut in (expected, low, high + 1):
+            if expected <= cut < start:  # nobody has named what lies between
+                answer = default if cut <= newest or low <= cut <= high else beyond
+                if answer != current:
+                    leaves.append((cut, answer))
+                    current = answer
+        last: int | None = END  # no verdict
+        found = map(verdicts.__getitem__, islice(places, count))
+        for number, verdict in enumerate(found, start):
+            if verdict is not last:
+                last = verdict
+                answer = default if verdict is None else verdict
+                if answer != current:
+                    leaves.append((number, answer))
+                    current = answer
+        expected = start + count
+    if newest < END and table.token in (S390, S390X):
+        # Numbers too large for the instruction arrive as call 0, which has no name.
+        leaves[:1] = [(0, beyond), (1, leaves[0][1])]
     return leaves
+
+
+def halves(count: int) -> int:
+    """Where a search among so many leaves splits them: at a chunk, if there are more than that."""
+    return max(CHUNK, (count // 2 + CHUNK // 2) // CHUNK * CHUNK) if count > CHUNK else count // 2
 
 
 def search_size(count: int) -> int:
     """The instructions of a search among so many leaves."""
     if count <= NEAR:
         return 2 * count - 1
-    below, above = search_size(count // 2), search_size(count - count // 2)
+    below, above = search_size(halves(count)), search_size(count - halves(count))
     return 1 + (below > FAR) + below + above
 
 
-def search(program: Program, leaves: Sequence[Leaf], low: int, high: int) -> None:
-    """Append a binary search among leaves[low:high] for the range of the number in the accumulator.
+def search(program: Program, starts: Sequence[int], verdicts: Sequence[int]) -> None:
+    """Append a binary search for the range of the number in the accumulator.
 
-    A jump to a block has the verdict as its target; `link` replaces it.
+    A jump to a block is a return of the block's verdict; `link` replaces it.
     """
-    while high - low > 1:
-        middle = (low + high) // 2
-        below = middle - low
-        size = 2 * below - 1 if below <= NEAR else search_size(below)
+    count = len(starts)
+    if count == CHUNK:
+        program += CHUNK_CODE((*CHUNK_WORDS, *starts, *verdicts))
+    elif count == 1:
+        program += RETURNS, verdicts[0]
+    else:
+        middle = halves(count)
+        size = search_size(middle)
         if size <= FAR:
-            program += SKIPS[size], leaves[middle][0]
+            program += SKIPS[size], starts[middle]
         else:
-            program += word(JUMP_AT_LEAST, 0, 1), leaves[middle][0], GOES, size
-        if below == 1:
-            verdict = leaves[low][1]
-            program += GOES if verdict < 0 else RETURNS, verdict
-        else:
-            search(program, leaves, low, middle)
-        low = middle
-    verdict = leaves[low][1]
-    program += GOES if verdict < 0 else RETURNS, verdict
+            program += word(JUMP_AT_LEAST, 0, 1), starts[middle], GOES, size
+        search(program, starts[:middle], verdicts[:middle])
+        search(program, starts[middle:], verdicts[middle:])
 
 
 def section(program: Program, machine: int, leaves: Sequence[Leaf]) -> None:
     """Append the search of one AUDIT_ARCH value; other values jump over it. The accumulator holds
     the architecture.
     """
+    starts, verdicts = zip(*leaves, strict=True)
     size = 1 + search_size(len(leaves))
     if size <= FAR:
         program += word(JUMP_EQUAL, 0, size), machine
     else:
         program += word(JUMP_EQUAL, 1, 0), machine, GOES, size
     program += LOADS, NUMBER
-    search(program, leaves, 0, len(leaves))
+    search(program, starts, verdicts)
 
 
 def machines(by_token: Mapping[int, list[Leaf]], *, default: int) -> dict[int, list[Leaf]]:
@@ -192,5 +211,6 @@ def link(
     if blocks:
         for place in range(1, searches, 2):
             if program[place] < 0:
-                program[place] = starts[~program[place]] - place // 2 - 1
+                jump = starts[~program[place]] - place // 2 - 1
+                program[place - 1 : place + 1] = GOES, jump
     return struct.pack(f"={len(program)}I", *program)

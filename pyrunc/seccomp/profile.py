@@ -54,11 +54,16 @@ class Profile:
 
     def __init__(self, node: Seccomp) -> None:
         self.pointer = node.pointer
-        self.default = _action(node.default_action, node.default_errno_ret, node.pointer, "default")
+        self.default = _action(
+            node.default_action,
+            node.default_errno_ret,
+            node.pointer,
+            ("defaultAction", "defaultErrnoRet"),
+        )
         self.rules = [_rule(rule) for rule in node.syscalls]
         self.listener = any(rule.action == names.NOTIFY for rule in self.rules)
         self.architectures = [
-            _known(names.ARCHITECTURES, name, f"{node.pointer}/architectures/{place}")
+            _known(names.ARCHITECTURES, name, node.pointer, "architectures", place)
             for place, name in enumerate(node.architectures)
         ]
         self.flags = _flags(node, self.listener)
@@ -80,25 +85,28 @@ def _refuse(pointer: str, what: str, hint: str = "") -> NoReturn:
     raise Failure(f"{pointer or '/linux/seccomp'}: {what}", pointer=pointer, hint=hint)
 
 
-def _known(table: Mapping[str, int], name: str, pointer: str) -> int:
+def _known(table: Mapping[str, int], name: str, pointer: str, *path: object) -> int:
+    """A name's value; `path` leads from `pointer` to the name."""
     value = table.get(name)
     if value is None:
+        pointer = "/".join([pointer, *map(str, path)])
         _refuse(pointer, f"{name!r} is not one of {', '.join(table)}")
     return value
 
 
-def _action(name: str, errno_ret: int | None, pointer: str, kind: str) -> int:
+def _action(
+    name: str,
+    errno_ret: int | None,
+    pointer: str,
+    properties: tuple[str, str] = ("action", "errnoRet"),
+) -> int:
     """The kernel's value of an action. Without a number, ERRNO and TRACE carry EPERM."""
-    action = _known(
-        names.ACTIONS, name, f"{pointer}/{'defaultAction' if kind == 'default' else 'action'}"
-    )
-    where = f"{pointer}/{'defaultErrnoRet' if kind == 'default' else 'errnoRet'}"
-    if name not in names.TAKES_ERRNO:
-        if errno_ret is not None:
-            _refuse(where, f"{name} takes no error number (got {errno_ret})", "remove it")
-        return action
+    action = _known(names.ACTIONS, name, pointer, properties[0])
     if errno_ret is None:
-        return action | names.EPERM
+        return action | names.EPERM if name in names.TAKES_ERRNO else action
+    where = f"{pointer}/{properties[1]}"
+    if name not in names.TAKES_ERRNO:
+        _refuse(where, f"{name} takes no error number (got {errno_ret})", "remove it")
     most = MAX_ERRNO if name == "SCMP_ACT_ERRNO" else names.DATA_MASK
     if not 0 <= errno_ret <= most:
         _refuse(where, f"{errno_ret} is not from 0 to {most}")
@@ -106,26 +114,29 @@ def _action(name: str, errno_ret: int | None, pointer: str, kind: str) -> int:
 
 
 def _rule(node: SyscallRule) -> Rule:
-    conditions = [_condition(argument) for argument in node.args]
-    indices = [condition[0] for condition in conditions]
-    if len(set(indices)) < len(indices):
-        # Several conditions on one argument: each is an alternative of its own, as in runc and
-        # crun.
-        alternatives: list[tuple[Condition, ...]] = [(condition,) for condition in conditions]
-    else:
-        alternatives = [tuple(conditions)] if conditions else []
     return Rule(
-        _action(node.action, node.errno_ret, node.pointer, "rule"),
+        _action(node.action, node.errno_ret, node.pointer),
         names=node.names,
-        alternatives=alternatives,
+        alternatives=_alternatives(node.args) if node.args else (),
         pointer=node.pointer,
     )
+
+
+def _alternatives(args: Sequence[SyscallArg]) -> list[tuple[Condition, ...]]:
+    """Several conditions on one argument are alternatives each, as in runc and crun; others must
+    all hold.
+    """
+    conditions = [_condition(argument) for argument in args]
+    indices = {condition[0] for condition in conditions}
+    if len(indices) < len(conditions):
+        return [(condition,) for condition in conditions]
+    return [tuple(conditions)]
 
 
 def _condition(node: SyscallArg) -> Condition:
     if not 0 <= node.index < ARGUMENTS:
         _refuse(f"{node.pointer}/index", f"{node.index} is not from 0 to {ARGUMENTS - 1}")
-    operator = _known(names.OPERATORS, node.op, f"{node.pointer}/op")
+    operator = _known(names.OPERATORS, node.op, node.pointer, "op")
     return node.index, operator, node.value, node.value_two or 0
 
 
@@ -138,7 +149,7 @@ def _flags(node: Seccomp, listener: bool) -> int:
     else:
         flags = 0
         for place, name in enumerate(node.flags):
-            flags |= _known(names.FLAGS, name, f"{node.pointer}/flags/{place}")
+            flags |= _known(names.FLAGS, name, node.pointer, "flags", place)
     if flags & names.WAIT_KILLABLE_RECV and not listener:
         _refuse(
             f"{node.pointer}/flags",
@@ -164,7 +175,7 @@ def _check_listener(node: Seccomp, profile: Profile) -> None:
         )
     if node.listener_metadata and not node.listener_path:
         _refuse(f"{node.pointer}/listenerMetadata", "listenerMetadata needs listenerPath")
-    for rule in profile.rules:
+    for rule in profile.rules if profile.listener else ():
         for name in NEEDED_BEFORE_HANDOVER:
             if rule.action == names.NOTIFY and name in rule.names:
                 _refuse(

@@ -69,7 +69,7 @@ class Refusal:
     def name(self) -> str:
         base = newer.name(self.token, self.number) or library.name_of(self.token, self.number)
         base = base or f"system call {self.number & ~names.X32_BIT}"
-        if self.token == library.native_architecture():
+        if self.token == library.NATIVE:
             return base
         architecture = names.ARCHITECTURE_NAMES.get(self.token, hex(self.token))
         return f"{base} ({architecture})"
@@ -223,7 +223,7 @@ def prepare(original: Filter) -> Explanation:
             pointer="/linux/seccomp/listenerPath",
         )
     explanation = Explanation(original)
-    native = library.native_architecture()
+    native = library.NATIVE
     (write,) = library.resolve(native, ["write"])
     if _without_data(explanation.verdict(native, write)) not in PASSES:
         raise Failure(

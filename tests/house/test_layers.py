@@ -76,6 +76,8 @@ DIET |= {
     "importlib",
     "_sha256",
     "_blake2",
+    "_operator",
+    "itertools",
     "select",
     "fcntl",
     "signal",

@@ -122,7 +122,7 @@ class Without:
 
     def __init__(self, runtime: Runtime, probe: Path, name: str, number: int) -> None:
         self.runtime = runtime
-        call = library.resolve(library.native_architecture(), [name])[0]
+        call = library.resolve(library.NATIVE, [name])[0]
         self.prefix = [str(probe), "without", str(call), str(number)]
         self.name = name
 

@@ -14,6 +14,7 @@ import pyrunc.seccomp
 from pyrunc.errors import Failure
 from pyrunc.seccomp import cache, compiler
 from pyrunc.seccomp.filter import Filter
+from pyrunc.spec.model_linux import SyscallRule
 from tests.seccomp import support
 from tests.seccomp.support import profile, rule
 
@@ -61,7 +62,9 @@ VARIANTS: list[dict[str, Any]] = [
     {"syscalls": [rule("read no_such_call", "ALLOW", (0, "EQ", 1))]},
     {"syscalls": [rule("read no_such_call", "ALLOW", (1, "EQ", 1))]},
     {"syscalls": [rule("read", "ALLOW"), rule("no_such_call", "ALLOW")]},
-    {"syscalls": [rule("read", "ERRNO", errnoRet=3)]},
+    {"syscalls": [rule("read no_such_call", "ERRNO")]},
+    {"syscalls": [rule("read no_such_call", "ERRNO", errnoRet=3)]},
+    {"syscalls": [rule("read no_such_call", "ERRNO", errnoRet=4)]},
     {"syscalls": [{"names": ["read', 'no_such_call"], "action": "SCMP_ACT_ALLOW"}]},
 ]
 
@@ -73,6 +76,13 @@ def test_another_profile_has_another_key() -> None:
         cache.key(PROFILE, "2.5.4", 2),
     }
     assert len(keys) == len(VARIANTS) + 3
+
+
+def test_every_property_of_a_rule_counts() -> None:
+    """`key` lists them; a new one must be added there."""
+    assert {name.rstrip("!") for name in SyscallRule.PROPERTIES} == {
+        *("names", "action", "errnoRet", "args")
+    }
 
 
 def test_equal_profiles_have_one_key_whatever_objects_they_are_made_of() -> None:

@@ -38,7 +38,7 @@ def generated(profile: dict[str, Any]) -> list[tuple[int, int, int, int]]:
         action = support.action_value(made["action"], made.get("errnoRet"))
         if action == default:
             continue
-        for number in library.resolve(library.native_architecture(), made["names"]):
+        for number in library.resolve(library.NATIVE, made["names"]):
             if number != library.UNKNOWN:
                 add(context, action, number, made.get("args") or [])
     fd = os.memfd_create("generated")

@@ -309,6 +309,22 @@ def test_a_rule_about_socketcall_itself_outweighs() -> None:
     assert answer(made, I386, 361) == names.LOG
 
 
+def test_a_rule_about_socketcall_with_conditions_or_the_default_action_adds() -> None:
+    made = profile(
+        "ALLOW",
+        rule("bind", "ERRNO", errnoRet=7),
+        rule("socketcall", "ERRNO", (0, "EQ", 3), errnoRet=8),
+        rule("ipc", "ALLOW"),
+        rule("shmat", "ERRNO", errnoRet=9),
+    )
+    assert [answer(made, I386, SOCKETCALL, call) for call in (1, 2, 3)] == [
+        names.ALLOW,
+        names.ERRNO | 7,
+        names.ERRNO | 8,
+    ]
+    assert answer(made, I386, IPC, 21) == names.ERRNO | 9
+
+
 def test_conditions_that_socketcall_hides_give_way_to_the_stricter_answer() -> None:
     strict = profile("ALLOW", rule("socket", "ERRNO", (0, "EQ", 38), errnoRet=7))
     assert answer(strict, I386, SOCKETCALL, 1) == names.ERRNO | 7

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyrunc.seccomp import bpf
+from pyrunc.seccomp import arguments, bpf
 from pyrunc.seccomp.names import OPERATORS
 from tests.seccomp import support
 from tests.seccomp.profiles_list import PROFILES
@@ -63,13 +63,13 @@ def check(profile: dict[str, Any], token: int, calls: list[tuple[int, list[int]]
     bpf.check(program)
     machine = X86_64 if token == X32 else token
     for number, args in calls:
-        arguments = [arg & 0xFFFFFFFF for arg in args] if token == I386 else args
-        got = bpf.run(program, bpf.data(number, machine, arguments))
-        wanted = support.decide(profile, machine, number, arguments)
+        given = [arg & 0xFFFFFFFF for arg in args] if token == I386 else args
+        got = bpf.run(program, bpf.data(number, machine, given))
+        wanted = support.decide(profile, machine, number, given)
         assert got == wanted, (
             hex(token),
             number,
-            [hex(arg) for arg in arguments],
+            [hex(arg) for arg in given],
             hex(got),
             hex(wanted),
         )
@@ -81,6 +81,23 @@ def test_a_filter_decides_as_its_profile_says_at_every_border(name: str, token: 
     """SC-8"""
     profile = {**PROFILES[name], "architectures": ALL_FOUR}
     check(profile, token, boundary_calls(profile, token))
+
+
+@pytest.mark.parametrize("token", MACHINES, ids=["x86_64", "i386", "x32", "arm64"])
+@pytest.mark.parametrize("size", [2, 3, arguments.MOST - 1, arguments.MOST, arguments.MOST + 1])
+def test_one_of_many_values_is_found(size: int, token: int) -> None:
+    """SC-8: values of one argument are tested together, those that differ in their upper words
+    apart, and as far as a jump reaches.
+    """
+    values = [*range(7, 7 + size), 7 + size - 1, 7, 2**32 + 7, 2**32 + 8, 2**64 - 1, 2**64 - 2]
+    masked = [rule("clone", "LOG", (2, "MASKED_EQ", 0xFF0000FFFF, value)) for value in values[-9:]]
+    made = support.profile(
+        "ERRNO",
+        *(rule("personality", "ALLOW", (1, "EQ", value)) for value in values),
+        *(rule("personality", "LOG", (0, "EQ", value)) for value in values[:3]),
+        *masked,
+    )
+    check(made, token, boundary_calls(made, token))
 
 
 # -- generated profiles ----------------------------------------------------------------------------

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The system calls of each architecture, in the order of their numbers.
+
+What libseccomp answers never changes, so each name is asked for once in a process, and has a place
+from then on; lists by place stand for dictionaries by name. The launcher's dump knows all names of
+its architectures: a new process there asks nothing.
+"""
+
+from __future__ import annotations
+
+from pyrunc.seccomp import library, multiplexers, names, newer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+# Ranges that do not grow with new system calls, so that the newest number of a profile is looked
+# for outside: ARM's private calls (cacheflush, set_tls), and the x32 twins of old x86_64 calls.
+NOWHERE = (0, -1)
+PRIVATE_RANGES = {
+    names.ARM: (0x0F0000, 0x0FFFFF),
+    names.X32: (names.X32_BIT + 512, names.X32_BIT + 547),
+}
+HOLE = -1  # in the place of a name: the number has none. Also the last place of a list.
+
+_places: dict[str, int] = {}
+_tables: dict[int, Table] = {}
+
+
+def places(asked: Collection[str]) -> list[int]:
+    """The places of these names, without those that neither libseccomp nor `newer` knows."""
+    try:
+        return list(map(_places.__getitem__, asked))
+    except KeyError:
+        _learn(asked)
+        return [_places[name] for name in asked if name in _places]
+
+
+def place(name: str) -> int | None:
+    """The place of a name, if it has been asked for."""
+    return _places.get(name)
+
+
+def unknown(asked: Collection[str]) -> list[str]:
+    """Those of the names that have no place."""
+    return [name for name in asked if name not in _places]
+
+
+def count() -> int:
+    """How many names have a place."""
+    return len(_places)
+
+
+def _learn(asked: Iterable[str]) -> None:
+    new = [*dict.fromkeys(name for name in (*multiplexers.CARRIERS, *asked) if name not in _places)]
+    numbers = library.resolve(library.NATIVE, new)
+    for name, number in zip(new, numbers, strict=True):
+        if number != library.UNKNOWN or name in newer.NAMES:
+            _places[name] = len(_places)
+    for table in _tables.values():
+        table.learn()
+
+
+def table(token: int) -> Table | None:
+    """The table of an architecture, which `places` keeps up to date; None where libseccomp has
+    none.
+    """
+    found = _tables.get(token)
+    if found is None and library.knows_architecture(token):
+        found = _tables[token] = Table(token)
+        found.learn()
+    return found
+
+
+class Table:
+    """One architecture."""
+
+    __slots__ = ("carriers", "numbers", "private", "segments", "token")
+
+    def __init__(self, token: int) -> None:
+        self.token = token
+        self.private = PRIVATE_RANGES.get(token, NOWHERE)
+        self.numbers: list[int] = []  # by place; -1 where the architecture lacks the call
+        # First number, and the places of the names from there on: each number has one name.
+        self.segments: list[tuple[int, list[int]]] = []
+        self.carriers: list[str] = []  # of multiplexers.CARRIERS
+
+    def learn(self) -> None:
+        """Take the numbers of the names in that have a place since the last time."""
+        asked = [*_places][len(self.numbers) :]
+        found = library.resolve(self.token, asked)
+        self.carriers += [
+            name
+            for name, number in zip(asked, found, strict=True)
+            if name in multiplexers.CARRIERS and number >= 0
+        ]
+        direct = self._direct_numbers(asked) if self.carriers else {}
+        self.numbers += [
+            number if number >= 0 else direct.get(name, newer.number(self.token, name))
+            for name, number in zip(asked, found, strict=True)
+        ]
+        self._arrange()
+
+    def newest(self, actions: Sequence[int | None]) -> int:
+        """The largest number outside the private range whose name has an action, or -1."""
+        for start, places in reversed(self.segments):
+            if not self.private[0] <= start <= self.private[1]:
+                for distance in range(len(places) - 1, -1, -1):
+                    if actions[places[distance]] is not None:
+                        return start + distance
+        return -1
+
+    def _direct_numbers(self, asked: Sequence[str]) -> Mapping[str, int]:
+        """For these names libseccomp answers with a pseudo number where a carrier exists."""
+        if self.token == names.I386:
+            return multiplexers.DIRECT_I386
+        members = multiplexers.MEMBERS.intersection(asked)
+        if not members:
+            return {}
+        base = newer.BASES.get(self.token, 0)
+        numbers = [base + number for number in multiplexers.DIRECT_RANGE]
+        return library.numbers_of(self.token, members, numbers)
+
+    def _arrange(self) -> None:
+        low, high = self.private
+        by_number = {number: place for place, number in enumerate(self.numbers) if number >= 0}
+        parts: tuple[list[int], ...] = ([], [], [])  # below the private range, inside, above
+        for number in by_number:
+            parts[(number >= low) + (number > high)].append(number)
+        self.segments = [
+            (
+                min(part),
+                [by_number.get(one, HOLE) for one in range(min(part), max(part) + 1)],
+            )
+            for part in parts
+            if part
+        ]
