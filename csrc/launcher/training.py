@@ -63,7 +63,7 @@ RESOURCES = b"""{
 
 def train() -> None:
     """What adapts the code, the same in every build."""
-    tables.places([*_all_names(), *sorted(newer.NAMES)])
+    tables.learn([*_all_names(), *sorted(newer.NAMES)])
     with _Directory() as directory:
         for _ in range(ROUNDS):
             _commands(directory, cli.main)
@@ -110,13 +110,15 @@ def _configuration() -> dict[str, Any]:
 
 
 def _all_names() -> list[str]:
-    """All that libseccomp has for the architectures of the training's profile."""
-    tokens = (library.NATIVE, *(names.ARCHITECTURES[name] for name in ARCHITECTURES))
+    """All that libseccomp has, those of this architecture first."""
+    tokens = [library.NATIVE, *filter(library.knows_architecture, names.ARCHITECTURES.values())]
+    ranges = [(token, newer.BASES.get(token, 0)) for token in tokens]
+    ranges += [(token, low) for token, (low, _) in tables.PRIVATE_RANGES.items()]
     return [
         name
-        for token in tokens
-        for number in range(NUMBERS)
-        if (name := library.name_of(token, newer.BASES.get(token, 0) + number))
+        for token, start in ranges
+        for number in range(start, start + NUMBERS)
+        if (name := library.name_of(token, number))
     ]
 
 

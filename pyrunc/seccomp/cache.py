@@ -43,7 +43,8 @@ def key(raw: dict[str, Any], library_version: str, native: int) -> bytes:
 
     `marshal` writes each value with its type and length, so no two profiles have one text. It takes
     five times as long for names as joining them, which nearly all of a profile is; no name holds a
-    NUL (the reader of JSON refuses it), and how many each rule has is in the other text.
+    NUL (the reader of JSON refuses it), and how many each rule has is in the other text, as is the
+    length of this one.
     """
     names: list[str] = []
     syscalls = []
@@ -51,11 +52,12 @@ def key(raw: dict[str, Any], library_version: str, native: int) -> bytes:
         names += rule["names"]
         others = (rule["action"], rule.get("errnoRet"), rule.get("args"))
         syscalls.append((len(rule["names"]), others))
-    digest = blake2b("\0".join(names).encode("utf-8", "surrogatepass"), digest_size=32)
+    joined = "\0".join(names).encode("utf-8", "surrogatepass")
+    digest = blake2b(joined, digest_size=32)
     # Whether they are there is all that counts, and every container may have its own.
     listener = [bool(raw.get(name)) for name in ("listenerPath", "listenerMetadata")]
     rest = {**raw, "syscalls": syscalls, "listenerPath": None, "listenerMetadata": None}
-    text = (GENERATION, library_version, native, listener, rest)
+    text = (len(joined), GENERATION, library_version, native, listener, rest)
     digest.update(dumps(text, WITHOUT_REFERENCES))
     return digest.digest()
 

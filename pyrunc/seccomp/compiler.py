@@ -70,7 +70,8 @@ class _Compilation:
 
     def run(self) -> Filter:
         profile, default = self.profile, self.profile.default
-        ignored = self.sort_rules()
+        found, ignored = self.find_names()
+        self.sort_rules(found)
         by_token, skipped, stub = {}, [], []
         for token in dict.fromkeys((library.NATIVE, *profile.architectures)):
             table = tables.table(token)
@@ -78,29 +79,38 @@ class _Compilation:
                 # Leaving one out is safe: calls through it are killed.
                 skipped.append(names.ARCHITECTURE_NAMES[token])
                 continue
-            layout = arguments.Layout(token)
-            verdicts = self.verdicts(table, layout)
             newest = self.newest(table)
             if newest < numbers.END:
                 stub.append((token, newest))
-            self.add_carriers(table, layout, verdicts)
-            by_token[token] = numbers.ranges(table, verdicts, default=default, newest=newest)
+            by_token[token] = numbers.ranges(
+                table, self.verdicts(table), default=default, newest=newest
+            )
         program = numbers.link(numbers.machines(by_token, default=default), self.blocks)
         self.check_size(program)
         report = Report(ignored=ignored, skipped_architectures=skipped, stub=stub)
         return Filter(program, flags=profile.flags, listener=profile.listener, report=report)
 
-    def sort_rules(self) -> list[str]:
+    def find_names(self) -> tuple[list[list[int]], list[str]]:
+        """The places of each rule's names, and the names that nothing knows."""
+        rules = self.profile.rules
+        try:
+            return [tables.places(rule.names) for rule in rules], []
+        except KeyError:
+            ignored = tables.learn(name for rule in rules for name in rule.names)
+        unknown = set(ignored)
+        known = ([name for name in rule.names if name not in unknown] for rule in rules)
+        return [tables.places(names) for names in known], ignored
+
+    def sort_rules(self, found: list[list[int]]) -> None:
         """A rule without conditions outweighs those with; of several without, the first holds. (As
         in libseccomp.) One with the default action says nothing that the default does not say, as
-        in runc and crun. The names that nothing knows are returned.
+        in runc and crun.
         """
-        rules, default = self.profile.rules, self.profile.default
-        found = [tables.places(rule.names) for rule in rules]
+        default = self.profile.default
         actions = self.actions = [None] * (tables.count() + 1)
         conditional: dict[int, list[Alternative]] = {}
         decisive = []
-        for rule, places in zip(rules, found, strict=True):
+        for rule, places in zip(self.profile.rules, found, strict=True):
             if rule.action != default and not rule.alternatives:
                 decisive.append((rule.action, places))
                 continue
@@ -115,15 +125,15 @@ class _Compilation:
         self.open = {
             place: each for place, each in conditional.items() if actions[place] == default
         }
-        if sum(map(len, found)) == sum(len(rule.names) for rule in rules):
-            return []
-        return tables.unknown(dict.fromkeys(name for rule in rules for name in rule.names))
 
-    def verdicts(self, table: tables.Table, layout: arguments.Layout) -> list[int | None]:
+    def verdicts(self, table: tables.Table) -> list[int | None]:
         """The verdict of each name on an architecture: an action, or ~index of a block."""
         verdicts = self.actions.copy()
-        for place, alternatives in self.open.items():
-            verdicts[place] = self.block(layout, alternatives)
+        layout = arguments.Layout(table.token)
+        undecided = {**self.open, **self.carriers(table)}
+        for place, alternatives in undecided.items():
+            if table.numbers[place] >= 0:
+                verdicts[place] = self.block(layout, alternatives)
         return verdicts
 
     def newest(self, table: tables.Table) -> int:
@@ -135,17 +145,17 @@ class _Compilation:
                 return newest
         return numbers.END
 
-    def add_carriers(
-        self, table: tables.Table, layout: arguments.Layout, verdicts: list[int | None]
-    ) -> None:
-        """What the rules about calls behind `socketcall` and `ipc` mean for these."""
+    def carriers(self, table: tables.Table) -> dict[int, list[Alternative]]:
+        """What `socketcall` and `ipc` get where rules are about calls behind them."""
         default = self.profile.default
-        for carrier in table.carriers:
-            place = tables.place(carrier)
-            if place is not None and self.actions[place] in (None, default):
-                alternatives = [*self.open.get(place, ()), *self.carried(carrier)]
-                if alternatives:
-                    verdicts[place] = self.block(layout, alternatives)
+        places = [tables.place(name) for name in multiplexers.MEMBERS if table.carriers]
+        if all(place is None or self.actions[place] is None for place in places):
+            return {}
+        return {
+            place: [*self.open.get(place, ()), *self.carried(name)]
+            for name in table.carriers
+            if (place := tables.place(name)) is not None and self.actions[place] in (None, default)
+        }
 
     def carried(self, carrier: str) -> list[Alternative]:
         """What the rules about the calls behind a carrier mean for it."""
@@ -164,9 +174,11 @@ class _Compilation:
         return multiplexers.alternatives(carrier, inner)
 
     def block(self, layout: arguments.Layout, alternatives: list[Alternative]) -> int:
-        """The verdict of a call with conditions. Architectures that show arguments alike share the
-        code.
+        """The verdict of a call with conditions, or of a carrier that may have none. Architectures
+        that show arguments alike share the code.
         """
+        if not alternatives:
+            return self.profile.default
         key = (layout.key(), tuple(alternatives))
         index = self.known_blocks.get(key)
         if index is None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import struct
 import sys
 from _operator import itemgetter
-from itertools import islice
 
 from pyrunc.seccomp.names import (
     KILL_PROCESS,
@@ -26,7 +25,7 @@ from pyrunc.seccomp.names import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import TypeAlias
 
     from pyrunc.seccomp.tables import Table
@@ -90,43 +89,49 @@ def ranges(
     """The verdicts of one architecture, from its lowest number on; `verdicts` holds those of names,
     by place, and None for names that the profile does not have.
 
-    Above `newest`, the newest number of the profile, the answer is ENOSYS, so that a C library
-    newer than the profile falls back to what the profile knows; END means no such answer.
+    Above `newest`, the newest number of the profile, the answer for these is ENOSYS, so that a C
+    library newer than the profile falls back to what the profile knows; END means no such answer.
     """
     beyond = enosys(audit_arch(table.token))
     low, high = table.private
     expected = X32_BIT if table.token == X32 else 0
-    leaves: list[tuple[int, int]] = []
+    leaves: list[Leaf] = []
     current = None
-    for start, places in (*table.segments, (END, ())):
-        count = len(places)
-        if not low <= start <= high:
-            count = max(0, min(count, newest + 1 - start))
-        if not count and start < END:
-            continue
+    if newest < END and table.token in (S390, S390X):
+        # Numbers too large for the instruction arrive as call 0, which has no name.
+        leaves, current, expected = [(0, beyond)], beyond, 1
+    for start, places in (*runs(table, newest), (END, [])):
         for cut in (expected, low, high + 1):
             if expected <= cut < start:  # nobody has named what lies between
                 answer = default if cut <= newest or low <= cut <= high else beyond
                 if answer != current:
                     leaves.append((cut, answer))
                     current = answer
+        unnamed = default if start <= newest or low <= start <= high else beyond
         last: int | None = END  # no verdict
-        found = map(verdicts.__getitem__, islice(places, count))
-        for number, verdict in enumerate(found, start):
+        for number, verdict in enumerate(map(verdicts.__getitem__, places), start):
             if verdict is not last:
                 last = verdict
-                answer = default if verdict is None else verdict
+                answer = unnamed if verdict is None else verdict
                 if answer != current:
                     leaves.append((number, answer))
                     current = answer
-        expected = start + count
-    if newest < END and table.token in (S390, S390X):
-        # Numbers too large for the instruction arrive as call 0, which has no name.
-        leaves[:1] = [(0, beyond), (1, leaves[0][1])]
+        expected = start + len(places)
     return leaves
 
 
-def halves(count: int) -> int:
+def runs(table: Table, newest: int) -> Iterable[tuple[int, list[int]]]:
+    """The segments of a table; one that goes beyond `newest` in two."""
+    for start, places in table.segments:
+        count = newest + 1 - start
+        if 0 < count < len(places) and not table.is_private(start):
+            yield start, places[:count]
+            yield start + count, places[count:]
+        else:
+            yield start, places
+
+
+def split(count: int) -> int:
     """Where a search among so many leaves splits them: at a chunk, if there are more than that."""
     return max(CHUNK, (count // 2 + CHUNK // 2) // CHUNK * CHUNK) if count > CHUNK else count // 2
 
@@ -135,7 +140,7 @@ def search_size(count: int) -> int:
     """The instructions of a search among so many leaves."""
     if count <= NEAR:
         return 2 * count - 1
-    below, above = search_size(halves(count)), search_size(count - halves(count))
+    below, above = search_size(split(count)), search_size(count - split(count))
     return 1 + (below > FAR) + below + above
 
 
@@ -150,7 +155,7 @@ def search(program: Program, starts: Sequence[int], verdicts: Sequence[int]) -> 
     elif count == 1:
         program += RETURNS, verdicts[0]
     else:
-        middle = halves(count)
+        middle = split(count)
         size = search_size(middle)
         if size <= FAR:
             program += SKIPS[size], starts[middle]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The system calls of each architecture, in the order of their numbers.
 
-What libseccomp answers never changes, so each name is asked for once in a process, and has a place
-from then on; lists by place stand for dictionaries by name. The launcher's dump knows all names of
-its architectures: a new process there asks nothing.
+What libseccomp answers never changes: each name that it knows is asked for once in a process, and
+has a place from then on; lists by place stand for dictionaries by name. The launcher's dump knows
+all names, and has the tables of its architectures: a new process there asks nothing.
 """
 
 from __future__ import annotations
@@ -28,12 +28,8 @@ _tables: dict[int, Table] = {}
 
 
 def places(asked: Collection[str]) -> list[int]:
-    """The places of these names, without those that neither libseccomp nor `newer` knows."""
-    try:
-        return list(map(_places.__getitem__, asked))
-    except KeyError:
-        _learn(asked)
-        return [_places[name] for name in asked if name in _places]
+    """The places of these names. KeyError where one has none, before `learn` or for ever."""
+    return list(map(_places.__getitem__, asked))
 
 
 def place(name: str) -> int | None:
@@ -41,28 +37,28 @@ def place(name: str) -> int | None:
     return _places.get(name)
 
 
-def unknown(asked: Collection[str]) -> list[str]:
-    """Those of the names that have no place."""
-    return [name for name in asked if name not in _places]
-
-
 def count() -> int:
     """How many names have a place."""
     return len(_places)
 
 
-def _learn(asked: Iterable[str]) -> None:
+def learn(asked: Iterable[str]) -> list[str]:
+    """Give places to these names; those that neither libseccomp nor `newer` knows are returned."""
     new = [*dict.fromkeys(name for name in (*multiplexers.CARRIERS, *asked) if name not in _places)]
     numbers = library.resolve(library.NATIVE, new)
+    unknown = []
     for name, number in zip(new, numbers, strict=True):
         if number != library.UNKNOWN or name in newer.NAMES:
             _places[name] = len(_places)
+        else:
+            unknown.append(name)
     for table in _tables.values():
         table.learn()
+    return unknown
 
 
 def table(token: int) -> Table | None:
-    """The table of an architecture, which `places` keeps up to date; None where libseccomp has
+    """The table of an architecture, which `learn` keeps up to date; None where libseccomp has
     none.
     """
     found = _tables.get(token)
@@ -86,7 +82,9 @@ class Table:
         self.carriers: list[str] = []  # of multiplexers.CARRIERS
 
     def learn(self) -> None:
-        """Take the numbers of the names in that have a place since the last time."""
+        """Take in the numbers of the names that have got a place since the last time."""
+        if len(self.numbers) == len(_places):
+            return
         asked = [*_places][len(self.numbers) :]
         found = library.resolve(self.token, asked)
         self.carriers += [
@@ -101,10 +99,14 @@ class Table:
         ]
         self._arrange()
 
+    def is_private(self, number: int) -> bool:
+        low, high = self.private
+        return low <= number <= high
+
     def newest(self, actions: Sequence[int | None]) -> int:
         """The largest number outside the private range whose name has an action, or -1."""
         for start, places in reversed(self.segments):
-            if not self.private[0] <= start <= self.private[1]:
+            if not self.is_private(start):
                 for distance in range(len(places) - 1, -1, -1):
                     if actions[places[distance]] is not None:
                         return start + distance

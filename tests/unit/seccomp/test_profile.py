@@ -325,6 +325,24 @@ def test_a_rule_about_socketcall_with_conditions_or_the_default_action_adds() ->
     assert answer(made, I386, IPC, 21) == names.ERRNO | 9
 
 
+def test_socketcall_and_ipc_are_decided_also_above_the_newest_call() -> None:
+    """accept and semop have no numbers of their own on i386."""
+    made = profile("KILL", rule("read", "ALLOW"), rule("accept", "LOG"), rule("semop", "TRAP"))
+    assert answer(made, I386, 4) == names.ERRNO | names.ENOSYS
+    assert [answer(made, I386, SOCKETCALL, call) for call in (5, 6)] == [names.LOG, 0]
+    assert [answer(made, I386, IPC, call) for call in (1, 2)] == [names.TRAP, 0]
+    lenient = profile("ERRNO", rule("read", "ALLOW"), rule("accept", "ERRNO"))
+    assert answer(lenient, I386, SOCKETCALL, 5) == names.ERRNO | 1
+    assert answer(lenient, I386, SOCKETCALL - 1, 5) == names.ERRNO | names.ENOSYS
+
+
+def test_an_architecture_without_the_call_gets_no_code_for_it() -> None:
+    plain = profile("ERRNO", rule("read", "ALLOW"), architectures=["SCMP_ARCH_X86_64"])
+    rules = [rule("mmap2", "ALLOW", (0, "NE", value)) for value in range(900)]
+    made = {**plain, "syscalls": [*plain["syscalls"], *rules]}
+    assert len(support.compiled(made)) == len(support.compiled(plain))
+
+
 def test_conditions_that_socketcall_hides_give_way_to_the_stricter_answer() -> None:
     strict = profile("ALLOW", rule("socket", "ERRNO", (0, "EQ", 38), errnoRet=7))
     assert answer(strict, I386, SOCKETCALL, 1) == names.ERRNO | 7

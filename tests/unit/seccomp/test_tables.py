@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,6 +18,11 @@ NAMES = sorted({*re.findall(r"^#define\s+__SNR_(\w+)", HEADER.read_text(), re.M)
 KNOWN = {
     name: token for name, token in names.ARCHITECTURES.items() if library.knows_architecture(token)
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_known() -> None:
+    assert tables.learn(NAMES) == []
 
 
 def table(token: int) -> tables.Table:
@@ -48,6 +54,15 @@ def test_a_name_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert support.compiled(made).program == first.program
 
 
+def test_unknown_names_are_asked_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Mock(side_effect=library.resolve)
+    monkeypatch.setattr(library, "resolve", asked)
+    rules = [rule(f"read no_such_call_{number}", "ALLOW") for number in range(50)]
+    found = support.compiled(profile("ERRNO", *rules))
+    assert len(found.report.ignored) == 50
+    assert asked.call_count == 1
+
+
 def test_a_name_that_comes_later_is_in_tables_that_are_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -55,9 +70,14 @@ def test_a_name_that_comes_later_is_in_tables_that_are_there(
     monkeypatch.setattr(tables, "_tables", {})
     there = table(names.I386)
     assert there.segments == []
-    assert tables.places(["write", "no_such_call", "bind"]) != tables.places(["bind", "write"])
-    assert tables.unknown(["write", "no_such_call", "bind"]) == ["no_such_call"]
-    tables.places(["read"])
+    with pytest.raises(KeyError):
+        tables.places(["write"])
+    assert tables.learn(["write", "no_such_call", "bind", "nor_this"]) == [
+        *("no_such_call", "nor_this")
+    ]
+    with pytest.raises(KeyError):
+        tables.places(["write", "no_such_call"])
+    tables.learn(["read", "write"])
     assert [there.numbers[place] for place in tables.places(["read", "write", "bind"])] == [
         3,
         4,
