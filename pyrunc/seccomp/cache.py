@@ -205,13 +205,16 @@ def _remove(directory: int, name: str) -> None:
 
 def _evict(directory: int) -> None:
     """Remove the least recently used entries beyond KEPT, also left-overs of killed writers."""
+    found = os.listdir(directory)
+    if len(found) <= KEPT:
+        return
     entries = []
-    for name in os.listdir(directory):
+    for name in found:
         try:
             entries.append(
                 (os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime_ns, name)
             )
         except FileNotFoundError:
             continue  # another process was faster
-    for _, name in sorted(entries)[: max(0, len(entries) - KEPT)]:
+    for _, name in sorted(entries)[:-KEPT]:
         _remove(directory, name)
