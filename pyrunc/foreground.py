@@ -33,6 +33,8 @@ KEPT: Final = frozenset(
     )
 )
 CHUNK: Final = 65536
+PIPE_BUF: Final = 4096  # a pipe that is ready takes so much without blocking
+GONE: Final = (errno.EIO, errno.EPIPE, errno.EBADF)
 SIGNAL_SIZE: Final = 128  # struct signalfd_siginfo; it begins with the number, 32 bits
 STDIN, STDOUT = 0, 1
 
@@ -113,14 +115,22 @@ def exit_code(status: int) -> int:
 
 
 class _Relay:
-    """Between the terminal of the container and our standard input and output."""
+    """Between the terminal of the container and our standard input and output.
 
-    __slots__ = ("_input", "_master", "_output", "_saved")
+    What one side does not take is kept, and nothing more is read for it, so that signals are
+    forwarded meanwhile. The master is ours alone and does not block. Our standard output is shared
+    with others, so its mode stays: it is written to when it is ready, no more than a pipe takes.
+    """
+
+    __slots__ = ("_input", "_master", "_output", "_saved", "_shown", "_typed")
 
     def __init__(self, master: int) -> None:
+        os.set_blocking(master, False)
         self._master = master
         self._input: int = STDIN
         self._output = True
+        self._typed = b""  # for the container
+        self._shown = b""  # for us
         self._saved: bytes | None = None
         if os.isatty(STDIN):
             self._saved = syscalls.terminal_raw(STDIN)
@@ -131,38 +141,79 @@ class _Relay:
         rendezvous.copy_window(self._master)
 
     def register(self, poll: select.poll) -> None:
-        if self._output:
-            poll.register(self._master, select.POLLIN)
-        if self._input >= 0:
+        events = select.POLLOUT if self._typed else 0
+        if self._shown:
+            poll.register(STDOUT, select.POLLOUT)
+        elif self._output:
+            events |= select.POLLIN
+        if events:
+            poll.register(self._master, events)
+        if self._input >= 0 and not self._typed:
             poll.register(self._input, select.POLLIN)
 
     def move(self, fd: int, events: int) -> None:
-        if fd == self._master:
-            self._output = _copy(self._master, STDOUT)
-        elif not _copy(fd, self._master):
-            self._input = -1
+        if fd == STDOUT:
+            self._show()
+        elif fd == self._input:
+            typed = _read(fd)
+            if typed is None:
+                self._input = -1
+            self._typed = typed or b""
+            self._type()
+        else:
+            self._type()
+            if self._output and not self._shown and events & ~select.POLLOUT:
+                self._take()
+
+    def _take(self) -> None:
+        shown = _read(self._master)
+        self._output = shown is not None
+        self._shown = shown or b""
+
+    def _show(self) -> None:
+        written = _write(STDOUT, self._shown[:PIPE_BUF])
+        self._shown = self._shown[written:] if written >= 0 else b""
+        self._output = self._output and written >= 0
+
+    def _type(self) -> None:
+        written = _write(self._master, self._typed)
+        self._typed = self._typed[written:] if written >= 0 else b""
 
     def finish(self) -> None:
         """Bring what the container has written last, and give our terminal back."""
-        poll = select.poll()
-        poll.register(self._master, select.POLLIN)
-        while self._output and poll.poll(0):
-            self._output = _copy(self._master, STDOUT)
+        source, target = select.poll(), select.poll()
+        source.register(self._master, select.POLLIN)
+        target.register(STDOUT, select.POLLOUT)
+        while self._output and (self._shown or source.poll(0)):
+            if self._shown:
+                target.poll()
+                self._show()
+            else:
+                self._take()
         if self._saved is not None:
             syscalls.terminal_restore(STDIN, self._saved)
 
 
-def _copy(source: int, target: int) -> bool:
-    """Move what is there; False at the end of the source or when the target is gone."""
+def _read(fd: int) -> bytes | None:
+    """What is there; None at the end."""
     try:
-        data = memoryview(os.read(source, CHUNK))
-        if not data:
-            return False
-        while data:
-            data = data[os.write(target, data) :]
+        return os.read(fd, CHUNK) or None
+    except BlockingIOError:
+        return b""
     except OSError as error:
         # EIO: the last process has closed the other side of the terminal.
-        if error.errno in (errno.EIO, errno.EPIPE, errno.EBADF):
-            return False
+        if error.errno in GONE:
+            return None
         raise
-    return True
+
+
+def _write(fd: int, data: bytes) -> int:
+    """How much the target has taken; -1 when it is gone."""
+    try:
+        return os.write(fd, data) if data else 0
+    except BlockingIOError:
+        return 0
+    except OSError as error:
+        if error.errno in GONE:
+            return -1
+        raise

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import select
 import signal
 import stat
 import subprocess
+import sys
+import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,8 +147,6 @@ def test_our_terminal_is_as_before_after_a_run(
     pyrunc: Runtime, config: Config, terminal: Terminals
 ) -> None:
     """Also keys such as Control-C are the container's meanwhile."""
-    import termios
-
     config.process["terminal"] = True
     script = "trap 'echo caught; exit 3' INT; echo ready; while :; do sleep 0.05; done"
     config.process["args"] = ["sh", "-c", script]
@@ -164,6 +167,62 @@ def test_a_terminal_with_pipes_as_stdio_ends_with_its_program(run: Run, config: 
     result = run(config, "sh", "-c", "tty; echo done", stdin="x\n")
     assert result.status == 0
     assert "done" in result.stdout
+
+
+@feature("2.16 foreground pty relay")
+@pytest.mark.parametrize("direction", ["input", "output"])
+def test_signals_come_through_a_terminal_that_is_stuck(
+    pyrunc: Runtime, config: Config, workspace: Path, direction: str
+) -> None:
+    """A program that reads nothing of what is typed, or a reader of ours that takes nothing."""
+    config.process["terminal"] = True
+    busy = "yes filling" if direction == "output" else "sleep 1000"
+    news = workspace / "news"
+    news.touch()
+    config.bind(news, "/news")
+    script = f"stty raw; trap 'echo end > /news; exit 7' TERM; echo begin > /news; {busy} & wait"
+    config.process["args"] = ["sh", "-c", script]
+    config.write()
+    name = pyrunc.new_id()
+    argv = pyrunc.argv("run", "--bundle", config.bundle, name)
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
+    stdin, stdout = (pipe, null) if direction == "input" else (null, pipe)
+    with subprocess.Popen(argv, stdin=stdin, stdout=stdout) as child:
+        try:
+            until(lambda: news.read_text() == "begin\n", "the program is ready")
+            if child.stdin is not None:
+                os.set_blocking(child.stdin.fileno(), False)
+                fill(child.stdin.fileno())
+            else:
+                assert child.stdout is not None
+                held = child.stdout.fileno()
+                until(lambda: unread(held) == unread(held, after_s=0.1) > 0, "our pipe is full")
+            child.send_signal(signal.SIGTERM)
+            until(lambda: news.read_text() == "end\n", "the signal comes through")
+            if child.stdout is not None:
+                child.stdout.close()
+            assert child.wait(30) == 7
+        finally:
+            child.kill()
+            pyrunc("delete", "--force", name)
+
+
+def fill(fd: int) -> None:
+    """Write until nobody takes any more."""
+    taken = 0
+    while taken < 1 << 20:
+        try:
+            taken += os.write(fd, b"x" * 4096)
+        except BlockingIOError:
+            if not select.select([], [fd], [], 0.3)[1]:
+                return
+
+
+def unread(fd: int, *, after_s: float = 0) -> int:
+    """The bytes in a pipe."""
+    time.sleep(after_s)
+    answer = fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0")
+    return int.from_bytes(answer, sys.byteorder)
 
 
 @feature("3.10 process.consoleSize")
