@@ -53,7 +53,7 @@ def mounts(below: str) -> Iterable[tuple[int, str]]:
 class Entry:
     """One line of /proc/PID/mountinfo."""
 
-    __slots__ = ("device", "id", "parent", "point", "root", "type")
+    __slots__ = ("device", "id", "options", "parent", "point", "root", "type")
 
     def __init__(self, line: str) -> None:
         fields = line.split(" ")
@@ -63,6 +63,7 @@ class Entry:
         self.root = unescape(fields[3])
         self.point = unescape(fields[4])
         self.type = fields[fields.index("-") + 1]
+        self.options = fields[-1]  # those of the super block
 
 
 def read(pid: int | str) -> list[Entry]:

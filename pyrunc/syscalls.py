@@ -37,6 +37,7 @@ FSCONFIG_SET_FLAG = 0
 FSCONFIG_SET_STRING = 1
 FSCONFIG_SET_FD = 5
 FSCONFIG_CMD_CREATE = 6
+FSCONFIG_CMD_RECONFIGURE = 7
 
 SOCK_STREAM = 1
 SOCK_DGRAM = 2
@@ -311,6 +312,11 @@ def mount_setattr(
 
 def fsopen(fstype: str | bytes, flags: int = 0) -> int:
     return _check(lib.native_fsopen(_path(fstype), flags), fstype)
+
+
+def fspick(path: str | bytes) -> int:
+    """The file system that is mounted there, to be configured again."""
+    return _check(lib.native_fspick(_path(path)), path)
 
 
 def fsconfig(

@@ -41,6 +41,11 @@ int native_fsopen(const char *fstype, unsigned int flags)
 	return native_result(syscall(SYS_fsopen, fstype, flags | FSOPEN_CLOEXEC));
 }
 
+int native_fspick(const char *path)
+{
+	return native_result(syscall(SYS_fspick, AT_FDCWD, path, FSPICK_CLOEXEC));
+}
+
 int native_fsconfig(int fs_fd, unsigned int command, const char *key, const char *value, int aux)
 {
 	return native_result(syscall(SYS_fsconfig, fs_fd, command, key, value, aux));

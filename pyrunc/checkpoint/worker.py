@@ -11,6 +11,7 @@ import os
 from pyrunc import process, syscalls
 from pyrunc.checkpoint import program, protocol, wire
 from pyrunc.checkpoint.excerpt import Summary
+from pyrunc.checkpoint.hierarchy import KeptOptions
 from pyrunc.errors import Failure, HostError
 from pyrunc.log import log
 
@@ -98,6 +99,10 @@ class Worker:
         When the handler fails criu is told so; what it has done is undone when its answer comes,
         and the handler's error is raised then.
         """
+        with KeptOptions():
+            return self._converse(kind, options, handler)
+
+    def _converse(self, kind: int, options: Mapping[str, Any], handler: Handler) -> dict[str, Any]:
         log.debug(f"criu options: {dict(options)!r}")
         self._send({"type": kind, "opts": options})
         failure: BaseException | None = None

@@ -18,9 +18,11 @@ from tests.support.criu import (
     again,
     again_with_its_numbers,
     counter,
+    give_options,
     goes_on,
     inside,
     numbers,
+    unified,
 )
 from tests.support.runtime import Container, Runtime
 from tests.support.terminal import FdSocket, Terminal
@@ -138,6 +140,30 @@ def test_security_labels_are_passed_to_criu(
     assert "it must be TYPE:NAME" in refused.error
     assert not (pyrunc.root / counting.id).exists()
     saving.restore(counting, "--lsm-mount-context", "system_u:object_r:tmp_t:s0").ok()
+
+
+@pytest.fixture
+def delegating(tmp_path: Path) -> Iterator[dict[str, frozenset[str]]]:
+    """The host's cgroup2 has options, as systemd gives them."""
+    before = unified()
+    if not before:
+        pytest.skip("this host has no cgroup2")
+    (had,) = set(before.values())
+    give_options(had | {"nsdelegate", "memory_recursiveprot"}, tmp_path)
+    yield unified()
+    give_options(had, tmp_path)
+
+
+def test_the_host_keeps_the_options_of_its_cgroups(
+    delegating: dict[str, frozenset[str]], saving: Saving, config: Config
+) -> None:
+    """CRIU mounts cgroup2 without nsdelegate, and the kernel takes that for the whole host."""
+    assert all(options >= {"nsdelegate"} for options in delegating.values())
+    container = saving.begin(config, "sleep", "1000")
+    saving.save(container).ok()
+    assert unified() == delegating
+    saving.restore(container).ok()
+    assert unified() == delegating
 
 
 @feature("2.102 org.criu.config annotation", "14.2 org.criu.config")
