@@ -35,7 +35,7 @@ from pyrunc.state import CONFIG, StateDirectory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, TypeAlias
 
     Command: TypeAlias = Callable[[list[str]], int]
@@ -63,7 +63,7 @@ RESOURCES = b"""{
 
 def train() -> None:
     """What adapts the code, the same in every build."""
-    tables.learn([*_all_names(), *sorted(newer.NAMES)])
+    tables.learn(_all_names())
     with _Directory() as directory:
         for _ in range(ROUNDS):
             _commands(directory, cli.main)
@@ -109,17 +109,19 @@ def _configuration() -> dict[str, Any]:
     return config
 
 
-def _all_names() -> list[str]:
-    """All that libseccomp has, those of this architecture first."""
+def _all_names() -> Iterator[str]:
+    """All that libseccomp has, those of this architecture first, and what is newer.
+
+    One by one: a list of all of them would leave a hole in the heap, and so in the dump.
+    """
     tokens = [library.NATIVE, *filter(library.knows_architecture, names.ARCHITECTURES.values())]
     ranges = [(token, newer.BASES.get(token, 0)) for token in tokens]
     ranges += [(token, low) for token, (low, _) in tables.PRIVATE_RANGES.items()]
-    return [
-        name
-        for token, start in ranges
-        for number in range(start, start + NUMBERS)
-        if (name := library.name_of(token, number))
-    ]
+    for token, start in ranges:
+        for number in range(start, start + NUMBERS):
+            if name := library.name_of(token, number):
+                yield name
+    yield from sorted(newer.NAMES)
 
 
 def _profile() -> dict[str, Any]:
