@@ -27,26 +27,22 @@ def knows_architecture(token: int) -> bool:
     return bool(lib.seccomp_syscall_resolve_name_arch(token, b"read") >= 0)
 
 
-def encode(names: Sequence[str]) -> bytes:
-    """Names as `numbers` takes them: a NUL after each (after the last, that of every bytes)."""
+def resolve(token: int, names: Sequence[str]) -> list[int]:
+    """The numbers of the names on one architecture. Below -1: only others have the call; UNKNOWN:
+    none that the library knows.
+    """
+    found = ffi.new("int[]", len(names))
+    lib.native_seccomp_numbers(token, _encode(names), found, len(names))
+    return ffi.unpack(found, len(names)) if names else []
+
+
+def _encode(names: Sequence[str]) -> bytes:
+    """A NUL after each name (after the last, that of every bytes)."""
     text = "\0".join(names)
     if text.count("\0") >= len(names):
         # No call has such a name; cut at the NUL it would be another's.
         text = "\0".join(["" if "\0" in name else name for name in names])
     return text.encode("utf-8", "surrogateescape")
-
-
-def numbers(token: int, encoded: bytes, count: int) -> list[int]:
-    """The numbers of so many names on one architecture. Below -1: only others have the call;
-    UNKNOWN: none that the library knows.
-    """
-    found = ffi.new("int[]", count)
-    lib.native_seccomp_numbers(token, encoded, found, count)
-    return ffi.unpack(found, count) if count else []
-
-
-def resolve(token: int, names: Sequence[str]) -> list[int]:
-    return numbers(token, encode(names), len(names))
 
 
 def name_of(token: int, number: int) -> str:
