@@ -84,4 +84,4 @@ install: all ## install under PREFIX (default /usr/local)
 	@tools/install $(DESTDIR)$(PREFIX)
 
 clean: ## remove what the build made (not .venv)
-	rm -rf $(BUILD) bin dist pyrunc/_native*.so pyrunc/init/pyrunc-init pyrunc/initdigest.py
+	rm -rf $(BUILD) bin dist pyrunc/_native*.so pyrunc/init/pyrunc-init pyrunc/init/digest.py

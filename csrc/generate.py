@@ -87,7 +87,7 @@ def load() -> Table:
 
 PYTHON_HEAD = '''\
 # SPDX-License-Identifier: Apache-2.0
-"""The ops of a plan. Generated from optable.py by csrc/generate.py: do not edit."""
+"""The ops of a plan. Generated from optable.py by csrc/generate.py: do not edit. PURE."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pyrunc import cli
+from pyrunc.cli import main as cli
 
 
 def _open_closed_stdio() -> None:

@@ -12,7 +12,7 @@ import sys
 # "interpreter" (this file), "boot" (the launcher, cold) or "undumped" (the launcher, warm).
 FRONT_END = "interpreter"
 
-# The init program, where it is carried inside; None: it lies beside the package (pyrunc.initimage).
+# The init program, where it is carried inside; None: a file of the package (init/image.py).
 INIT_IMAGE: bytes | None = None
 
 

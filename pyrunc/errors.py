@@ -132,7 +132,7 @@ class Problem:
 
 class ConfigErrors(Failure):
     """Every problem of a configuration; the first one is the error's first line. `warnings` are
-    the doubts that were found on the way, for `check`.
+    the all_warnings that were found on the way, for `check`.
     """
 
     def __init__(

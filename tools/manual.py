@@ -15,8 +15,8 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TREE))
 
-from pyrunc import completion  # noqa: E402
-from pyrunc.flag_table import GLOBAL, HELP, VERBS  # noqa: E402
+from pyrunc.cli.flag_table import GLOBAL, HELP, VERBS  # noqa: E402
+from pyrunc.commands import completion_scripts  # noqa: E402
 from pyrunc.init import optable  # noqa: E402
 from tools import manual_text  # noqa: E402
 
@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyrunc.flag_table import FlagRow
+    from pyrunc.cli.flag_table import FlagRow
 
 MAN = TREE / "docs/man"
 COMPLETIONS = TREE / "completions"
@@ -158,9 +158,9 @@ def files() -> dict[Path, str]:
     pages = {MAN / f"pyrunc-{name}.8": verb_page(name) for name in verbs()}
     names = verbs()
     shells = {
-        COMPLETIONS / "pyrunc.bash": completion.bash(names),
-        COMPLETIONS / "_pyrunc": completion.zsh(names),
-        COMPLETIONS / "pyrunc.fish": completion.fish(names),
+        COMPLETIONS / "pyrunc.bash": completion_scripts.bash(names),
+        COMPLETIONS / "_pyrunc": completion_scripts.zsh(names),
+        COMPLETIONS / "pyrunc.fish": completion_scripts.fish(names),
     }
     return {
         MAN / "pyrunc.8": program_page(),

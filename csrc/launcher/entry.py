@@ -36,7 +36,8 @@ sys.meta_path.insert(0, LinkedImporter)
 for name in PRELOADED:
     __import__(name)
 
-from pyrunc import buildinfo, cli  # noqa: E402  # the finder comes first
+from pyrunc import buildinfo  # noqa: E402  # the finder comes first
+from pyrunc.cli import main as cli  # noqa: E402
 
 
 def main(argv: list[str], environment: dict[bytes, bytes], front_end: str) -> int:

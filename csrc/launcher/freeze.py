@@ -181,10 +181,10 @@ def all_of_pyrunc(root: str) -> list[str]:
 # for the stock interpreter.
 NOT_FROZEN = (
     "pyrunc.init.optable",
-    "pyrunc.initdigest",
-    "pyrunc.check_schema",
-    "pyrunc.move_devices",
-    "pyrunc.seccomp_plugins",
+    "pyrunc.init.digest",
+    "pyrunc.helpers.check_schema",
+    "pyrunc.helpers.move_devices",
+    "pyrunc.helpers.seccomp_plugins",
     "pyrunc.__main__",
 )
 

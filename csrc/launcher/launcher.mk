@@ -21,7 +21,7 @@ L_LIBS   = $(L_PYLIB) -lffi -lexpat -lz -lm $(addprefix -l:,libseccomp.a)
 L_NATIVE := $(patsubst csrc/native/%.c,$(L_OUT)/%_ext.o,$(wildcard csrc/native/*.c))
 L_EXT    := $(L_OUT)/cffi_backend_ext.o $(L_OUT)/speedups_ext.o $(L_OUT)/native_module_ext.o $(L_NATIVE)
 L_COMMON := $(L_OUT)/modules.o $(L_OUT)/frozen.o $(L_OUT)/frozen_code.o $(L_EXT)
-L_MODULES := $(shell find $(L_ROOT)/pyrunc -name '*.py' -not -name initdigest.py)
+L_MODULES := $(shell find $(L_ROOT)/pyrunc -name '*.py' -not -path "*/init/digest.py")
 
 $(L_PYTHON)/.stamp: $(wildcard $(L_SRC)/cpython/*) | packages
 	@$(PYTHON) -B $(L_SRC)/cpython/build.py $(L_PYTHON)

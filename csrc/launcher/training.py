@@ -11,27 +11,21 @@ from __future__ import annotations
 import _signal
 import os
 
-from pyrunc import (
-    cgroups,
-    cli,
-    creation,
-    execution,
-    flags,
-    foreground,
-    host,
-    initimage,
-    jsontext,
-    syscalls,
-)
-from pyrunc.blueprint import Blueprint
+from pyrunc import cgroups, jsontext
+from pyrunc.cli import flags, main
 from pyrunc.commands import common
 from pyrunc.commands import exec as exec_command
-from pyrunc.container import Container
+from pyrunc.host import facts, syscalls
+from pyrunc.init import image
 from pyrunc.init.compile_exec import compile_exec
+from pyrunc.lifecycle import exec, foreground, record
+from pyrunc.lifecycle import filter as filters
+from pyrunc.lifecycle.container import Container
+from pyrunc.lifecycle.prepare import PreparedCreate
+from pyrunc.lifecycle.state import CONFIG, StateDirectory
 from pyrunc.seccomp import library, names, newer, tables
 from pyrunc.spec import defaults
 from pyrunc.spec.config import parse_resources
-from pyrunc.state import CONFIG, StateDirectory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,13 +60,13 @@ def train() -> None:
     tables.learn(_all_names())
     with _Directory() as directory:
         for _ in range(ROUNDS):
-            _commands(directory, cli.main)
+            _commands(directory, main.main)
             _exec_plan(directory)
             _cgroup_plan()
             _filter_cache(directory)
-            initimage.init_image()
+            image.init_image()
         # The cache of attributes has one place for many names: those of the small commands stay.
-        _commands(directory, cli.main, only=OFTEN)
+        _commands(directory, main.main, only=OFTEN)
 
 
 def rehearse(command: Command) -> None:
@@ -164,25 +158,26 @@ def _prepare(directory: str) -> None:
         file.write(jsontext.encode(_configuration(), indent=1))
     words = ["create", NAME, "--bundle", f"{directory}/bundle"]
     args = flags.parse([*_global_flags(directory), *words])
-    blueprint = Blueprint(args, container_id=NAME, bundle=args.text("bundle"))
+    options = common.create_options(args, container_id=NAME, bundle=args.text("bundle"))
+    prepared = PreparedCreate(options)
     state = {
-        **blueprint.record(),
+        **prepared.record(),
         "pid": 2,
         "startTime": 1,  # no process started then: the container has ended
         "created": "2020-02-02T02:02:02.020202020Z",
         "owner": 0,
         "rootless": False,
         "sharedPid": False,
-        "namespaces": sorted(one.type for one in blueprint.config.linux.namespaces),
-        "cgroup": blueprint.cgroup.record(),
+        "namespaces": sorted(one.type for one in prepared.config.linux.namespaces),
+        "cgroup": prepared.cgroup.record(),
         "freezer": None,
         "resources": {},
-        "hooks": blueprint.saved_hooks(),
-        "late": creation.late_ops(blueprint.plan),
+        "hooks": prepared.saved_hooks(),
+        "late": record.late_ops(prepared.plan),
         "made": [],
     }
     container = StateDirectory.claim(f"{directory}/state", NAME)
-    container.write(CONFIG, blueprint.data)
+    container.write(CONFIG, prepared.data)
     container.save(state)
     syscalls.close_range(3, 0xFFFFFFFF)
 
@@ -216,26 +211,26 @@ def _exec_plan(directory: str) -> None:
     """What `exec` does before it starts a process."""
     args = flags.parse([*_global_flags(directory), "exec", "--env", "A=b", NAME, "true"])
     container = Container.load(args.text("root"), NAME)
-    config = execution.saved_config(container)
+    config = exec.saved_config(container)
     wanted = exec_command.wanted_process(args, config)
     compile_exec(
         wanted,
-        host.probe(),
+        facts.probe(),
         joined=[one.type for one in config.linux.namespaces],
         linux=config.linux,
         annotations=config.annotations,
         tasks=len(CONTROLLERS),
-        seccomp=common.compile_filter(config, cache=None),
+        seccomp=filters.compile_filter(config, cache=None),
     ).encode()
     syscalls.close_range(3, 0xFFFFFFFF)
 
 
 def _filter_cache(directory: str) -> None:
     """What is made the first time is there the second time."""
-    config = execution.saved_config(Container.load(f"{directory}/state", NAME))
-    path = common.filter_cache(f"{directory}/state")
+    config = exec.saved_config(Container.load(f"{directory}/state", NAME))
+    path = filters.filter_cache(f"{directory}/state")
     for _ in range(2):
-        common.compile_filter(config, cache=path)
+        filters.compile_filter(config, cache=path)
     _remove(path)
     syscalls.close_range(3, 0xFFFFFFFF)
 
@@ -275,7 +270,7 @@ def _life(directory: str, command: Command, manager: str) -> bool:
     config["mounts"] = [one for one in config["mounts"] if one["type"] in ("proc", "tmpfs")]
     # The init as the container's program: whatever it says of its arguments, it ends at once.
     fd = os.open(f"{directory}/bundle/rootfs/init", os.O_WRONLY | os.O_CREAT, 0o755)
-    os.write(fd, initimage.init_image())
+    os.write(fd, image.init_image())
     os.close(fd)
     with open(f"{directory}/bundle/config.json", "w", encoding="utf-8") as file:
         file.write(jsontext.encode(config, indent=1))

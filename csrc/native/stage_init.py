@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the built init program into the package and records its digest (pyrunc/initimage.py)."""
+"""Puts the built init program into the package and records its digest (pyrunc/init/image.py)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main() -> None:
 SHA256 = "{digest}"
 '''
     replace(os.path.join(PACKAGE, "init", "pyrunc-init"), image, mode=0o755)
-    replace(os.path.join(PACKAGE, "initdigest.py"), text.encode(), mode=0o644)
+    replace(os.path.join(PACKAGE, "init", "digest.py"), text.encode(), mode=0o644)
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ def resolve(
     if driver == "disabled":
         return fs.FsManager([], driver="disabled", rootless=rootless)
     if driver == "systemd":
-        from pyrunc.cgroups import systemd
+        from pyrunc.cgroups.systemd import manager
 
-        return systemd.resolve(
+        return manager.resolve(
             layout.probe(),
             cgroups_path=cgroups_path,
             container_id=container_id,
@@ -62,9 +62,9 @@ def from_record(record: Mapping[str, Any]) -> Manager:
     """The manager of an existing container, from what `record()` gave."""
     driver = record.get("driver")
     if driver == "systemd":
-        from pyrunc.cgroups import systemd
+        from pyrunc.cgroups.systemd import manager
 
-        return systemd.from_record(record)
+        return manager.from_record(record)
     if driver not in DRIVERS:
         raise Failure(f"the saved state names an unknown cgroup manager: {driver!r}")
     return fs.FsManager.from_record(record)

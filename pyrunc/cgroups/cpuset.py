@@ -11,12 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.cgroups.member import Member
+    from pyrunc.cgroups.member import Cgroup
 
 FILES = ("cpuset.cpus", "cpuset.mems")
 
 
-def initialise(member: Member) -> None:
+def initialise(member: Cgroup) -> None:
     """Fill the empty lists of the cgroup, and of its parents first, from their parents."""
     top = member.open_top()
     try:

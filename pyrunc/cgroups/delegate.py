@@ -22,7 +22,7 @@ from __future__ import annotations
 import posix
 
 from pyrunc.cgroups import layout, names, tree
-from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.member import Cgroup
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
@@ -83,7 +83,7 @@ def files(*, path: str = DELEGATE) -> tuple[str, ...]:
     return tuple(name for name in listed if "/" not in name)
 
 
-def make_leaf(member: Member, name: str) -> None:
+def make_leaf(member: Cgroup, name: str) -> None:
     try:
         posix.mkdir(name, 0o755, dir_fd=member.open())
     except FileExistsError:
@@ -92,7 +92,7 @@ def make_leaf(member: Member, name: str) -> None:
         raise Failure(f"cannot make {member.path}/{name}", errno=error.errno or 0) from error
 
 
-def give(member: Member, *, uid: int, gid: int, leaf_name: str) -> None:
+def give(member: Cgroup, *, uid: int, gid: int, leaf_name: str) -> None:
     """chown the cgroup with its delegation files, and the leaf if it has one."""
     fd = member.open()
     try:
@@ -119,6 +119,6 @@ def _own(fd: int, *, uid: int, gid: int) -> None:
             continue
 
 
-def open_leaf(member: Member, name: str) -> int:
+def open_leaf(member: Cgroup, name: str) -> int:
     """The leaf's cgroup.procs, for the init to write 0 to from inside its new cgroup namespace."""
     return posix.open(f"{name}/cgroup.procs", tree.WRITE, dir_fd=member.open())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding cgroups, systemd units and RDT groups that belong to no container (`pyrunc doctor`).
 
-A cgroup carries the path of the state directory that it was made for (`Member.mark`): when that is
+A cgroup carries the path of the state directory that it was made for (`Cgroup.mark`): when that is
 gone, it is a leftover. Where the kernel keeps no marks, leftovers are found from what is recorded:
 the places in which containers were, and the names that the drivers give. `orphans` decides, purely;
 `scan*` look. Nothing here removes: `remove` does, and nothing with processes unless told otherwise.
@@ -13,9 +13,10 @@ import errno
 import posix
 import time
 
-from pyrunc.cgroups import freezer, kill, layout, names, tree, units
+from pyrunc.cgroups import freezer, kill, layout, names, tree
 from pyrunc.cgroups.layout import Hierarchy
-from pyrunc.cgroups.member import MARKS, Member
+from pyrunc.cgroups.member import MARKS, Cgroup
+from pyrunc.cgroups.systemd import unit_names as units
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
@@ -32,7 +33,7 @@ class Finding:
     __slots__ = ("kind", "member", "name", "pids")
 
     def __init__(
-        self, kind: str, *, name: str, pids: tuple[int, ...] = (), member: Member | None = None
+        self, kind: str, *, name: str, pids: tuple[int, ...] = (), member: Cgroup | None = None
     ) -> None:
         self.kind = kind
         self.name = name
@@ -131,7 +132,7 @@ def scan(
 ) -> list[Finding]:
     """`records`: of every living container. `lost`: records (or intents) whose container is gone.
 
-    `ids`: names that containers had. Cgroups with those names, and those beside the lost ones in
+    `ids`: names that containers had. CgroupSet with those names, and those beside the lost ones in
     the same parent, are looked for.
     """
     host = found_layout or layout.probe()
@@ -150,7 +151,7 @@ def scan(
 
 
 def _finding(hierarchy: Hierarchy, path: str) -> Finding:
-    member = Member(hierarchy, parts=tuple(path.split("/")), kept=0, claimed=True)
+    member = Cgroup(hierarchy, parts=tuple(path.split("/")), kept=0, claimed=True)
     member.kept = len(member.parts)  # its parents are somebody else's
     return Finding("cgroup", name=member.path, pids=tuple(member.pids()), member=member)
 
@@ -187,11 +188,11 @@ def scan_units(
 
     A scope whose cgroup is marked belongs to the container that the mark names, of whatever root.
     """
-    from pyrunc.cgroups import manager1
+    from pyrunc.cgroups.systemd import calls
 
     _, live = owned(records)
     host = found_layout or layout.probe()
-    manager = manager1.connect(user=user)
+    manager = calls.connect(user=user)
     try:
         loaded = manager.list_units([f"{units.PREFIX}-*.scope"])
     finally:
@@ -238,13 +239,13 @@ def scan_rdt(
 def remove(finding: Finding, *, end_processes: bool = False, user: bool = False) -> None:
     """Remove a leftover. One with processes only when the caller says so."""
     if finding.kind == "unit":
-        from pyrunc.cgroups import manager1
+        from pyrunc.cgroups.systemd import calls
 
         _refuse_populated(finding.name, finding.pids, end_processes=end_processes)
         if finding.pids and finding.member is not None:
             # An init does not hear systemd's SIGTERM, and the SIGKILL comes after 90 s.
             kill.kill([finding.member])
-        manager = manager1.connect(user=user)
+        manager = calls.connect(user=user)
         try:
             manager.stop(finding.name)
         finally:
@@ -264,7 +265,7 @@ def _refuse_populated(name: str, pids: tuple[int, ...], *, end_processes: bool) 
         )
 
 
-def _remove_cgroup(member: Member, *, end_processes: bool) -> None:
+def _remove_cgroup(member: Cgroup, *, end_processes: bool) -> None:
     if not member.present():
         return  # with its unit, or the cgroup above it
     pids = tuple(member.pids())

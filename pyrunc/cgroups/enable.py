@@ -12,10 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyrunc.cgroups.member import Member
+    from pyrunc.cgroups.member import Cgroup
 
 
-def enable(member: Member, *, wanted: Iterable[str] | None = None) -> frozenset[str]:
+def enable(member: Cgroup, *, wanted: Iterable[str] | None = None) -> frozenset[str]:
     """Enable what is wanted (None: all that the top offers) down to the cgroup; what it has in the
     end.
 
@@ -51,7 +51,7 @@ def _enable_in(top: int, path: str, goal: Iterable[str]) -> None:
                     return
 
 
-def explain(member: Member, controller: str) -> str:
+def explain(member: Cgroup, controller: str) -> str:
     """Which level lacks a controller, and why: the hint of `controller X not available`."""
     top = member.open_top()
     for depth in range(len(member.parts) + 1):
@@ -65,7 +65,7 @@ def explain(member: Member, controller: str) -> str:
     return ""
 
 
-def _lacking(member: Member, top: int, depth: int) -> str:
+def _lacking(member: Cgroup, top: int, depth: int) -> str:
     if depth == 0:
         return f"the kernel does not offer {member.hierarchy.mount} this controller"
     parent = "/".join(member.parts[: depth - 1]) or "."

@@ -8,7 +8,7 @@ import posix
 
 from pyrunc.cgroups import delegate, layout, names, tree
 from pyrunc.cgroups.base import Entry
-from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.member import Cgroup
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def entry(members: Sequence[Member], *, clone: bool = True, leaf: str = "") -> Entry:
+def entry(members: Sequence[Cgroup], *, clone: bool = True, leaf: str = "") -> Entry:
     """For the init. Without `clone` it enters a cgroup2 by writing, too."""
     return _open(members, {}, clone=clone, leaf=leaf)
 
 
 def _open(
-    members: Sequence[Member],
+    members: Sequence[Cgroup],
     below: Mapping[str, str],
     *,
     clone: bool,
@@ -57,14 +57,14 @@ def _open(
     return opened
 
 
-def _open_file(member: Member, path: str, name: str) -> int:
+def _open_file(member: Cgroup, path: str, name: str) -> int:
     return posix.open(f"{path}/{name}", tree.WRITE, dir_fd=member.open())
 
 
 # -- exec ------------------------------------------------------------------------------------------
 
 
-def parse_paths(values: Sequence[str], members: Sequence[Member]) -> dict[str, str]:
+def parse_paths(values: Sequence[str], members: Sequence[Cgroup]) -> dict[str, str]:
     """PURE: `exec --cgroup [CONTROLLER[,CONTROLLER]:]PATH` -> hierarchy name -> path beneath."""
     found: dict[str, str] = {}
     for value in values:
@@ -90,7 +90,7 @@ def parse_paths(values: Sequence[str], members: Sequence[Member]) -> dict[str, s
 
 
 def exec_entry(
-    members: Sequence[Member],
+    members: Sequence[Cgroup],
     *,
     below: Mapping[str, str],
     init_pid: int,
@@ -112,7 +112,7 @@ def exec_entry(
 
 
 def places(
-    members: Sequence[Member], *, below: Mapping[str, str], init_pid: int, leaf: bool
+    members: Sequence[Cgroup], *, below: Mapping[str, str], init_pid: int, leaf: bool
 ) -> dict[str, str]:
     """Hierarchy name -> path beneath the container's cgroup, for a process that joins."""
     chosen = dict(below)
@@ -122,7 +122,7 @@ def places(
     return chosen
 
 
-def _where_init_is(member: Member, init_pid: int, *, always: bool) -> str:
+def _where_init_is(member: Cgroup, init_pid: int, *, always: bool) -> str:
     """ "" for the container's cgroup itself, else the init's place below it."""
     try:
         if not always and not member.read("cgroup.subtree_control"):

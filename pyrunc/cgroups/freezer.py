@@ -7,7 +7,7 @@ import posix
 import time
 
 from pyrunc.cgroups import tree
-from pyrunc.cgroups.member import GONE, Member
+from pyrunc.cgroups.member import GONE, Cgroup
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ V1_THAW_EVERY = 50
 PARKED = ("__refrigerator", "get_signal", "do_freezer_trap")
 
 
-def choose(members: list[Member]) -> Member | None:
+def choose(members: list[Cgroup]) -> Cgroup | None:
     """What the container is frozen through: the v1 freezer if there is one, else cgroup2."""
     for member in members:
         if "freezer" in member.hierarchy.controllers:
@@ -34,7 +34,7 @@ def choose(members: list[Member]) -> Member | None:
     return None
 
 
-def frozen(member: Member) -> bool:
+def frozen(member: Cgroup) -> bool:
     """Whether the cgroup itself was frozen (not a parent of it). A cgroup that is gone is not."""
     try:
         if member.hierarchy.version == 2:
@@ -51,7 +51,7 @@ def frozen(member: Member) -> bool:
         raise
 
 
-def thaw(member: Member) -> None:
+def thaw(member: Cgroup) -> None:
     try:
         if member.hierarchy.version == 2:
             member.put("cgroup.freeze", "0")
@@ -62,7 +62,7 @@ def thaw(member: Member) -> None:
             raise Failure(f"unable to thaw {member.path}", errno=error.errno or 0) from error
 
 
-def freeze(member: Member, *, limit_s: float = FREEZE_S) -> None:
+def freeze(member: Cgroup, *, limit_s: float = FREEZE_S) -> None:
     """Freeze, or thaw again and say which task did not stop."""
     step = _step_v2 if member.hierarchy.version == 2 else _step_v1
     deadline = time.monotonic() + limit_s
@@ -86,13 +86,13 @@ def freeze(member: Member, *, limit_s: float = FREEZE_S) -> None:
             thaw(member)
 
 
-def _step_v2(member: Member, turn: int) -> bool:
+def _step_v2(member: Cgroup, turn: int) -> bool:
     if turn == 0:
         member.put("cgroup.freeze", "1")
     return "frozen 1" in member.read("cgroup.events")
 
 
-def _step_v1(member: Member, turn: int) -> bool:
+def _step_v1(member: Cgroup, turn: int) -> bool:
     # A task in an uninterruptible sleep, or one that forks in that moment, keeps the state at
     # FREEZING. Writing again makes the kernel look again; now and then the others must run for a
     # moment so that it can come out.
@@ -104,7 +104,7 @@ def _step_v1(member: Member, turn: int) -> bool:
     return member.read("freezer.state") == "FROZEN"
 
 
-def blockers(member: Member, *, read: Callable[[str], bytes] | None = None) -> str:
+def blockers(member: Cgroup, *, read: Callable[[str], bytes] | None = None) -> str:
     """The tasks that are in an uninterruptible sleep: pid, name, and where in the kernel."""
     read = read or _read_proc
     found = []

@@ -13,8 +13,8 @@ import time
 
 from pyrunc.cgroups import cpuset, delegate, enable, enter, freezer, kill, place
 from pyrunc.cgroups.base import Entry
-from pyrunc.cgroups.limits import NO_PERMISSION, Limited
-from pyrunc.cgroups.member import DENIED, Member
+from pyrunc.cgroups.limits import NO_PERMISSION, Manager
+from pyrunc.cgroups.member import DENIED, Cgroup
 from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DESTROY_S = 2.0
 
 
-class FsManager(Limited):
+class FsManager(Manager):
     @classmethod
     def resolve(
         cls,
@@ -41,7 +41,7 @@ class FsManager(Limited):
         parts = place.components(cgroups_path, container_id=container_id)
         absolute = bool(cgroups_path) and str(cgroups_path).startswith("/")
         members = [
-            Member.placed(hierarchy, parts if absolute else (*place.own_parts(hierarchy), *parts))
+            Cgroup.placed(hierarchy, parts if absolute else (*place.own_parts(hierarchy), *parts))
             for hierarchy in layout.hierarchies
         ]
         manager = cls(members, driver="cgroupfs", rootless=rootless, leaf=leaf)
@@ -55,7 +55,7 @@ class FsManager(Limited):
     def from_record(cls, record: Mapping[str, Any]) -> FsManager:
         known: dict[str, tuple[str, ...]] = {}
         return cls(
-            [Member.from_record(item, known=known) for item in record["cgroups"]],
+            [Cgroup.from_record(item, known=known) for item in record["cgroups"]],
             driver=str(record["driver"]),
             rootless=bool(record["rootless"]),
             leaf=delegate.single(str(record["leaf"]), what="the leaf"),
@@ -76,7 +76,7 @@ class FsManager(Limited):
                     ) from error
                 raise
 
-    def _prepare(self, member: Member) -> None:
+    def _prepare(self, member: Cgroup) -> None:
         if not member.make():
             self._refuse_used(member)
         elif self.mark:
@@ -93,7 +93,7 @@ class FsManager(Limited):
                 if self.leaf:
                     delegate.make_leaf(member, self.leaf)
 
-    def _refuse_used(self, member: Member) -> None:
+    def _refuse_used(self, member: Cgroup) -> None:
         count = len(member.pids())
         if count:
             raise Failure(
@@ -103,7 +103,7 @@ class FsManager(Limited):
             )
         member.claimed = True
 
-    def _refuse_frozen(self, member: Member, file: str, thawed: str) -> None:
+    def _refuse_frozen(self, member: Cgroup, file: str, thawed: str) -> None:
         if thawed not in member.read(file):
             raise Failure(
                 f"container's cgroup unexpectedly frozen: {member.path}",

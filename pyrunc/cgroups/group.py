@@ -5,24 +5,24 @@ from __future__ import annotations
 
 from pyrunc.cgroups import freezer, kill
 from pyrunc.cgroups.base import View
-from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.member import Cgroup
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.cgroups.oom import Watch
+    from pyrunc.cgroups.stats.oom import Watch
 
 # The hierarchy whose list of processes stands for the container's, best first.
 LISTING = ("freezer", "devices", "pids")
 
 
-class Cgroups:
+class CgroupSet:
     """`members`: one per hierarchy, a cgroup2 last; none at all for a container without cgroups."""
 
     def __init__(
-        self, members: list[Member], *, driver: str, rootless: bool = False, leaf: str = ""
+        self, members: list[Cgroup], *, driver: str, rootless: bool = False, leaf: str = ""
     ) -> None:
         self.members = members
         self.leaf = leaf  # where in it the processes are, so that the container manages its cgroup
@@ -30,7 +30,7 @@ class Cgroups:
         self.mark = ""  # the state directory of the container, which new cgroups are marked with
         self.rootless = rootless
         # Hierarchies that a rootless caller may not write to and does not need.
-        self.denied: list[Member] = []
+        self.denied: list[Cgroup] = []
 
     def record(self) -> dict[str, Any]:
         return {
@@ -62,7 +62,7 @@ class Cgroups:
             )
 
     @property
-    def unified(self) -> Member | None:
+    def unified(self) -> Cgroup | None:
         """The cgroup2, alone or beside v1 hierarchies."""
         last = self.members[-1] if self.members else None
         return last if last is not None and last.hierarchy.version == 2 else None
@@ -79,7 +79,7 @@ class Cgroups:
         """That of the controllers; without any cgroup, 2."""
         return 1 if self.members and not self.pure else 2
 
-    def find(self, controller: str) -> Member | None:
+    def find(self, controller: str) -> Cgroup | None:
         """The cgroup in the hierarchy that has a controller, which is the cgroup2 if no v1 has."""
         for member in self.members:
             if controller in member.hierarchy.controllers:
@@ -124,7 +124,7 @@ class Cgroups:
     def thaw(self) -> None:
         freezer.thaw(self._freezer())
 
-    def _freezer(self) -> Member:
+    def _freezer(self) -> Cgroup:
         member = freezer.choose(self.members)
         if member is None:
             raise Failure(
@@ -137,20 +137,20 @@ class Cgroups:
 
     def stats(self) -> dict[str, Any]:
         """The `data` of `events`."""
-        from pyrunc.cgroups import stats
+        from pyrunc.cgroups.stats import collect as stats
 
         return stats.collect(self.members)
 
     def oom_kills(self) -> int:
         """How many processes of the container the kernel has killed for its memory limit."""
-        from pyrunc.cgroups import oom
+        from pyrunc.cgroups.stats import oom
 
         member = self.find("memory")
         return oom.kills(member) if member is not None else 0
 
     def watch_oom(self) -> Watch:
         """A source of events for `events`: descriptors to poll, and what they mean."""
-        from pyrunc.cgroups import oom
+        from pyrunc.cgroups.stats import oom
 
         member = self.find("memory")
         if member is None:

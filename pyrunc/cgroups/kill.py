@@ -8,14 +8,14 @@ import posix
 import time
 
 from pyrunc.cgroups import freezer, tree
-from pyrunc.cgroups.member import GONE, Member
+from pyrunc.cgroups.member import GONE, Cgroup
 from pyrunc.errors import Failure
 
 SIGKILL = 9
 ROUNDS = 100
 
 
-def kill(members: list[Member]) -> None:
+def kill(members: list[Cgroup]) -> None:
     """cgroup.kill where there is a cgroup2; what is left (a v1 host, old kernels) by pidfd."""
     for member in members:
         if member.hierarchy.version == 2:
@@ -36,7 +36,7 @@ def kill(members: list[Member]) -> None:
         signal_all(listing, SIGKILL)
 
 
-def signal_all(member: Member, signal: int) -> int:
+def signal_all(member: Cgroup, signal: int) -> int:
     """Signal every process of a cgroup and of those below it; how many got it.
 
     The cgroup is frozen meanwhile, so that none can fork away from the list; a SIGKILL for a v1
@@ -63,15 +63,15 @@ def signal_all(member: Member, signal: int) -> int:
             freezer.thaw(member)
 
 
-def _try_freeze(member: Member) -> None:
+def _try_freeze(member: Cgroup) -> None:
     try:
         freezer.freeze(member, limit_s=0.5)
     except Failure:
         return  # a task that does not stop is signalled all the same; the rounds catch its forks
 
 
-def _signal_members(member: Member, signal: int) -> int:
-    from pyrunc import syscalls
+def _signal_members(member: Cgroup, signal: int) -> int:
+    from pyrunc.host import syscalls
 
     done: set[int] = set()
     for _ in range(ROUNDS):
@@ -103,7 +103,7 @@ def _signal_members(member: Member, signal: int) -> int:
     return len(done)
 
 
-def wait_empty(member: Member, *, deadline: float) -> list[int]:
+def wait_empty(member: Cgroup, *, deadline: float) -> list[int]:
     """The pids that are still there at the deadline."""
     wait = 0.0005
     while True:

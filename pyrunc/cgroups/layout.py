@@ -199,7 +199,7 @@ def open_mount(mounted: Mounted) -> int:
 
 def open_unified(path: str = UNIFIED) -> Hierarchy | None:
     """The whole cgroup2 of a host that has it where all do; None: look at the mounts."""
-    from pyrunc import syscalls
+    from pyrunc.host import syscalls
 
     try:
         fd = posix.open(path, DIRECTORY)

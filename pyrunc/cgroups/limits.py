@@ -5,22 +5,24 @@ from __future__ import annotations
 
 import errno
 
-from pyrunc.cgroups import convert, devices, devices_v1, enable, tree
-from pyrunc.cgroups.group import Cgroups
+from pyrunc.cgroups import enable, tree
+from pyrunc.cgroups.devices import rules, v1
+from pyrunc.cgroups.group import CgroupSet
+from pyrunc.cgroups.resources import convert
 from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from pyrunc.cgroups.member import Member
-    from pyrunc.cgroups.writes import Write
+    from pyrunc.cgroups.member import Cgroup
+    from pyrunc.cgroups.resources.writes import Write
     from pyrunc.spec.model_resources import Resources
 
 NO_PERMISSION = "rootless needs no limits + no cgrouppath when no permission is granted for cgroups"
 
 
-class Limited(Cgroups):
+class Manager(CgroupSet):
     # -- what would be written ---------------------------------------------------------------------
 
     def writes(self, resources: Resources | None, *, made: bool = True) -> list[Write]:
@@ -47,7 +49,7 @@ class Limited(Cgroups):
                 found.setdefault(name, 2)
         return found
 
-    def _offered(self, member: Member, *, made: bool) -> list[str]:
+    def _offered(self, member: Cgroup, *, made: bool) -> list[str]:
         # Beside v1 hierarchies controllers are enabled only when they are needed.
         if made and self.pure:
             return member.read("cgroup.controllers").split()
@@ -70,10 +72,10 @@ class Limited(Cgroups):
         access = device_target(resources)
         if member.hierarchy.version == 1:
             # A new cgroup starts with its parent's list; on a host that is everything.
-            for file, line in devices.transition(devices.Access(True), access):
+            for file, line in rules.transition(rules.Access(True), access):
                 yield f"{member.path}/{file}", line
         else:
-            yield f"{member.path} (device program)", devices.describe(access)
+            yield f"{member.path} (device program)", rules.describe(access)
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -88,7 +90,7 @@ class Limited(Cgroups):
     def put(self, pending: list[Write]) -> None:
         """Do the writes in their order, those for one hierarchy in a row together."""
         batch: list[Write] = []
-        owner: Member | None = None
+        owner: Cgroup | None = None
         for write in pending:
             member = self.find(write.controller)
             if member is not owner and owner is not None:
@@ -121,11 +123,11 @@ class Limited(Cgroups):
         access = device_target(resources)
         if member.hierarchy.version == 1:
             before = None if new else device_target(old)
-            devices_v1.apply(member, access, new=new, old=before)
+            v1.apply(member, access, new=new, old=before)
         else:
-            from pyrunc.cgroups import bpf
+            from pyrunc.cgroups.devices import attach
 
-            bpf.apply(member.open(), access, new=new, lenient=self.rootless)
+            attach.apply(member.open(), access, new=new, lenient=self.rootless)
 
     # -- changing ----------------------------------------------------------------------------------
 
@@ -146,5 +148,5 @@ class Limited(Cgroups):
         return update.diff(self, old, new, requested=requested)
 
 
-def device_target(resources: Resources | None) -> devices.Access:
-    return devices.target(resources.devices if resources is not None else ())
+def device_target(resources: Resources | None) -> rules.Access:
+    return rules.target(resources.devices if resources is not None else ())

@@ -9,7 +9,7 @@ import posix
 
 from pyrunc.cgroups import names, tree
 from pyrunc.cgroups.layout import Hierarchy
-from pyrunc.cgroups.writes import Write
+from pyrunc.cgroups.resources.writes import Write
 from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ MARKS = ("trusted.pyrunc", "user.pyrunc")
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-class Member:
+class Cgroup:
     """`kept` leading components existed before the container: they are never removed."""
 
     __slots__ = ("claimed", "fd", "hierarchy", "kept", "parts")
@@ -40,7 +40,7 @@ class Member:
         self.fd = -1
 
     @classmethod
-    def placed(cls, hierarchy: Hierarchy, parts: tuple[str, ...]) -> Member:
+    def placed(cls, hierarchy: Hierarchy, parts: tuple[str, ...]) -> Cgroup:
         """A new member; looks which part of the path exists, the leaf first and then its parent."""
         top = tree.open_hierarchy(hierarchy)
         kept = len(parts)
@@ -61,7 +61,7 @@ class Member:
     @classmethod
     def from_record(
         cls, record: Mapping[str, Any], *, known: dict[str, tuple[str, ...]] | None = None
-    ) -> Member:
+    ) -> Cgroup:
         """The state file is read as untrusted: the path goes through the same rules again.
 
         `known` keeps what has passed: a container's path is the same in most hierarchies.
@@ -124,7 +124,7 @@ class Member:
                 posix.close(owner.fd)
                 owner.fd = -1
 
-    def close_leaf(self) -> None:
+    def close_fd(self) -> None:
         if self.fd >= 0:
             posix.close(self.fd)
             self.fd = -1
@@ -165,7 +165,7 @@ class Member:
 
     def remove(self, deadline: float) -> bool:
         """Remove the cgroup and the parents made for it. False when it is busy at the deadline."""
-        self.close_leaf()
+        self.close_fd()
         try:
             top = self.open_top()
         except HostError as error:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import errno
 import posix
 
-from pyrunc.cgroups import figures, layout, tree
+from pyrunc.cgroups import layout, tree
+from pyrunc.cgroups.stats import parse
 from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
@@ -223,7 +224,7 @@ class Group:
             for file in files:
                 lines = _lines(f"{self.mount}/info/{directory}/{file}")
                 if lines:
-                    values[file] = lines[0] if file == "cbm_mask" else figures.number(lines[0])
+                    values[file] = lines[0] if file == "cbm_mask" else parse.number(lines[0])
             if values:
                 found[key] = values
         return found

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import errno
 
-from pyrunc.cgroups import devices, figures
-from pyrunc.cgroups.limits import Limited, device_target
-from pyrunc.cgroups.member import Member
-from pyrunc.cgroups.writes import Write
+from pyrunc.cgroups.devices import rules as devices
+from pyrunc.cgroups.limits import Manager, device_target
+from pyrunc.cgroups.member import Cgroup
+from pyrunc.cgroups.resources.writes import Write
+from pyrunc.cgroups.stats import parse
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
@@ -34,7 +35,7 @@ class Change:
 
     __slots__ = ("before", "member", "write")
 
-    def __init__(self, member: Member, *, write: Write, before: str) -> None:
+    def __init__(self, member: Cgroup, *, write: Write, before: str) -> None:
         self.member = member
         self.write = write
         self.before = before
@@ -108,7 +109,7 @@ def same(write: Write, present: str) -> bool:
         return set(wanted.split()) <= set(present.split())
     if write.file in LISTS:
         try:
-            return sorted(set(figures.ranges(wanted))) == figures.ranges(present)
+            return sorted(set(parse.ranges(wanted))) == parse.ranges(present)
         except ValueError:
             return False
     if write.file.startswith(BYTES) and present.isdecimal():
@@ -156,7 +157,7 @@ def device_diff(old: devices.Access, new: devices.Access) -> list[str]:
 
 
 def changes(
-    manager: Limited,
+    manager: Manager,
     old: Resources | None,
     new: Resources,
     *,
@@ -178,7 +179,7 @@ def changes(
     return found
 
 
-def _present(member: Member, write: Write, *, unset: bool) -> tuple[Write | None, str]:
+def _present(member: Cgroup, write: Write, *, unset: bool) -> tuple[Write | None, str]:
     """The write, or what takes its place where its file is missing, and the file's value.
 
     `unset`: the file may be missing because its controller is not enabled yet.
@@ -197,12 +198,12 @@ def _present(member: Member, write: Write, *, unset: bool) -> tuple[Write | None
         raise member.refused(write, error) from error
 
 
-def _enabled(member: Member, controller: str) -> bool:
+def _enabled(member: Cgroup, controller: str) -> bool:
     return member.hierarchy.version == 1 or controller in member.read("cgroup.controllers").split()
 
 
 def diff(
-    manager: Limited, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+    manager: Manager, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
 ) -> list[str]:
     """The lines of `update --dry-run`; none when nothing would change."""
     due = changes(manager, old, new, requested=requested, enable=False)
@@ -211,14 +212,14 @@ def diff(
 
 
 def update(
-    manager: Limited, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+    manager: Manager, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
 ) -> list[str]:
     """As the driver does it: systemd is told, too."""
     return manager.update(old, new, requested=requested)
 
 
 def perform(
-    manager: Limited, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+    manager: Manager, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
 ) -> list[str]:
     """Do it: all of it or, after a failure, nothing. Returns what `diff` would have shown."""
     due = changes(manager, old, new, requested=requested)
@@ -245,7 +246,7 @@ def perform(
 def put(due: list[Change]) -> None:
     """The writes of one cgroup in a row together: they may depend on each other's order."""
     batch: list[Write] = []
-    owner: Member | None = None
+    owner: Cgroup | None = None
     for change in due:
         if change.member is not owner and owner is not None:
             owner.apply(batch)

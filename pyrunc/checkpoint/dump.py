@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import deletion, execution, hostmounts
 from pyrunc.checkpoint import images, mounts, plan, program, protocol, rootfs, settings, stdio
-from pyrunc.checkpoint.options import Wishes
 from pyrunc.checkpoint.worker import Refused, Worker
-from pyrunc.container import CREATED, PAUSED, RUNNING, Container
 from pyrunc.errors import HostError, StateError, UsageError
+from pyrunc.lifecycle import delete, exec, host_mounts
+from pyrunc.lifecycle.container import CREATED, PAUSED, RUNNING, Container
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from pyrunc.flags import Args
+    from pyrunc.checkpoint.options import CriuOptions
     from pyrunc.spec.model import Config
 
 
@@ -33,24 +32,25 @@ def check_caller(verb: str) -> None:
 class Checkpoint:
     """One checkpoint under way."""
 
-    __slots__ = ("config", "container", "images", "status_fd", "wishes", "work")
+    __slots__ = ("config", "container", "criu", "images", "status_fd", "work")
 
-    def __init__(self, args: Args, container: Container) -> None:
+    def __init__(self, criu: CriuOptions, container: Container) -> None:
         self.container = container
         check_status(container)
-        self.wishes = Wishes(args)
-        self.status_fd = self.wishes.status_fd
+        criu.check_lazy_dump()
+        self.criu = criu
+        self.status_fd = self.criu.status_fd
         check_status_fd(self.status_fd)
-        self.config = execution.saved_config(container)
-        self.images = images.open_images(args.text("image-path"), make=True)
-        images.check_parent(self.images, self.wishes.parent)
-        self.work = images.open_work(args.text("work-path"))
+        self.config = exec.saved_config(container)
+        self.images = images.open_images(criu.images, make=True)
+        images.check_parent(self.images, self.criu.parent)
+        self.work = images.open_work(criu.work)
 
     def perform(self) -> None:
         """Save it; unless it shall stay it is gone afterwards."""
         path = program.find()
         options = self._options()
-        kind = protocol.PRE_DUMP if self.wishes.pre_dump else protocol.DUMP
+        kind = protocol.PRE_DUMP if self.criu.pre_dump else protocol.DUMP
         worker = Worker(path, own_stdio=False, session=True)
         try:
             worker.check_version()
@@ -63,17 +63,17 @@ class Checkpoint:
         finally:
             # After a pre-dump it waits for the dump: then it does not end well.
             worker.finish()
-        if not (self.wishes.leave_running or self.wishes.pre_dump):
+        if not (self.criu.leave_running or self.criu.pre_dump):
             self._end()
 
     def _check_features(self, worker: Worker) -> None:
-        if self.wishes.pre_dump or self.wishes.parent:
+        if self.criu.pre_dump or self.criu.parent:
             worker.check_feature(
                 "mem_track",
                 what="saving memory in several goes (--pre-dump, --parent-path)",
                 needs="a kernel with CONFIG_MEM_SOFT_DIRTY",
             )
-        if self.wishes.lazy_pages:
+        if self.criu.lazy_pages:
             worker.check_feature(
                 "lazy_pages", what="--lazy-pages", needs="a kernel with CONFIG_USERFAULTFD"
             )
@@ -82,16 +82,16 @@ class Checkpoint:
 
     def _options(self) -> dict[str, Any]:
         container, config = self.container, self.config
-        entries = hostmounts.read(container.pid)
+        entries = host_mounts.read(container.pid)
         external: list[str] = []
         mounts.check(config)
-        if not self.wishes.pre_dump:
+        if not self.criu.pre_dump:
             names = stdio.names(container.pid, inside={entry.id for entry in entries})
             images.write_descriptors(self.images, names)
             external = [*self._external_mounts(entries), *stdio.external(names)]
         freezer = container.state.get("freezer")
         return plan.dump(
-            self.wishes,
+            self.criu,
             plan.Files(
                 images_fd=self.images.fd,
                 work_fd=self.work.fd if self.work else -1,
@@ -99,7 +99,7 @@ class Checkpoint:
             ),
             pid=container.pid,
             rootfs=str(container.state["rootfs"]),
-            empty_network=self.wishes.empty_network or plan.builds_network(config),
+            empty_network=self.criu.empty_network or plan.builds_network(config),
             external=external,
             namespaces={
                 kind: os.stat(f"/proc/{container.pid}/ns/{plan.NAMES[kind]}").st_ino
@@ -109,7 +109,7 @@ class Checkpoint:
             freezer=os.path.dirname(freezer[1]) if freezer else "",
         )
 
-    def _external_mounts(self, entries: Sequence[hostmounts.Entry]) -> list[str]:
+    def _external_mounts(self, entries: Sequence[host_mounts.Entry]) -> list[str]:
         inside = rootfs.Inside(f"/proc/{self.container.pid}/root")
         try:
             on, masks = look_at(inside, self.config)
@@ -134,7 +134,7 @@ class Checkpoint:
         if self.container.status() == PAUSED:
             self.container.cgroup().thaw()
         self.container.stop()
-        deletion.destroy(self.container)
+        delete.destroy(self.container)
 
 
 def check_status(container: Container) -> None:

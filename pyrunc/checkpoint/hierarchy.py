@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import hostmounts, syscalls
+from pyrunc.host import syscalls
+from pyrunc.lifecycle import host_mounts
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -44,7 +45,7 @@ class KeptOptions:
 
 def find() -> tuple[str, frozenset[str]]:
     """Where cgroup2 is mounted, and its options; ("", nothing) when it is not mounted."""
-    for entry in hostmounts.read("self"):
+    for entry in host_mounts.read("self"):
         if entry.type == "cgroup2":
             return entry.point, frozenset(entry.options.split(",")) - NOT_OURS
     return "", frozenset()

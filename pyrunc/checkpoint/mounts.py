@@ -10,7 +10,7 @@ images are not believed (CK-1). runc uses the same names.
 from __future__ import annotations
 
 from pyrunc.errors import Failure
-from pyrunc.init import idmap
+from pyrunc.init import mount_idmap
 from pyrunc.spec import options as table
 from pyrunc.spec.options import parse_mount_options
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Final
 
-    from pyrunc.hostmounts import Entry
+    from pyrunc.lifecycle.host_mounts import Entry
     from pyrunc.spec.model import Config, Mount
 
 NULL: Final = "/dev/null"
@@ -45,7 +45,7 @@ def check(config: Config) -> None:
             pointer=f"{config.linux.pointer}/namespaces",
         )
     for mount in config.mounts:
-        if idmap.wanted(mount, parse_mount_options(mount)):
+        if mount_idmap.wanted(mount, parse_mount_options(mount)):
             raise Failure(
                 f"the id-mapped mount {mount.destination} cannot be restored: CRIU would show "
                 "its files with other owners",

@@ -8,9 +8,8 @@ from pyrunc.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from typing import Any, Final
-
-    from pyrunc.flags import Args
 
 MAX_PORT: Final = 65535
 LSM_TYPES: Final = ("apparmor", "selinux")
@@ -30,44 +29,77 @@ SWITCHES: Final = {
 }
 
 
-class Wishes:
-    """The flags of `checkpoint` or `restore`, checked."""
+class CriuOptions:
+    """The options of `checkpoint` or `restore`, checked.
+
+    images, work   directories of the images and of CRIU's logs; empty for the default
+    switches       flags that are set, those of SWITCHES
+    network_lock   a name of NETWORK_LOCKS; empty: CRIU's default
+    page_server    ADDRESS:PORT; empty for none
+    parent         the images of the dump before, relative to `images`; empty for none
+    status_fd      a descriptor of the caller's that is written to and closed; -1 for none
+    lsm_profile    TYPE:NAME for the restored processes; empty: that of the images
+    """
 
     __slots__ = (
         "empty_network",
         "fields",
+        "images",
         "lazy_pages",
         "leave_running",
         "parent",
         "pre_dump",
         "status_fd",
+        "work",
     )
 
-    def __init__(self, args: Args) -> None:
-        """UsageError for what cannot be meant."""
+    def __init__(
+        self,
+        *,
+        images: str = "",
+        work: str = "",
+        switches: Collection[str] = (),
+        cgroups_mode: str = "soft",
+        network_lock: str = "",
+        page_server: str = "",
+        empty_namespaces: Sequence[str] = (),
+        parent: str = "",
+        leave_running: bool = False,
+        pre_dump: bool = False,
+        status_fd: int = -1,
+        lsm_profile: str = "",
+        lsm_mount_context: str = "",
+    ) -> None:
+        """UsageError for a value that CRIU cannot mean."""
+        self.images = images
+        self.work = work
         self.fields: dict[str, Any] = {
-            field: True for flag, field in SWITCHES.items() if args.flag(flag)
+            field: True for flag, field in SWITCHES.items() if flag in switches
         }
-        self.fields["manage_cgroups_mode"] = protocol.CGROUP_MODES[args.text("manage-cgroups-mode")]
-        if args.given("network-lock"):
-            self.fields["network_lock"] = protocol.NETWORK_LOCKS[args.text("network-lock")]
-        if args.given("page-server"):
-            self.fields["ps"] = page_server(args.text("page-server"))
-        self.lazy_pages = args.flag("lazy-pages")
-        self.empty_network = bool(_empty_namespaces(args.many("empty-ns")))
-        self.parent = args.text("parent-path")
-        self.leave_running = args.flag("leave-running")
-        self.pre_dump = args.flag("pre-dump")
-        self.status_fd = args.number("status-fd") if args.given("status-fd") else -1
+        self.fields["manage_cgroups_mode"] = protocol.CGROUP_MODES[cgroups_mode]
+        if network_lock:
+            self.fields["network_lock"] = protocol.NETWORK_LOCKS[network_lock]
+        if page_server:
+            self.fields["ps"] = _page_server(page_server)
+        self.fields.update(_lsm(lsm_profile, lsm_mount_context))
+        self.lazy_pages = "lazy-pages" in switches
+        self.empty_network = bool(_empty_namespaces(empty_namespaces))
+        self.parent = parent
+        self.leave_running = leave_running
+        self.pre_dump = pre_dump
+        self.status_fd = status_fd
         if self.status_fd >= 0 and not self.lazy_pages:
             raise UsageError("--status-fd tells when lazy pages are ready: it needs --lazy-pages")
-        if self.lazy_pages and args.verb == "checkpoint" and "ps" not in self.fields:
+
+    def check_lazy_dump(self) -> None:
+        """UsageError where a dump has nobody who serves its lazy pages."""
+        if self.lazy_pages and "ps" not in self.fields:
             raise UsageError(
                 "--lazy-pages serves memory over the network: it needs --page-server ADDR:PORT"
             )
 
 
-def page_server(text: str) -> dict[str, Any]:
+def _page_server(text: str) -> dict[str, Any]:
     """``ADDR:PORT``; an IPv6 address stands in brackets."""
     address, colon, port = text.rpartition(":")
     good = port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) <= MAX_PORT
@@ -78,7 +110,7 @@ def page_server(text: str) -> dict[str, Any]:
     return {"address": address.strip("[]"), "port": int(port)}
 
 
-def _empty_namespaces(names: list[str]) -> list[str]:
+def _empty_namespaces(names: Sequence[str]) -> Sequence[str]:
     for name in names:
         if name not in EMPTY_NAMESPACES:
             raise UsageError(
@@ -88,18 +120,17 @@ def _empty_namespaces(names: list[str]) -> list[str]:
     return names
 
 
-def lsm(args: Args) -> dict[str, Any]:
-    """--lsm-profile and --lsm-mount-context of `restore`."""
-    found: dict[str, Any] = {}
-    if args.given("lsm-profile"):
-        text = args.text("lsm-profile")
-        kind, colon, name = text.partition(":")
+def _lsm(profile: str, mount_context: str) -> dict[str, str]:
+    """The fields of --lsm-profile and --lsm-mount-context."""
+    fields: dict[str, str] = {}
+    if profile:
+        kind, colon, name = profile.partition(":")
         if kind not in LSM_TYPES or not colon or not name:
             raise UsageError(
-                f"--lsm-profile {text}: it must be TYPE:NAME, with the type "
+                f"--lsm-profile {profile}: it must be TYPE:NAME, with the type "
                 f"{' or '.join(LSM_TYPES)}"
             )
-        found["lsm_profile"] = text
-    if args.given("lsm-mount-context"):
-        found["lsm_mount_context"] = args.text("lsm-mount-context")
-    return found
+        fields["lsm_profile"] = profile
+    if mount_context:
+        fields["lsm_mount_context"] = mount_context
+    return fields

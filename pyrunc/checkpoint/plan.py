@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
-    from pyrunc.checkpoint.options import Wishes
+    from pyrunc.checkpoint.options import CriuOptions
     from pyrunc.spec.model import Config
 
 DUMP_LOG: Final = "dump.log"
@@ -61,7 +61,7 @@ class Files:
 
 
 def dump(
-    wishes: Wishes,
+    criu: CriuOptions,
     files: Files,
     *,
     pid: int,
@@ -78,9 +78,9 @@ def dump(
     """
     found = {
         **files.fields(),
-        **wishes.fields,
+        **criu.fields,
         # A terminal that lost its master: its program is handed a new one, unless it was ours.
-        "orphan_pts_master": not wishes.fields.get("shell_job"),
+        "orphan_pts_master": not criu.fields.get("shell_job"),
         "log_file": DUMP_LOG,
         "timeout": FREEZE_S,
         "pid": pid,
@@ -90,21 +90,21 @@ def dump(
             *external,
         ],
     }
-    if wishes.leave_running:
+    if criu.leave_running:
         found["leave_running"] = True
     if empty_network:
         found["empty_ns"] = protocol.CLONE_NEWNET
     if freezer:
         found["freeze_cgroup"] = freezer
-    if wishes.parent:
-        found["parent_img"] = wishes.parent
-    if wishes.parent or wishes.pre_dump:
+    if criu.parent:
+        found["parent_img"] = criu.parent
+    if criu.parent or criu.pre_dump:
         found["track_mem"] = True
     return found
 
 
 def restore(
-    wishes: Wishes,
+    criu: CriuOptions,
     files: Files,
     *,
     root: str,
@@ -123,9 +123,9 @@ def restore(
     """
     found = {
         **files.fields(),
-        **wishes.fields,
+        **criu.fields,
         # A terminal that lost its master: its program is handed a new one, unless it was ours.
-        "orphan_pts_master": not wishes.fields.get("shell_job"),
+        "orphan_pts_master": not criu.fields.get("shell_job"),
         "log_file": RESTORE_LOG,
         "root": root,
         "rst_sibling": True,

@@ -10,24 +10,26 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import activation, hostmounts, jsontext, rendezvous, syscalls
-from pyrunc.blueprint import Blueprint, container_root
+from pyrunc import jsontext
 from pyrunc.cgroups.layout import read_whole
 from pyrunc.checkpoint import images, mounts, options, plan, program, protocol, settings
 from pyrunc.checkpoint.rootfs import Root, device_paths, host_mounts_below
 from pyrunc.checkpoint.worker import Refused, Worker
-from pyrunc.creation import Creation
 from pyrunc.errors import Failure, HostError
+from pyrunc.host import syscalls
 from pyrunc.init.launch import Child
+from pyrunc.lifecycle import handover, host_mounts, service_manager
+from pyrunc.lifecycle.create import Creation
+from pyrunc.lifecycle.prepare import PreparedCreate, container_root
+from pyrunc.lifecycle.state import CONFIG
 from pyrunc.log import log
-from pyrunc.state import CONFIG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from pyrunc.flags import Args
+    from pyrunc.lifecycle.options import CreateOptions
 
 NO_SOCKET = -1
 
@@ -35,18 +37,17 @@ NO_SOCKET = -1
 class Images:
     """What `restore` reads: opened and checked before anything is made."""
 
-    __slots__ = ("config_file", "fields", "handed", "images", "program", "wishes", "work")
+    __slots__ = ("config_file", "criu", "fields", "handed", "images", "program", "work")
 
-    def __init__(self, args: Args, blueprint: Blueprint) -> None:
-        config = blueprint.config
-        self.wishes = options.Wishes(args)
-        self.wishes.fields.update(options.lsm(args))
+    def __init__(self, criu: options.CriuOptions, prepared: PreparedCreate) -> None:
+        config = prepared.config
+        self.criu = criu
         mounts.check(config)
         self.program = program.find()
         self.config_file = settings.find(config.annotations)
-        self.images = images.open_images(args.text("image-path"), make=False)
-        self.work = images.open_work(args.text("work-path"))
-        if "user" in blueprint.new_namespaces:
+        self.images = images.open_images(criu.images, make=False)
+        self.work = images.open_work(criu.work)
+        if "user" in prepared.new_namespaces:
             self.images.lend(container_root(config.linux.gid_mappings))
         self.handed: dict[str, int] = {}
         joined = plan.joined_namespaces(config)
@@ -91,32 +92,32 @@ class Restoration(Creation):
 
     __slots__ = ("_root", "_saved", "_worker")
 
-    def __init__(self, blueprint: Blueprint, saved: Images, *, root: str) -> None:
-        super().__init__(blueprint, root=root)
+    def __init__(self, prepared: PreparedCreate, saved: Images, *, root: str) -> None:
+        super().__init__(prepared, root=root)
         self._saved = saved
-        self._root = Root(self.directory, os.path.realpath(blueprint.cgroup.mark))
+        self._root = Root(self.directory, os.path.realpath(prepared.cgroup.mark))
         self._worker: Worker | None = None
 
     # -- the path ----------------------------------------------------------------------------------
 
     def _perform(self) -> None:
-        blueprint = self.blueprint
-        poststop = blueprint.saved_hooks()["poststop"]
+        prepared = self.prepared
+        poststop = prepared.saved_hooks()["poststop"]
         if poststop:
-            self.intend("hooks", {"poststop": poststop, "state": blueprint.record()})
-        activation.make_directory(self.directory)
+            self.intend("hooks", {"poststop": poststop, "state": prepared.record()})
+        service_manager.make_directory(self.directory)
         # Criu mounts cgroups in its work directory.
-        self.intend("mounts", hostmounts.intent(os.path.realpath(self._saved.log_directory)))
+        self.intend("mounts", host_mounts.intent(os.path.realpath(self._saved.log_directory)))
         external = self._make_root()
         self._check_cgroups()
         self._make_cgroups()
         worker = self._worker = Worker(
             self._saved.program,
             own_stdio=True,
-            session=not self._saved.wishes.fields.get("shell_job"),
+            session=not self._saved.criu.fields.get("shell_job"),
             more_fds=list(self._saved.handed.values()),
         )
-        self.child = Child(pid=worker.pid, pidfd=worker.pidfd, sync=NO_SOCKET, plan=blueprint.plan)
+        self.child = Child(pid=worker.pid, pidfd=worker.pidfd, sync=NO_SOCKET, plan=prepared.plan)
         worker.pidfd = -1  # the child's from now on
         # After the cgroup, which is removed before it: criu shall end by itself, and in peace.
         start_time = self.child.note_start_time()
@@ -129,46 +130,46 @@ class Restoration(Creation):
             worker.perform(protocol.RESTORE, self._options(external), self._on_notification)
         except Refused as refused:
             raise refused.explain(
-                f"restore container {blueprint.id}",
+                f"restore container {prepared.id}",
                 directory=self._saved.log_directory,
                 name=plan.RESTORE_LOG,
             ) from None
         worker.finish()
         self._worker = None
         self._root.unmount()
-        if blueprint.pid_file:
-            rendezvous.write_pid_file(blueprint.pid_file, self.child.pid)
+        if prepared.pid_file:
+            handover.write_pid_file(prepared.pid_file, self.child.pid)
 
     def _make_root(self) -> list[str]:
         """Mount the root file system; the external mounts of the container."""
-        blueprint = self.blueprint
-        config = blueprint.config
+        prepared = self.prepared
+        config = prepared.config
         self.intend("mounts", self._root.intent())
-        self._root.mount(blueprint.rootfs)
-        points = self._root.make_points(config, bundle=blueprint.bundle)
-        sources = [mounts.join(blueprint.bundle, one.source or "") for one in mounts.binds(config)]
+        self._root.mount(prepared.rootfs)
+        points = self._root.make_points(config, bundle=prepared.bundle)
+        sources = [mounts.join(prepared.bundle, one.source or "") for one in mounts.binds(config)]
         cgroups = {
-            os.path.basename(one.hierarchy.mount): one.path for one in blueprint.cgroup.members
+            os.path.basename(one.hierarchy.mount): one.path for one in prepared.cgroup.members
         }
-        if blueprint.cgroup.unified is not None:
-            cgroups[""] = blueprint.cgroup.unified.path
+        if prepared.cgroup.unified is not None:
+            cgroups[""] = prepared.cgroup.unified.path
         return mounts.restored(
             config,
-            bundle=blueprint.bundle,
-            rootfs=blueprint.rootfs,
+            bundle=prepared.bundle,
+            rootfs=prepared.rootfs,
             points=points,
-            below=host_mounts_below([blueprint.rootfs, *sources]),
+            below=host_mounts_below([prepared.rootfs, *sources]),
             cgroups=cgroups,
-            notify=f"{os.path.dirname(self._root.path)}/{activation.DIRECTORY}",
+            notify=f"{os.path.dirname(self._root.path)}/{service_manager.DIRECTORY}",
             devices=device_paths(config),
         )
 
     def _check_cgroups(self) -> None:
         """strict: what is restored finds no cgroup. Ours is made before criu could look."""
-        fields = self._saved.wishes.fields
+        fields = self._saved.criu.fields
         if fields["manage_cgroups_mode"] != protocol.CGROUP_MODES["strict"]:
             return
-        for member in self.blueprint.cgroup.members:
+        for member in self.prepared.cgroup.members:
             if member.kept == len(member.parts):
                 raise HostError(
                     f"the cgroup {member.path} exists, which --manage-cgroups-mode strict forbids",
@@ -178,11 +179,11 @@ class Restoration(Creation):
 
     def _enter_cgroups(self, pid: int) -> None:
         """Criu enters, and what it brings back is born there."""
-        manager = self.blueprint.cgroup
+        manager = self.prepared.cgroup
         if manager.driver == "disabled":
             return
         manager.attach(pid)
-        owner = self.blueprint.cgroup_owner
+        owner = self.prepared.cgroup_owner
         if owner is not None:
             manager.give(*owner)
         if manager.leaf:
@@ -193,12 +194,12 @@ class Restoration(Creation):
                 entry.close()
 
     def _options(self, external: Sequence[str]) -> dict[str, Any]:
-        blueprint, saved = self.blueprint, self._saved
+        prepared, saved = self.prepared, self._saved
         assert self.child is not None
-        joined = plan.joined_namespaces(blueprint.config)
-        empty = saved.wishes.empty_network or not images.has_network(saved.images)
+        joined = plan.joined_namespaces(prepared.config)
+        empty = saved.criu.empty_network or not images.has_network(saved.images)
         return plan.restore(
-            saved.wishes,
+            saved.criu,
             saved.files(),
             root=self._root.path,
             empty_network=empty,
@@ -233,11 +234,11 @@ class Restoration(Creation):
         self._note_process()
 
     def _take_terminal(self, master: int) -> None:
-        path = self.blueprint.console_socket
+        path = self.prepared.console_socket
         if path:
-            rendezvous.send_descriptor(path, master, text=b"/dev/ptmx")
+            handover.send_descriptor(path, master, text=b"/dev/ptmx")
             return
-        rendezvous.copy_window(master)
+        handover.copy_window(master)
         self.terminal = os.dup(master)
 
     def _commit(self) -> None:
@@ -249,8 +250,8 @@ class Restoration(Creation):
 
     def _configuration(self, pid: int) -> bytes:
         """What exec reads: CRIU puts processes into a time namespace, which must be joined."""
-        data = self.blueprint.data
-        kinds = [one.type for one in self.blueprint.config.linux.namespaces]
+        data = self.prepared.data
+        kinds = [one.type for one in self.prepared.config.linux.namespaces]
         if "time" in kinds or _same_clock(pid):
             return data
         config = jsontext.decode(data.decode("utf-8", "surrogateescape"))
@@ -264,9 +265,9 @@ class Restoration(Creation):
         if self._worker is not None:
             self._end_worker(self._worker)
         try:
-            self.blueprint.cgroup.kill()
+            self.prepared.cgroup.kill()
         except (Failure, OSError) as error:
-            log.debug(f"{self.blueprint.id}: {error}")
+            log.debug(f"{self.prepared.id}: {error}")
         super().undo()
 
     def _end_worker(self, worker: Worker) -> None:
@@ -287,24 +288,22 @@ def _same_clock(pid: int) -> bool:
         return True
 
 
-def prepare(args: Args, *, detached: bool) -> Restoration:
+def prepare(create: CreateOptions, criu: options.CriuOptions, *, detached: bool) -> Restoration:
     """Decide everything, then claim the id."""
-    blueprint = Blueprint(args, container_id=args.positionals[0], bundle=args.text("bundle"))
-    blueprint.pid_file = args.text("pid-file")
-    blueprint.console_socket = args.text("console-socket")
-    check_terminal(blueprint, args, detached=detached)
-    saved = Images(args, blueprint)
+    prepared = PreparedCreate(create)
+    check_terminal(prepared, criu, detached=detached)
+    saved = Images(criu, prepared)
     try:
-        return Restoration(blueprint, saved, root=args.text("root"))
+        return Restoration(prepared, saved, root=create.root)
     except BaseException:
         saved.close()
         raise
 
 
-def check_terminal(blueprint: Blueprint, args: Args, *, detached: bool) -> None:
+def check_terminal(prepared: PreparedCreate, criu: options.CriuOptions, *, detached: bool) -> None:
     """A shell job has the caller's terminal; any other one needs somebody who takes it."""
-    if args.flag("shell-job") and not blueprint.console_socket:
+    if "shell_job" in criu.fields and not prepared.console_socket:
         return
-    rendezvous.check_terminal(
-        blueprint.terminal, console_socket=blueprint.console_socket, detached=detached
+    handover.check_terminal(
+        prepared.terminal, console_socket=prepared.console_socket, detached=detached
     )

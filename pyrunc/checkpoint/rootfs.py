@@ -11,10 +11,11 @@ import os
 import stat
 from errno import EEXIST
 
-from pyrunc import hostmounts, syscalls
 from pyrunc.checkpoint import mounts
 from pyrunc.errors import HostError
+from pyrunc.host import syscalls
 from pyrunc.init import devices
+from pyrunc.lifecycle import host_mounts
 from pyrunc.spec.options import MS_PRIVATE
 
 TYPE_CHECKING = False
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Final
 
+    from pyrunc.lifecycle.state import StateDirectory
     from pyrunc.spec.model import Config, Mount
-    from pyrunc.state import StateDirectory
 
 NAME: Final = "criu-root"  # in the state directory
 IN_ROOT: Final = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
@@ -98,7 +99,7 @@ class Root:
 
     def intent(self) -> dict[str, Any]:
         """What to write down before `mount`."""
-        self.record = hostmounts.intent(self.path)
+        self.record = host_mounts.intent(self.path)
         return self.record
 
     def mount(self, rootfs: str) -> None:
@@ -108,7 +109,7 @@ class Root:
     def unmount(self) -> None:
         """Take everything away that is there; it may never have been mounted."""
         if self.record:
-            hostmounts.undo(self.record)
+            host_mounts.undo(self.record)
             try:
                 os.rmdir(NAME, dir_fd=self._directory.fd)
             except FileNotFoundError:
@@ -123,7 +124,7 @@ class Root:
         What lies below a tmpfs comes with its content. A bind mount that others lie below is there
         meanwhile.
         """
-        before = hostmounts.intent(self.path)
+        before = host_mounts.intent(self.path)
         inside = Inside(self.path)
         found: dict[str, list[str]] = {}
         binds = mounts.binds(config)
@@ -139,7 +140,7 @@ class Root:
                     found[mount.destination].append(real)
         finally:
             inside.close()
-            hostmounts.undo(before)
+            host_mounts.undo(before)
         return found
 
     def _make_point(self, inside: Inside, mount: Mount, config: Config, *, source: str) -> str:
@@ -199,7 +200,7 @@ def host_mounts_below(paths: Sequence[str]) -> dict[str, list[str]]:
         real = os.path.realpath(path)
         found[path] = [
             one.removeprefix(real)
-            for _number, one in hostmounts.mounts(real)
+            for _number, one in host_mounts.mounts(real)
             if one != real and real != "/"
         ]
     return found

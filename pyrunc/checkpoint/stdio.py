@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import stat
 
-from pyrunc import syscalls
+from pyrunc.host import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import process, syscalls
 from pyrunc.checkpoint import program, protocol, wire
 from pyrunc.checkpoint.excerpt import Summary
 from pyrunc.checkpoint.hierarchy import KeptOptions
 from pyrunc.errors import Failure, HostError
+from pyrunc.host import process, syscalls
 from pyrunc.log import log
 
 TYPE_CHECKING = False

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one table of verbs and flags.
 
-It drives the parser (flags.py), --help (usage.py), the man pages and the shell completion.
+It drives the parser (flags.py), --help (help.py), the man pages and the shell completion.
 
 A flag is ``(name, short, kind, placeholder, help, default, hidden)``:
 

@@ -9,15 +9,15 @@ little of that and costs 10 ms.
 
 from __future__ import annotations
 
+from pyrunc.cli.flag_table import GLOBAL, VERBS
 from pyrunc.errors import UsageError
-from pyrunc.flag_table import GLOBAL, VERBS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Final
 
-    from pyrunc.flag_table import FlagRow
+    from pyrunc.cli.flag_table import FlagRow
 
     Value = str | bool | int | list[str]
 
@@ -51,8 +51,12 @@ class Args:
         return name in self._values
 
     def text(self, name: str) -> str:
+        """The value of a flag, or its default; empty when the verb has no such flag."""
         value = self._values.get(name)
-        return self._rows[name][DEFAULT] if value is None else str(value)
+        if value is None:
+            row = self._rows.get(name)
+            return row[DEFAULT] if row is not None else ""
+        return str(value)
 
     def flag(self, name: str) -> bool:
         return self._values.get(name, False) is True

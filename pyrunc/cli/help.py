@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from pyrunc.flag_table import GLOBAL, HELP, VERBS
+from pyrunc.cli.flag_table import GLOBAL, HELP, VERBS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyrunc.flag_table import FlagRow
+    from pyrunc.cli.flag_table import FlagRow
 
 WIDTH = 34  # column at which a flag's help begins
 

@@ -6,16 +6,16 @@ from __future__ import annotations
 import os
 import sys
 
-from pyrunc import flags
+from pyrunc.cli import flags
+from pyrunc.cli.output import emit
 from pyrunc.errors import ConfigErrors, Failure, UsageError, strerror
 from pyrunc.log import LEVELS, log, printable
-from pyrunc.output import emit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 PROGRAM = "pyrunc"
 FAILED = 1
@@ -46,14 +46,14 @@ def main(argv: Sequence[str]) -> int:
 
 def _dispatch(args: Args) -> int:
     if args.flag("version"):
-        from pyrunc import version
+        from pyrunc.cli import version
 
         emit(version.text())
         return 0
     if args.flag("help") or not args.verb:
-        from pyrunc import usage
+        from pyrunc.cli import help
 
-        emit(usage.verb(args.verb) if args.verb else usage.program())
+        emit(help.verb(args.verb) if args.verb else help.program())
         return 0
     log.configure(
         path=args.text("log"),
@@ -76,9 +76,9 @@ def _prefix(args: Args | None) -> str:
 
 def _report(failure: Failure, args: Args | None) -> None:
     if isinstance(failure, UsageError) and failure.usage:
-        from pyrunc import usage
+        from pyrunc.cli import help
 
-        print("Incorrect Usage.\n\n" + usage.verb(failure.usage), file=sys.stderr, flush=True)
+        print("Incorrect Usage.\n\n" + help.verb(failure.usage), file=sys.stderr, flush=True)
         args = None  # as Go's packages print it: no verb before `"create" requires ...`
     log.error(_prefix(args) + str(failure), more=_more(failure))
     if log.least == LEVELS["debug"] and failure.__cause__ is not None:

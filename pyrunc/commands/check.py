@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from pyrunc import jsontext
-from pyrunc.blueprint import Blueprint
+from pyrunc.cli.output import emit
+from pyrunc.commands.common import create_options
+from pyrunc.commands.security_warnings import security_warnings
 from pyrunc.errors import ConfigErrors, Failure, Problem
-from pyrunc.output import emit
-from pyrunc.posture import security_warnings
+from pyrunc.lifecycle.prepare import PreparedCreate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 
 def run(args: Args) -> int:
@@ -21,18 +22,19 @@ def run(args: Args) -> int:
     warnings: list[Problem] = []
     bundle = args.positionals[0] if args.positionals else "."
     try:
-        blueprint = Blueprint(args, container_id="checked", bundle=bundle)
+        options = create_options(args, container_id="checked", bundle=bundle)
+        prepared = PreparedCreate(options)
     except ConfigErrors as errors:
         problems.extend(errors.problems)
         warnings.extend(errors.warnings)  # a misspelt name is often why another is missing
     except Failure as failure:
         problems.append(Problem(failure.pointer, str(failure), hint=failure.hint))
     else:
-        warnings.extend(blueprint.doubts())
-        ignored = blueprint.filter.report.ignored if blueprint.filter else ()
-        warnings.extend(security_warnings(blueprint.config, ignored=ignored))
+        warnings.extend(prepared.all_warnings())
+        ignored = prepared.filter.report.ignored if prepared.filter else ()
+        warnings.extend(security_warnings(prepared.config, ignored=ignored))
         if not args.flag("no-schema"):
-            warnings.extend(_schema_problems(blueprint))
+            warnings.extend(_schema_problems(prepared))
     if args.text("format") == "json":
         emit(
             jsontext.encode({"errors": _rows(problems), "warnings": _rows(warnings)}, indent=2)
@@ -52,18 +54,18 @@ def _rows(problems: Iterable[Problem]) -> list[dict[str, str]]:
     ]
 
 
-def _schema_problems(blueprint: Blueprint) -> list[Problem]:
+def _schema_problems(prepared: PreparedCreate) -> list[Problem]:
     """What the published JSON schema says beyond our own checks: the same from every front end."""
     try:
         from pyrunc.spec import schema
 
-        return list(schema.problems(blueprint.config.raw))
+        return list(schema.problems(prepared.config.raw))
     except ImportError:  # the launcher cannot carry jsonschema: a part of it is written in Rust
-        return _ask_outside(blueprint.config.raw)
+        return _ask_outside(prepared.config.raw)
 
 
 def _ask_outside(raw: object) -> list[Problem]:
-    from pyrunc import outside
+    from pyrunc.helpers import run as outside
 
     try:
         environment = outside.find("jsonschema", purpose="the published JSON schema")

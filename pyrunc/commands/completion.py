@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from pyrunc.completion import SCRIPTS
+from pyrunc.cli.flag_table import VERBS
+from pyrunc.cli.output import emit
+from pyrunc.commands.completion_scripts import SCRIPTS
 from pyrunc.errors import UsageError
-from pyrunc.flag_table import VERBS
-from pyrunc.output import emit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 
 def run(args: Args) -> int:

@@ -9,13 +9,13 @@
 
 from __future__ import annotations
 
-from pyrunc.flag_table import GLOBAL, HELP, VERBS
+from pyrunc.cli.flag_table import GLOBAL, HELP, VERBS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pyrunc.flag_table import FlagRow
+    from pyrunc.cli.flag_table import FlagRow
 
 PATHS = {"file": "file", "dir": "directory"}
 FIRST = ("create", "run")  # their ID is a new one

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from pyrunc import rendezvous
-from pyrunc.blueprint import Blueprint
-from pyrunc.commands.common import filter_cache
-from pyrunc.creation import Creation
+from pyrunc.commands.common import create_options
+from pyrunc.lifecycle.create import prepare as prepare_creation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
+    from pyrunc.lifecycle.create import Creation
 
 
 def run(args: Args) -> int:
@@ -22,17 +21,5 @@ def run(args: Args) -> int:
 
 def prepare(args: Args, *, detached: bool) -> Creation:
     """Decide everything, then claim the id."""
-    root = args.text("root")
-    blueprint = Blueprint(
-        args,
-        container_id=args.positionals[0],
-        bundle=args.text("bundle"),
-        cache=filter_cache(root),
-    )
-    blueprint.pid_file = args.text("pid-file")
-    blueprint.console_socket = args.text("console-socket")
-    blueprint.pidfd_socket = args.text("pidfd-socket") or blueprint.pidfd_socket
-    rendezvous.check_terminal(
-        blueprint.terminal, console_socket=blueprint.console_socket, detached=detached
-    )
-    return Creation(blueprint, root=root)
+    options = create_options(args, container_id=args.positionals[0], bundle=args.text("bundle"))
+    return prepare_creation(options, detached=detached)

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from pyrunc import deletion
-from pyrunc.commands.common import matching_ids
+from pyrunc.lifecycle import delete
+from pyrunc.lifecycle.container import matching_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 
 def run(args: Args) -> int:
     root = args.text("root")
     ids = matching_ids(root, args.positionals[0]) if args.flag("regex") else [args.positionals[0]]
     for container_id in ids:
-        deletion.delete(root, container_id, force=args.flag("force"))
+        delete.delete(root, container_id, force=args.flag("force"))
     return 0

@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from pyrunc import deletion, host, hostmounts, syscalls
 from pyrunc.cgroups import doctor, rdt
-from pyrunc.commands.common import rootless
+from pyrunc.cli.choices import rootless
+from pyrunc.cli.output import emit
 from pyrunc.errors import Failure
+from pyrunc.host import facts, syscalls
+from pyrunc.lifecycle import delete, host_mounts
+from pyrunc.lifecycle.state import StateDirectory, default_root, list_ids, open_root
 from pyrunc.log import log
-from pyrunc.output import emit
-from pyrunc.state import StateDirectory, default_root, list_ids, open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cgroups.doctor import Finding
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
     Problems = list[tuple[str, Callable[[], object]]]
 
@@ -51,7 +52,9 @@ def run(args: Args) -> int:
     seen = survey(root)
     problems = _mounts(root, seen)
     problems += _states(root, seen, force=args.flag("force"))
-    problems += _findings(seen, user=rootless(args, host.probe()), force=args.flag("force"))
+    chosen = rootless(args)
+    user = facts.probe().rootless if chosen is None else chosen
+    problems += _findings(seen, user=user, force=args.flag("force"))
     emit("".join(f"{text}\n" for text, _ in problems) or "nothing is left over\n")
     if not problems:
         return 0
@@ -115,10 +118,10 @@ def _survey_one(directory: StateDirectory, seen: Survey) -> None:
 def _left_mounts(intents: list[dict[str, Any]], name: str) -> list[tuple[str, str]]:
     found = []
     for one in intents:
-        if one.get("kind") == "mounts" and one["namespace"] == os.readlink(hostmounts.NAMESPACE):
+        if one.get("kind") == "mounts" and one["namespace"] == os.readlink(host_mounts.NAMESPACE):
             before = set(one["before"])
             below = str(one["below"])
-            found += [(path, name) for at, path in hostmounts.mounts(below) if at not in before]
+            found += [(path, name) for at, path in host_mounts.mounts(below) if at not in before]
     return found
 
 
@@ -129,7 +132,7 @@ def _states(root: str, seen: Survey, *, force: bool) -> Problems:
     found: Problems = []
     for name in seen.half:
         text = f"state {name} was never finished"
-        found.append((text, partial(deletion.delete, root, name, force=True)))
+        found.append((text, partial(delete.delete, root, name, force=True)))
     for name in seen.damaged:
         text = f"state {name} cannot be read"
         found.append((text, partial(_delete_damaged, root, name, force=force)))
@@ -142,7 +145,7 @@ def _delete_damaged(root: str, name: str, *, force: bool) -> None:
             f"state {name} may be that of a running container",
             hint="`pyrunc doctor --fix --force` kills what is left of it",
         )
-    deletion.delete(root, name, force=True)
+    delete.delete(root, name, force=True)
 
 
 def _mounts(root: str, seen: Survey) -> Problems:
@@ -150,10 +153,10 @@ def _mounts(root: str, seen: Survey) -> Problems:
     found: Problems = [
         (f"mount {path} was left by {name}", _with_its_state) for path, name in seen.mounts
     ]
-    for _, path in reversed(list(hostmounts.mounts(root))):
+    for _, path in reversed(list(host_mounts.mounts(root))):
         name = path.removeprefix(f"{root}/").partition("/")[0]
         if path != root and name not in seen.containers:
-            flags = hostmounts.MNT_DETACH | hostmounts.UMOUNT_NOFOLLOW
+            flags = host_mounts.MNT_DETACH | host_mounts.UMOUNT_NOFOLLOW
             repair = partial(syscalls.umount2, path, flags)
             found.append((f"mount {path} belongs to no container", repair))
     return found

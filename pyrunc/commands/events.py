@@ -6,9 +6,9 @@ from __future__ import annotations
 import time
 
 from pyrunc import jsontext
-from pyrunc.container import STOPPED, Container
+from pyrunc.cli.output import emit
 from pyrunc.errors import StateError, UsageError
-from pyrunc.output import emit
+from pyrunc.lifecycle.container import STOPPED, Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cgroups import Manager
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 # Go's units of a duration, in nanoseconds.
 UNITS = {

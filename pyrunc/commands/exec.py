@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from pyrunc import activation, execution, rendezvous, syscalls
-from pyrunc.container import Container
 from pyrunc.errors import UsageError
-from pyrunc.execution import Execution
+from pyrunc.host import syscalls
+from pyrunc.lifecycle import exec, handover
+from pyrunc.lifecycle.container import Container
+from pyrunc.lifecycle.exec import Execution
+from pyrunc.lifecycle.options import ExecOptions
 from pyrunc.spec.config import parse_process
 from pyrunc.spec.constants import CAPABILITIES
 from pyrunc.spec.load import read_bounded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
     from pyrunc.spec.model import Capabilities, Config, Process
 
 MAX_ID = 2**32 - 2
@@ -30,31 +32,32 @@ INHERITED = (
 
 
 def run(args: Args) -> int:
-    container = Container.load(args.text("root"), args.positionals[0])
-    listen_fds = activation.listen_fds()
-    preserve_fds = rendezvous.check_preserved(args.number("preserve-fds"), listen=listen_fds)
-    execution.check_status(container, ignore_paused=args.flag("ignore-paused"))
-    config = execution.saved_config(container, whole=False)
-    wanted = wanted_process(args, config)
-    detached = args.flag("detach")
-    one = Execution(container, config, wanted, root=args.text("root"))
-    one.cgroup_paths = args.many("cgroup")
-    one.console_socket = args.text("console-socket")
-    one.pidfd_socket = args.text("pidfd-socket")
-    one.listen_fds = listen_fds
-    one.preserve_fds = preserve_fds
-    rendezvous.check_terminal(
-        bool(wanted.terminal), console_socket=one.console_socket, detached=detached
-    )
-    if detached:
+    options = exec_options(args)
+    container = Container.load(options.root, args.positionals[0])
+    exec.check_status(container, ignore_paused=options.ignore_paused)
+    config = exec.saved_config(container, whole=False)
+    one = Execution(container, config, wanted_process(args, config), options=options)
+    if options.detached:
         child = one.perform()
         _write_pid_file(args, child.pid)
         return 0
     return _stay(args, one)
 
 
+def exec_options(args: Args) -> ExecOptions:
+    return ExecOptions(
+        root=args.text("root"),
+        cgroup_paths=args.many("cgroup"),
+        preserve_fds=args.number("preserve-fds"),
+        detached=args.flag("detach"),
+        ignore_paused=args.flag("ignore-paused"),
+        console_socket=args.text("console-socket"),
+        pidfd_socket=args.text("pidfd-socket"),
+    )
+
+
 def _stay(args: Args, one: Execution) -> int:
-    from pyrunc.foreground import Foreground
+    from pyrunc.lifecycle.foreground import Foreground
 
     foreground = Foreground()
     if not args.flag("no-subreaper"):
@@ -66,7 +69,7 @@ def _stay(args: Args, one: Execution) -> int:
 
 def _write_pid_file(args: Args, pid: int) -> None:
     if args.text("pid-file"):
-        rendezvous.write_pid_file(args.text("pid-file"), pid)
+        handover.write_pid_file(args.text("pid-file"), pid)
 
 
 def wanted_process(args: Args, config: Config) -> Process:

@@ -3,37 +3,39 @@
 
 from __future__ import annotations
 
-from pyrunc.blueprint import Blueprint
-from pyrunc.output import emit
+from pyrunc.cli.output import emit
+from pyrunc.commands.common import create_options
+from pyrunc.lifecycle.prepare import PreparedCreate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 
 def run(args: Args) -> int:
     bundle = args.positionals[0] if args.positionals else "."
-    blueprint = Blueprint(args, container_id=args.text("id"), bundle=bundle)
-    emit("\n".join([*_sections(blueprint), ""]))
+    options = create_options(args, container_id=args.text("id"), bundle=bundle)
+    prepared = PreparedCreate(options)
+    emit("\n".join([*_sections(prepared), ""]))
     return 0
 
 
-def _sections(blueprint: Blueprint) -> Iterator[str]:
-    resources = blueprint.config.linux.resources
-    yield f"cgroups ({blueprint.cgroup.driver})"
-    for member in blueprint.cgroup.members:
+def _sections(prepared: PreparedCreate) -> Iterator[str]:
+    resources = prepared.config.linux.resources
+    yield f"cgroups ({prepared.cgroup.driver})"
+    for member in prepared.cgroup.members:
         yield f"    make   {member.path}"
-    for path, value in blueprint.cgroup.planned(resources):
+    for path, value in prepared.cgroup.planned(resources):
         yield f"    write  {path}  {value}"
-    hooks = blueprint.config.hooks
+    hooks = prepared.config.hooks
     if hooks is not None:
         yield "hooks of the runtime"
         for kind in ("prestart", "create_runtime", "poststart", "poststop"):
             for hook in getattr(hooks, kind):
                 yield f"    {hook.path}  -> {hook.pointer}"
-    for problem in (*blueprint.config.warnings, *blueprint.warnings):  # the plan has its own
+    for problem in (*prepared.config.warnings, *prepared.warnings):  # the plan has its own
         yield f"warning: {problem.line()}"
-    yield f"plan ({len(blueprint.plan.encode())} bytes)"
-    yield blueprint.plan.explain().rstrip("\n")
+    yield f"plan ({len(prepared.plan.encode())} bytes)"
+    yield prepared.plan.explain().rstrip("\n")

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from pyrunc import features, jsontext
-from pyrunc.output import emit
+from pyrunc import jsontext
+from pyrunc.cli.output import emit
+from pyrunc.commands import features_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 
 def run(args: Args) -> int:
-    emit(jsontext.encode(features.document(), indent=4) + "\n")
+    emit(jsontext.encode(features_document.document(), indent=4) + "\n")
     return 0

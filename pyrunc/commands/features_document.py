@@ -6,9 +6,10 @@ Engines decide by it what they ask for, so nothing is in here that does not work
 
 from __future__ import annotations
 
-from pyrunc import __version__, buildinfo, version
+from pyrunc import __version__, buildinfo
 from pyrunc.checkpoint import program
-from pyrunc.flag_table import VERBS
+from pyrunc.cli import version
+from pyrunc.cli.flag_table import VERBS
 from pyrunc.spec import constants, options
 
 TYPE_CHECKING = False

@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
-from pyrunc import diagnosis, jsontext
-from pyrunc.output import emit
+from pyrunc import jsontext
+from pyrunc.cli.output import emit
+from pyrunc.commands import info_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 WIDTH = 24
 
 
 def run(args: Args) -> int:
-    found = diagnosis.document()
+    found = info_document.document()
     if args.text("format") == "json":
         emit(jsontext.encode(found, indent=2) + "\n")
     else:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import __version__, buildinfo, host, outside, version
+from pyrunc import __version__, buildinfo
 from pyrunc.cgroups import layout, rdt
 from pyrunc.checkpoint import program
+from pyrunc.cli import version
 from pyrunc.errors import Failure, HostError
-from pyrunc.idmap import find_program
+from pyrunc.helpers import run
+from pyrunc.host import facts as host
+from pyrunc.lifecycle.id_maps import find_program
 from pyrunc.spec.constants import CAP_NAMES, NAMESPACES, SECCOMP_ACTIONS
 
 TYPE_CHECKING = False
@@ -181,11 +184,11 @@ def _controllers(cgroups: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _no_systemd(facts: host.Host) -> str:
-    from pyrunc.cgroups import bus  # jeepney
+    from pyrunc.cgroups.systemd import dbus  # jeepney
 
     tried = [
         path
-        for path, _private in bus.addresses(
+        for path, _private in dbus.addresses(
             user=facts.rootless, environment=os.environ, uid=facts.euid
         )
         if path[:1] != "\0"
@@ -220,7 +223,7 @@ def _no_helper() -> str:
 
 def _no_library(name: str) -> str:
     try:
-        outside.find(name, purpose=name)
+        run.find(name, purpose=name)
     except Failure:
         return f"the Python library {name} is not installed"
     return ""

@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-from pyrunc import process
-from pyrunc.commands.common import matching_ids
-from pyrunc.container import Container
 from pyrunc.errors import StateError
+from pyrunc.lifecycle.container import Container, matching_ids
+from pyrunc.spec.signals import parse_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 DEFAULT_SIGNAL = "TERM"
 
 
 def run(args: Args) -> int:
     name = args.positionals[1] if len(args.positionals) > 1 else DEFAULT_SIGNAL
-    number = process.parse_signal(name)
+    number = parse_signal(name)
     root = args.text("root")
     ids = matching_ids(root, args.positionals[0]) if args.flag("regex") else [args.positionals[0]]
     for container_id in ids:

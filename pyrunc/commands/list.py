@@ -6,17 +6,17 @@ from __future__ import annotations
 import os
 
 from pyrunc import jsontext
-from pyrunc.container import Container
+from pyrunc.cli.output import emit
 from pyrunc.errors import Failure
+from pyrunc.lifecycle.container import Container
+from pyrunc.lifecycle.state import StateDirectory, list_ids, open_root
 from pyrunc.log import log
-from pyrunc.output import emit
-from pyrunc.state import StateDirectory, list_ids, open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 COLUMNS = ("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")
 KEYS = ("id", "pid", "status", "bundle", "created", "owner")

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from pyrunc.container import STOPPED, Container
 from pyrunc.errors import StateError, UsageError
-from pyrunc.hotmounts import GONE, Change, read_mounts
+from pyrunc.lifecycle.container import STOPPED, Container
+from pyrunc.lifecycle.running_mounts import GONE, Change, read_mounts
 from pyrunc.spec.load import read_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 ACTIONS = ("add", "remove")
 

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from pyrunc.container import CREATED, RUNNING, Container
 from pyrunc.errors import StateError
+from pyrunc.lifecycle.container import CREATED, RUNNING, Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 
 def run(args: Args) -> int:

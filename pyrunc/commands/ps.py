@@ -8,17 +8,18 @@ from __future__ import annotations
 import os
 import time
 
-from pyrunc import jsontext, syscalls
-from pyrunc.container import STOPPED, Container
+from pyrunc import jsontext
+from pyrunc.cli.output import emit
 from pyrunc.errors import Failure
+from pyrunc.host import syscalls
+from pyrunc.lifecycle.container import STOPPED, Container
 from pyrunc.log import log
-from pyrunc.output import emit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 PROGRAMS = ("/usr/bin/ps", "/bin/ps")
 FULL = (["-ef"], ["-fe"], ["-e", "-f"])  # what the table is

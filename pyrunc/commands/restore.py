@@ -3,35 +3,44 @@
 
 from __future__ import annotations
 
-from pyrunc import activation, syscalls
 from pyrunc.checkpoint import restore
 from pyrunc.checkpoint.dump import check_caller
+from pyrunc.commands.checkpoint import criu_options
+from pyrunc.commands.common import create_options
 from pyrunc.commands.run import end
+from pyrunc.host import syscalls
+from pyrunc.lifecycle import service_manager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 
 def run(args: Args) -> int:
     check_caller(args.verb)
     if args.flag("detach"):
-        restoration = restore.prepare(args, detached=True)
+        restoration = prepare(args, detached=True)
         restoration.perform()
         restoration.close()
         return 0
-    from pyrunc.foreground import Foreground
+    from pyrunc.lifecycle.foreground import Foreground
 
     foreground = Foreground()
     if not args.flag("no-subreaper"):
         syscalls.set_subreaper()
-    restoration = restore.prepare(args, detached=False)
+    restoration = prepare(args, detached=False)
     restoration.perform()
     child = restoration.child
     assert child is not None
     container = restoration.container()
-    relay = activation.Relay.open(container.directory, pid=container.pid)
+    relay = service_manager.Relay.open(container.directory, pid=container.pid)
     container.directory.unlock()
     status = foreground.wait(child.pid, child.pidfd, terminal=restoration.terminal, notify=relay)
     end(container)
     return status
+
+
+def prepare(args: Args, *, detached: bool) -> restore.Restoration:
+    """Decide everything, then claim the id."""
+    create = create_options(args, container_id=args.positionals[0], bundle=args.text("bundle"))
+    return restore.prepare(create, criu_options(args), detached=detached)

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from pyrunc import activation, deletion, syscalls
 from pyrunc.commands.create import prepare
 from pyrunc.errors import Failure, UsageError
+from pyrunc.host import syscalls
+from pyrunc.lifecycle import delete, service_manager
 from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.container import Container
-    from pyrunc.creation import Creation
-    from pyrunc.flags import Args
-    from pyrunc.foreground import Foreground
+    from pyrunc.cli.flags import Args
+    from pyrunc.lifecycle.container import Container
+    from pyrunc.lifecycle.create import Creation
+    from pyrunc.lifecycle.foreground import Foreground
     from pyrunc.seccomp.refusals import Explanation
 
 
@@ -27,13 +28,13 @@ def run(args: Args) -> int:
     if detached:
         creation.perform()
         container = creation.container()
-        relay = activation.Relay.open(container.directory, pid=container.pid)
+        relay = service_manager.Relay.open(container.directory, pid=container.pid)
         _start(container, keep=args.flag("keep"))
         creation.close()
         if relay is not None:
             relay.wait(container.start_time)
         return 0
-    from pyrunc.foreground import Foreground
+    from pyrunc.lifecycle.foreground import Foreground
 
     foreground = Foreground()
     if not args.flag("no-subreaper"):
@@ -42,8 +43,8 @@ def run(args: Args) -> int:
         creation.perform()
         return _stay(creation, foreground, keep=args.flag("keep"))
     finally:
-        if creation.blueprint.explanation is not None:
-            _report(creation.blueprint.explanation)
+        if creation.prepared.explanation is not None:
+            _report(creation.prepared.explanation)
 
 
 def _start(container: Container, *, keep: bool) -> None:
@@ -60,7 +61,7 @@ def _stay(creation: Creation, foreground: Foreground, *, keep: bool) -> int:
     child = creation.child
     assert child is not None
     container = creation.container()
-    relay = activation.Relay.open(container.directory, pid=container.pid)
+    relay = service_manager.Relay.open(container.directory, pid=container.pid)
     _start(container, keep=keep)
     child.close_sync()
     container.directory.unlock()
@@ -88,6 +89,6 @@ def end(container: Container) -> None:
             return
         container.state = state  # `update` may have changed it
         container.stop()
-        deletion.destroy(container)
+        delete.destroy(container)
     except (Failure, OSError) as error:
         log.warning(f"{container.id}: {error}")

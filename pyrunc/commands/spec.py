@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import host, jsontext
+from pyrunc import jsontext
 from pyrunc.errors import Failure
+from pyrunc.host import facts as host
 from pyrunc.spec import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 
 def run(args: Args) -> int:

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from pyrunc import activation
-from pyrunc.container import Container
+from pyrunc.lifecycle import service_manager
+from pyrunc.lifecycle.container import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 
 def run(args: Args) -> int:
     container = Container.load(args.text("root"), args.positionals[0], lock=True)
-    relay = activation.Relay.open(container.directory, pid=container.pid)
+    relay = service_manager.Relay.open(container.directory, pid=container.pid)
     container.start()
     container.directory.close()  # with the lock: it may take long
     if relay is not None:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from pyrunc import jsontext
-from pyrunc.container import Container
-from pyrunc.output import emit
+from pyrunc.cli.output import emit
+from pyrunc.lifecycle.container import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
 
 
 def run(args: Args) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from pyrunc import jsontext
 from pyrunc.cgroups import update
-from pyrunc.container import STOPPED, Container
+from pyrunc.cli.output import emit
 from pyrunc.errors import Failure, StateError, UsageError
-from pyrunc.output import emit
+from pyrunc.lifecycle.container import STOPPED, Container
 from pyrunc.spec.config import parse_resources
 from pyrunc.spec.load import read_named
 
@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyrunc.flags import Args
+    from pyrunc.cli.flags import Args
     from pyrunc.spec.model_resources import Resources
 
 # flag -> (object, property, kind)

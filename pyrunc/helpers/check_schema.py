@@ -14,7 +14,7 @@ import sys
 
 
 def main() -> int:
-    package = os.path.dirname(os.path.abspath(__file__))
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.path[:0] = [os.path.dirname(package)]
     sys.path.append(sys.argv[1])
     from pyrunc.spec import schema

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sys
 
-from pyrunc import jsontext, syscalls
+from pyrunc import jsontext
 from pyrunc.errors import HostError
+from pyrunc.host import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Environment:
 
     def script(self, program: str) -> str:
         """The file of one of our programs."""
-        return f"{self.package}/{program}.py"
+        return f"{self.package}/helpers/{program}.py"
 
 
 def interpreter(*, purpose: str) -> Environment:
@@ -72,7 +73,7 @@ def find(library: str, *, purpose: str) -> Environment:
 def _places() -> Iterator[tuple[str, str]]:
     """(our package, libraries): beside this file, else beside the program."""
     if not getattr(sys, "frozen", False) and "__file__" in globals():
-        package = os.path.dirname(os.path.abspath(__file__))
+        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         yield package, os.path.join(os.path.dirname(package), "site-packages")
         for path in sys.path:
             yield package, path

@@ -13,7 +13,7 @@ import errno
 import os
 import select
 
-from pyrunc.errors import Failure, StateError
+from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ else:
 SIGKILL: Final = 9
 DEAD: Final = "ZXx"  # zombies and the dying have ended as far as users can tell
 
-MAX_SIGNAL: Final = 64
 KILL_PATIENCE_MS: Final = 10_000
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
@@ -156,20 +155,3 @@ def wait_dead(pidfd: int, timeout_ms: int) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(timeout_ms))
-
-
-def parse_signal(text: str) -> int:
-    """A decimal number, or a name in any case with or without SIG."""
-    if text.isascii() and text.isdigit() and len(text) < 4:
-        number = int(text)
-        if number <= MAX_SIGNAL:
-            return number
-    from pyrunc.spec.constants import SIGNALS
-
-    name = "SIG" + text.upper().removeprefix("SIG")
-    if name in SIGNALS:
-        return SIGNALS[name]
-    raise StateError(
-        f'unknown signal "{text}"',
-        hint=f"use a number from 0 to {MAX_SIGNAL}, or a name such as TERM",
-    )

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attributes of a process that are not rights: umask, processors, scheduling, personality, memory
 policy, limits.
+
+PURE.
 """
 
 from __future__ import annotations

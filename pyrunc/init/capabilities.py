@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """process.capabilities as bit masks: what the configuration says and nothing else, less what
 cannot be granted.
+
+PURE.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mounts of type cgroup and cgroup2: the container's own view of whatever hierarchies this host
 has.
+
+PURE.
 """
 
 from __future__ import annotations
 
 from pyrunc.init import ops, paths
-from pyrunc.init.mount_base import ACCESS, attach, describe, finish, in_force
+from pyrunc.init.mount_parts import ACCESS, attach, describe, finish, in_force
 from pyrunc.spec import options as table
 
 TYPE_CHECKING = False
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrunc.init.cgroup_view import CgroupDirectory
-    from pyrunc.init.mount_base import Mounts
+    from pyrunc.init.mount_parts import Mounts
     from pyrunc.spec.model import Mount
     from pyrunc.spec.options import MountOptions
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a plan has to know about the container's cgroups: how they are entered, and what a mount of
 type cgroup shows.
+
+PURE.
 """
 
 from __future__ import annotations

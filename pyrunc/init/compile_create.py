@@ -22,14 +22,14 @@ from pyrunc.init import (
 from pyrunc.init import rootfs as roots
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.context import Context
-from pyrunc.init.mount_base import Mounts
+from pyrunc.init.mount_parts import Mounts
 from pyrunc.init.plan import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyrunc.host import Host
+    from pyrunc.host.facts import Host
     from pyrunc.init.hooks import StateJson
     from pyrunc.init.ops import Op
     from pyrunc.init.process import FilterLike
@@ -42,7 +42,7 @@ OBJECTS = (
 GATE, REPORT = 1, 2
 
 
-class Creation:
+class CreateCompiler:
     """One compilation: the configuration, and parts that are planned before they are ordered."""
 
     __slots__ = (
@@ -174,9 +174,9 @@ def _prepare(
     no_pivot: bool,
     notify: str,
     links: Mapping[str, str] | None,
-) -> Creation:
+) -> CreateCompiler:
     """Everything that needs slots, before the ops are put in order."""
-    this = Creation()
+    this = CreateCompiler()
     this.config, this.cgroup = config, cgroup
     this.objects = (*OBJECTS, *hooks.output_objects(config))
     this.output = hooks.output_slots(this.objects)
@@ -210,7 +210,7 @@ def _prepare(
     return this
 
 
-def _outside(this: Creation) -> list[Op]:
+def _outside(this: CreateCompiler) -> list[Op]:
     """With the host around: namespaces, cgroups, and all objects that the container gets."""
     context, config = this.context, this.config
     proc = config.process
@@ -246,7 +246,7 @@ def _outside(this: Creation) -> list[Op]:
     return found
 
 
-def _clone(this: Creation) -> list[Op]:
+def _clone(this: CreateCompiler) -> list[Op]:
     """Clones of the host's mounts, made in the new mount namespace: so their locks hold (UN-10).
 
     The task still has the caller's ids, which get through directories that the container's root
@@ -262,7 +262,7 @@ def _clone(this: Creation) -> list[Op]:
     return [*found, roots.attach(this.root)]
 
 
-def _inside(this: Creation) -> list[Op]:
+def _inside(this: CreateCompiler) -> list[Op]:
     """With the container's root as the root."""
     if not this.context.has("mount"):
         return []
@@ -273,14 +273,14 @@ def _inside(this: Creation) -> list[Op]:
     return [*filled, *verify.mounts(filled, this.mounts.expected, early=True)]
 
 
-def _hooked(this: Creation) -> bool:
+def _hooked(this: CreateCompiler) -> bool:
     """Do hooks get at the mounts while they are made?"""
     found = this.config.hooks
     kinds = (found.prestart, found.create_runtime, found.create_container) if found else ()
     return any(kinds)
 
 
-def _fill(this: Creation) -> list[Op]:
+def _fill(this: CreateCompiler) -> list[Op]:
     """Mounts in the order of the configuration, devices, the terminal."""
     found = list(this.mounts.inside)
     if not this.dev_is_bound:
@@ -289,14 +289,14 @@ def _fill(this: Creation) -> list[Op]:
     return this.filled
 
 
-def _console(this: Creation) -> list[Op]:
+def _console(this: CreateCompiler) -> list[Op]:
     """A terminal, on /dev/console too where the mount stays inside the container."""
     if not this.terminal:
         return []
     return process.console(this.config.process, bind=this.context.has("mount"))
 
 
-def _change_root(this: Creation) -> list[Op]:
+def _change_root(this: CreateCompiler) -> list[Op]:
     """The hooks that see both trees, then the end of the host's."""
     config, root = this.config, this.root
     waits = hooks.await_hooks(config)
@@ -306,7 +306,7 @@ def _change_root(this: Creation) -> list[Op]:
     return [*waits, roots.leave(root), *runs, *roots.change(root)]
 
 
-def _finish_root(this: Creation) -> list[Op]:
+def _finish_root(this: CreateCompiler) -> list[Op]:
     """Identity, the working directory, then everything that may not be written or seen any more."""
     config = this.config
     found: list[Op] = []
@@ -328,7 +328,7 @@ def _finish_root(this: Creation) -> list[Op]:
     return [*found, verify.root()] if this.context.has("mount") else found
 
 
-def _process(this: Creation) -> list[Op]:
+def _process(this: CreateCompiler) -> list[Op]:
     """From the container's root to the program's user."""
     context, config = this.context, this.config
     found = attributes.umask(config.process)
@@ -344,7 +344,7 @@ def _process(this: Creation) -> list[Op]:
     return found
 
 
-def _start(this: Creation) -> list[Op]:
+def _start(this: CreateCompiler) -> list[Op]:
     """Wait for `start`.
 
     A filter comes as late as it can; one with a listener needs the parent, so it comes before.

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pyrunc.host import Host
+    from pyrunc.host.facts import Host
     from pyrunc.init.ops import Op
     from pyrunc.init.process import FilterLike
     from pyrunc.spec.model import Process

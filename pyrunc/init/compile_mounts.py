@@ -12,7 +12,7 @@ from __future__ import annotations
 from pyrunc.init import capabilities, labels, mounts, namespaces, ops, paths
 from pyrunc.init import rootfs as roots
 from pyrunc.init.compile_exec import TARGET, become_process, join_container, settle
-from pyrunc.init.mount_base import Mounts
+from pyrunc.init.mount_parts import Mounts
 from pyrunc.init.plan import Plan
 from pyrunc.spec.constants import NAMESPACES
 from pyrunc.spec.options import MS_I_VERSION, MS_REMOUNT, parse_mount_options
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pyrunc.host import Host
+    from pyrunc.host.facts import Host
     from pyrunc.init.cgroup_view import CgroupView
     from pyrunc.init.context import Context
     from pyrunc.init.ops import Op

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the parts of one compilation share: host facts, the slots in use, the container's ids, and
 what is wrong.
+
+PURE.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.host import Host
+    from pyrunc.host.facts import Host
     from pyrunc.spec.model_linux import IdMapping
 
 

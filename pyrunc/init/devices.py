@@ -2,6 +2,8 @@
 """/dev: the default nodes and links, and linux.devices.
 
 Made by mknod, or bound from the host where mknod is refused.
+
+PURE.
 """
 
 from __future__ import annotations

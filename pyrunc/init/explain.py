@@ -2,6 +2,8 @@
 """The text of a plan: what `pyrunc explain` prints and plan snapshots hold.
 
 Fields that are 0 or empty are left out.
+
+PURE.
 """
 
 from __future__ import annotations

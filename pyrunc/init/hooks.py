@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hooks that run in the container's namespaces; the others are the parent's."""
+"""The hooks that run in the container's namespaces; the others are the parent's. PURE."""
 
 from __future__ import annotations
 

@@ -11,11 +11,12 @@ import errno
 import os
 import stat
 
-from pyrunc import buildinfo, syscalls
+from pyrunc import buildinfo
 from pyrunc.errors import HostError
+from pyrunc.host import syscalls
 
 MAX_SIZE = 256 * 1024
-NAME = "init/pyrunc-init"  # below the package
+NAME = "pyrunc-init"  # beside this module
 
 
 def open_init() -> int:
@@ -62,7 +63,7 @@ def _read(path: str) -> bytes:
 
 def _verify(image: bytes, *, path: str) -> None:
     try:
-        from pyrunc.initdigest import SHA256
+        from pyrunc.init.digest import SHA256
     except ImportError:
         raise HostError(f"no digest is recorded for {path}", hint="build it with `make`") from None
     if _sha256(image) != SHA256:

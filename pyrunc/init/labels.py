@@ -2,6 +2,8 @@
 """Security labels: AppArmor and SELinux for the program, its keyring and its mounts.
 
 Asked for and not there is an error.
+
+PURE.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from struct import Struct
 
-from pyrunc import initimage, process, syscalls
 from pyrunc.errors import Failure, HostError, InitError
+from pyrunc.host import process, syscalls
+from pyrunc.init import image
 from pyrunc.init.ops import RENDEZVOUS
 
 TYPE_CHECKING = False
@@ -186,7 +187,7 @@ def spawn(
     plan_fd = exe = -1
     try:
         plan_fd = syscalls.memfd_sealed(b"pyrunc-plan", plan.encode())
-        exe = initimage.open_init()
+        exe = image.open_init()
         pid, pidfd = syscalls.spawn(
             exe,
             b"pyrunc-init:%d" % base,

@@ -2,6 +2,8 @@
 """linux.maskedPaths and linux.readonlyPaths.
 
 The covers come from the host, never from the container (MT-9).
+
+PURE.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Id-mapped mounts: the mappings of a mount, given as properties or in the option
 `idmap=uids=0-1-10#..;gids=..`.
+
+PURE.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all kinds of mounts have in common while they are planned."""
+"""What all kinds of mounts have in common while they are planned. PURE."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pyrunc.init.cgroup_view import CgroupView
     from pyrunc.init.context import Context
-    from pyrunc.init.idmap import MountRequest
+    from pyrunc.init.mount_idmap import MountRequest
     from pyrunc.init.ops import Op
     from pyrunc.spec.model import Mount
     from pyrunc.spec.options import MountOptions

@@ -4,19 +4,21 @@
 A plan holds them in four parts: `sources` (clones of what the host has), `made` (new file systems
 and what needs the container's namespaces), `inside` (attached, in the order of the configuration)
 and `late` (read-only at last: what lies below had to be made first).
+
+PURE.
 """
 
 from __future__ import annotations
 
-from pyrunc.init import cgroup_mounts, idmap, ops, paths
-from pyrunc.init.mount_base import ACCESS, REAL_DIRECTORY, attach, describe, finish
+from pyrunc.init import cgroup_mounts, mount_idmap, ops, paths
+from pyrunc.init.mount_parts import ACCESS, REAL_DIRECTORY, attach, describe, finish
 from pyrunc.spec import options as table
 from pyrunc.spec.options import parse_mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.init.context import Context
-    from pyrunc.init.mount_base import Mounts
+    from pyrunc.init.mount_parts import Mounts
     from pyrunc.init.ops import Op
     from pyrunc.spec.model import Config, Mount
     from pyrunc.spec.options import MountOptions
@@ -45,7 +47,7 @@ def plan(mounts: Mounts, config: Config, *, notify: str = "") -> None:
     """Every mount of the configuration, then the directory of the notification socket."""
     parsed = [(mount, parse_mount_options(mount)) for mount in config.mounts]
     # The parent's answer fills slots in a row.
-    mapped = sum(idmap.wanted(mount, options) for mount, options in parsed)
+    mapped = sum(mount_idmap.wanted(mount, options) for mount, options in parsed)
     mounts.request_slot = mounts.context.slot(mapped) if mapped else 0
     for mount, options in parsed:
         if paths.is_dev(mount.destination):
@@ -129,10 +131,10 @@ def _bind(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
             "a bind mount cannot change a property of the file system",
             value=", ".join(superblock),
         )
-    if idmap.wanted(mount, options):
+    if mount_idmap.wanted(mount, options):
         slot = mounts.request_slot
         mounts.request_slot += 1
-        request = idmap.request(context, mount, options, sys_admin=mounts.sys_admin)
+        request = mount_idmap.request(context, mount, options, sys_admin=mounts.sys_admin)
         mounts.requests.append((request, slot))
         target = mounts.made
     else:

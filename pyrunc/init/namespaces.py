@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The namespaces of a container: which are made and which are joined, in the order that the
 kernel's rights demand.
+
+PURE.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pyrunc.host import Host
+    from pyrunc.host.facts import Host
     from pyrunc.init.cgroup_view import CgroupView
     from pyrunc.init.context import Context
     from pyrunc.init.ops import Op

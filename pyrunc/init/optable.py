@@ -23,6 +23,8 @@ A *slot* is an index into the init's descriptor table; 0 means "none". Slots 1..
 over at the start ("objects"), later ones are chosen by the planner. Filling a slot that is in use and reading an empty one
 are errors. A *path* is resolved below the root of the calling task
 (``openat2`` with ``RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS``) unless the op says "host path".
+
+PURE.
 """
 
 U32, SLOT, I32, U64, STR, BYTES, STRS = "U32", "SLOT", "I32", "U64", "STR", "BYTES", "STRS"

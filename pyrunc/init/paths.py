@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Paths of the configuration, compared by components and never by prefixes (PR-8)."""
+"""Paths of the configuration, compared by components and never by prefixes (PR-8). PURE."""
 
 from __future__ import annotations
 

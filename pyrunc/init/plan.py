@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A plan: the ops of one init in order, their encoding, their text, and the sentences for their
 failures.
+
+PURE.
 """
 
 from __future__ import annotations
 
 from struct import pack
 
-from pyrunc import hints
 from pyrunc.errors import InitError
-from pyrunc.init import explain
+from pyrunc.init import explain, failures
 from pyrunc.init.ops import DIGEST
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrunc.errors import Problem
-    from pyrunc.init.idmap import MountRequest
+    from pyrunc.init.mount_idmap import MountRequest
     from pyrunc.init.ops import Op
 
 MAGIC = b"PYRUNC\0\1"
@@ -74,13 +75,13 @@ class Plan:
             return InitError("cannot start the init", errno=errno, detail=detail)
         failed = self.ops[op]
         name = failed.STEPS[step] if 0 <= step < len(failed.STEPS) else str(step)
-        what, errno, detail = hints.sentence(failed, name, errno, detail)
+        what, errno, detail = failures.sentence(failed, name, errno, detail)
         return InitError(
             what,
             pointer=failed.pointer,
             op=failed.NAME,
             step=name,
             errno=errno,
-            hint=hints.hint(failed.NAME, name, errno),
+            hint=failures.hint(failed.NAME, name, errno),
             detail=detail,
         )

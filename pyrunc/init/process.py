@@ -2,6 +2,8 @@
 """The program of a container: environment, credentials, working directory, the filter, execve.
 
 For create and exec.
+
+PURE.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The container's root file system: entered first, filled from inside, and made the only one
 (AR-1).
+
+PURE.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 """linux.sysctl: written by a task in the container's namespaces.
 
 What may be set is `spec.check_sysctl`'s (PS-6).
+
+PURE.
 """
 
 from __future__ import annotations

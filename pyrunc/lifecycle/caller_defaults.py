@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 
 from pyrunc import jsontext
+from pyrunc.seccomp.names import PLUGINS
 from pyrunc.spec import strict
 
 TYPE_CHECKING = False
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 RECEIVER: Final = "run.oci.seccomp.receiver"
-PLUGINS: Final = "run.oci.seccomp.plugins"
 PLUGINS_SOCKET: Final = "/run/pyrunc-seccomp-plugins"
 RECEIVER_VARIABLE: Final = "RUN_OCI_SECCOMP_RECEIVER"
 MAX_RANGES: Final = 64

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The container as users see it: its status (computed, never stored), start, signals.
 
-What `create` does is in creation.py, the end in deletion.py, the files in state.py.
+What `create` does is in create.py, the end in delete.py, the files in state.py.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import os
 import select
 from struct import Struct
 
-from pyrunc import process
-from pyrunc.errors import Failure, InitError, StateError
-from pyrunc.state import StateDirectory, check_id, missing
+from pyrunc.errors import Failure, InitError, StateError, UsageError
+from pyrunc.host import process
+from pyrunc.lifecycle.state import StateDirectory, check_id, list_ids, missing, open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Container:
         """The sentence for a failure after the gate; the plan is gone, but its last ops are in the
         state.
         """
-        from pyrunc import hints
+        from pyrunc.init import failures
 
         late = self.state["late"]
         index = op - int(late["first"])
@@ -178,14 +178,14 @@ class Container:
         failed = LateOp(late["ops"][index])
         name = failed.STEPS[step] if step < len(failed.STEPS) else str(step)
         text = detail.rstrip(b"\0").decode("utf-8", "replace")
-        what, number, text = hints.sentence(failed, name, errno, text)
+        what, number, text = failures.sentence(failed, name, errno, text)
         return InitError(
             what,
             pointer=failed.pointer,
             op=failed.NAME,
             step=name,
             errno=number,
-            hint=hints.hint(failed.NAME, name, number),
+            hint=failures.hint(failed.NAME, name, number),
             detail=text,
         )
 
@@ -196,7 +196,7 @@ class Container:
         saved = self.state["hooks"].get(kind)
         if not saved:
             return
-        from pyrunc import hooks
+        from pyrunc.lifecycle import hooks
 
         try:
             hooks.run_all(kind, [hooks.SavedHook(one) for one in saved], self.oci_state(status))
@@ -247,7 +247,7 @@ class Container:
 
 
 class LateOp:
-    """An op that runs after the gate, as hints.py wants to see it."""
+    """An op restored from the state, with the attributes that the look-up of hints reads."""
 
     __slots__ = ("NAME", "STEPS", "argv", "path", "pointer", "timeout_ms", "what")
 
@@ -308,3 +308,17 @@ def _messages(fd: int) -> list[tuple[int, int, int, int, bytes]]:
         data += part
     whole = len(data) - len(data) % MESSAGE.size
     return [MESSAGE.unpack_from(data, at) for at in range(0, whole, MESSAGE.size)]
+
+
+def matching_ids(root: str, pattern: str) -> list[str]:
+    """The ids that a regular expression matches as a whole."""
+    import re
+
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"invalid regular expression {pattern!r}: {error}") from None
+    root_fd = open_root(root)
+    if root_fd < 0:
+        return []
+    return [name for name in list_ids(root_fd) if compiled.fullmatch(name)]

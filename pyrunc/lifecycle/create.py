@@ -8,54 +8,65 @@ we make the cgroups; answer it; commit the state when it is ready. Until then th
 from __future__ import annotations
 
 import os
-import time
 from errno import ENOSPC
 
-from pyrunc import activation, idmap, process, rendezvous
-from pyrunc.container import CREATED, CREATING, Container, oci_state
-from pyrunc.deletion import run_poststop, undo
 from pyrunc.errors import Failure, HostError, InitError
+from pyrunc.host import process
 from pyrunc.init import ops
 from pyrunc.init.launch import spawn
-from pyrunc.log import log, utc
-from pyrunc.state import CONFIG, StateDirectory, state_path
+from pyrunc.lifecycle import handover, id_maps, service_manager
+from pyrunc.lifecycle.container import CREATED, CREATING, Container, oci_state
+from pyrunc.lifecycle.delete import run_poststop, undo
+from pyrunc.lifecycle.filter import filter_cache
+from pyrunc.lifecycle.prepare import PreparedCreate
+from pyrunc.lifecycle.record import freezer_file, late_ops, now
+from pyrunc.lifecycle.state import CONFIG, StateDirectory, state_path
+from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from pyrunc.blueprint import Blueprint
-    from pyrunc.idmapped import Mapper
     from pyrunc.init.launch import Child, Message
-    from pyrunc.init.plan import Plan
+    from pyrunc.lifecycle.idmapped_mounts import Mapper
+    from pyrunc.lifecycle.options import CreateOptions
 
 
 # Intents whose content has a place of its own in the state.
 KEPT_ELSEWHERE = ("hooks", "process")
 
 
+def prepare(options: CreateOptions, *, detached: bool) -> Creation:
+    """Decide everything, then claim the id. `detached`: nobody will relay a terminal."""
+    prepared = PreparedCreate(options, cache=filter_cache(options.root))
+    handover.check_terminal(
+        prepared.terminal, console_socket=prepared.console_socket, detached=detached
+    )
+    return Creation(prepared, root=options.root)
+
+
 class Creation:
     """One create under way. `undo` takes back whatever was made."""
 
-    __slots__ = ("agent", "blueprint", "boot", "child", "directory", "made", "mapper", "terminal")
+    __slots__ = ("agent", "boot", "child", "directory", "made", "mapper", "prepared", "terminal")
 
-    def __init__(self, blueprint: Blueprint, *, root: str) -> None:
-        self.blueprint = blueprint
+    def __init__(self, prepared: PreparedCreate, *, root: str) -> None:
+        self.prepared = prepared
         self.made: list[dict[str, Any]] = []  # what `delete` has to undo, the latest first
         self.child: Child | None = None
         self.terminal = -1
         self.mapper: Mapper | None = None
-        self.agent = rendezvous.connect_agent(
-            None if blueprint.explanation else blueprint.filter,
-            blueprint.config,
+        self.agent = handover.connect_agent(
+            None if prepared.explanation else prepared.filter,
+            prepared.config,
             root=root,
-            container_id=blueprint.id,
-            bundle=blueprint.bundle,
+            container_id=prepared.id,
+            bundle=prepared.bundle,
         )
-        self.directory = StateDirectory.claim(root, blueprint.id)
+        self.directory = StateDirectory.claim(root, prepared.id)
         self.boot = self.directory.boot()
-        blueprint.cgroup.mark = state_path(root, blueprint.id)
+        prepared.cgroup.mark = state_path(root, prepared.id)
 
     def intend(self, kind: str, record: Mapping[str, object]) -> None:
         """Write down what is about to be made."""
@@ -68,7 +79,7 @@ class Creation:
         """Everything up to "created"; on failure nothing is left."""
         try:
             self._perform()
-            self.blueprint.log_doubts()  # late: Podman reads the log of a failure as one record
+            self.prepared.log_warnings()  # late: Podman reads the log of a failure as one record
         except BaseException as error:
             first = self._oom_killed() or _in_words(error)
             self.undo()
@@ -78,26 +89,26 @@ class Creation:
             raise first from None
 
     def _perform(self) -> None:
-        blueprint = self.blueprint
-        poststop = blueprint.saved_hooks()["poststop"]
+        prepared = self.prepared
+        poststop = prepared.saved_hooks()["poststop"]
         if poststop:
             # They run also when the create fails or is killed: what other hooks have set up must
             # go.
-            self.intend("hooks", {"poststop": poststop, "state": blueprint.record()})
-        if blueprint.plan.host_mounts:
-            from pyrunc import hostmounts
+            self.intend("hooks", {"poststop": poststop, "state": prepared.record()})
+        if prepared.plan.host_mounts:
+            from pyrunc.lifecycle import host_mounts
 
-            self.intend("mounts", hostmounts.intent(blueprint.plan.host_mounts))
-        if blueprint.notify:
-            activation.make_directory(self.directory)
+            self.intend("mounts", host_mounts.intent(prepared.plan.host_mounts))
+        if prepared.notify:
+            service_manager.make_directory(self.directory)
         gate, report = self.directory.make_gate()
         objects = {"gate": gate, "report": report}
         try:
             objects.update(self._hook_output())
             child = self.child = spawn(
-                blueprint.plan,
-                [objects[name] for name in blueprint.plan.object_names],
-                preserve_fds=blueprint.preserve_fds,
+                prepared.plan,
+                [objects[name] for name in prepared.plan.object_names],
+                preserve_fds=prepared.preserve_fds,
             )
         finally:
             # The init alone may hold the gate: that somebody does means "created".
@@ -118,17 +129,17 @@ class Creation:
             until=ops.RENDEZVOUS_READY,
             on_forked=self._note_process,
         )
-        if blueprint.pid_file:
-            rendezvous.write_pid_file(blueprint.pid_file, child.pid)
+        if prepared.pid_file:
+            handover.write_pid_file(prepared.pid_file, child.pid)
 
     def _hook_output(self) -> dict[str, int]:
         """The files that hooks in the container's namespaces write to through the init."""
-        blueprint = self.blueprint
-        if len(blueprint.plan.object_names) == 2:
+        prepared = self.prepared
+        if len(prepared.plan.object_names) == 2:
             return {}
-        from pyrunc import hooks
+        from pyrunc.lifecycle import hooks
 
-        opened = hooks.open_sinks(blueprint.config.annotations)
+        opened = hooks.open_sinks(prepared.config.annotations)
         return {f"hook-{name}": fd for name, fd in opened.items()}
 
     def _note_process(self) -> None:
@@ -145,20 +156,20 @@ class Creation:
             self.directory.intend("hook", record)
 
     def _make_cgroups(self) -> None:
-        manager = self.blueprint.cgroup
+        manager = self.prepared.cgroup
         if manager.driver == "disabled":
             return
         self.intend("cgroup", {"record": manager.record()})
         manager.prepare()
-        linux = self.blueprint.config.linux
+        linux = self.prepared.config.linux
         manager.apply(linux.resources)
 
     def _make_rdt(self) -> None:
         """The group of Intel RDT; the init enters it before it forks."""
-        node = self.blueprint.config.linux.intel_rdt
+        node = self.prepared.config.linux.intel_rdt
         if node is None:
             return
-        child, group = self.child, self.blueprint.rdt
+        child, group = self.child, self.prepared.rdt
         assert child is not None
         assert group is not None
         self.intend("rdt", {"record": group.record()})
@@ -171,47 +182,47 @@ class Creation:
         """Id maps and clocks of the new namespaces; the init gets what it needs to enter its
         cgroups.
         """
-        child, linux = self.child, self.blueprint.config.linux
+        child, linux = self.child, self.prepared.config.linux
         assert child is not None
-        kinds = self.blueprint.new_namespaces
+        kinds = self.prepared.new_namespaces
         if "user" in kinds or ("time" in kinds and linux.time_offsets):
-            files = idmap.ProcessFiles(child.pid)
+            files = id_maps.ProcessFiles(child.pid)
             try:
                 if "user" in kinds:
-                    idmap.write_maps(
+                    id_maps.write_maps(
                         files,
                         uids=linux.uid_mappings,
                         gids=linux.gid_mappings,
                         pointer=linux.pointer,
                     )
                 if "time" in kinds and linux.time_offsets:
-                    idmap.write_time_offsets(
+                    id_maps.write_time_offsets(
                         files, linux.time_offsets, pointer=f"{linux.pointer}/timeOffsets"
                     )
             finally:
                 files.close()
         if linux.net_devices:
-            from pyrunc import netdevices
+            from pyrunc.lifecycle import network_devices
 
-            netdevices.move(linux.net_devices, pid=child.pid)
+            network_devices.move(linux.net_devices, pid=child.pid)
         return self._cgroup_descriptors()
 
     def _cgroup_descriptors(self) -> list[int]:
-        child, manager = self.child, self.blueprint.cgroup
+        child, manager = self.child, self.prepared.cgroup
         assert child is not None
         entry = manager.entry()
         if entry.kind == "attach":
             manager.attach(child.pid)
-        owner = self.blueprint.cgroup_owner
+        owner = self.prepared.cgroup_owner
         if owner is not None:
             manager.give(*owner)
         return [fd for fd in (entry.into, *entry.fds, entry.leaf) if fd >= 0]
 
     def _on_mounts(self, message: Message) -> Sequence[int]:
         """Id-mapped mounts; a plan may ask in several goes."""
-        from pyrunc.idmapped import Mapper
+        from pyrunc.lifecycle.idmapped_mounts import Mapper
 
-        child, plan = self.child, self.blueprint.plan
+        child, plan = self.child, self.prepared.plan
         assert child is not None
         asked = plan.ops[message.op]
         assert isinstance(asked, ops.Await)
@@ -228,9 +239,9 @@ class Creation:
         """prestart and createRuntime. prestart hooks were once part of `start`: what they expect to
         read is "created".
         """
-        from pyrunc import hooks
+        from pyrunc.lifecycle import hooks
 
-        found = self.blueprint.config.hooks
+        found = self.prepared.config.hooks
         if found is None:
             return
         for kind, status, listed in (
@@ -240,28 +251,26 @@ class Creation:
             hooks.run_all(kind, listed, self._oci_state(status), started=self._note_hook)
 
     def _on_console(self, message: Message) -> Sequence[int]:
-        self.terminal = rendezvous.take_terminal(
-            message, console_socket=self.blueprint.console_socket
-        )
+        self.terminal = handover.take_terminal(message, console_socket=self.prepared.console_socket)
         return ()
 
     def _on_seccomp(self, message: Message) -> Sequence[int]:
-        child, blueprint = self.child, self.blueprint
+        child, prepared = self.child, self.prepared
         assert child is not None
-        if blueprint.explanation is not None:
-            rendezvous.supervise(child, message, explanation=blueprint.explanation)
+        if prepared.explanation is not None:
+            handover.supervise(child, message, explanation=prepared.explanation)
             return ()
-        node, state = blueprint.config.linux.seccomp, self._oci_state(CREATING)
+        node, state = prepared.config.linux.seccomp, self._oci_state(CREATING)
         assert self.agent is not None
-        rendezvous.hand_over_listener(child, message, node=node, agent=self.agent, state=state)
+        handover.hand_over_listener(child, message, node=node, agent=self.agent, state=state)
         return ()
 
     def _on_ready(self, message: Message) -> Sequence[int]:
         """The last moment before "created": limits, then the state is committed."""
         assert self.child is not None
-        rendezvous.set_limits(self.child)
-        rendezvous.send_pidfd(self.child, path=self.blueprint.pidfd_socket, text=b"standard")
-        self.directory.write(CONFIG, self.blueprint.data)
+        handover.set_limits(self.child)
+        handover.send_pidfd(self.child, path=self.prepared.pidfd_socket, text=b"standard")
+        self.directory.write(CONFIG, self.prepared.data)
         self.directory.save(self._state())
         return ()
 
@@ -270,29 +279,29 @@ class Creation:
     def _oci_state(self, status: str) -> dict[str, Any]:
         child = self.child
         assert child is not None
-        return oci_state(self.blueprint.record(), status=status, pid=child.pid)
+        return oci_state(self.prepared.record(), status=status, pid=child.pid)
 
     def _state(self) -> dict[str, Any]:
         """What state.json keeps for the commands to come."""
-        child, blueprint = self.child, self.blueprint
+        child, prepared = self.child, self.prepared
         assert child is not None
-        config = blueprint.config
+        config = prepared.config
         raw_linux = config.raw.get("linux") or {}
         return {
-            **blueprint.record(),
+            **prepared.record(),
             "pid": child.pid,
             "startTime": child.start_time,
             "boot": self.boot,
             "created": now(),
             "owner": os.geteuid(),
-            "rootless": blueprint.rootless,
-            "sharedPid": blueprint.shared_pid,
+            "rootless": prepared.rootless,
+            "sharedPid": prepared.shared_pid,
             "namespaces": sorted(one.type for one in config.linux.namespaces),
-            "cgroup": blueprint.cgroup.record(),
-            "freezer": freezer_file(blueprint.cgroup.record()),
+            "cgroup": prepared.cgroup.record(),
+            "freezer": freezer_file(prepared.cgroup.record()),
             "resources": raw_linux.get("resources"),
-            "hooks": blueprint.saved_hooks(),
-            "late": late_ops(blueprint.plan),
+            "hooks": prepared.saved_hooks(),
+            "late": late_ops(prepared.plan),
             "made": [record for record in self.made if record["kind"] not in KEPT_ELSEWHERE],
         }
 
@@ -303,7 +312,7 @@ class Creation:
         if not any(record["kind"] == "cgroup" for record in self.made):
             return None
         try:
-            kills = self.blueprint.cgroup.oom_kills()
+            kills = self.prepared.cgroup.oom_kills()
         except (Failure, OSError):
             return None
         if not kills:
@@ -318,13 +327,13 @@ class Creation:
         """Take everything back. The first error is what the user hears of; these are logged."""
         if self.child is not None:
             self.child.kill()
-        self.blueprint.cgroup.close()
+        self.prepared.cgroup.close()
         hooks = [record for record in self.made if record["kind"] == "hooks"]
         try:
             undo([record for record in self.made if record["kind"] != "process"])
             self.directory.remove()
         except (Failure, OSError) as error:
-            log.warning(f"{self.blueprint.id}: after a failed create: {error}")
+            log.warning(f"{self.prepared.id}: after a failed create: {error}")
         self.close()
         for record in hooks:
             run_poststop(record["poststop"], record["state"])
@@ -359,42 +368,3 @@ def _in_words(error: BaseException) -> BaseException:
         errno=error.errno or 0,
         hint="the file system of the state root is full" if error.errno == ENOSPC else "",
     )
-
-
-def late_ops(plan: Plan) -> dict[str, Any]:
-    """The ops after the gate, as far as `start` needs them to word a failure."""
-    names = [op.NAME for op in plan.ops]
-    first = names.index("wait_at_gate")
-    return {
-        "first": first,
-        "ops": [
-            {
-                "name": op.NAME,
-                "steps": list(op.STEPS),
-                "what": op.what,
-                "pointer": op.pointer,
-                "path": getattr(op, "path", ""),
-                "argv": list(getattr(op, "argv", ("",)))[:1],
-                "timeoutMs": getattr(op, "timeout_ms", 0),
-            }
-            for op in plan.ops[first:]
-        ],
-    }
-
-
-def freezer_file(record: Mapping[str, Any]) -> list[Any] | None:
-    """Version and path of the file that says whether the container is frozen, for `state`."""
-    groups = record.get("cgroups") or ()
-    for group in groups:
-        if "freezer" in group["controllers"]:
-            return [1, f"{group['mount']}/{group['path']}/freezer.state"]
-    for group in groups:
-        if group["version"] == 2:
-            return [2, f"{group['mount']}/{group['path']}/cgroup.freeze"]
-    return None
-
-
-def now() -> str:
-    """RFC 3339 with nanoseconds, in UTC."""
-    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
-    return f"{utc(seconds)}.{nanoseconds:09d}Z"

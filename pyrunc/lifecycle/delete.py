@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import process
-from pyrunc.container import PAUSED, RUNNING, STOPPED, Container, oci_state
 from pyrunc.errors import StateError
+from pyrunc.host import process
+from pyrunc.lifecycle.container import PAUSED, RUNNING, STOPPED, Container, oci_state
+from pyrunc.lifecycle.state import StateDirectory, check_id, missing
 from pyrunc.log import log
-from pyrunc.state import StateDirectory, check_id, missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ def _remove_rdt(record: Mapping[str, Any]) -> None:
 
 
 def _unmount(record: Mapping[str, Any]) -> None:
-    from pyrunc import hostmounts
+    from pyrunc.lifecycle import host_mounts
 
-    hostmounts.undo(record)
+    host_mounts.undo(record)
 
 
 # How each kind of intent is undone; every one is happy when there is nothing to undo.
@@ -88,7 +88,7 @@ def run_poststop(saved: Sequence[Mapping[str, Any]], state: Mapping[str, Any]) -
     """Run every poststop hook; the container is gone whatever they say."""
     if not saved:
         return
-    from pyrunc import hooks
+    from pyrunc.lifecycle import hooks
 
     stopped = oci_state(state, status=STOPPED, pid=0)
     hooks.run_all_warn("poststop", [hooks.SavedHook(one) for one in saved], stopped)

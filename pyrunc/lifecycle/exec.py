@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import host, process, rendezvous, syscalls
-from pyrunc.commands.common import compile_filter, filter_cache
-from pyrunc.container import PAUSED, RUNNING, STOPPED, Container
 from pyrunc.errors import Failure, InitError, StateError
+from pyrunc.host import facts as host
+from pyrunc.host import process, syscalls
 from pyrunc.init import attributes, ops
 from pyrunc.init.compile_exec import compile_exec
 from pyrunc.init.launch import spawn
+from pyrunc.lifecycle import handover, service_manager
+from pyrunc.lifecycle.container import PAUSED, RUNNING, STOPPED, Container
+from pyrunc.lifecycle.filter import compile_filter, filter_cache
+from pyrunc.lifecycle.state import CONFIG
 from pyrunc.spec.check_host import check_host_process
 from pyrunc.spec.config import parse_config
-from pyrunc.state import CONFIG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.base import Entry
     from pyrunc.init.launch import Child, Message
     from pyrunc.init.plan import Plan
+    from pyrunc.lifecycle.options import ExecOptions
     from pyrunc.seccomp.notify import Agent
     from pyrunc.spec.model import Config, Process
 
@@ -60,41 +63,41 @@ class Execution:
     __slots__ = (
         "agent",
         "attached",
-        "cgroup_paths",
         "child",
         "config",
-        "console_socket",
         "container",
         "listen_fds",
-        "pidfd_socket",
+        "options",
         "preserve_fds",
-        "root",
         "terminal",
         "wanted",
     )
 
-    def __init__(self, container: Container, config: Config, wanted: Process, *, root: str) -> None:
+    def __init__(
+        self, container: Container, config: Config, wanted: Process, *, options: ExecOptions
+    ) -> None:
         self.container = container
         self.config = config
         self.wanted = wanted
-        self.root = root
-        self.cgroup_paths: Sequence[str] = ()
-        self.console_socket = ""
-        self.pidfd_socket = ""
-        self.listen_fds = 0
-        self.preserve_fds = 0  # those of listen_fds too
+        self.options = options
+        self.listen_fds = service_manager.listen_fds()
+        # Those of listen_fds too.
+        self.preserve_fds = handover.check_preserved(options.preserve_fds, listen=self.listen_fds)
+        handover.check_terminal(
+            bool(wanted.terminal), console_socket=options.console_socket, detached=options.detached
+        )
         self.attached: Manager | None = None  # who moves the process into its cgroup
         self.agent: Agent | None = None
         self.child: Child | None = None
         self.terminal = -1
 
-    def perform(self, *, no_new_keyring: bool = False) -> Child:
+    def perform(self) -> Child:
         """Start the process; returns when its program runs."""
         facts = host.probe()
         check_host_process(self.wanted, facts)
-        compiled = compile_filter(self.config, cache=filter_cache(self.root))
+        compiled = compile_filter(self.config, cache=filter_cache(self.options.root))
         manager = self.container.cgroup()
-        entry = manager.exec_entry(self.container.pid, paths=self.cgroup_paths)
+        entry = manager.exec_entry(self.container.pid, paths=self.options.cgroup_paths)
         if entry.kind == "attach":
             self.attached = manager
         target = process.open_pidfd(self.container.pid, self.container.start_time)
@@ -113,12 +116,12 @@ class Execution:
                 oom_score_adj=self.config.process.oom_score_adj,
                 listen_fds=self.listen_fds,
                 preserve_fds=self.preserve_fds - self.listen_fds,
-                no_new_keyring=no_new_keyring,
+                no_new_keyring=self.options.no_new_keyring,
             )
-            self.agent = rendezvous.connect_agent(
+            self.agent = handover.connect_agent(
                 compiled,
                 self.config,
-                root=self.root,
+                root=self.options.root,
                 container_id=self.container.id,
                 bundle=str(self.container.state["bundle"]),
             )
@@ -161,13 +164,13 @@ class Execution:
     # -- rendezvous --------------------------------------------------------------------------------
 
     def _on_console(self, message: Message) -> Sequence[int]:
-        self.terminal = rendezvous.take_terminal(message, console_socket=self.console_socket)
+        self.terminal = handover.take_terminal(message, console_socket=self.options.console_socket)
         return ()
 
     def _on_seccomp(self, message: Message) -> Sequence[int]:
         assert self.child is not None
         assert self.agent is not None
-        rendezvous.hand_over_listener(
+        handover.hand_over_listener(
             self.child,
             message,
             node=self.config.linux.seccomp,
@@ -185,8 +188,8 @@ class Execution:
         group = self.container.rdt()
         if group is not None:
             group.attach(self.child.pid)
-        rendezvous.set_limits(self.child)
-        rendezvous.send_pidfd(self.child, path=self.pidfd_socket, text=b"setns")
+        handover.set_limits(self.child)
+        handover.send_pidfd(self.child, path=self.options.pidfd_socket, text=b"setns")
         return ()
 
 

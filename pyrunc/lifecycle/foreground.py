@@ -7,14 +7,15 @@ import errno
 import os
 import select
 
-from pyrunc import process, rendezvous, syscalls
+from pyrunc.host import process, syscalls
+from pyrunc.lifecycle import handover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as signals
     from typing import Final
 
-    from pyrunc.activation import Relay as NotifyRelay
+    from pyrunc.lifecycle.service_manager import Relay as NotifyRelay
 else:
     import _signal as signals  # `signal` imports enum (3 ms) to give the same functions other types
 
@@ -138,7 +139,7 @@ class _Relay:
 
     def resize(self) -> None:
         """The terminal of the container gets the size of ours."""
-        rendezvous.copy_window(self._master)
+        handover.copy_window(self._master)
 
     def register(self, poll: select.poll) -> None:
         events = select.POLLOUT if self._typed else 0

@@ -7,8 +7,8 @@ import errno
 import fcntl
 import os
 
-from pyrunc import syscalls
 from pyrunc.errors import Failure, InitError, UsageError
+from pyrunc.host import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ def connect_agent(
     node = config.linux.seccomp
     if compiled is None or node is None or not compiled.listener:
         return None
-    from pyrunc.amend import PLUGINS
     from pyrunc.seccomp import notify
+    from pyrunc.seccomp.names import PLUGINS
 
     wanted = config.annotations.get(PLUGINS, "")
     if wanted:
-        from pyrunc import plugins
+        from pyrunc.seccomp import plugins
 
         return plugins.PluginAgent(wanted, root=root, container_id=container_id, bundle=bundle)
     return notify.Agent(node.listener_path or "")

@@ -13,8 +13,9 @@ import os
 import select
 import time
 
-from pyrunc import jsontext, process, syscalls
+from pyrunc import jsontext
 from pyrunc.errors import Failure
+from pyrunc.host import process, syscalls
 from pyrunc.log import log
 
 TYPE_CHECKING = False

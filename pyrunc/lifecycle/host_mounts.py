@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import syscalls
+from pyrunc.host import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

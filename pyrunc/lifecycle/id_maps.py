@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import os
 
-from pyrunc import syscalls
 from pyrunc.errors import Failure, HostError
+from pyrunc.host import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import errno
 import os
 
-from pyrunc import idmap, syscalls
 from pyrunc.errors import Failure, HostError
+from pyrunc.host import syscalls
 from pyrunc.init import ops
 from pyrunc.init.launch import spawn
 from pyrunc.init.plan import Plan
+from pyrunc.lifecycle import id_maps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrunc.init.idmap import MountRequest
     from pyrunc.init.launch import Message
+    from pyrunc.init.mount_idmap import MountRequest
 
 CLONE_NEWUSER = 0x10000000
 MOUNT_ATTR_IDMAP = 0x100000
@@ -57,7 +58,7 @@ class Mapper:
         self._maps = {}
 
     def _user_namespace(self, request: MountRequest, pid: int) -> int:
-        key = (idmap.map_text(request.uids), idmap.map_text(request.gids))
+        key = (id_maps.map_text(request.uids), id_maps.map_text(request.gids))
         if key not in self._maps:
             self._maps[key] = _open_namespace(pid) if key == ("", "") else _new_namespace(request)
         return self._maps[key]
@@ -78,9 +79,9 @@ def _new_namespace(request: MountRequest) -> int:
     child = spawn(plan)
 
     def take(message: Message) -> Sequence[int]:
-        files = idmap.ProcessFiles(child.pid)
+        files = id_maps.ProcessFiles(child.pid)
         try:
-            idmap.write_maps(files, uids=request.uids, gids=request.gids, pointer=request.pointer)
+            id_maps.write_maps(files, uids=request.uids, gids=request.gids, pointer=request.pointer)
         finally:
             files.close()
         found.append(_open_namespace(child.pid))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """linux.netDevices: interfaces of the caller's network namespace that move into the container's.
 
-The messages to the kernel are written by pyroute2 in a short-lived child: move_devices.py, run by
-the stock interpreter. It gets the names and the path of a namespace, nothing of the container.
+The messages to the kernel are written by pyroute2 in a short-lived child: helpers/move_devices.py,
+run by the stock interpreter. It gets the names and the path of a namespace, nothing of the container.
 
 When the network namespace ends, the kernel gives physical interfaces back; it removes virtual ones.
 """
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import outside
 from pyrunc.errors import Failure
+from pyrunc.helpers import run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ POINTER = "/linux/netDevices"
 
 def move(devices: Mapping[str, NetDevice], *, pid: int) -> None:
     """Move them all into the network namespace of a process; addresses and state are kept."""
-    environment = outside.find("pyroute2", purpose="linux.netDevices")
+    environment = run.find("pyroute2", purpose="linux.netDevices")
     namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         request = {
@@ -33,7 +33,7 @@ def move(devices: Mapping[str, NetDevice], *, pid: int) -> None:
             "namespace": f"/proc/{os.getpid()}/fd/{namespace}",
             "devices": [{"from": name, "to": one.name or name} for name, one in devices.items()],
         }
-        answer = outside.ask(environment, "move_devices", request, pointer=POINTER)
+        answer = run.ask(environment, "move_devices", request, pointer=POINTER)
     finally:
         os.close(namespace)
     if answer.get("error"):

@@ -7,21 +7,23 @@ import os
 import stat
 from errno import ENOENT, ENOTDIR
 
-from pyrunc import activation, cgroups, hooks, host, jsontext
-from pyrunc.amend import amend
-from pyrunc.commands.common import cgroup_driver, compile_filter, rootless
-from pyrunc.container import oci_state
+from pyrunc import cgroups, jsontext
 from pyrunc.errors import Failure
+from pyrunc.host import facts
 from pyrunc.init.cgroup_mounts import FORCE_V1
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_create import compile_create
 from pyrunc.init.mounts import symlink_sources
+from pyrunc.lifecycle import hooks, service_manager
+from pyrunc.lifecycle.caller_defaults import amend
+from pyrunc.lifecycle.container import oci_state
+from pyrunc.lifecycle.filter import compile_filter
+from pyrunc.lifecycle.handover import check_preserved
+from pyrunc.lifecycle.state import check_id
 from pyrunc.log import log
-from pyrunc.rendezvous import check_preserved
 from pyrunc.spec.check_host import check_host
 from pyrunc.spec.config import parse_config
 from pyrunc.spec.load import read_bounded
-from pyrunc.state import check_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from pyrunc.cgroups import Manager, rdt
     from pyrunc.errors import Problem
-    from pyrunc.flags import Args
+    from pyrunc.lifecycle.options import CreateOptions
     from pyrunc.seccomp.filter import Filter
     from pyrunc.seccomp.refusals import Explanation
     from pyrunc.spec.model import Config
@@ -49,7 +51,7 @@ def _absolute(bundle: str) -> str:
         ) from None
 
 
-class Blueprint:
+class PreparedCreate:
     """A checked configuration, where it is to live, and the plan for it. Making one changes
     nothing.
     """
@@ -76,34 +78,32 @@ class Blueprint:
         "warnings",
     )
 
-    def __init__(
-        self, args: Args, *, container_id: str, bundle: str, cache: str | None = None
-    ) -> None:
-        self.id = check_id(container_id)
-        self.listen_fds = activation.listen_fds()
-        self.preserve_fds = check_preserved(args.number("preserve-fds"), listen=self.listen_fds)
-        self.bundle = _absolute(bundle)
+    def __init__(self, options: CreateOptions, *, cache: str | None = None) -> None:
+        self.id = check_id(options.id)
+        self.listen_fds = service_manager.listen_fds()
+        self.preserve_fds = check_preserved(options.preserve_fds, listen=self.listen_fds)
+        self.bundle = _absolute(options.bundle)
         if not os.path.isdir(self.bundle):
             raise Failure(
                 f"cannot find the bundle {self.bundle}",
                 errno=ENOENT if not os.path.lexists(self.bundle) else ENOTDIR,
                 hint="--bundle takes a directory with config.json, which `pyrunc spec` writes",
             )
-        name = args.text("config")
+        name = options.config
         self.data = amend(read_bounded(os.path.join(self.bundle, name), name=name), source=name)
         self.config = parse_config(self.data, source=name)
-        self.host = host.probe()
+        self.host = facts.probe()
         self.rootfs = find_rootfs(self.config, self.bundle)
-        self.rootless = rootless(args, self.host)
+        self.rootless = self.host.rootless if options.rootless is None else options.rootless
         hooks.check_output(self.config)
-        self.pid_file = ""
-        self.console_socket = ""
-        self.pidfd_socket = self.config.annotations.get(PIDFD_RECEIVER, "")
-        self.notify = activation.notify_directory(args.text("root"), self.id)
+        self.pid_file = options.pid_file
+        self.console_socket = options.console_socket
+        self.pidfd_socket = options.pidfd_socket or self.config.annotations.get(PIDFD_RECEIVER, "")
+        self.notify = service_manager.notify_directory(options.root, self.id)
         linux = self.config.linux
         self.rdt = self._rdt()
         self.cgroup = cgroups.resolve(
-            cgroup_driver(args),
+            options.cgroup_driver,
             linux.cgroups_path,
             self.id,
             rootless=self.rootless,
@@ -113,7 +113,7 @@ class Blueprint:
             self.config, self.host, cgroup_version=only_version(self.cgroup), source=name
         )
         self.filter = compile_filter(self.config, cache=cache)
-        self.explanation = explain_filter(self.filter) if args.flag("explain-seccomp") else None
+        self.explanation = explain_filter(self.filter) if options.explain_seccomp else None
         self.plan = compile_create(
             self.config,
             self.host,
@@ -126,8 +126,8 @@ class Blueprint:
             preserve_fds=self.preserve_fds - self.listen_fds,
             notify_directory=self.notify,
             links=read_links(symlink_sources(self.config)),
-            no_pivot=args.flag("no-pivot"),
-            no_new_keyring=args.flag("no-new-keyring"),
+            no_pivot=options.no_pivot,
+            no_new_keyring=options.no_new_keyring,
             console=self.terminal,
             state_json=self.hook_state,
         )
@@ -140,15 +140,15 @@ class Blueprint:
 
         return rdt.Group.resolve(node, self.id)
 
-    def doubts(self) -> list[Problem]:
+    def all_warnings(self) -> list[Problem]:
         """Every warning about the configuration, for this host and caller."""
         return [*self.config.warnings, *self.warnings, *self.plan.warnings]
 
-    def log_doubts(self) -> None:
+    def log_warnings(self) -> None:
         """What was asked for and is not in force. For capabilities config.md, Linux Process, asks
         for this; unknown properties are left to `check`.
         """
-        for problem in self.doubts():
+        for problem in self.all_warnings():
             if problem.pointer.startswith(("/mounts/", "/process/capabilities/")):
                 log.warning(problem.line())
 

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import host, hostmounts, jsontext, process, syscalls
-from pyrunc.blueprint import read_links
-from pyrunc.container import Container
+from pyrunc import jsontext
 from pyrunc.errors import Failure, StateError
-from pyrunc.execution import joined_namespaces
-from pyrunc.idmapped import Mapper
+from pyrunc.host import facts as host
+from pyrunc.host import process, syscalls
 from pyrunc.init import ops, paths
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_mounts import compile_add, compile_remove
 from pyrunc.init.launch import spawn
 from pyrunc.init.mounts import symlink_sources
+from pyrunc.lifecycle import host_mounts
+from pyrunc.lifecycle.container import Container
+from pyrunc.lifecycle.exec import joined_namespaces
+from pyrunc.lifecycle.idmapped_mounts import Mapper
+from pyrunc.lifecycle.prepare import read_links
+from pyrunc.lifecycle.state import CONFIG
 from pyrunc.log import log
 from pyrunc.spec.config import parse_config
-from pyrunc.state import CONFIG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -192,7 +195,7 @@ class Change:
     def _mountinfo(self) -> dict[int, tuple[str, list[str]]]:
         """Mount id -> (mount point, device and root and type) in the container's namespace."""
         try:
-            entries = hostmounts.read(self.container.pid)
+            entries = host_mounts.read(self.container.pid)
         except OSError:
             raise StateError(GONE) from None
         return {one.id: (one.point, [one.device, one.root, one.type]) for one in entries}

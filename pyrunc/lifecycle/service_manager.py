@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 
-from pyrunc import process, syscalls
 from pyrunc.errors import Failure, UsageError
+from pyrunc.host import process, syscalls
+from pyrunc.lifecycle.state import default_root
 from pyrunc.log import log
-from pyrunc.state import default_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from socket import socket
     from typing import Final
 
-    from pyrunc.state import StateDirectory
+    from pyrunc.lifecycle.state import StateDirectory
 
 DIRECTORY: Final = "notify"
 SOCKET: Final = "notify.sock"

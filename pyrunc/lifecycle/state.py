@@ -20,8 +20,9 @@ import os
 import stat
 import time
 
-from pyrunc import jsontext, process
+from pyrunc import jsontext
 from pyrunc.errors import HostError, StateError
+from pyrunc.host import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -293,7 +294,7 @@ class StateDirectory:
 
     def boot(self) -> str:
         """The boot that what is kept here belongs to; empty where it cannot outlive it."""
-        from pyrunc import syscalls
+        from pyrunc.host import syscalls
 
         try:
             volatile = syscalls.filesystem_magic(self.fd) in VOLATILE
@@ -376,7 +377,7 @@ class StateDirectory:
         except FileNotFoundError:  # another delete was quicker
             return
         except OSError:
-            from pyrunc import files
+            from pyrunc.host import files
 
             files.remove_tree(self.root_fd, self.id, self.fd)
 

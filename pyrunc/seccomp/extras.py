@@ -5,7 +5,7 @@ seccomp_bpf_data                  a program in base64 to load instead of the pro
 seccomp_fail_unknown_syscall      a system call that no table knows is an error
 seccomp.plugins                   shared objects that answer notifications (pyrunc.plugins)
 
-(`run.oci.seccomp.receiver` is filled in before: amend.py.)
+(`run.oci.seccomp.receiver` is filled in before: lifecycle/caller_defaults.py.)
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ libseccomp, the compiler says so (`library.py`).
 
 from __future__ import annotations
 
+PLUGINS = "run.oci.seccomp.plugins"  # an annotation
+
 # linux/seccomp.h, SECCOMP_RET_*: the upper half of what a filter returns. Lower (as a signed
 # number) wins.
 KILL_PROCESS = 0x80000000

@@ -12,8 +12,9 @@ from __future__ import annotations
 import errno
 import os
 
-from pyrunc import jsontext, syscalls
+from pyrunc import jsontext
 from pyrunc.errors import Failure
+from pyrunc.host import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import stat
 
-from pyrunc import outside, syscalls
-from pyrunc.amend import PLUGINS
 from pyrunc.errors import Failure, HostError
+from pyrunc.helpers import run
+from pyrunc.host import syscalls
+from pyrunc.seccomp.names import PLUGINS
 from pyrunc.seccomp.notify import Agent
 
 POINTER = f"/annotations/{PLUGINS}"
@@ -29,14 +30,14 @@ class PluginAgent(Agent):
     __slots__ = ()
 
     def __init__(self, plugins: str, *, root: str, container_id: str, bundle: str) -> None:
-        python = outside.interpreter(purpose=f"annotation {PLUGINS}")
+        python = run.interpreter(purpose=f"annotation {PLUGINS}")
         self.path = plugins
         found = ":".join(find(name) for name in plugins.split(":") if name)
         words = [found, root, container_id, bundle, f"{bundle}/config.json"]
         self._fd, theirs = syscalls.socketpair_seqpacket()
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            pidfd = outside.start(
+            pidfd = run.start(
                 python, "seccomp_plugins", words, stdin=theirs, output=null, setsid=True
             )
         except OSError as error:

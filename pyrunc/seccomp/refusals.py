@@ -16,8 +16,8 @@ import signal
 import struct
 import sys
 
-from pyrunc import syscalls
 from pyrunc.errors import Failure
+from pyrunc.host import syscalls
 from pyrunc.seccomp import bpf, library, names, newer
 from pyrunc.seccomp.filter import Filter
 

@@ -3,6 +3,8 @@
 
 A rule that builds on another property is left out when that property is wrong itself: its problem
 is reported, not what would follow from it.
+
+PURE.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 
 Whether a namespace path is a namespace, whether a namespace that is joined is the host's, and
 whether a file exists is found out where it is opened.
+
+PURE.
 """
 
 from __future__ import annotations

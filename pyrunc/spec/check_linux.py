@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of `linux`: namespaces and what needs one, devices, network devices, RDT, memory policy."""
+"""Rules of `linux`: namespaces and what needs one, devices, network devices, RDT, memory policy.
+
+PURE.
+"""
 
 from __future__ import annotations
 

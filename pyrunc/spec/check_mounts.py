@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of mounts and of id mappings. What depends on the file systems is the planner's."""
+"""Rules of mounts and of id mappings. What depends on the file systems is the planner's. PURE."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of a process: environment, limits, capabilities, scheduling. Also for `exec --process`."""
+"""Rules of a process: environment, limits, capabilities, scheduling. Also for `exec --process`.
+
+PURE.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of resources. What a controller of the host can do is checked where it is used."""
+"""Rules of resources. What a controller of the host can do is checked where it is used. PURE."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of a seccomp profile. Whether a system call exists is the compiler's business."""
+"""Rules of a seccomp profile. Whether a system call exists is the compiler's business. PURE."""
 
 from __future__ import annotations
 

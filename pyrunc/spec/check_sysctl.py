@@ -4,6 +4,8 @@
 The planner calls `sysctl_problem` again with the namespaces that really are the container's own: a
 namespace that is joined by path and turns out to be the host's is not. It takes the file to write
 from `sysctl_path`.
+
+PURE.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes to checked nodes: a configuration, a process (`exec --process`), resources (`update`)."""
+"""Bytes to checked nodes: a configuration, a process (`exec --process`), resources (`update`).
+
+PURE.
+"""
 
 from __future__ import annotations
 

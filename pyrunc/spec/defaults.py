@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `pyrunc spec` writes, and its conversion for a user without privileges."""
+"""What `pyrunc spec` writes, and its conversion for a user without privileges. PURE."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bounds of what is read: sizes, depths, counts (IN-1, IN-7)."""
+"""The bounds of what is read: sizes, depths, counts (IN-1, IN-7). PURE."""
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64

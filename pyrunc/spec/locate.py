@@ -3,6 +3,8 @@
 
 Read only after the C scanner refused a text, or where no C scanner exists. It refuses exactly what
 `pyrunc.spec.strict` refuses. Recursion is bounded by the depth that is allowed.
+
+PURE.
 """
 
 from __future__ import annotations

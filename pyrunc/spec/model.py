@@ -5,6 +5,8 @@
 OCI runtime-spec 1.3. Each class lists its attributes and, in the same order, the JSON properties
 with their kinds (see `readers`). Absent objects and scalars are None, absent arrays (), absent maps
 {}; capability sets are None when absent, because an empty set is not the same.
+
+PURE.
 """
 
 from __future__ import annotations

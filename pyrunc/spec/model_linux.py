@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: RUF023 - __slots__ has the order of PROPERTIES
-"""The model of the property `linux`, without `resources` (see `model_resources`)."""
+"""The model of the property `linux`, without `resources` (see `model_resources`). PURE."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: RUF023 - __slots__ has the order of PROPERTIES
-"""The model of `linux.resources`, which is also what `update --resources` reads."""
+"""The model of `linux.resources`, which is also what `update --resources` reads. PURE."""
 
 from __future__ import annotations
 

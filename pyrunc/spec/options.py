@@ -4,6 +4,8 @@
 Pure. Later options override earlier ones. What is not in the table is an option of the file system
 and goes to `data` in its order. A recursive attribute (`rro`) is kept apart from the plain one
 (`ro`): it is applied to the mount and all below it after the mount was made.
+
+PURE.
 """
 
 from __future__ import annotations

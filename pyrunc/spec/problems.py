@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The collector of everything that is wrong in one configuration, and its wording."""
+"""The collector of everything that is wrong in one configuration, and its wording. PURE."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ that ends in `!` is required. A reader gets the value, the pointer of the parent
 that a pointer is only put together for nodes and for problems.
 
 `null` is an absent property, as it is for every other runtime.
+
+PURE.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ and twenty times that without; half of it is the measure before and the look at 
 
 Only a text that is wrong, or that may be, is read again by `pyrunc.spec.locate`, which finds
 the line, the column and the pointer.
+
+PURE.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pyrunc.cgroups import devices
+from pyrunc.cgroups.devices import rules as devices
 from pyrunc.cgroups.layout import Layout
 from pyrunc.errors import Failure
 from pyrunc.spec import parse_resources

@@ -228,21 +228,21 @@ def test_devices_of_a_running_container_are_changed_on_v2(
     v2: FsManager, spawn: Spawn, node: Path
 ) -> None:
     """CG-7, DV-1"""
-    from pyrunc.cgroups import bpf
+    from pyrunc.cgroups.devices import attach
 
     check_devices(v2, spawn, node)
-    assert len(bpf.attached(v2.members[0].open())) == 1
+    assert len(attach.attached(v2.members[0].open())) == 1
 
 
 def test_replaced_programs_do_not_add_up(v2: FsManager) -> None:
-    from pyrunc.cgroups import bpf
+    from pyrunc.cgroups.devices import attach
 
     v2.prepare()
     v2.apply(None)
-    first = bpf.attached(v2.members[0].open())
+    first = attach.attached(v2.members[0].open())
     for _ in range(5):
         v2.apply_devices(None, new=False)
-    last = bpf.attached(v2.members[0].open())
+    last = attach.attached(v2.members[0].open())
     assert len(first) == len(last) == 1
     assert first != last
 

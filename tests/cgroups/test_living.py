@@ -14,7 +14,7 @@ from pyrunc import cgroups
 from pyrunc.cgroups import delegate, doctor, freezer, kill, layout
 from pyrunc.cgroups.fs import FsManager
 from pyrunc.cgroups.layout import Layout
-from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.member import Cgroup
 from pyrunc.errors import Failure
 from tests.cgroups.conftest import Make, Task, needs, wait_children
 from tests.support import machine
@@ -272,10 +272,10 @@ def test_a_member_survives_its_record(make: Make) -> None:
     manager = make()
     manager.prepare()
     for member in manager.members:
-        again = Member.from_record(member.record())
+        again = Cgroup.from_record(member.record())
         assert (again.path, again.ours) == (member.path, True)
     hostile = manager.members[0].record()
     for path in ("../x", "", "/", "a/../b"):
         with pytest.raises(Failure):
-            Member.from_record({**hostile, "path": path})
+            Cgroup.from_record({**hostile, "path": path})
     assert machine.TOKEN in manager.members[0].path

@@ -209,7 +209,7 @@ def test_a_task_enters_all_hierarchies_by_its_own_writes(make: Make, name: str) 
 
 def test_a_task_is_born_into_the_cgroup2(v2: FsManager) -> None:
     """CG-4"""
-    from pyrunc import syscalls
+    from pyrunc.host import syscalls
 
     v2.prepare()
     entry = v2.entry()

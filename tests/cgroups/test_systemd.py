@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from pyrunc import cgroups
-from pyrunc.cgroups import bpf, delegate, doctor
-from pyrunc.cgroups.systemd import SystemdManager
+from pyrunc.cgroups import delegate, doctor
+from pyrunc.cgroups.devices import attach
+from pyrunc.cgroups.systemd.manager import SystemdManager
 from pyrunc.errors import Failure, HostError
 from pyrunc.spec.model_resources import Resources
 from tests.support import machine
@@ -98,11 +99,11 @@ def test_a_daemon_reload_loses_nothing(start: Start) -> None:
     manager, _ = start(name("b"), wanted)
     unified = manager.unified
     assert unified is not None
-    ours = bpf.attached(unified.open())
+    ours = attach.attached(unified.open())
     before = {file: Path(file).read_text() for file, _ in manager.planned(wanted)[:-1]}
     subprocess.run(["systemctl", "daemon-reload"], check=True)
     assert {file: Path(file).read_text() for file in before} == before
-    assert set(ours) & set(bpf.attached(unified.open()))
+    assert set(ours) & set(attach.attached(unified.open()))
     allowed = show(manager.unit.name, "DeviceAllow")["DeviceAllow"]
     assert "/dev/char/1:11 r" in allowed
 

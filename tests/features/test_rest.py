@@ -129,13 +129,14 @@ def test_an_annotation_called_bundle_changes_no_bundle(create: Create, config: C
 LIBRARY = """
 import json, sys
 sys.path[:0] = {paths!r}
-from pyrunc import cli, host
+from pyrunc.cli import main
+from pyrunc.host import facts
 from pyrunc.init.compile_create import compile_create
 from pyrunc.spec.load import load
 config = load(sys.argv[1])
-plan = compile_create(config, host.probe(), rootfs=sys.argv[1] + "/rootfs")
+plan = compile_create(config, facts.probe(), rootfs=sys.argv[1] + "/rootfs")
 print(json.dumps({{"args": config.process.args, "ops": len(plan.ops)}}), flush=True)
-status = cli.main(["--root", sys.argv[2], "run", "--bundle", sys.argv[1], sys.argv[3]])
+status = main.main(["--root", sys.argv[2], "run", "--bundle", sys.argv[1], sys.argv[3]])
 print(json.dumps({{"status": status}}))
 """
 

@@ -33,12 +33,12 @@ def test_a_hot_command_loads_nothing_heavy(verb: str, tmp_path: Path) -> None:
     paths = STOCK.read_text().partition("from pyrunc")[0]
     argv = ["--root", str(tmp_path / "state"), *COMMANDS[verb]]
     program = (
-        f"{paths}\nfrom pyrunc import cli\ncli.main({argv!r})\n"
+        f"{paths}\nfrom pyrunc.cli import main\nmain.main({argv!r})\n"
         "print(*sorted(sys.modules), file=sys.__stdout__)"
     )
     done = subprocess.run(
         ["/usr/bin/python3", "-ISBXutf8", "-c", program], capture_output=True, text=True, check=True
     )
     loaded = set(done.stdout.splitlines()[-1].split())
-    assert "pyrunc.cli" in loaded
+    assert "pyrunc.cli.main" in loaded
     assert not loaded & HEAVY

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrunc.flag_table import GLOBAL, VERBS
+from pyrunc.cli.flag_table import GLOBAL, VERBS
 from tools import manual, manual_text
 
 TREE = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from pyrunc import syscalls
+from pyrunc.host import syscalls
 from pyrunc.init import ops
 from pyrunc.init.ops import Op
 from tests.support.wait import readable

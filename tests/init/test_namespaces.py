@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrunc import syscalls
+from pyrunc.host import syscalls
 from pyrunc.init import ops
 from tests.init.harness import (
     CLONE_NEWCGROUP,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrunc.flag_table import VERBS
+from pyrunc.cli.flag_table import VERBS
 from tests.support.runtime import Result
 
 # Words after the verb that get past the parser.

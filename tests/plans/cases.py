@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyrunc.errors import ConfigErrors
-from pyrunc.host import Host
+from pyrunc.host.facts import Host
 from pyrunc.init.cgroup_view import CgroupDirectory, CgroupView
 from pyrunc.init.compile_create import compile_create
 from pyrunc.init.compile_exec import compile_exec

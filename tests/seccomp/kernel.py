@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 
-from pyrunc import syscalls
+from pyrunc.host import syscalls
 from pyrunc.seccomp.filter import Filter
 
 HERE = pathlib.Path(__file__).parent

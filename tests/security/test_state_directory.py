@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrunc import syscalls
+from pyrunc.host import syscalls
 from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.canary import Canary

@@ -13,7 +13,7 @@ from unittest import mock
 from pyrunc import cgroups
 from pyrunc.cgroups.fs import FsManager
 from pyrunc.cgroups.layout import Hierarchy
-from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.member import Cgroup
 from pyrunc.spec import parse_resources
 from pyrunc.spec.model_resources import Resources
 from tests.support.runtime import Container
@@ -44,9 +44,9 @@ def closed_afterwards() -> Iterator[None]:
 
     Commands leave their descriptors to the end of the process.
     """
-    made: list[Hierarchy | Member] = []
+    made: list[Hierarchy | Cgroup] = []
 
-    def noting(cls: type[Hierarchy] | type[Member]) -> Any:
+    def noting(cls: type[Hierarchy] | type[Cgroup]) -> Any:
         original: Any = cls.__init__
 
         def init(self: Any, *args: Any, **more: Any) -> None:
@@ -55,7 +55,7 @@ def closed_afterwards() -> Iterator[None]:
 
         return mock.patch.object(cls, "__init__", init)
 
-    with noting(Hierarchy), noting(Member):
+    with noting(Hierarchy), noting(Cgroup):
         yield
     for one in made:
         if one.fd >= 0:

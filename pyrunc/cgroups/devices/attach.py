@@ -7,8 +7,8 @@ import errno
 import posix
 import struct
 
-from pyrunc.cgroups import devices_bpf
-from pyrunc.cgroups.devices import EVERYTHING, Access
+from pyrunc.cgroups.devices import program
+from pyrunc.cgroups.devices.rules import EVERYTHING, Access
 from pyrunc.errors import Failure
 
 # Commands and constants of bpf(2).
@@ -51,7 +51,7 @@ def load(code: bytes) -> int:
 
 
 def _load(code: bytes, *, log: bytearray | None) -> int:
-    from pyrunc import syscalls
+    from pyrunc.host import syscalls
 
     instructions, license_text = bytearray(code), bytearray(LICENSE)
     # prog_type, insn_cnt, insns, license, log_level, log_size, log_buf
@@ -69,7 +69,7 @@ def _load(code: bytes, *, log: bytearray | None) -> int:
 
 
 def _raise_memlock() -> None:
-    from pyrunc import syscalls
+    from pyrunc.host import syscalls
 
     try:
         syscalls.prlimit(0, RLIMIT_MEMLOCK, 2**64 - 1, 2**64 - 1)
@@ -79,7 +79,7 @@ def _raise_memlock() -> None:
 
 def attached(cgroup_fd: int) -> list[int]:
     """The ids of the device programs attached to this cgroup itself."""
-    from pyrunc import syscalls
+    from pyrunc.host import syscalls
 
     ids = bytearray(4 * QUERY_MAX)
     # target_fd, attach_type, query_flags, attach_flags, prog_ids, prog_cnt
@@ -90,7 +90,7 @@ def attached(cgroup_fd: int) -> list[int]:
 
 
 def _attach(cgroup_fd: int, program_fd: int, *, replace_fd: int = -1) -> None:
-    from pyrunc import syscalls
+    from pyrunc.host import syscalls
 
     flags = F_ALLOW_MULTI if replace_fd < 0 else F_ALLOW_MULTI | F_REPLACE
     # target_fd, attach_bpf_fd, attach_type, attach_flags, replace_bpf_fd
@@ -99,13 +99,13 @@ def _attach(cgroup_fd: int, program_fd: int, *, replace_fd: int = -1) -> None:
 
 
 def _detach(cgroup_fd: int, program_fd: int) -> None:
-    from pyrunc import syscalls
+    from pyrunc.host import syscalls
 
     syscalls.bpf(PROG_DETACH, _attr("<III", cgroup_fd, program_fd, ATTACH_CGROUP_DEVICE))
 
 
 def _open_id(number: int) -> int:
-    from pyrunc import syscalls
+    from pyrunc.host import syscalls
 
     return syscalls.bpf(GET_FD_BY_ID, _attr("<III", number, 0, 0))
 
@@ -145,7 +145,7 @@ def apply(cgroup_fd: int, access: Access, *, new: bool = True, lenient: bool = F
         old = [] if new else attached(cgroup_fd)
         if access.allow and not access.exceptions and not old:
             return  # everything is allowed and nothing stands in the way
-        replace(cgroup_fd, devices_bpf.program(access), old=old)
+        replace(cgroup_fd, program.program(access), old=old)
     except OSError as error:
         if lenient and error.errno in (errno.EPERM, errno.EACCES):
             return

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 
-from pyrunc.cgroups.devices import ANY, EVERYTHING, MKNOD, READ, WRITE, Access
+from pyrunc.cgroups.devices.rules import ANY, EVERYTHING, MKNOD, READ, WRITE, Access
 
 TYPE_CHECKING = False
 

@@ -8,8 +8,8 @@ is nowhere on this host is an error: it was asked for and cannot be applied (AR-
 
 from __future__ import annotations
 
-from pyrunc.cgroups import convert_v1, convert_v2, writes
-from pyrunc.cgroups.writes import Write
+from pyrunc.cgroups.resources import convert_v1, convert_v2, writes
+from pyrunc.cgroups.resources.writes import Write
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False

@@ -6,8 +6,8 @@ from __future__ import annotations
 import errno
 import math
 
-from pyrunc.cgroups import writes
-from pyrunc.cgroups.writes import Write
+from pyrunc.cgroups.resources import writes
+from pyrunc.cgroups.resources.writes import Write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

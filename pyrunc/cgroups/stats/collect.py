@@ -7,25 +7,25 @@ figures out; numbers that are zero are left out too, as the other runtimes do.
 
 from __future__ import annotations
 
-from pyrunc.cgroups import stats_v1, stats_v2
-from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.member import Cgroup
+from pyrunc.cgroups.stats import v1, v2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-def collect(members: list[Member]) -> dict[str, Any]:
+def collect(members: list[Cgroup]) -> dict[str, Any]:
     """All figures of a container; an empty object when it has no cgroup."""
     data: dict[str, Any] = {}
     beside = any(member.hierarchy.controllers for member in members)
     for member in members:
         for controller in member.hierarchy.controllers:
-            reader = stats_v1.READERS.get(controller)
+            reader = v1.READERS.get(controller)
             if reader is not None:
                 merge(data, reader(member))
         if member.hierarchy.version == 2:
-            for reader in stats_v2.BESIDE_V1 if beside else stats_v2.READERS:
+            for reader in v2.BESIDE_V1 if beside else v2.READERS:
                 merge(data, reader(member), keep=True)
     pruned: dict[str, Any] = prune(data)
     return pruned

@@ -12,16 +12,17 @@ import errno
 import posix
 import select
 
-from pyrunc.cgroups import figures, tree
-from pyrunc.cgroups.member import GONE, Member
+from pyrunc.cgroups import tree
+from pyrunc.cgroups.member import GONE, Cgroup
+from pyrunc.cgroups.stats import parse
 from pyrunc.errors import Failure
 
 
-def kills(member: Member) -> int:
+def kills(member: Cgroup) -> int:
     """The counter; 0 when the cgroup or the counter is not there."""
     file = "memory.events" if member.hierarchy.version == 2 else "memory.oom_control"
     try:
-        return figures.flat(member.read(file)).get("oom_kill", 0)
+        return parse.flat(member.read(file)).get("oom_kill", 0)
     except OSError as error:
         if error.errno in (*GONE, errno.EOPNOTSUPP):
             return 0
@@ -31,7 +32,7 @@ def kills(member: Member) -> int:
 class Watch:
     """Waits for OOM kills and for the end of the cgroup."""
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: Cgroup) -> None:
         self.member = member
         self.seen = kills(member)
         self.fds: dict[int, int] = {}

@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-from pyrunc.cgroups import figures
-from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.member import Cgroup
+from pyrunc.cgroups.stats import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    Reader = Callable[[Member], dict[str, Any]]
+    Reader = Callable[[Cgroup], dict[str, Any]]
 
 
-def text(member: Member, name: str) -> str | None:
+def text(member: Cgroup, name: str) -> str | None:
     """A file's content; None when this kernel has no such file or does not answer for it."""
     try:
         return member.read(name)
@@ -22,17 +22,17 @@ def text(member: Member, name: str) -> str | None:
         return None
 
 
-def number(member: Member, name: str) -> int | None:
+def number(member: Cgroup, name: str) -> int | None:
     content = text(member, name)
-    return figures.number(content) if content else None
+    return parse.number(content) if content else None
 
 
 def present(**values: object) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def cpu(member: Member) -> dict[str, Any]:
-    stat = figures.flat(text(member, "cpu.stat") or "")
+def cpu(member: Cgroup) -> dict[str, Any]:
+    stat = parse.flat(text(member, "cpu.stat") or "")
     return {
         "cpu": {
             "throttling": present(
@@ -44,7 +44,7 @@ def cpu(member: Member) -> dict[str, Any]:
     }
 
 
-def cpuacct(member: Member) -> dict[str, Any]:
+def cpuacct(member: Cgroup) -> dict[str, Any]:
     usage = present(total=number(member, "cpuacct.usage"))
     for kind in ("user", "kernel"):
         # cpuacct.stat counts ticks; these files, in nanoseconds, every supported kernel has.
@@ -77,10 +77,10 @@ CPUSET_NUMBERS = (
 )
 
 
-def cpuset(member: Member) -> dict[str, Any]:
+def cpuset(member: Cgroup) -> dict[str, Any]:
     data: dict[str, Any] = {
-        "cpus": figures.ranges(text(member, "cpuset.cpus") or ""),
-        "mems": figures.ranges(text(member, "cpuset.mems") or ""),
+        "cpus": parse.ranges(text(member, "cpuset.cpus") or ""),
+        "mems": parse.ranges(text(member, "cpuset.mems") or ""),
     }
     for name in CPUSET_NUMBERS:
         value = number(member, f"cpuset.{name}")
@@ -92,7 +92,7 @@ def cpuset(member: Member) -> dict[str, Any]:
     return {"cpuset": data}
 
 
-def _memory_kind(member: Member, prefix: str) -> dict[str, Any]:
+def _memory_kind(member: Cgroup, prefix: str) -> dict[str, Any]:
     usage = number(member, f"{prefix}.usage_in_bytes")
     if usage is None:
         return {}
@@ -104,8 +104,8 @@ def _memory_kind(member: Member, prefix: str) -> dict[str, Any]:
     )
 
 
-def memory(member: Member) -> dict[str, Any]:
-    raw = figures.flat(text(member, "memory.stat") or "")
+def memory(member: Cgroup) -> dict[str, Any]:
+    raw = parse.flat(text(member, "memory.stat") or "")
     data: dict[str, Any] = {
         "cache": raw.get("cache", 0),
         "raw": raw,
@@ -117,7 +117,7 @@ def memory(member: Member) -> dict[str, Any]:
     return {"memory": data}
 
 
-def pids(member: Member) -> dict[str, Any]:
+def pids(member: Cgroup) -> dict[str, Any]:
     limit = text(member, "pids.max")
     return {
         "pids": present(
@@ -139,23 +139,23 @@ BLKIO = (
 )
 
 
-def blkio(member: Member) -> dict[str, Any]:
+def blkio(member: Cgroup) -> dict[str, Any]:
     """bfq's own figures where that scheduler is used, else those of throttling."""
     data: dict[str, Any] = {}
     for key, file, plain in BLKIO:
         for name in (f"bfq.{file}", file, plain):
-            entries = figures.blkio(text(member, f"blkio.{name}") or "") if name else []
+            entries = parse.blkio(text(member, f"blkio.{name}") or "") if name else []
             if entries:
                 data[key] = entries
                 break
     return {"blkio": data}
 
 
-def hugetlb(member: Member) -> dict[str, Any]:
+def hugetlb(member: Cgroup) -> dict[str, Any]:
     return {"hugetlb": huge_pages(member, usage="usage_in_bytes", peak="max_usage_in_bytes")}
 
 
-def huge_pages(member: Member, *, usage: str, peak: str) -> dict[str, Any]:
+def huge_pages(member: Cgroup, *, usage: str, peak: str) -> dict[str, Any]:
     """Per page size, whose names are found in the file names."""
     from pyrunc.cgroups import tree
 
@@ -163,7 +163,7 @@ def huge_pages(member: Member, *, usage: str, peak: str) -> dict[str, Any]:
     for name in tree.files(member.open(), prefix="hugetlb."):
         size, _, rest = name.removeprefix("hugetlb.").partition(".")
         if rest == usage:
-            failures = figures.flat(text(member, f"hugetlb.{size}.events") or "").get("max")
+            failures = parse.flat(text(member, f"hugetlb.{size}.events") or "").get("max")
             data[size] = present(
                 usage=number(member, name),
                 max=number(member, f"hugetlb.{size}.{peak}"),

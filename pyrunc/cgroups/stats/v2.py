@@ -3,22 +3,22 @@
 
 from __future__ import annotations
 
-from pyrunc.cgroups import figures
-from pyrunc.cgroups.member import Member
-from pyrunc.cgroups.stats_v1 import huge_pages, number, present, text
+from pyrunc.cgroups.member import Cgroup
+from pyrunc.cgroups.stats import parse
+from pyrunc.cgroups.stats.v1 import huge_pages, number, present, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    Reader = Callable[[Member], dict[str, Any]]
+    Reader = Callable[[Cgroup], dict[str, Any]]
 
 US = 1000
 
 
-def cpu(member: Member) -> dict[str, Any]:
-    stat = figures.flat(text(member, "cpu.stat") or "")
+def cpu(member: Cgroup) -> dict[str, Any]:
+    stat = parse.flat(text(member, "cpu.stat") or "")
 
     def nanoseconds(key: str) -> int | None:
         return stat[key] * US if key in stat else None
@@ -40,26 +40,26 @@ def cpu(member: Member) -> dict[str, Any]:
     }
 
 
-def _psi(member: Member, controller: str) -> dict[str, Any]:
-    found = figures.pressure(text(member, f"{controller}.pressure") or "")
+def _psi(member: Cgroup, controller: str) -> dict[str, Any]:
+    found = parse.pressure(text(member, f"{controller}.pressure") or "")
     return {"psi": found} if found else {}
 
 
-def cpuset(member: Member) -> dict[str, Any]:
+def cpuset(member: Cgroup) -> dict[str, Any]:
     return {
         "cpuset": {
-            "cpus": figures.ranges(text(member, "cpuset.cpus.effective") or ""),
-            "mems": figures.ranges(text(member, "cpuset.mems.effective") or ""),
+            "cpus": parse.ranges(text(member, "cpuset.cpus.effective") or ""),
+            "mems": parse.ranges(text(member, "cpuset.mems.effective") or ""),
         }
     }
 
 
-def memory(member: Member) -> dict[str, Any]:
+def memory(member: Cgroup) -> dict[str, Any]:
     usage = number(member, "memory.current")
     if usage is None:
         return {}
-    raw = figures.flat(text(member, "memory.stat") or "")
-    events = figures.flat(text(member, "memory.events") or "")
+    raw = parse.flat(text(member, "memory.stat") or "")
+    events = parse.flat(text(member, "memory.events") or "")
     main = present(
         limit=number(member, "memory.max"),
         usage=usage,
@@ -74,17 +74,17 @@ def memory(member: Member) -> dict[str, Any]:
     return {"memory": data}
 
 
-def _sum_with_swap(member: Member, main: dict[str, Any], swap: int) -> dict[str, Any]:
+def _sum_with_swap(member: Cgroup, main: dict[str, Any], swap: int) -> dict[str, Any]:
     """Clients read swap as v1 gave it: memory and swap together."""
     limit, swap_limit = main.get("limit"), number(member, "memory.swap.max")
     peak, swap_peak = main.get("max"), number(member, "memory.swap.peak")
-    events = figures.flat(text(member, "memory.swap.events") or "")
-    unlimited = figures.UNLIMITED in (limit, swap_limit)
+    events = parse.flat(text(member, "memory.swap.events") or "")
+    unlimited = parse.UNLIMITED in (limit, swap_limit)
     return present(
         usage=main["usage"] + swap,
         limit=None
         if limit is None or swap_limit is None
-        else figures.UNLIMITED
+        else parse.UNLIMITED
         if unlimited
         else limit + swap_limit,
         max=None if peak is None or swap_peak is None else peak + swap_peak,
@@ -92,7 +92,7 @@ def _sum_with_swap(member: Member, main: dict[str, Any], swap: int) -> dict[str,
     )
 
 
-def pids(member: Member) -> dict[str, Any]:
+def pids(member: Cgroup) -> dict[str, Any]:
     limit = text(member, "pids.max")
     return {
         "pids": present(
@@ -108,8 +108,8 @@ IO_KEYS = (
 )
 
 
-def io(member: Member) -> dict[str, Any]:
-    devices = figures.nested(text(member, "io.stat") or "")
+def io(member: Cgroup) -> dict[str, Any]:
+    devices = parse.nested(text(member, "io.stat") or "")
     data: dict[str, Any] = {}
     for key, columns in IO_KEYS:
         entries: list[dict[str, Any]] = []
@@ -128,11 +128,11 @@ def io(member: Member) -> dict[str, Any]:
     return {"blkio": data}
 
 
-def hugetlb(member: Member) -> dict[str, Any]:
+def hugetlb(member: Cgroup) -> dict[str, Any]:
     return {"hugetlb": huge_pages(member, usage="current", peak="peak")}
 
 
-def pressure(member: Member) -> dict[str, Any]:
+def pressure(member: Cgroup) -> dict[str, Any]:
     """Beside v1 hierarchies a cgroup2 has the pressure also of what it has no controller for."""
     return {
         name: _psi(member, controller)

@@ -7,8 +7,8 @@ import time
 
 from jeepney import DBusAddress  # type: ignore[import-untyped]
 
-from pyrunc.cgroups import bus, units
-from pyrunc.cgroups.bus import BusError
+from pyrunc.cgroups.systemd import dbus, unit_names
+from pyrunc.cgroups.systemd.dbus import BusError
 from pyrunc.errors import HostError
 
 TYPE_CHECKING = False
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from pyrunc.cgroups.unit_properties import Property
+    from pyrunc.cgroups.systemd.unit_properties import Property
 
 JOB_S = 30.0
 PREFIX = "org.freedesktop.systemd1."
 MANAGER = DBusAddress(
-    "/org/freedesktop/systemd1", bus_name=bus.SERVICE, interface=f"{PREFIX}Manager"
+    "/org/freedesktop/systemd1", bus_name=dbus.SERVICE, interface=f"{PREFIX}Manager"
 )
-MATCH = f"type='signal',sender='{bus.SERVICE}',interface='{PREFIX}Manager',member='JobRemoved'"
+MATCH = f"type='signal',sender='{dbus.SERVICE}',interface='{PREFIX}Manager',member='JobRemoved'"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 
 
 class Manager1:
-    def __init__(self, connection: bus.Bus, *, job_s: float = JOB_S) -> None:
+    def __init__(self, connection: dbus.Bus, *, job_s: float = JOB_S) -> None:
         self.bus = connection
         self.job_s = job_s
         self._version = -1
@@ -63,7 +63,7 @@ class Manager1:
 
     def state(self, unit: str) -> str:
         """What systemd says about a unit, for messages."""
-        target = DBusAddress(units.object_path(unit), bus_name=bus.SERVICE)
+        target = DBusAddress(unit_names.object_path(unit), bus_name=dbus.SERVICE)
         try:
             return "/".join(
                 str(self._get(target, "Unit", name, what=f"ask the state of {unit}"))
@@ -81,7 +81,7 @@ class Manager1:
         what = f"{verb} the systemd unit {unit}"
         deadline = time.monotonic() + self.job_s
         if not self.bus.private:
-            self.bus.call(bus.BUS, "AddMatch", "s", (MATCH,), what=what)
+            self.bus.call(dbus.BUS, "AddMatch", "s", (MATCH,), what=what)
         (job,) = self.bus.call(MANAGER, method, signature, body, what=what, limit_s=self.job_s)
         try:
             _, _, _, result = self.bus.wait_signal(
@@ -163,4 +163,4 @@ class Manager1:
 
 
 def connect(*, user: bool, environment: Mapping[str, str] | None = None) -> Manager1:
-    return Manager1(bus.connect(user=user, environment=environment))
+    return Manager1(dbus.connect(user=user, environment=environment))

@@ -9,22 +9,15 @@ too, so that daemon-reload changes nothing.
 
 from __future__ import annotations
 
-from pyrunc.cgroups import (
-    delegate,
-    enable,
-    enter,
-    layout,
-    oom,
-    tree,
-    unit_properties,
-    units,
-    variants,
-)
+from pyrunc.cgroups import delegate, enable, enter, layout, tree
 from pyrunc.cgroups.base import Entry, View
 from pyrunc.cgroups.fs import DESTROY_S, FsManager
 from pyrunc.cgroups.limits import device_target
-from pyrunc.cgroups.member import Member
-from pyrunc.cgroups.units import Unit
+from pyrunc.cgroups.member import Cgroup
+from pyrunc.cgroups.stats import oom
+from pyrunc.cgroups.systemd import annotations as variants
+from pyrunc.cgroups.systemd import unit_names, unit_properties
+from pyrunc.cgroups.systemd.unit_names import Unit
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
@@ -33,15 +26,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cgroups.layout import Layout
-    from pyrunc.cgroups.manager1 import Manager1
-    from pyrunc.cgroups.unit_properties import Property
+    from pyrunc.cgroups.systemd.calls import Manager1
+    from pyrunc.cgroups.systemd.unit_properties import Property
     from pyrunc.spec.model_resources import Resources
 
 
 class SystemdManager(FsManager):
     def __init__(
         self,
-        members: list[Member],
+        members: list[Cgroup],
         *,
         unit: Unit,
         container_id: str,
@@ -77,14 +70,14 @@ class SystemdManager(FsManager):
         return found
 
     def _manager(self) -> Manager1:
-        from pyrunc.cgroups import manager1
+        from pyrunc.cgroups.systemd import calls
 
-        return manager1.connect(user=self.rootless)
+        return calls.connect(user=self.rootless)
 
-    def _of_unit(self, member: Member) -> Member:
+    def _of_unit(self, member: Cgroup) -> Cgroup:
         """The cgroup of the unit itself, for a look: the caller closes its leaf."""
         count = len(member.parts) - bool(self.subgroup)
-        return Member(member.hierarchy, parts=member.parts[:count], kept=min(member.kept, count))
+        return Cgroup(member.hierarchy, parts=member.parts[:count], kept=min(member.kept, count))
 
     # -- making ------------------------------------------------------------------------------------
 
@@ -97,7 +90,7 @@ class SystemdManager(FsManager):
                 if member.kept == len(member.parts) and member.pids():
                     self._refuse_used(member)
             finally:
-                member.close_leaf()
+                member.close_fd()
 
     def apply(self, resources: Resources | None) -> None:
         """Check now that all can be applied; `attach` does it."""
@@ -151,13 +144,13 @@ class SystemdManager(FsManager):
             if self.promised is not None:
                 self.promised.leaf = delegate.open_leaf(self.unified, self.leaf)
 
-    def _mark(self, member: Member) -> None:
+    def _mark(self, member: Cgroup) -> None:
         """`doctor` looks at the unit's cgroup, and at every other."""
         member.mark(self.mark)
         if self.subgroup:
             above = self._of_unit(member)
             above.mark(self.mark)
-            above.close_leaf()
+            above.close_fd()
 
     def _properties(self, pid: int, manager: int) -> list[Property]:
         found = unit_properties.unit_properties(
@@ -178,7 +171,7 @@ class SystemdManager(FsManager):
         access = device_target(resources)
         return found + unit_properties.device_properties(access, classes=classes)
 
-    def _join(self, member: Member, pid: int) -> None:
+    def _join(self, member: Cgroup, pid: int) -> None:
         """Hierarchies that systemd does not manage (v1), or where it put the process elsewhere."""
         alone = member is self.unified and self.pure
         if not alone and not member.present():
@@ -213,11 +206,11 @@ class SystemdManager(FsManager):
         if member is None or len(member.parts) < 2:
             return -1
         parts = self._of_unit(member).parts[:-1]
-        above = Member(member.hierarchy, parts=parts, kept=len(parts))
+        above = Cgroup(member.hierarchy, parts=parts, kept=len(parts))
         try:
             return oom.kills(above)
         finally:
-            above.close_leaf()
+            above.close_fd()
 
     # -- changing ----------------------------------------------------------------------------------
 
@@ -269,12 +262,12 @@ def resolve(
     annotations: Mapping[str, str],
     leaf: str = "",
 ) -> SystemdManager:
-    unit = units.parse(cgroups_path, container_id=container_id, rootless=rootless)
+    unit = unit_names.parse(cgroups_path, container_id=container_id, rootless=rootless)
     extra = variants.properties(annotations)
     top = _top(found, rootless=rootless)
     subgroup = delegate.subgroup(annotations)
     parts = (*top, *unit.parts(), *((subgroup,) if subgroup else ()))
-    members = [Member.placed(one, parts) for one in found.hierarchies]
+    members = [Cgroup.placed(one, parts) for one in found.hierarchies]
     return SystemdManager(
         members,
         unit=unit,
@@ -295,9 +288,9 @@ def _top(found: Layout, *, rootless: bool) -> tuple[str, ...]:
     for index, part in enumerate(parts):
         if part.startswith("user@") and part.endswith(".service"):
             return parts[: index + 1]
-    from pyrunc.cgroups import manager1
+    from pyrunc.cgroups.systemd import calls
 
-    manager = manager1.connect(user=True)
+    manager = calls.connect(user=True)
     try:
         return tuple(part for part in manager.control_group.split("/") if part)
     finally:
@@ -306,12 +299,12 @@ def _top(found: Layout, *, rootless: bool) -> tuple[str, ...]:
 
 def from_record(record: Mapping[str, Any]) -> SystemdManager:
     unit = Unit(str(record["unit"]), str(record["slice"]))
-    units.check_slice(unit.slice)
-    if not units.UNIT_CHARACTERS.issuperset(unit.name):
+    unit_names.check_slice(unit.slice)
+    if not unit_names.UNIT_CHARACTERS.issuperset(unit.name):
         raise Failure("the saved state names no systemd unit")
     known: dict[str, tuple[str, ...]] = {}
     return SystemdManager(
-        [Member.from_record(item, known=known) for item in record["cgroups"]],
+        [Cgroup.from_record(item, known=known) for item in record["cgroups"]],
         unit=unit,
         container_id=str(record["id"]),
         rootless=bool(record["rootless"]),

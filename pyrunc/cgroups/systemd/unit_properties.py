@@ -8,9 +8,10 @@ ways. Controls without one stay as we wrote them, because systemd does not touch
 
 from __future__ import annotations
 
-from pyrunc.cgroups import figures, writes
-from pyrunc.cgroups.convert_v2 import DEFAULT_PERIOD, weight_of_shares
-from pyrunc.cgroups.devices import ANY, Access, access_text
+from pyrunc.cgroups.devices.rules import ANY, Access, access_text
+from pyrunc.cgroups.resources import writes
+from pyrunc.cgroups.resources.convert_v2 import DEFAULT_PERIOD, weight_of_shares
+from pyrunc.cgroups.stats import parse
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from pyrunc.cgroups.units import Unit
+    from pyrunc.cgroups.systemd.unit_names import Unit
     from pyrunc.spec.model_resources import Resources
 
     Property = tuple[str, tuple[str, Any]]
@@ -129,7 +130,7 @@ def _quota(quota: int, period: int, manager: int) -> list[Property]:
 def mask(text: str) -> list[int]:
     """0-3,7 as the bytes of a bit mask, lowest first."""
     try:
-        bits = sum(1 << number for number in set(figures.ranges(text)))
+        bits = sum(1 << number for number in set(parse.ranges(text)))
     except ValueError as error:
         raise Failure(f"{text[:120]!r} is not a list such as 0-3,7") from error
     return list(bits.to_bytes((bits.bit_length() + 7) // 8 or 1, "little"))
@@ -147,7 +148,7 @@ def _cpuset(resources: Resources, version: int, manager: int) -> list[Property]:
 
 
 def _bytes(name: str) -> Callable[[str, int], list[Property]]:
-    return lambda value, manager: [(name, ("t", figures.number(value)))]
+    return lambda value, manager: [(name, ("t", parse.number(value)))]
 
 
 def _unified_cpu_max(value: str, manager: int) -> list[Property]:

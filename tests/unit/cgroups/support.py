@@ -8,9 +8,9 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from pyrunc.cgroups import convert
 from pyrunc.cgroups.layout import Hierarchy
-from pyrunc.cgroups.member import Member
+from pyrunc.cgroups.member import Cgroup
+from pyrunc.cgroups.resources import convert
 from tests.support.cgroups import resources
 
 ALL_V1 = dict.fromkeys(
@@ -50,7 +50,7 @@ def v2(**properties: Any) -> list[tuple[str, str]]:
 
 def directory_member(
     root: Path, *, version: int, controllers: tuple[str, ...] = (), files: dict[str, str]
-) -> Member:
+) -> Cgroup:
     """A member whose cgroup is an ordinary directory with captured kernel text in it."""
     group = root / "group"
     group.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def directory_member(
         mount=str(root),
         device=os.stat(root).st_dev,
     )
-    return Member(hierarchy, parts=("group",), kept=0)
+    return Cgroup(hierarchy, parts=("group",), kept=0)
 
 
 class Machine:

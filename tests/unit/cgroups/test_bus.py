@@ -15,8 +15,8 @@ import pytest
 
 jeepney = pytest.importorskip("jeepney")
 
-from pyrunc.cgroups import bus, manager1  # noqa: E402
-from pyrunc.cgroups.bus import BusError  # noqa: E402
+from pyrunc.cgroups.systemd import calls, dbus  # noqa: E402
+from pyrunc.cgroups.systemd.dbus import BusError  # noqa: E402
 from pyrunc.errors import HostError  # noqa: E402
 
 Reply = tuple[str, tuple[Any, ...]] | str | None
@@ -125,9 +125,9 @@ def peer() -> Iterator[Peer]:
 
 
 @pytest.fixture
-def manager(peer: Peer) -> Iterator[manager1.Manager1]:
+def manager(peer: Peer) -> Iterator[calls.Manager1]:
     environment = {"XDG_RUNTIME_DIR": peer.runtime}  # type: ignore[attr-defined]
-    found = manager1.connect(user=True, environment=environment)
+    found = calls.connect(user=True, environment=environment)
     found.job_s = 0.3
     yield found
     found.close()
@@ -145,7 +145,7 @@ PROPERTIES: list[Any] = [
 
 
 def test_a_unit_is_started_with_its_properties_and_its_job_awaited(
-    peer: Peer, manager: manager1.Manager1
+    peer: Peer, manager: calls.Manager1
 ) -> None:
     """CG-6"""
     manager.start("p-x.scope", PROPERTIES)
@@ -159,7 +159,7 @@ def test_a_unit_is_started_with_its_properties_and_its_job_awaited(
 
 
 def test_a_job_that_does_not_end_names_the_unit_and_its_state(
-    peer: Peer, manager: manager1.Manager1
+    peer: Peer, manager: calls.Manager1
 ) -> None:
     peer.job_result = None
     with pytest.raises(HostError) as caught:
@@ -168,23 +168,23 @@ def test_a_job_that_does_not_end_names_the_unit_and_its_state(
     assert "loaded/activating/start-pre" in str(caught.value)
 
 
-def test_a_job_that_fails_names_its_result(peer: Peer, manager: manager1.Manager1) -> None:
+def test_a_job_that_fails_names_its_result(peer: Peer, manager: calls.Manager1) -> None:
     peer.job_result = "failed"
     with pytest.raises(HostError, match="its job ended with 'failed'") as caught:
         manager.start("p-x.scope", [])
     assert "loaded/activating/start-pre" in str(caught.value)
 
 
-def test_a_call_without_an_answer_ends_in_time(peer: Peer, manager: manager1.Manager1) -> None:
+def test_a_call_without_an_answer_ends_in_time(peer: Peer, manager: calls.Manager1) -> None:
     peer.answers["Get"] = lambda body: None
     with pytest.raises(BusError, match="did not answer in time: ask systemd's version"):
         manager.bus.call(
-            manager1.MANAGER, "Get", "ss", ("x", "y"), what="ask systemd's version", limit_s=0.1
+            calls.MANAGER, "Get", "ss", ("x", "y"), what="ask systemd's version", limit_s=0.1
         )
 
 
 def test_a_failed_unit_of_that_name_is_reset_and_the_start_tried_again(
-    peer: Peer, manager: manager1.Manager1
+    peer: Peer, manager: calls.Manager1
 ) -> None:
     answers: list[Reply] = [f"{ERROR}UnitExists", ("o", (JOB,))]
     peer.answers["StartTransientUnit"] = lambda body: answers.pop(0)
@@ -198,20 +198,20 @@ def test_a_failed_unit_of_that_name_is_reset_and_the_start_tried_again(
     ]
 
 
-def test_a_unit_that_is_in_use_is_an_error(peer: Peer, manager: manager1.Manager1) -> None:
+def test_a_unit_that_is_in_use_is_an_error(peer: Peer, manager: calls.Manager1) -> None:
     peer.answers["StartTransientUnit"] = lambda body: f"{ERROR}UnitExists"
     with pytest.raises(BusError, match="cannot start the systemd unit p-x"):
         manager.start("p-x.scope", [])
 
 
-def test_stopping_what_is_gone_is_fine(peer: Peer, manager: manager1.Manager1) -> None:
+def test_stopping_what_is_gone_is_fine(peer: Peer, manager: calls.Manager1) -> None:
     peer.answers["StopUnit"] = lambda body: f"{ERROR}NoSuchUnit"
     peer.answers["ResetFailedUnit"] = lambda body: f"{ERROR}NoSuchUnit"
     manager.stop("p-x.scope")
     assert [name for name, _ in peer.calls[-2:]] == ["StopUnit", "ResetFailedUnit"]
 
 
-def test_questions_are_answered(peer: Peer, manager: manager1.Manager1) -> None:
+def test_questions_are_answered(peer: Peer, manager: calls.Manager1) -> None:
     assert manager.version == 252
     assert manager.control_group == "/user.slice/user-1.slice/user@1.service"
 
@@ -219,18 +219,18 @@ def test_questions_are_answered(peer: Peer, manager: manager1.Manager1) -> None:
 def test_a_peer_that_refuses_us_is_named(peer: Peer) -> None:
     peer.refuse = True
     with pytest.raises(BusError, match="refuses this user: REJECTED"):
-        bus.connect(user=True, environment={"XDG_RUNTIME_DIR": peer.runtime})  # type: ignore[attr-defined]
+        dbus.connect(user=True, environment={"XDG_RUNTIME_DIR": peer.runtime})  # type: ignore[attr-defined]
 
 
 def test_without_systemd_the_error_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(HostError) as caught:
-        bus.connect(user=True, environment={"XDG_RUNTIME_DIR": str(tmp_path)})
+        dbus.connect(user=True, environment={"XDG_RUNTIME_DIR": str(tmp_path)})
     assert f"{tmp_path}/bus: no such file or directory" in str(caught.value)
     assert "--cgroup-manager=cgroupfs" in caught.value.hint
 
 
 def test_the_addresses_follow_the_environment() -> None:
-    found = bus.addresses(
+    found = dbus.addresses(
         user=True,
         environment={
             "DBUS_SESSION_BUS_ADDRESS": "tcp:host=x;unix:abstract=/tmp/a%20b,guid=1",
@@ -239,5 +239,5 @@ def test_the_addresses_follow_the_environment() -> None:
         uid=5,
     )
     assert found == [("\0/tmp/a b", False), ("/r/bus", False), ("/r/systemd/private", True)]
-    assert bus.addresses(user=False, environment={}, uid=0)[-1] == ("/run/systemd/private", True)
-    assert len(bus.addresses(user=False, environment={}, uid=7)) == 1
+    assert dbus.addresses(user=False, environment={}, uid=0)[-1] == ("/run/systemd/private", True)
+    assert len(dbus.addresses(user=False, environment={}, uid=7)) == 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pyrunc.cgroups import convert, convert_v2
+from pyrunc.cgroups.resources import convert, convert_v2
 from pyrunc.errors import Failure
 from tests.support.cgroups import resources
 from tests.unit.cgroups.support import ALL_V1, v1, v2, written

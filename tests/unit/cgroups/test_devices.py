@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyrunc.cgroups import devices, devices_bpf
-from pyrunc.cgroups.devices import ANY, MKNOD, READ, WRITE, Access, Rule
+from pyrunc.cgroups.devices import program
+from pyrunc.cgroups.devices import rules as devices
+from pyrunc.cgroups.devices.rules import ANY, MKNOD, READ, WRITE, Access, Rule
 from pyrunc.errors import Failure
 from tests.support.cgroups import resources
 from tests.unit.cgroups.support import Machine
@@ -67,9 +68,9 @@ class KernelList:
 
 def program_permits(access: Access, request: Request) -> bool:
     kind, major, minor, bits = request
-    result = Machine(devices_bpf.program(access)).run(
-        kind=devices_bpf.TYPES[kind],
-        access=devices_bpf.kernel_access(bits),
+    result = Machine(program.program(access)).run(
+        kind=program.TYPES[kind],
+        access=program.kernel_access(bits),
         major=major,
         minor=minor,
     )
@@ -246,7 +247,7 @@ def test_a_program_for_a_thousand_rules_ends() -> None:
 def test_a_program_of_several_chunks_knows_every_rule(count: int) -> None:
     """A jump reaches 32767 instructions, a list of rules may be longer."""
     exceptions = {("c", 5000 + number, 7): READ | WRITE for number in range(count)}
-    machine = Machine(devices_bpf.program(Access(False, exceptions)))
+    machine = Machine(program.program(Access(False, exceptions)))
     for number, expected in ((0, 1), (count // 2, 1), (count - 1, 1), (count, 0)):
         allowed = machine.run(kind=2, access=2, major=5000 + number, minor=7)
         assert allowed == expected
@@ -255,4 +256,4 @@ def test_a_program_of_several_chunks_knows_every_rule(count: int) -> None:
 def test_the_program_of_the_defaults_is_short() -> None:
     """The verifier follows each branch: its time is most of what the program costs a create."""
     access = devices.target(())
-    assert len(devices_bpf.program(access)) // 8 <= 32
+    assert len(program.program(access)) // 8 <= 32

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrunc.cgroups import figures, freezer, oom, stats
+from pyrunc.cgroups import freezer
+from pyrunc.cgroups.stats import collect, oom, parse
 from tests.unit.cgroups.support import directory_member
 
 pytestmark = pytest.mark.usefixtures("closed_cgroups")
@@ -42,7 +43,7 @@ V2_FILES = {
 
 def test_the_figures_of_a_v2_cgroup(tmp_path: Path) -> None:
     member = directory_member(tmp_path, version=2, files=V2_FILES)
-    data = stats.collect([member])
+    data = collect.collect([member])
     assert data["cpu"]["usage"] == {"total": 2000000, "user": 1500000, "kernel": 500000}
     assert data["cpu"]["throttling"] == {
         "periods": 10,
@@ -116,7 +117,7 @@ def test_the_figures_of_v1_cgroups(tmp_path: Path) -> None:
         directory_member(tmp_path / name, version=1, controllers=(name,), files=files)
         for name, files in V1_FILES.items()
     ]
-    data = stats.collect(members)
+    data = collect.collect(members)
     assert data["cpu"]["usage"]["percpu"] == [2100, 900]
     assert data["cpu"]["usage"]["percpu_kernel"] == [1500, 500]
     assert data["cpu"]["usage"]["total"] == 3000
@@ -150,32 +151,32 @@ def test_beside_v1_the_cgroup2_gives_only_the_pressure(tmp_path: Path) -> None:
     unified = directory_member(
         tmp_path / "u", version=2, files={"memory.pressure": PRESSURE, "memory.current": "9"}
     )
-    data = stats.collect([v1, unified])
+    data = collect.collect([v1, unified])
     assert data["memory"]["usage"]["usage"] == 4096
     assert data["memory"]["psi"]["some"]["total"] == 123456
 
 
 def test_a_container_without_cgroups_has_no_figures() -> None:
-    assert stats.collect([]) == {}
+    assert collect.collect([]) == {}
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [("0-3,7\n", [0, 1, 2, 3, 7]), ("", []), ("\n", []), ("5", [5])]
 )
 def test_lists_of_processors(text: str, expected: list[int]) -> None:
-    assert figures.ranges(text) == expected
+    assert parse.ranges(text) == expected
 
 
 def test_a_list_that_would_fill_the_memory_is_refused() -> None:
     with pytest.raises(ValueError, match="no list"):
-        figures.ranges("0-99999999999")
+        parse.ranges("0-99999999999")
 
 
 @pytest.mark.generated
 @given(st.text())
 def test_no_text_of_a_kernel_file_breaks_the_readers(text: str) -> None:
-    figures.flat(text)
-    figures.blkio(text)
+    parse.flat(text)
+    parse.blkio(text)
 
 
 def test_the_name_in_a_stat_line_may_hold_anything() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from pyrunc.cgroups import devices, unit_properties, units, variants
+from pyrunc.cgroups.devices import rules
+from pyrunc.cgroups.systemd import annotations as variants
+from pyrunc.cgroups.systemd import unit_names, unit_properties
 from pyrunc.errors import Failure
 from tests.support.cgroups import resources
 
@@ -32,7 +34,7 @@ MB = 1 << 20
 )
 def test_a_unit_and_its_cgroup(path: str | None, rootless: bool, parts: tuple[str, ...]) -> None:
     """CG-6"""
-    assert units.parse(path, container_id="web1", rootless=rootless).parts() == parts
+    assert unit_names.parse(path, container_id="web1", rootless=rootless).parts() == parts
 
 
 @pytest.mark.parametrize(
@@ -56,13 +58,13 @@ def test_a_unit_and_its_cgroup(path: str | None, rootless: bool, parts: tuple[st
 def test_what_is_no_unit_is_refused(path: str) -> None:
     """CG-6"""
     with pytest.raises(Failure) as caught:
-        units.parse(path, container_id="web1", rootless=False)
+        unit_names.parse(path, container_id="web1", rootless=False)
     assert caught.value.pointer == "/linux/cgroupsPath"
 
 
 def test_object_paths_are_escaped_as_systemd_does() -> None:
-    assert units.object_path("a-1.scope").endswith("/unit/a_2d1_2escope")
-    assert units.object_path("1a").endswith("/unit/_31a")
+    assert unit_names.object_path("a-1.scope").endswith("/unit/a_2d1_2escope")
+    assert unit_names.object_path("1a").endswith("/unit/_31a")
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_device_rules_are_kept_across_a_daemon_reload() -> None:
     classes = unit_properties.device_classes(
         "Character devices:\n  1 mem\n136 pts\n\nBlock devices:\n  8 sd\n"
     )
-    found = unit_properties.device_properties(devices.target(()), classes=classes)
+    found = unit_properties.device_properties(rules.target(()), classes=classes)
     assert found[:2] == [("DevicePolicy", ("s", "strict")), ("DeviceAllow", ("a(ss)", []))]
     entries = found[2][1][1]
     assert ("/dev/char/1:3", "rwm") in entries
@@ -204,12 +206,12 @@ def test_device_rules_are_kept_across_a_daemon_reload() -> None:
 
 
 def test_a_container_that_may_use_everything_has_no_strict_policy() -> None:
-    found = unit_properties.device_properties(devices.Access(True), classes={})
+    found = unit_properties.device_properties(rules.Access(True), classes={})
     assert ("DevicePolicy", ("s", "auto")) in found
 
 
 def test_a_scope_holds_the_process_and_delegates() -> None:
-    unit = units.parse("a.slice:p:n", container_id="n", rootless=False)
+    unit = unit_names.parse("a.slice:p:n", container_id="n", rootless=False)
     found = dict(unit_properties.unit_properties(unit, container_id="n", pid=7, version=2))
     assert found["PIDs"] == ("au", [7])
     assert found["Slice"] == ("s", "a.slice")
@@ -218,7 +220,7 @@ def test_a_scope_holds_the_process_and_delegates() -> None:
 
 
 def test_a_slice_wants_its_slice() -> None:
-    unit = units.parse("a.slice:p:b.slice", container_id="n", rootless=False)
+    unit = unit_names.parse("a.slice:p:b.slice", container_id="n", rootless=False)
     found = dict(unit_properties.unit_properties(unit, container_id="n", pid=7, version=1))
     assert found["Wants"] == ("as", ["a.slice"])
     assert "Delegate" not in found

@@ -10,8 +10,8 @@ import pytest
 
 from pyrunc.cgroups import update
 from pyrunc.cgroups.fs import FsManager
-from pyrunc.cgroups.member import Member
-from pyrunc.cgroups.writes import Write
+from pyrunc.cgroups.member import Cgroup
+from pyrunc.cgroups.resources.writes import Write
 from pyrunc.errors import Failure
 from tests.support.cgroups import resources
 from tests.unit.cgroups.support import directory_member
@@ -34,16 +34,16 @@ FILES = {
 
 
 @pytest.fixture
-def member(tmp_path: Path) -> Member:
+def member(tmp_path: Path) -> Cgroup:
     return directory_member(tmp_path, version=2, files=FILES)
 
 
 @pytest.fixture
-def manager(member: Member, monkeypatch: pytest.MonkeyPatch) -> FsManager:
+def manager(member: Cgroup, monkeypatch: pytest.MonkeyPatch) -> FsManager:
     """A v2 container in a directory; writes replace the file, as the kernel's would."""
     group = Path(member.path)
 
-    def put(self: Member, name: str, value: str) -> None:
+    def put(self: Cgroup, name: str, value: str) -> None:
         if not (group / name).exists():
             raise FileNotFoundError(2, "no such file", name)
         if value.startswith("refuse"):
@@ -52,7 +52,7 @@ def manager(member: Member, monkeypatch: pytest.MonkeyPatch) -> FsManager:
         writes.append((name, value))
 
     writes: list[tuple[str, str]] = []
-    monkeypatch.setattr(Member, "put", put)
+    monkeypatch.setattr(Cgroup, "put", put)
     found = FsManager([member], driver="cgroupfs")
     found.journal = writes  # type: ignore[attr-defined]
     return found
@@ -109,14 +109,14 @@ def test_one_device_of_io_max_is_changed_and_the_others_stay(manager: FsManager)
 def test_a_failed_write_restores_what_was_written_before(
     manager: FsManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Member.put
+    whole = Cgroup.put
 
-    def fail_cpu(self: Member, name: str, value: str) -> None:
+    def fail_cpu(self: Cgroup, name: str, value: str) -> None:
         if name == "cpu.weight":
             raise PermissionError(1, "operation not permitted")
         whole(self, name, value)
 
-    monkeypatch.setattr(Member, "put", fail_cpu)
+    monkeypatch.setattr(Cgroup, "put", fail_cpu)
     new = resources(pids={"limit": 9}, memory={"limit": MB}, cpu={"shares": 2})
     with pytest.raises(Failure, match=r"to .*/cpu[.]weight") as caught:
         manager.update(None, new)
@@ -143,13 +143,13 @@ def test_writes_that_depend_on_each_other_are_tried_in_the_other_order(
     member = directory_member(tmp_path, version=1, controllers=("memory",), files=files)
     values = {"memory.limit_in_bytes": 10, "memory.memsw.limit_in_bytes": 10}
 
-    def put(self: Member, name: str, value: str) -> None:
+    def put(self: Cgroup, name: str, value: str) -> None:
         changed = {**values, name: int(value)}
         if changed["memory.limit_in_bytes"] > changed["memory.memsw.limit_in_bytes"]:
             raise OSError(22, "invalid argument")
         values.update(changed)
 
-    monkeypatch.setattr(Member, "put", put)
+    monkeypatch.setattr(Cgroup, "put", put)
     manager = FsManager([member], driver="cgroupfs")
     for limit, both in ((20, 30), (5, 6), (40, 40)):
         manager.put(manager.writes(resources(memory={"limit": limit, "swap": both})))
@@ -166,10 +166,10 @@ def test_a_limit_below_what_is_used_says_so(
     }
     member = directory_member(tmp_path, version=1, controllers=("memory",), files=files)
 
-    def busy(self: Member, name: str, value: str) -> None:
+    def busy(self: Cgroup, name: str, value: str) -> None:
         raise OSError(16, "device or resource busy")
 
-    monkeypatch.setattr(Member, "put", busy)
+    monkeypatch.setattr(Cgroup, "put", busy)
     with pytest.raises(Failure) as caught:
         member.apply(FsManager([member], driver="x").writes(resources(memory={"limit": 5})))
     assert "unable to set memory limit to 5 (current usage: 700, peak usage: 900)" in str(
@@ -245,7 +245,7 @@ def test_a_limit_that_the_kernel_takes_and_forgets_is_refused(
     """AR-6"""
     files = {"memory.kmem.limit_in_bytes": "9223372036854771712\n"}
     member = directory_member(tmp_path, version=1, controllers=("memory",), files=files)
-    monkeypatch.setattr(Member, "put", lambda self, name, value: None)
+    monkeypatch.setattr(Cgroup, "put", lambda self, name, value: None)
     manager = FsManager([member], driver="x")
     with pytest.raises(Failure, match=r"kmem\.limit_in_bytes") as caught:
         member.apply(manager.writes(resources(memory={"kernel": MB})))

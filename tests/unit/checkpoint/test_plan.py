@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from pyrunc import flags, hostmounts
 from pyrunc.checkpoint import excerpt, mounts, options, plan, protocol
+from pyrunc.cli import flags
+from pyrunc.commands.checkpoint import criu_options
 from pyrunc.errors import Failure, UsageError
+from pyrunc.lifecycle import host_mounts
 from pyrunc.spec.config import parse_config
 from pyrunc.spec.model import Config
 
@@ -33,8 +35,11 @@ def bind(source: str, destination: str, *more: str) -> dict[str, Any]:
     return {"source": source, "destination": destination, "options": ["bind", *more]}
 
 
-def wishes(line: str) -> options.Wishes:
-    return options.Wishes(flags.parse([*line.split(), "web"]))
+def asked(line: str) -> options.CriuOptions:
+    criu = criu_options(flags.parse([*line.split(), "web"]))
+    if line.startswith("checkpoint"):
+        criu.check_lazy_dump()
+    return criu
 
 
 def dump(line: str = "checkpoint", **facts: Any) -> dict[str, Any]:
@@ -47,7 +52,7 @@ def dump(line: str = "checkpoint", **facts: Any) -> dict[str, Any]:
         "freezer": "",
         **facts,
     }
-    return plan.dump(wishes(line), FILES, **given)
+    return plan.dump(asked(line), FILES, **given)
 
 
 def restore(line: str = "restore", **facts: Any) -> dict[str, Any]:
@@ -61,7 +66,7 @@ def restore(line: str = "restore", **facts: Any) -> dict[str, Any]:
         "cgroups": {},
         **facts,
     }
-    return plan.restore(wishes(line), FILES, **given)
+    return plan.restore(asked(line), FILES, **given)
 
 
 # -- the requests ----------------------------------------------------------------------------------
@@ -190,28 +195,26 @@ def test_hooks_may_build_the_network_that_is_new(path: str | None) -> None:
 )
 def test_what_cannot_be_meant_is_refused(line: str) -> None:
     with pytest.raises(UsageError):
-        wishes(line)
+        asked(line)
 
 
 @pytest.mark.parametrize("text", ["web", "smack:web", "selinux:", ":web"])
 def test_a_security_profile_names_its_module(text: str) -> None:
     with pytest.raises(UsageError, match="TYPE:NAME"):
-        options.lsm(flags.parse(["restore", "--lsm-profile", text, "web"]))
+        asked(f"restore --lsm-profile {text}")
 
 
 def test_security_labels_become_fields() -> None:
-    line = ["restore", "--lsm-profile", "selinux:a:b", "--lsm-mount-context", "c", "web"]
-    assert options.lsm(flags.parse(line)) == {
-        "lsm_profile": "selinux:a:b",
-        "lsm_mount_context": "c",
-    }
+    fields = asked("restore --lsm-profile selinux:a:b --lsm-mount-context c").fields
+    assert fields["lsm_profile"] == "selinux:a:b"
+    assert fields["lsm_mount_context"] == "c"
 
 
 # -- mounts ----------------------------------------------------------------------------------------
 
 
 def saved(text: str, *, masks: dict[str, int] | None = None, **changes: Any) -> list[str]:
-    entries = hostmounts.parse(f"{ROOT}\n{text}".encode())
+    entries = host_mounts.parse(f"{ROOT}\n{text}".encode())
     wanted = config(**changes)
     points = [mount.destination for mount in wanted.mounts]
     on = {entry.point: entry.id for entry in entries if entry.point in points}

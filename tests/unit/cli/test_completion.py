@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-from pyrunc.completion import SCRIPTS
-from pyrunc.flag_table import GLOBAL, VERBS
+from pyrunc.cli.flag_table import GLOBAL, VERBS
+from pyrunc.commands.completion_scripts import SCRIPTS
 
 # The lines of each shell with the global flags, and a flag in them that is not in a description.
 GLOBAL_FLAGS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from pyrunc import flags, usage
+from pyrunc.cli import flags, help
+from pyrunc.cli.flag_table import GLOBAL, VERBS
 from pyrunc.errors import UsageError
-from pyrunc.flag_table import GLOBAL, VERBS
 
 # (command line, verb, positionals, values): what each rule makes of it.
 READ = [
@@ -173,7 +173,7 @@ def test_a_wrong_flag_gets_a_suggestion() -> None:
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_the_help_of_a_verb_names_its_flags_but_not_the_hidden_ones(verb: str) -> None:
-    text = usage.verb(verb)
+    text = help.verb(verb)
     for name, short, _kind, _placeholder, help_text, _default, hidden in VERBS[verb][5]:
         assert (f"--{name}" in text) or hidden
         assert not (hidden and f"--{name} " in text)
@@ -182,7 +182,7 @@ def test_the_help_of_a_verb_names_its_flags_but_not_the_hidden_ones(verb: str) -
 
 
 def test_the_program_help_names_every_verb() -> None:
-    text = usage.program()
+    text = help.program()
     assert all(f"  {verb} " in text for verb, row in VERBS.items() if not row[6])
     assert all(f"--{row[0]}" in text for row in GLOBAL if not row[6])
 

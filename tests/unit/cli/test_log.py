@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrunc import cli
+from pyrunc.cli import main
 from pyrunc.errors import Failure
 from pyrunc.log import log, printable, quote_json
 
@@ -152,7 +152,7 @@ def test_an_unforeseen_exception_is_one_line_without_traceback(
 ) -> None:
     monkeypatch.setattr("pyrunc.commands.list.run", lambda args: 1 // 0)
     argv = ["--log", str(tmp_path / "log"), "--log-format", "json", "list"]
-    assert cli.main(argv) == 1
+    assert main.main(argv) == 1
     err = capfd.readouterr().err
     assert err.startswith("pyrunc: list: internal error: ZeroDivisionError")
     assert "Traceback" not in err
@@ -163,14 +163,14 @@ def test_debug_shows_the_traceback(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyrunc.commands.list.run", lambda args: 1 // 0)
-    assert cli.main(["--debug", "list"]) == 1
+    assert main.main(["--debug", "list"]) == 1
     assert "Traceback" in capfd.readouterr().err
 
 
 def test_errors_say_whose_they_are(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir(mode=0o700)
-    assert cli.main(["--root", str(root), "state", "web"]) == 1
+    assert main.main(["--root", str(root), "state", "web"]) == 1
     captured = capfd.readouterr()
     assert captured.err.startswith("pyrunc: state web: container does not exist")
     assert captured.out == ""
@@ -179,20 +179,20 @@ def test_errors_say_whose_they_are(capfd: pytest.CaptureFixture[str], tmp_path: 
 def test_an_exec_that_cannot_be_done_exits_255(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir(mode=0o700)
-    assert cli.main(["--root", str(root), "exec", "web", "true"]) == 255
+    assert main.main(["--root", str(root), "exec", "web", "true"]) == 255
 
 
 def test_the_wrong_number_of_arguments_shows_the_usage(capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["create"]) == 1
+    assert main.main(["create"]) == 1
     err = capfd.readouterr().err
     assert err.startswith("Incorrect Usage.\n")
     assert err.rstrip().endswith('pyrunc: "create" requires exactly 1 argument(s)')
 
 
 def test_help_and_version_succeed(capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["checkpoint", "--help"]) == 0
-    assert cli.main(["--version"]) == 0
-    assert cli.main([]) == 0
+    assert main.main(["checkpoint", "--help"]) == 0
+    assert main.main(["--version"]) == 0
+    assert main.main([]) == 0
     captured = capfd.readouterr()
     assert captured.err == ""
     assert re.search(r"^pyrunc version \S+\ncommit: .*\nspec: 1\.\d\.\d$", captured.out, re.M)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pyrunc import flags
+from pyrunc.cli import flags
+from pyrunc.cli.flag_table import VERBS
 from pyrunc.commands import events, update
 from pyrunc.errors import UsageError
-from pyrunc.flag_table import VERBS
 
 
 @pytest.mark.parametrize(

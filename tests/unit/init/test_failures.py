@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyrunc import hints
-from pyrunc.init import ops
+from pyrunc.init import failures, ops
 from pyrunc.init.plan import Plan
 from tests.plans import cases
 
@@ -26,12 +25,12 @@ def failure(plan: Plan, name: str, step: str, number: int, detail: str = "") -> 
 
 
 def test_every_hint_is_for_an_op_and_a_step_that_exist() -> None:
-    for name, step, _number in hints.HINTS:
+    for name, step, _number in failures.HINTS:
         assert step in STEPS[name], (name, step)
 
 
 def test_every_sentence_is_for_an_op_and_a_step_that_exist() -> None:
-    for name, step in hints.SENTENCES:
+    for name, step in failures.SENTENCES:
         assert step in ("", *STEPS[name]), (name, step)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyrunc.host import Host
+from pyrunc.host.facts import Host
 from pyrunc.init import attributes
 from pyrunc.init.context import Context
 from pyrunc.spec.config import parse_process

@@ -6,8 +6,17 @@ from __future__ import annotations
 import pytest
 
 from pyrunc.errors import ConfigErrors
-from pyrunc.host import Host
-from pyrunc.init import attributes, capabilities, devices, idmap, mounts, namespaces, ops, paths
+from pyrunc.host.facts import Host
+from pyrunc.init import (
+    attributes,
+    capabilities,
+    devices,
+    mount_idmap,
+    mounts,
+    namespaces,
+    ops,
+    paths,
+)
 from pyrunc.init.cgroup_view import CgroupDirectory, CgroupView
 from pyrunc.init.compile_create import compile_create
 from pyrunc.init.context import Context
@@ -162,7 +171,7 @@ def test_a_mapping_relative_to_the_container_is_translated() -> None:
         }
     )
     plan = compile_create(config, cases.host_of({}), rootfs="/r")
-    assert idmap.show(plan.requests[0].uids) == "1-4-10"
+    assert mount_idmap.show(plan.requests[0].uids) == "1-4-10"
 
 
 def test_many_id_mapped_mounts_are_fetched_in_parts() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pyrunc import syscalls
+from pyrunc.host import syscalls
 from tests.support import machine
 
 HERE = pathlib.Path(__file__).parent

@@ -18,8 +18,9 @@ import time
 
 import pytest
 
-from pyrunc import initimage, syscalls
 from pyrunc.errors import HostError
+from pyrunc.host import syscalls
+from pyrunc.init import image
 from tests.support import machine
 
 
@@ -250,25 +251,25 @@ def test_an_init_that_differs_from_its_digest_is_not_run(
     """EX-5: the file is checked before it is copied."""
     pytest.importorskip("pyrunc.initdigest", reason="the init is not built (run `make`)")
     (tmp_path / "init").write_bytes(b"\x7fELF swapped")
-    monkeypatch.setattr(initimage, "NAME", str(tmp_path / "init"))
+    monkeypatch.setattr(image, "NAME", str(tmp_path / "init"))
     with pytest.raises(HostError, match="SHA-256 differs"):
-        initimage.open_init()
+        image.open_init()
 
 
 def test_an_init_that_is_no_regular_file_is_not_run(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(tmp_path / "init")
-    monkeypatch.setattr(initimage, "NAME", str(tmp_path / "init"))
+    monkeypatch.setattr(image, "NAME", str(tmp_path / "init"))
     with pytest.raises(HostError, match="not a regular file"):
-        initimage.open_init()
+        image.open_init()
 
 
 def test_held_signals_are_read_in_order_of_their_number_even_ignored_ones() -> None:
     """In a child: the mask of this process is nobody's to change."""
     script = """
 import os, signal, struct
-from pyrunc import syscalls
+from pyrunc.host import syscalls
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 fd = syscalls.hold_signals({signal.SIGURG, signal.SIGKILL, signal.SIGSTOP})
 for number in (signal.SIGTERM, signal.SIGURG, signal.SIGHUP, signal.SIGCHLD):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pyrunc import posture
+from pyrunc.commands import security_warnings
 from pyrunc.seccomp import lint
 from pyrunc.spec.config import parse_config
 from pyrunc.spec.constants import CAP_NAMES
@@ -49,7 +49,7 @@ def config(**changes: Any) -> dict[str, Any]:
 
 def warned(made: dict[str, Any]) -> list[tuple[str, str]]:
     """(name, pointer) of each warning."""
-    problems = posture.security_warnings(parse_config(json.dumps(made).encode()))
+    problems = security_warnings.security_warnings(parse_config(json.dumps(made).encode()))
     found = []
     for problem in problems:
         match = re.search(r"\[([a-z-]+)\]$", problem.message)
@@ -121,7 +121,7 @@ CAPABILITIES = "/process/capabilities"
         ),
         *[
             (config(process=capabilities(name)), "strong-capability", CAPABILITIES)
-            for name in posture.STRONG_CAPABILITIES
+            for name in security_warnings.STRONG_CAPABILITIES
         ],
         (config(mounts=bind("/")), "host-path", "/mounts/1/options"),
         (config(mounts=bind("/etc/../usr//", "ro", "rw")), "host-path", "/mounts/1/options"),
@@ -283,4 +283,4 @@ def test_every_warning_is_explained_in_the_documentation() -> None:
     documented = set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE))
     source = pathlib.Path(lint.__file__).read_text()
     in_lint = set(re.findall(r"\[([a-z]+-[a-z-]+)\]", source))
-    assert documented == set(posture.RULES) | in_lint
+    assert documented == set(security_warnings.RULES) | in_lint

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pyrunc.spec import constants, options
+from pyrunc.spec import constants, options, signals
 
 
 def test_signal_numbers_are_those_of_this_machine() -> None:
     for member in signal.Signals:
         if member.name not in ("SIGRTMIN", "SIGRTMAX"):
-            assert constants.SIGNALS[member.name] == member.value
-    assert (signal.SIGRTMIN, signal.SIGRTMAX) == (constants.SIGRTMIN, constants.SIGRTMAX)
+            assert signals.SIGNALS[member.name] == member.value
+    assert (signal.SIGRTMIN, signal.SIGRTMAX) == (signals.SIGRTMIN, signals.SIGRTMAX)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_signal_numbers_are_those_of_this_machine() -> None:
     ],
 )
 def test_a_signal_is_a_number_or_a_name(text: str, number: int) -> None:
-    assert constants.signal_number(text) == number
+    assert signals.signal_number(text) == number
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_signal_is_a_number_or_a_name(text: str, number: int) -> None:
 )  # fmt: skip
 def test_nothing_else_is_a_signal(text: str) -> None:
     """IN-9, PY-6"""
-    assert constants.signal_number(text) is None
+    assert signals.signal_number(text) is None
 
 
 def test_resource_limits_are_those_of_this_machine() -> None:

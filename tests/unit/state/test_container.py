@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from pyrunc import container, deletion, process
-from pyrunc.container import Container
 from pyrunc.errors import Failure, InitError, StateError
-from pyrunc.state import StateDirectory
+from pyrunc.host import process
+from pyrunc.lifecycle import container, delete
+from pyrunc.lifecycle.container import Container
+from pyrunc.lifecycle.state import StateDirectory
+from pyrunc.spec.signals import parse_signal
 
 ERROR, EXEC = 3, 5
 
@@ -268,8 +270,8 @@ def test_kill_signals_the_init(
 
 def test_delete_of_nothing_is_an_error_unless_forced(root: str) -> None:
     with pytest.raises(StateError, match="container does not exist"):
-        deletion.delete(root, "web", force=False)
-    deletion.delete(root, "web", force=True)
+        delete.delete(root, "web", force=False)
+    delete.delete(root, "web", force=True)
 
 
 def test_delete_refuses_a_running_container(
@@ -279,8 +281,8 @@ def test_delete_refuses_a_running_container(
     with pytest.raises(
         StateError, match="cannot delete container web that is not stopped: running"
     ):
-        deletion.delete(root, "web", force=False)
-    deletion.delete(root, "web", force=True)
+        delete.delete(root, "web", force=False)
+    delete.delete(root, "web", force=True)
     assert sleeper.wait(5) == -9
     assert os.listdir(root) == []
 
@@ -291,7 +293,7 @@ def test_delete_runs_every_poststop_hook_though_one_fails(
     ran = tmp_path / "ran"
     stop = [hook("exit 1"), hook(f"cat > {ran}")]
     make(hooks={"poststart": [], "poststop": stop}).directory.close()
-    deletion.delete(root, "web", force=False)
+    delete.delete(root, "web", force=False)
     assert '"status":"stopped"' in ran.read_text()
     assert '"pid":0' in ran.read_text()
     assert "poststop hook #0: exit status 1" in capfd.readouterr().err
@@ -310,7 +312,7 @@ def test_delete_removes_a_half_created_container(
     ran = tmp_path / "ran"
     directory.intend("hooks", {"poststop": [hook(f"echo > {ran}")], "state": state})
     directory.close()
-    deletion.delete(root, "web", force=True)
+    delete.delete(root, "web", force=True)
     assert sleeper.wait(5) == -9
     assert ran.exists()
     assert os.listdir(root) == []
@@ -319,7 +321,7 @@ def test_delete_removes_a_half_created_container(
 def test_deleting_what_is_half_created_says_that_it_did_not_exist(root: str) -> None:
     StateDirectory.claim(root, "web").close()
     with pytest.raises(StateError, match="container does not exist"):
-        deletion.delete(root, "web", force=False)
+        delete.delete(root, "web", force=False)
     assert os.listdir(root) == []
 
 
@@ -328,8 +330,8 @@ def test_a_damaged_state_can_only_be_deleted_by_force(root: str) -> None:
     directory.write("state.json", "{")
     directory.close()
     with pytest.raises(StateError, match="damaged"):
-        deletion.delete(root, "web", force=False)
-    deletion.delete(root, "web", force=True)
+        delete.delete(root, "web", force=False)
+    delete.delete(root, "web", force=True)
     assert os.listdir(root) == []
 
 
@@ -339,7 +341,7 @@ def test_a_damaged_state_can_only_be_deleted_by_force(root: str) -> None:
     + [("WINCH", 28), ("sigusr1", 10)],
 )
 def test_signals_are_numbers_or_names(text: str, number: int) -> None:
-    assert process.parse_signal(text) == number
+    assert parse_signal(text) == number
 
 
 @pytest.mark.parametrize(
@@ -347,7 +349,7 @@ def test_signals_are_numbers_or_names(text: str, number: int) -> None:
 )
 def test_an_unknown_signal_is_refused(text: str) -> None:
     with pytest.raises(StateError, match="unknown signal"):
-        process.parse_signal(text)
+        parse_signal(text)
 
 
 def test_a_name_of_a_process_cannot_forge_its_state(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from pyrunc import hooks, process
 from pyrunc.errors import Failure
+from pyrunc.host import process
+from pyrunc.lifecycle import hooks
 from tests.support.wait import until
 
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from pyrunc import process
+from pyrunc.host import process
 
 
 def test_a_number_that_lives_on_as_a_session_names_no_process() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pyrunc import state
 from pyrunc.errors import HostError, StateError
-from pyrunc.state import StateDirectory
+from pyrunc.lifecycle import state
+from pyrunc.lifecycle.state import StateDirectory
 
 GOOD_IDS = ["a", "A-1_b+c.d", "0", "-x", "+", "_", "x" * 255, "..a"[2:], "a..b", "a.", "5e3f" * 16]
 

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from pyrunc import creation, log
+from pyrunc import log
+from pyrunc.lifecycle import record
 
 LAST = 253402300799  # the end of the year 9999
 
@@ -23,4 +24,4 @@ def test_it_is_what_the_c_library_says() -> None:
 
 def test_now_has_nanoseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1709210096 * 10**9 + 5)
-    assert creation.now() == "2024-02-29T12:34:56.000000005Z"
+    assert record.now() == "2024-02-29T12:34:56.000000005Z"

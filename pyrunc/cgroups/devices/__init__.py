@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Device rules: their meaning, and both ways to put them in force."""

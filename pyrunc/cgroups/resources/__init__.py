@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""linux.resources to the writes of each version. PURE."""

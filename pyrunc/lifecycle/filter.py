@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compile the filter of a configuration, with its times in the debug log."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pyrunc import seccomp
+from pyrunc.lifecycle.state import default_root
+from pyrunc.log import LEVELS, log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.seccomp.filter import Filter
+    from pyrunc.spec.model import Config
+
+
+def filter_cache(root: str) -> str:
+    """Where the compiled filters of a state root are kept; no id begins with a dot."""
+    return f"{os.path.abspath(root or default_root())}/.seccomp"
+
+
+def compile_filter(config: Config, *, cache: str | None) -> Filter | None:
+    """The filter of ``linux.seccomp``; what the compiler left out, and what it took, goes to the
+    debug log.
+    """
+    node = config.linux.seccomp
+    if node is None:
+        return None
+    began = clocks() if log.least == LEVELS["debug"] else (0, 0)
+    compiled = seccomp.compile(
+        node, raw=config.raw["linux"]["seccomp"], cache=cache, annotations=config.annotations
+    )
+    if compiled is not None and any(began):
+        wall, processor = (end - begin for begin, end in zip(began, clocks(), strict=True))
+        source = "from the cache" if compiled.cached else "compiled"
+        log.debug(
+            f"seccomp: {len(compiled)} instructions {source} in {wall / 1e6:.2f} ms "
+            f"({processor / 1e6:.2f} ms of processor time)"
+        )
+        for line in compiled.report.lines():
+            log.debug(line)
+    return compiled
+
+
+def clocks() -> tuple[int, int]:
+    """Wall-clock and processor time, in ns."""
+    return time.perf_counter_ns(), time.process_time_ns()

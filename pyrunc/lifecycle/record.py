@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parts of state.json that are made once, at create, for the commands to come."""
+
+from __future__ import annotations
+
+import time
+
+from pyrunc.log import utc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from pyrunc.init.plan import Plan
+
+
+def late_ops(plan: Plan) -> dict[str, Any]:
+    """The ops after the gate, as far as `start` needs them to word a failure."""
+    names = [op.NAME for op in plan.ops]
+    first = names.index("wait_at_gate")
+    return {
+        "first": first,
+        "ops": [
+            {
+                "name": op.NAME,
+                "steps": list(op.STEPS),
+                "what": op.what,
+                "pointer": op.pointer,
+                "path": getattr(op, "path", ""),
+                "argv": list(getattr(op, "argv", ("",)))[:1],
+                "timeoutMs": getattr(op, "timeout_ms", 0),
+            }
+            for op in plan.ops[first:]
+        ],
+    }
+
+
+def freezer_file(record: Mapping[str, Any]) -> list[Any] | None:
+    """Version and path of the file that says whether the container is frozen, for `state`."""
+    groups = record.get("cgroups") or ()
+    for group in groups:
+        if "freezer" in group["controllers"]:
+            return [1, f"{group['mount']}/{group['path']}/freezer.state"]
+    for group in groups:
+        if group["version"] == 2:
+            return [2, f"{group['mount']}/{group['path']}/cgroup.freeze"]
+    return None
+
+
+def now() -> str:
+    """RFC 3339 with nanoseconds, in UTC."""
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    return f"{utc(seconds)}.{nanoseconds:09d}Z"
