@@ -2,7 +2,8 @@
 """linux.netDevices: interfaces of the caller's network namespace that move into the container's.
 
 The messages to the kernel are written by pyroute2 in a short-lived child: helpers/move_devices.py,
-run by the stock interpreter. It gets the names and the path of a namespace, nothing of the container.
+run by the stock interpreter. It gets the names and the path of a namespace, nothing of the
+container.
 
 When the network namespace ends, the kernel gives physical interfaces back; it removes virtual ones.
 """
