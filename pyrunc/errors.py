@@ -94,7 +94,7 @@ class InitError(Failure):
 
 
 class UsageError(Failure):
-    """The command line is wrong. With `usage`, the help of the verb is shown first."""
+    """The command line is wrong. `usage` is the verb whose help the hint names."""
 
     def __init__(self, what: str, *, usage: str = "", hint: str = "") -> None:
         super().__init__(what, hint=hint)

@@ -33,7 +33,7 @@ _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2028\u2029\u2066\u206
 class Log:
     """Where records go. One instance, `log`, is configured from the command line."""
 
-    __slots__ = ("debugging", "fd", "json", "least")
+    __slots__ = ("configured", "debugging", "fd", "json", "least")
 
     def __init__(self) -> None:
         self.reset()
@@ -43,8 +43,11 @@ class Log:
         self.json = False
         self.least = LEVELS["info"]
         self.debugging = False
+        self.configured = False
 
     def configure(self, *, path: str, json: bool, level: str, debugging: bool) -> None:
+        """Take the options of a command line; HostError when the file cannot be opened."""
+        self.configured = True
         self.json = json
         self.debugging = debugging
         self.least = LEVELS[level] if level else LEVELS["debug" if debugging else "info"]

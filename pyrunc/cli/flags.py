@@ -104,9 +104,11 @@ def _convert(name: str, kind: str, value: str) -> Value:
     return value
 
 
-def parse(argv: Sequence[str]) -> Args:
-    """Parse a command line without the program's name. Without a verb `Args.verb` is empty."""
-    args = Args()
+def parse(argv: Sequence[str], args: Args | None = None) -> Args:
+    """Parse a command line without the program's name, into `args` if given: after a UsageError it
+    holds what was read before. Without a verb `Args.verb` is empty.
+    """
+    args = args or Args()
     args._accept(GLOBAL)
     rest = _parse_flags(args, argv, 0, stops=True)
     if args.flag("help") or args.flag("version") or not rest:
@@ -168,7 +170,7 @@ def _find(args: Args, shorts: dict[str, str], word: str, name: str) -> FlagRow:
     raise UsageError(
         f"flag provided but not defined: {word.partition('=')[0]}",
         usage=args.verb,
-        hint=_did_you_mean(name, args._rows, prefix="--"),
+        hint=_flag_hint(args, name),
     )
 
 
@@ -186,15 +188,15 @@ def _check_count(args: Args, least: int, most: int) -> None:
 
 
 def unknown_verb(verb: str) -> UsageError:
+    from pyrunc.cli import usage
+
     return UsageError(
         f'unknown command "{verb}"',
-        hint=_did_you_mean(verb, VERBS) or "pyrunc --help lists the commands",
+        hint=usage.did_you_mean(verb, VERBS) or "`pyrunc --help` lists the commands",
     )
 
 
-def _did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """The nearest known word; for errors only, so the slow library module is imported here."""
-    import difflib
+def _flag_hint(args: Args, name: str) -> str:
+    from pyrunc.cli import usage
 
-    found = difflib.get_close_matches(word, list(known), 1)
-    return f"did you mean {prefix}{found[0]}?" if found else ""
+    return usage.flag_hint(args.verb, name, args._rows)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from pyrunc.cli import flags
 from pyrunc.cli.output import emit
@@ -28,10 +27,12 @@ def main(argv: Sequence[str]) -> int:
     but SystemExit.
     """
     log.reset()
-    args: Args | None = None
+    args = flags.Args()
     try:
-        args = flags.parse(argv)
+        flags.parse(argv, args)
         return _dispatch(args)
+    except UsageError as failure:
+        return _report_usage(failure, argv, args)
     except Failure as failure:
         _report(failure, args)
     except KeyboardInterrupt:
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
         return FAILED
     except Exception as error:
         _report_bug(error, args)
-    return EXEC_FAILED if args is not None and args.verb == "exec" else FAILED
+    return EXEC_FAILED if args.verb == "exec" else FAILED
 
 
 def _dispatch(args: Args) -> int:
@@ -66,23 +67,36 @@ def _dispatch(args: Args) -> int:
     return status
 
 
-def _prefix(args: Args | None) -> str:
+def _prefix(args: Args) -> str:
     """``pyrunc: create web1: ``: whose error it is."""
-    if args is None or not args.verb:
+    if not args.verb:
         return f"{PROGRAM}: "
     name = f" {args.positionals[0]}" if args.positionals else ""
     return f"{PROGRAM}: {args.verb}{name}: "
 
 
-def _report(failure: Failure, args: Args | None) -> None:
-    if isinstance(failure, UsageError) and failure.usage:
-        from pyrunc.cli import help
-
-        print("Incorrect Usage.\n\n" + help.verb(failure.usage), file=sys.stderr, flush=True)
-        args = None  # as Go's packages print it: no verb before `"create" requires ...`
+def _report(failure: Failure, args: Args) -> None:
     log.error(_prefix(args) + str(failure), more=_more(failure))
     if log.least == LEVELS["debug"] and failure.__cause__ is not None:
         log.debug(f"caused by {failure.__cause__!r}")
+
+
+def _report_usage(failure: UsageError, argv: Sequence[str], args: Args) -> int:
+    """A wrong command line: one line, and where the help is. It is logged as every other failure
+    is: engines show the last record of the log, whatever it is about.
+    """
+    from pyrunc.cli import usage
+
+    parsed = log.configured
+    if not parsed:
+        failure.detail = usage.configure_log(argv)
+    if failure.usage or not (parsed or failure.hint):
+        failure.hint = usage.with_help(failure)
+    # As Go's packages print it: no verb before `"create" requires ...`.
+    named = str(failure).startswith(f'"{args.verb}"')
+    prefix = f"{PROGRAM}: " if named else _prefix(args)
+    log.error(prefix + str(failure), more=_more(failure))
+    return EXEC_FAILED if parsed and args.verb == "exec" else FAILED
 
 
 def _more(failure: Failure) -> str:
@@ -100,7 +114,7 @@ def _more(failure: Failure) -> str:
     return "".join(printable(line) + "\n" for line in lines)
 
 
-def _report_bug(error: Exception, args: Args | None) -> None:
+def _report_bug(error: Exception, args: Args) -> None:
     """An exception that nobody foresaw: one line all the same; the traceback only with --debug."""
     more = ""
     if log.debugging:

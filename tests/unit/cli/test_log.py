@@ -182,11 +182,85 @@ def test_an_exec_that_cannot_be_done_exits_255(tmp_path: Path) -> None:
     assert main.main(["--root", str(root), "exec", "web", "true"]) == 255
 
 
-def test_the_wrong_number_of_arguments_shows_the_usage(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_wrong_number_of_arguments_names_the_help(capfd: pytest.CaptureFixture[str]) -> None:
     assert main.main(["create"]) == 1
+    first, second = capfd.readouterr().err.splitlines()
+    assert first == 'pyrunc: "create" requires exactly 1 argument(s)'
+    assert second == "  hint    `pyrunc create --help` shows the flags"
+
+
+# A wrong command line after the options of the log, and what its record says.
+WRONG = [
+    ("create --nosuch c1", "pyrunc: create: flag provided but not defined: --nosuch"),
+    ("create", 'pyrunc: "create" requires exactly 1 argument(s)'),
+    ("create a b", 'pyrunc: "create" requires exactly 1 argument(s)'),
+    ("create --bundle", "pyrunc: create: flag needs an argument: --bundle"),
+    ("create --no-pivot=x c1", 'pyrunc: create: invalid boolean value "x" for --no-pivot'),
+    ("create --preserve-fds x c1", 'pyrunc: create: invalid value "x" for --preserve-fds'),
+    ("nosuch", 'pyrunc: unknown command "nosuch"'),
+    ("help nosuch", 'unknown command "nosuch"'),
+    ("--nosuch create c1", "pyrunc: flag provided but not defined: --nosuch"),
+    ("--rootless=x create c1", 'pyrunc: invalid value "x" for --rootless'),
+    ("exec", 'pyrunc: "exec" requires a minimum of 1 argument(s)'),
+    ("mounts turn c1 file", '"mounts" does not know'),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), WRONG, ids=[line for line, _ in WRONG])
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_wrong_command_line_is_one_record_of_the_log(
+    tmp_path: Path, line: str, message: str, form: str, where: str
+) -> None:
+    """An engine that finds no record shows the error before, or none."""
+    path = tmp_path / "log"
+    words = line.split()
+    options = ["--log", str(path), f"--log-format={form}"]
+    # Global options that come after a wrong one count, too.
+    at = 1 if where == "after" and words[0].startswith("--") else 0
+    assert main.main([*words[:at], *options, *words[at:]]) != 0
+    (record,) = path.read_text().splitlines()
+    if form == "json":
+        found = json.loads(record)
+        assert found["level"] == "error"
+        assert message in found["msg"]
+    else:
+        assert " level=error msg=" in record
+        assert message in record.replace('\\"', '"')
+
+
+def test_a_wrong_command_line_with_a_log_that_cannot_be_opened_tells_both(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["--log", str(tmp_path / "absent" / "log"), "create"]) == 1
     err = capfd.readouterr().err
-    assert err.startswith("Incorrect Usage.\n")
-    assert err.rstrip().endswith('pyrunc: "create" requires exactly 1 argument(s)')
+    assert err.startswith('pyrunc: "create" requires exactly 1 argument(s)\n')
+    assert "cannot open the log file" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("exec -it c1 sh", "-t gives a terminal"),
+        ("exec -i c1 sh", "standard input is always passed on"),
+        ("run --rm c1", "--keep"),
+        ("run -it c1", "process.terminal"),
+        ("update --cpus 2 c1", "--cpu-quota"),
+        ("create --bundel x c1", "did you mean --bundle?"),
+        ("restore --lsm-mount-context", "`pyrunc restore --help`"),
+        ("--rooot x list", "did you mean --root?"),
+        ("--zzz list", "`pyrunc --help` shows the flags"),
+        ("creat c1", "did you mean create?"),
+    ],
+)
+def test_a_usage_error_is_two_lines_with_what_to_do(
+    capfd: pytest.CaptureFixture[str], line: str, hint: str
+) -> None:
+    assert main.main(line.split()) == 1
+    first, second = capfd.readouterr().err.splitlines()
+    assert first.startswith("pyrunc: ")
+    assert second.startswith("  hint    ")
+    assert hint in second
 
 
 def test_help_and_version_succeed(capfd: pytest.CaptureFixture[str]) -> None:
