@@ -22,7 +22,7 @@ WARM_UP = 2
 
 
 def attempt(step: measure.Step, runtime: Runtime, *arguments: Any) -> None:
-    """A command that a runtime cannot do is said and left out; the others go on."""
+    """Run a step; what a runtime cannot do is reported and left out, and the others go on."""
     try:
         step(runtime, *arguments)
     except Failed as failure:

@@ -63,8 +63,9 @@ def resources(controllers: list[str]) -> dict[str, Any]:
 
 
 def finder() -> Callable[[], layout.Layout]:
-    """How `create` finds the cgroup2 of a host that has no other; beside v1 hierarchies, the same
-    calls for the cgroup2 alone.
+    """Return how `create` finds the cgroup2 of a host that has no other hierarchy.
+
+    Beside v1 hierarchies the same calls are made for the cgroup2 alone.
     """
     host = layout.probe()
     if host.kind == "v2":

@@ -23,7 +23,7 @@ def enter_private_mounts() -> None:
 
 
 def make_state(scratch: Path) -> Path:
-    """A directory for state on a tmpfs, as /run is: what a runtime syncs costs nothing there."""
+    """Make a directory for state on a tmpfs, as /run is: syncs cost nothing there."""
     target = scratch / "state"
     target.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "none", str(target)], check=True)

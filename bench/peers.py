@@ -30,7 +30,7 @@ LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
 
 def environment(suite: str, directory: Path) -> dict[str, str]:
-    """An apt that knows a suite's packages and their sources."""
+    """Make an environment in which apt knows a suite's packages and their sources."""
     state = directory / f"apt-{suite}"
     env = apt_environment(suite, state)
     lines = [f"{kind} {mirror()} {suite} main\n" for kind in ("deb", "deb-src")]
@@ -40,7 +40,10 @@ def environment(suite: str, directory: Path) -> dict[str, str]:
 
 
 def fetch_source(directory: Path) -> Path:
-    """The newest source of crun. A mirror may lack that of the newest package."""
+    """Fetch the newest source of crun.
+
+    A mirror may lack that of the newest package.
+    """
     for suite in SUITES:
         source = directory / f"source-{suite}"
         shutil.rmtree(source, ignore_errors=True)
@@ -59,7 +62,7 @@ def fetch_source(directory: Path) -> Path:
 
 
 def build_crun(directory: Path) -> Path:
-    """A static crun."""
+    """Build a static crun."""
     tree = fetch_source(directory)
     print(f"bench: building {tree.name}, which takes some minutes", flush=True)
     if "json-c" in (tree / "configure.ac").read_text():  # since 1.24, instead of yajl

@@ -34,7 +34,7 @@ def summary(samples: Samples) -> dict[str, dict[str, float]]:
 
 
 def commands(results: dict[str, Any]) -> list[str]:
-    """What every runtime could do."""
+    """Return the commands that every runtime could do."""
     first, *others = (result["commands"] for result in results.values())
     return [command for command in first if all(command in other for other in others)]
 
@@ -45,7 +45,7 @@ def cell(numbers: dict[str, float], reference: dict[str, float]) -> str:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Times in ms: median, spread, ratio to the last runtime (the peer of reference)."""
+    """Make a table of times in ms: median, spread, ratio to the last runtime (the reference)."""
     names = list(results)
     reference = results[names[-1]]["commands"]
     lines = [" " * 16 + "".join(f"{name:>24}" for name in names)]

@@ -80,7 +80,7 @@ class Runtime:
         return [self.program, "--root", str(self.state), *words]
 
     def quietly(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """A command that is not measured."""
+        """Run a command that is not measured."""
         return subprocess.run(
             self.argv(*words),
             check=False,
@@ -98,13 +98,14 @@ class Runtime:
 
 
 def newest(directory: Path) -> list[str]:
-    """What `make bench-peers` has made."""
+    """Return what `make bench-peers` has made."""
     return [f"{name}={directory / name}" for name in NEWEST if (directory / name).exists()]
 
 
 def find(words: list[str], *, tree: Path, state: Path) -> list[Runtime]:
-    """Runtimes from ``name``, ``path`` or ``name=path``; by default this tree's and Debian's, and
-    the newest peers if they have been made.
+    """Return runtimes from ``name``, ``path`` or ``name=path``.
+
+    By default these are this tree's and Debian's, and the newest peers if they have been made.
     """
     found = []
     for word in words or ["pyrunc", "crun", "runc", *newest(tree / PEERS)]:

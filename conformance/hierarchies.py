@@ -42,7 +42,7 @@ exec "$@"
 
 
 def missing() -> list[str]:
-    """The controllers that this kernel has on version 1 and that are not mounted."""
+    """Return the controllers that this kernel has on version 1 and that are not mounted."""
     if not (CGROUP / "pids").is_dir():
         return []
     lines = Path("/proc/cgroups").read_text().splitlines()[1:]
@@ -51,7 +51,7 @@ def missing() -> list[str]:
 
 
 def inside(argv: Sequence[str]) -> list[str]:
-    """The command that runs `argv` in a mount namespace with no controller missing."""
+    """Return the command that runs `argv` in a mount namespace with no controller missing."""
     enter = ("unshare", "-m", "--propagation", "private", "sh", "-c", ENTER, "sh")
     return [*enter, " ".join(missing()), *argv]
 

@@ -59,7 +59,7 @@ def write(directory: Path) -> Path:
 
 
 def single(document: dict[str, Any]) -> str:
-    """The page of one suite."""
+    """Return the page of one suite."""
     return PAGE.format(title="Conformance", body=_suite(document))
 
 

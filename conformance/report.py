@@ -56,7 +56,7 @@ class Report:
         ]
 
     def table(self) -> str:
-        """The verdicts as text, a line per test, the sums at the end."""
+        """Return the verdicts as text, a line per test, the sums at the end."""
         width = max([len(test) for test in self.rows] + [4])
         names = list(self.runtimes)
         lines = [" ".join([f"{'test':<{width}}", *(f"{name:>10}" for name in names)])]
@@ -92,7 +92,7 @@ class Report:
 
 
 def version(path: str) -> str:
-    """What a program says of its version; empty when it does not run."""
+    """Return what a program says of its version; empty when it does not run."""
     try:
         done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
     except OSError:

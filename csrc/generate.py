@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes both sides of the op table: ``pyrunc/init/ops.py`` and ``csrc/init/plan_ops.h``.
+"""Write both sides of the op table: ``pyrunc/init/ops.py`` and ``csrc/init/plan_ops.h``.
 
 ``python3 csrc/generate.py`` rewrites the two files, ``--check`` only tells whether they are stale.
 Both are committed, so that building the C program needs no Python.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -19,6 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "pyrunc" / "init" / "optable.py"
 PYTHON = ROOT / "pyrunc" / "init" / "ops.py"
 HEADER = ROOT / "csrc" / "init" / "plan_ops.h"
+
+# The first sentence of an op's text, and the rest.
+SUMMARY = re.compile(r"(.*?\.)(?:\s+(.*))?$")
 
 SCALARS = {"U32": "I", "SLOT": "I", "I32": "i", "U64": "Q"}
 ANNOTATIONS = {
@@ -140,13 +144,13 @@ class Op:
     what: str
 
     def encode(self) -> bytes:
-        """The op as the init reads it: code, size, fields, padding to 8 bytes."""
+        """Encode the op as the init reads it: code, size, fields, padding to 8 bytes."""
         raise NotImplementedError
 '''
 
 
 def encode_lines(op: Spec) -> list[str]:
-    """The body of `encode`: runs of scalars in one pack call, the rest field by field."""
+    """Return the body of `encode`: runs of scalars in one pack call, the rest field by field."""
     if not op.fields:
         return [f'return _op({op.code}, b"")']
     groups: list[list[str]] = []
@@ -173,7 +177,7 @@ def encode_lines(op: Spec) -> list[str]:
 
 
 def names_tuple(names: list[str] | tuple[str, ...]) -> list[str]:
-    """A tuple of strings as the formatter would lay it out after ten columns of `NAME = `."""
+    """Write a tuple of strings as the formatter would after ten columns of `NAME = `."""
     inner = ", ".join(f'"{name}"' for name in names)
     text = f"({inner},)" if len(names) == 1 else f"({inner})"
     if len(text) <= 84:
@@ -182,15 +186,15 @@ def names_tuple(names: list[str] | tuple[str, ...]) -> list[str]:
 
 
 def python_class(op: Spec) -> str:
-    """The class of one op."""
+    """Return the class of one op."""
     lines = ["", "", f"class {op.class_name}(Op):"]
-    doc = textwrap.wrap(op.doc, 92)
+    summary, more = SUMMARY.match(op.doc).groups()  # type: ignore[union-attr]  # any text matches
     closing = '"""'
-    if len(doc) == 1 and len(doc[0]) <= 88:
-        lines.append(f'    """{doc[0]}{closing}')
+    if more:
+        body = (f"    {line}" for line in textwrap.wrap(more, 90))
+        lines += [f'    """{summary}', "", *body, f"    {closing}"]
     else:
-        doc = textwrap.wrap(op.doc, 90)
-        lines += [f'    """{doc[0]}', *(f"    {line}" for line in doc[1:]), f"    {closing}"]
+        lines.append(f'    """{summary}{closing}')
     lines.append("")
     for key, value in (
         ("__slots__", names_tuple(sorted(op.fields))),
@@ -212,7 +216,7 @@ def python_class(op: Spec) -> str:
 
 
 def python_text(table: Table) -> str:
-    """The whole of ops.py."""
+    """Return the whole of ops.py."""
     parts = [PYTHON_HEAD, f"DIGEST = 0x{table.digest:016X}\n\n"]
     for number, name in enumerate(table.rendezvous, start=1):
         parts.append(f"RENDEZVOUS_{name.upper()} = {number}\n")
@@ -239,7 +243,7 @@ HEADER_HEAD = """\
 
 
 def c_struct(op: Spec) -> list[str]:
-    """The steps, the structure and the prototype of the handler."""
+    """Return the steps, the structure and the prototype of the handler."""
     steps = ", ".join(f"STEP_{op.name}_{step}".upper() for step in op.steps)
     lines = ["", *(f"/* {line} */" for line in textwrap.wrap(op.doc, 94))]
     lines += [f"enum step_{op.name} {{ {steps} }};", f"struct op_{op.name} {{"]
@@ -250,7 +254,7 @@ def c_struct(op: Spec) -> list[str]:
 
 
 def c_decoder(op: Spec) -> list[str]:
-    """Reads the fields in their order and demands that nothing is left."""
+    """Write the function that reads the fields in their order and demands that nothing is left."""
     lines = [
         "",
         f"static bool decode_{op.name}(struct reader *reader, struct op_{op.name} *op)",
@@ -281,7 +285,7 @@ def c_dispatch(table: Table) -> list[str]:
 
 
 def header_text(table: Table) -> str:
-    """The whole of plan_ops.h."""
+    """Return the whole of plan_ops.h."""
     lines = [f"#define PLAN_DIGEST 0x{table.digest:016x}ULL", "", "enum rendezvous {"]
     for number, name in enumerate(table.rendezvous, start=1):
         lines.append(f"\tRENDEZVOUS_{name.upper()} = {number},")

@@ -10,8 +10,9 @@ from pyrunc.cli import main as cli
 
 
 def _open_closed_stdio() -> None:
-    """FD-1: a descriptor of ours must never get the number of a standard one that the caller has
-    closed.
+    """Open /dev/null for each standard descriptor that the caller has closed (FD-1).
+
+    Else a descriptor of the runtime would get its number.
     """
     if None not in (sys.stdin, sys.stdout, sys.stderr):
         return

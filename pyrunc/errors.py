@@ -21,7 +21,7 @@ MAX_VALUE = 120  # characters of a value that a message quotes
 
 
 def strerror(errno: int) -> str:
-    """The C library's text, in lower case as Go prints it: clients compare these."""
+    """Return the C library's text in lower case, as Go prints it: clients compare these texts."""
     text = os.strerror(errno)
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
@@ -31,7 +31,7 @@ def errno_name(errno: int) -> str:
 
 
 def shorten(value: object, *, limit: int = MAX_VALUE) -> str:
-    """A bounded repr of a value of the configuration."""
+    """Return a bounded repr of a value of the configuration."""
     text = repr(value)
     if len(text) <= limit:
         return text
@@ -70,7 +70,7 @@ class Failure(Exception):
         return line
 
     def place(self) -> str:
-        """The second line: where in the configuration, which step of the init, which errno."""
+        """Return the second line: the place in the configuration, the init's step, the errno."""
         parts = []
         if self.pointer:
             parts.append(f"config  {self.pointer}")
@@ -131,8 +131,9 @@ class Problem:
 
 
 class ConfigErrors(Failure):
-    """Every problem of a configuration; the first one is the error's first line. `warnings` are
-    the all_warnings that were found on the way, for `check`.
+    """Every problem of a configuration; the first one is the error's first line.
+
+    `warnings` are those found on the way, for `check`.
     """
 
     def __init__(

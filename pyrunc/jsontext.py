@@ -33,7 +33,7 @@ class _Context:
 
 
 def decode(text: str) -> Any:
-    """The value of a JSON text; ValueError when it is none."""
+    """Decode a JSON text; ValueError when it is none."""
     text = text.strip(" \t\n\r")
     try:
         value, end = _speedups().make_scanner(_Context())(text, 0)
@@ -52,7 +52,7 @@ _module: Any = None
 
 
 def _speedups() -> Any:
-    """The C module; looked for once: a search that fails asks every importer."""
+    """Return the C module, looked for once: a search that fails asks every importer."""
     global _module
     if _module is None:
         try:
@@ -63,7 +63,7 @@ def _speedups() -> Any:
 
 
 def encode(value: Any, *, indent: int | str = 0) -> str:
-    """A JSON text of ASCII characters; with `indent`, one member a line."""
+    """Encode a value as ASCII characters; with `indent`, one member a line."""
     if not indent:
         return "".join(_encoder()(value, 0))
     if isinstance(indent, int):
@@ -77,7 +77,7 @@ _SIMPLEJSON = (False, False, True, None, None, None, False, False, None, False)
 
 
 def _encoder() -> Any:
-    """The C encoder. It knows no indentation, so texts for people are made below."""
+    """Return the C encoder, which knows no indentation: texts for people are made below."""
     speedups = _speedups()
     quoted = speedups.encode_basestring_ascii
     more: tuple[object, ...] = ()
@@ -118,7 +118,7 @@ def _encode(value: Any, indent: str, newline: str) -> str:
 
 
 def quote(text: str) -> str:
-    """A JSON string."""
+    """Return a text as a JSON string."""
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
     return quote_json(text)

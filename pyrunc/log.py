@@ -71,12 +71,13 @@ class Log:
         _write(STDERR if self.fd < 0 else self.fd, self._record(level, message))
 
     def tell(self, lines: Iterable[str]) -> None:
-        """What the user has asked for beside the standard output: always on standard error."""
+        """Print lines that the user has asked for on standard error."""
         _write(STDERR, "".join(printable(line) + "\n" for line in lines))
 
     def error(self, first: str, *, more: str = "") -> None:
-        """Report the error that ends the command: the record with the first line, and all of it on
-        standard error.
+        """Report the error that ends the command.
+
+        The log gets a record with the first line, standard error all lines.
         """
         if self.fd >= 0 or self.json:
             _write(STDERR if self.fd < 0 else self.fd, self._record("error", first))
@@ -95,8 +96,10 @@ class Log:
 
 
 def _open(path: str) -> int:
-    """LG-2: never become a terminal's owner, never wait for a pipe's reader, never write to a disk
-    device.
+    """Open the log file, with care (LG-2).
+
+    The process never becomes a terminal's owner, never waits for a pipe's reader, never writes
+    to a disk device.
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     try:
@@ -146,7 +149,7 @@ def _bounded(text: str, limit: int) -> str:
 
 
 def printable(text: str) -> str:
-    """The text on one line: control and reordering characters are shown as escapes."""
+    """Return the text on one line: control and reordering characters are shown as escapes."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escape(char) for char in text)
@@ -160,13 +163,14 @@ def _escape(char: str) -> str:
 
 
 def quote(text: str) -> str:
-    """A double-quoted word as Go's log packages write it."""
+    """Return a double-quoted word as Go's log packages write it."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def quote_json(text: str) -> str:
-    """A JSON string of ASCII characters; a byte that is no UTF-8 stays a lone surrogate
-    (surrogateescape).
+    """Return a JSON string of ASCII characters.
+
+    A byte that is no UTF-8 stays a lone surrogate (surrogateescape).
     """
     parts = ['"']
     for char in text:
@@ -187,8 +191,9 @@ def quote_json(text: str) -> str:
 
 
 def utc(seconds: int) -> str:
-    """ISO 8601 of seconds since 1970, without a zone. The C library would first read the time zone
-    of the machine, for gmtime too.
+    """Return ISO 8601 of seconds since 1970, without a zone.
+
+    The C library would first read the time zone of the machine, for gmtime too.
     """
     days, second = divmod(seconds, 86400)
     # Years begin in March here, so that the leap day ends one; an era of 400 years has 146097 days.

@@ -86,7 +86,7 @@ class Proof:
             self.hosts.append(host)
 
     def where(self) -> str:
-        """The hosts, and the ways in which containers were run, where they are not the usual."""
+        """Return the hosts, and the ways to run containers, where they are not the usual."""
         hosts = [] if self.hosts == [HOSTS[0]] else self.hosts
         modes = [] if self.modes == {MODES[0]} else [one for one in MODES if one in self.modes]
         return "".join(f"; {', '.join(names)}" for names in (hosts, modes) if names)
@@ -152,7 +152,7 @@ def table() -> tuple[list[str], dict[str, str]]:
 
 
 def differences() -> list[str]:
-    """The table of what the same bundle shows with each program, as the tests have seen it."""
+    """Make the table of what the same bundle shows with each program, as the tests have seen it."""
     lines = [DIFFERENCES.read_text().strip().partition("-->\n")[2], ""]
     lines += ["| case | pyrunc | peer | shows | why |", "|---|---|---|---|---|"]
     seen = json.loads(SEEN.read_text()) if SEEN.exists() else {}
@@ -168,7 +168,7 @@ def escaped(text: str) -> str:
 
 
 def errors() -> str:
-    """What each mistake prints, ours whole, the peers' last line."""
+    """Return what each mistake prints, ours whole, the peers' last line."""
     lines = [ERRORS_HEAD]
     seen = json.loads(MISTAKES.read_text()) if MISTAKES.exists() else {}
     for name, texts in seen.items():

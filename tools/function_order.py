@@ -26,15 +26,18 @@ UNNAMED = re.compile(rf"^\s+{PLACE}$")  # a long name has a line of its own
 
 
 def met(tracer: str, functions: Path, argv: list[str]) -> list[int]:
-    """The addresses that a command comes to, in the order of its coming."""
+    """Return the addresses that a command comes to, in the order of its coming."""
     command = [tracer, str(functions), *argv]
     process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return [int(line, 16) for line in process.stdout.split()]
 
 
 def sections(listing: Path) -> tuple[list[tuple[int, int, str]], set[int]]:
-    """From the linker's map: the input sections of code (address, size, its name in a linker
-    script), and the addresses of what is known by name in them."""
+    """Read the sections of code from the linker's map.
+
+    Returns the input sections (address, size, name in a linker script), and the addresses that
+    have names.
+    """
     found, name, symbols = [], None, set()
     for line in listing.read_text().splitlines():
         named = NAMED.match(line)
@@ -58,7 +61,7 @@ def sections(listing: Path) -> tuple[list[tuple[int, int, str]], set[int]]:
 
 
 def holder(known: list[tuple[int, int, str]], address: int) -> tuple[int, int, str] | None:
-    """The section that an address is in."""
+    """Return the section that an address is in."""
     index = bisect.bisect_right(known, (address, sys.maxsize, "")) - 1
     if index < 0 or address >= known[index][0] + known[index][1]:
         return None
@@ -66,7 +69,7 @@ def holder(known: list[tuple[int, int, str]], address: int) -> tuple[int, int, s
 
 
 def used(known: list[tuple[int, int, str]], traces: list[list[int]]) -> dict[str, int]:
-    """The sections that hold the addresses, with their sizes, in the order of their first use."""
+    """Return the sections that hold the addresses, with their sizes, by first use."""
     result: dict[str, int] = {}
     for address in (address for trace in traces for address in trace):
         section = holder(known, address)
@@ -76,7 +79,7 @@ def used(known: list[tuple[int, int, str]], traces: list[list[int]]) -> dict[str
 
 
 def trace_commands(tracer: str, functions: Path, launcher: str, directory: Path) -> list[list[int]]:
-    """What engines call most often comes first."""
+    """Trace the commands; what engines call most often comes first."""
     ready = bundles.make(directory)
     words = [launcher, "--root", str(directory / "state")]
     traces: dict[str, list[int]] = {}

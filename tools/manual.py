@@ -31,7 +31,7 @@ COMPLETIONS = TREE / "completions"
 
 
 def verbs() -> list[str]:
-    """The verbs that have a page: those that can be run and are not hidden."""
+    """Return the verbs that have a page: those that can be run and are not hidden."""
     modules = TREE / "pyrunc/commands"
     return [name for name, row in VERBS.items() if not row[6] and (modules / f"{name}.py").exists()]
 

@@ -131,7 +131,7 @@ class Cluster:
         return self.nodes[0]
 
     def running(self) -> Counter[str]:
-        """The running tasks of the service by node."""
+        """Return the running tasks of the service by node."""
         form = ("--filter", "desired-state=running", "--format", "{{.Node}} {{.CurrentState}}")
         lines = self.manager.docker("service", "ps", SERVICE, *form).lines()
         return Counter(line.split()[0] for line in lines if line.split()[1] == "Running")
@@ -144,7 +144,7 @@ class Cluster:
         )
 
     def reset(self) -> None:
-        """The tests follow one service: there is nothing to undo between them."""
+        """Do nothing: the tests follow one service, and undo nothing between them."""
 
     def stop(self) -> None:
         self.manager.docker("service", "rm", SERVICE)

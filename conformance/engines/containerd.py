@@ -76,7 +76,7 @@ class Containerd:
         return command("ctr", "-a", str(self.socket), *argv, timeout_s=timeout_s)
 
     def flags(self, name: str) -> tuple[str, ...]:
-        """The options of every `ctr run`."""
+        """Return the options of every `ctr run`."""
         group = (
             ("--cgroup", f"{PARENT}:ctr:{name}") if SYSTEMD else ("--cgroup", f"{PARENT}/{name}")
         )
@@ -243,7 +243,7 @@ def test_limits_are_in_the_cgroup(engine: Containerd) -> None:
 
 
 def cgroup_values(pid: int) -> dict[str, str]:
-    """The limits of memory, processor time and processes of a process, whatever the version."""
+    """Return the limits of memory, processor time and processes, whatever the version."""
     files = {"memory": ("memory.limit_in_bytes", "memory.max"), "pids": ("pids.max",)}
     files["cpu"] = ("cpu.cfs_quota_us", "cpu.max")
     values: dict[str, str] = {}

@@ -131,7 +131,7 @@ class Cri:
         return self.service.RunPodSandbox(request).pod_sandbox_id, config
 
     def namespaces(self, own_network: bool, own_users: bool) -> Any:
-        """What a pod and its containers share."""
+        """Return what a pod and its containers share."""
         api = self.api
         found = api.NamespaceOption(network=api.POD if own_network else api.NODE, pid=api.CONTAINER)
         if own_users:
@@ -166,7 +166,7 @@ class Cri:
         return self.service.ContainerStatus(request).status
 
     def verbose(self, container: str) -> Any:
-        """What containerd tells beyond the status, as JSON by name."""
+        """Return what containerd tells beyond the status, as JSON by name."""
         request = self.api.ContainerStatusRequest(container_id=container, verbose=True)
         return self.service.ContainerStatus(request).info
 

@@ -42,11 +42,11 @@ class Outcome:
     errors: str
 
     def ok(self) -> Outcome:
-        """This outcome, if the status is 0."""
+        """Return this outcome if the status is 0."""
         return self.exited(0)
 
     def exited(self, status: int) -> Outcome:
-        """This outcome, if the command ended with `status`."""
+        """Return this outcome if the command ended with `status`."""
         if self.status != status:
             raise Failed(
                 f"{' '.join(self.argv)}\nstatus {self.status}, expected {status}\n"
@@ -83,7 +83,7 @@ def command(
 
 
 def need_criu() -> None:
-    """A CRIU in PATH that works on this kernel."""
+    """Skip unless PATH has a CRIU that works on this kernel."""
     need("criu")
     outcome = command("criu", "check")
     if outcome.status:
@@ -154,7 +154,7 @@ PARENTS = ("default", "docker", "k8s.io", "libpod_parent", "machine.slice", GROU
 
 
 def cgroups() -> set[str]:
-    """The cgroups that belong to engines, in all hierarchies."""
+    """Return the cgroups that belong to engines, in all hierarchies."""
     found: set[str] = set()
     tops = [CGROUP, *(path for path in CGROUP.iterdir() if path.is_dir())]
     for top in (top / name for top in tops for name in PARENTS):
@@ -170,13 +170,13 @@ STATES = (
 
 
 def states(directory: Path) -> set[str]:
-    """The containers of an engine that works in `directory` that a runtime still knows."""
+    """Return the containers of an engine that works in `directory` that a runtime still knows."""
     found = (path for top in STATES for path in Path(top).glob("[!.]*/*") if path.is_file())
     return {str(path.parent) for path in found if str(directory).encode() in path.read_bytes()}
 
 
 def caches() -> set[str]:
-    """What runtimes keep beside the containers to start the next one sooner."""
+    """Return what runtimes keep beside the containers to start the next one sooner."""
     return {str(path) for directory in STATES for path in Path(directory).glob(".*")}
 
 
@@ -193,7 +193,7 @@ def remove_cgroups(*parents: str) -> None:
 
 
 def mounts() -> set[str]:
-    """The mount points of this mount namespace."""
+    """Return the mount points of this mount namespace."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     return {line.split()[4] for line in lines}
 
@@ -220,7 +220,7 @@ class Footprint:
         self.caches = caches()
 
     def _networks(self) -> list[str]:
-        """The network namespaces of this run, which have the end of its directory in their name."""
+        """Return the network namespaces of this run, which end in the name of its directory."""
         directory = Path("/run/netns")
         names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
         return sorted(name for name in names if self.directory.name[-8:] in name)
@@ -234,7 +234,7 @@ class Footprint:
         return left
 
     def _processes(self) -> list[tuple[int, str]]:
-        """The processes with the directory of this run in their command line."""
+        """Return the processes with the directory of this run in their command line."""
         found = [one for one in processes() if str(self.directory) in one[1]]
         return [one for one in found if one[0] != os.getpid()]
 

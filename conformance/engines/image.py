@@ -23,7 +23,7 @@ FILES = {
 
 
 def root_archive() -> bytes:
-    """The root file system as a tar archive, the same bytes at each call."""
+    """Return the root file system as a tar archive, the same bytes at each call."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for directory in ("bin", "tmp", *DIRECTORIES):
@@ -49,7 +49,7 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes, *, mode: int) -> None
 
 
 def oci_archive(name: str = NAME, *, program: Sequence[str] = ("sh",)) -> bytes:
-    """The image as a tar archive of an OCI image layout, which containerd imports."""
+    """Return the image as a tar archive of an OCI image layout, which containerd imports."""
     layer = root_archive()
     compressed = gzip.compress(layer, mtime=0)
     config = {

@@ -44,7 +44,7 @@ exit $status
 
 
 def judge(output: str, status: int) -> Verdict:
-    """The verdict on what a validation program printed."""
+    """Return the verdict on what a validation program printed."""
     failed = [
         line for line in output.splitlines() if line.startswith("not ok") and "# TODO" not in line
     ]
@@ -89,7 +89,7 @@ def _run(program: Path, *, tree: Path, runtime: str, scratch: str) -> Verdict:
 
 
 def run_settled(program: Path, *, tree: Path, runtime: str, known: bool) -> Verdict:
-    """The verdict on a program; a failure that nobody knows counts when it is there every time.
+    """Judge a program; an unknown failure counts when it is there every time.
 
     In some programs two processes race (that of a container and a hook that follows it), and on a
     busy machine the wrong one wins now and then, whatever the runtime.

@@ -48,7 +48,7 @@ def run(*command: str) -> str:
 
 
 def remove_traces(pid: int) -> None:
-    """What a training or a rehearsal (training.py) could not remove itself, because it was killed.
+    """Remove what a killed training or rehearsal (training.py) could not remove itself.
 
     The boot program knows how to delete its container; half a container's init ends by itself.
     """

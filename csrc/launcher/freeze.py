@@ -131,7 +131,10 @@ def wanted(name: str) -> bool:
 
 
 def imports(tree: ast.AST, *, everywhere: bool) -> list[ast.Import | ast.ImportFrom]:
-    """The import statements; none for type checkers, and in functions only if `everywhere`."""
+    """Return the import statements, without those for type checkers.
+
+    Those in functions are included only if `everywhere`.
+    """
     found: list[ast.Import | ast.ImportFrom] = []
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -149,7 +152,7 @@ def imports(tree: ast.AST, *, everywhere: bool) -> list[ast.Import | ast.ImportF
 
 
 def targets(statement: ast.Import | ast.ImportFrom, module: Module) -> list[str]:
-    """What a statement may import; where a name is no module, none will be found."""
+    """Return what a statement may import; where a name is no module, none will be found."""
     if isinstance(statement, ast.Import):
         return [alias.name for alias in statement.names]
     base = statement.module or ""

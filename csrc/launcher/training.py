@@ -56,7 +56,7 @@ RESOURCES = b"""{
 
 
 def train() -> None:
-    """What adapts the code, the same in every build."""
+    """Run what adapts the code, the same in every build."""
     tables.learn(_all_names())
     with _Directory() as directory:
         for _ in range(ROUNDS):
@@ -70,7 +70,7 @@ def train() -> None:
 
 
 def rehearse(command: Command) -> None:
-    """What shows which objects are written to: each command once, as a user's process runs it.
+    """Run each command once, as a user's process does, to show which objects are written to.
 
     Root also makes, starts and deletes real containers, without a network of their own, and without
     cgroups where the machine has none to give.
@@ -119,8 +119,9 @@ def _all_names() -> Iterator[str]:
 
 
 def _profile() -> dict[str, Any]:
-    """As large as those of the engines, with all that they use: three architectures, calls that
-    some of these lack, and conditions.
+    """Return a profile as large as those of the engines, with all that they use.
+
+    It has three architectures, calls that some of these lack, and conditions.
     """
     native = library.NATIVE
     known = [name for number in range(335) if (name := library.name_of(native, number))]
@@ -151,7 +152,7 @@ def _profile() -> dict[str, Any]:
 
 
 def _prepare(directory: str) -> None:
-    """A bundle, and a container that has ended."""
+    """Make a bundle, and a container that has ended."""
     for name in ("bundle", "bundle/rootfs", "state"):
         os.mkdir(f"{directory}/{name}", 0o700)
     with open(f"{directory}/bundle/config.json", "w", encoding="utf-8") as file:
@@ -208,7 +209,7 @@ def _commands(directory: str, command: Command, *, only: frozenset[str] = frozen
 
 
 def _exec_plan(directory: str) -> None:
-    """What `exec` does before it starts a process."""
+    """Do what `exec` does before it starts a process."""
     args = flags.parse([*_global_flags(directory), "exec", "--env", "A=b", NAME, "true"])
     container = Container.load(args.text("root"), NAME)
     config = exec.saved_config(container)
@@ -226,7 +227,7 @@ def _exec_plan(directory: str) -> None:
 
 
 def _filter_cache(directory: str) -> None:
-    """What is made the first time is there the second time."""
+    """Store a filter in the cache the first time, and load it the second time."""
     config = exec.saved_config(Container.load(f"{directory}/state", NAME))
     path = filters.filter_cache(f"{directory}/state")
     for _ in range(2):
@@ -236,7 +237,7 @@ def _filter_cache(directory: str) -> None:
 
 
 def _cgroup_plan() -> None:
-    """Records and limits as texts; no cgroup is looked at."""
+    """Make records and limits as texts; no cgroup is looked at."""
     record = {
         "driver": "cgroupfs",
         "rootless": False,
@@ -261,7 +262,7 @@ def _cgroup_plan() -> None:
 
 
 def _life(directory: str, command: Command, manager: str) -> bool:
-    """A container from its create to its end; whether it could be made."""
+    """Take a container from its create to its end; return whether it could be made."""
     name = f"pyrunc-rehearsal-{os.getpid():010}"  # builds beside each other: it names cgroups too
     config = _configuration()
     config["process"]["args"] = ["/init"]

@@ -69,7 +69,7 @@ FRAGMENTS = (
 
 
 def present() -> list[Fragment]:
-    """The fragments whose declarations are in the tree."""
+    """Return the fragments whose declarations are in the tree."""
     return [fragment for fragment in FRAGMENTS if os.path.exists(os.path.join(HERE, fragment.cdef))]
 
 

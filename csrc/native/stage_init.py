@@ -12,7 +12,7 @@ PACKAGE = os.path.join(os.path.dirname(os.path.dirname(HERE)), "pyrunc")
 
 
 def replace(path: str, content: bytes, *, mode: int) -> None:
-    """A rename, so that nobody ever reads half a file."""
+    """Write a file by a rename, so that nobody ever reads half a file."""
     fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(fd, "wb") as file:
         file.write(content)

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An example of a seccomp agent: it answers the system calls of containers whose profile says
-SCMP_ACT_NOTIFY.
+"""Answer the system calls of containers whose profile says SCMP_ACT_NOTIFY: an example agent.
 
     seccomp-agent.py SOCKET [--errno N] [--connections N]
 
@@ -45,7 +44,7 @@ RESPONSE = struct.Struct("=QqiI")  # id, value, error, flags
 
 
 def receive(connection):
-    """The container process state and the descriptors that its "fds" names."""
+    """Receive the container process state and the descriptors that its "fds" names."""
     text, descriptors = b"", []
     while True:
         data, ancillary, _, _ = connection.recvmsg(

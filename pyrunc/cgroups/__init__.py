@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Control groups: where a container is placed, what it may use, who is in it, and how it goes away.
 
-    names place writes convert* devices*   PURE: texts in, writes out
-    layout tree member                     the mounted hierarchies and descriptors beneath them
-    fs systemd disabled                    the drivers: what `resolve` and `from_record` return
+    names place                    PURE  paths of cgroups
+    resources/                     PURE  linux.resources to writes
+    devices/rules, devices/program PURE  device rules to a state of access, and to a BPF program
+    devices/v1, devices/attach           applying them on v1 and v2
+    layout tree member                   the mounted hierarchies and descriptors beneath them
+    base group limits                    what both drivers share
+    fs, systemd/manager                  the drivers: what `resolve` and `from_record` return
+    enter delegate enable cpuset         entering a cgroup, and what must be set up for it
+    freezer kill update rdt doctor       pausing, ending, changing, Intel RDT, leftovers
+    stats/                               what `events` reports (stats/parse is PURE)
 
 The driver and all paths are in the record that the state file keeps: later commands look at nothing
 else.
@@ -59,7 +66,7 @@ def resolve(
 
 
 def from_record(record: Mapping[str, Any]) -> Manager:
-    """The manager of an existing container, from what `record()` gave."""
+    """Return the manager of an existing container from what `record()` gave."""
     driver = record.get("driver")
     if driver == "systemd":
         from pyrunc.cgroups.systemd import manager

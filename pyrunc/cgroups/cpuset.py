@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cpuset of cgroup v1: a new cgroup has no processors and no memory nodes, and takes no task until
-it has both."""
+"""Give a new cpuset cgroup of v1 its processors and memory nodes.
+
+It has neither when it is made, and takes no task until it has both.
+"""
 
 from __future__ import annotations
 

@@ -38,19 +38,19 @@ DEFAULT_FILES = ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
 
 
 def leaf(annotations: Mapping[str, str]) -> str:
-    """The leaf that the annotations ask for; empty when they ask for none."""
+    """Return the name of the leaf that the annotations ask for; empty when they ask for none."""
     if annotations.get(NAMED):
         return single(annotations[NAMED], what=NAMED)
     return LEAF if _requested(annotations) else ""
 
 
 def subgroup(annotations: Mapping[str, str]) -> str:
-    """The cgroup below the scope that is to be the container's; empty: the scope's own."""
+    """Return the name of the container's cgroup below the scope; empty: the scope's own."""
     return single(annotations.get(SUBGROUP, ""), what=SUBGROUP)
 
 
 def single(name: str, *, what: str) -> str:
-    """A name that is one component, or empty."""
+    """Return a name that is a single path component, or empty; ConfigError for another."""
     if not name:
         return ""
     pointer = f"/annotations/{what}"
@@ -75,7 +75,7 @@ def _requested(annotations: Mapping[str, str]) -> bool:
 
 
 def files(*, path: str = DELEGATE) -> tuple[str, ...]:
-    """The files that the kernel means to be given away with a cgroup."""
+    """Return the files that the kernel means to be given away with a cgroup."""
     try:
         listed = layout.read_whole(path).decode("ascii", "replace").split()
     except OSError:  # before Linux 4.15
@@ -120,5 +120,5 @@ def _own(fd: int, *, uid: int, gid: int) -> None:
 
 
 def open_leaf(member: Cgroup, name: str) -> int:
-    """The leaf's cgroup.procs, for the init to write 0 to from inside its new cgroup namespace."""
+    """Open the leaf's cgroup.procs, for the init to write 0 to in its new cgroup namespace."""
     return posix.open(f"{name}/cgroup.procs", tree.WRITE, dir_fd=member.open())

@@ -78,8 +78,10 @@ def orphans(
     parents: Iterable[str] = (),
     ids: Iterable[str] = (),
 ) -> list[tuple[str, str]]:
-    """Of (mount, path) pairs, those that we made and no container has: neither they, nor what is
-    above or below them."""
+    """Return the (mount, path) pairs that pyrunc made and that belong to no container.
+
+    A cgroup above or below one of a living container is left out.
+    """
     known_parents, known_ids = frozenset(parents), frozenset(ids)
     return [
         (mount, path)
@@ -99,7 +101,7 @@ def related(mount: str, path: str, *, live: Iterable[tuple[str, str]]) -> bool:
 
 
 def orphan_units(found: Iterable[str], *, live: set[str], prefix: str = units.PREFIX) -> list[str]:
-    """The scopes named as we name them, of no container."""
+    """Return the scopes with names of ours that belong to no container."""
     return [
         name
         for name in found
@@ -130,7 +132,10 @@ def scan(
     ids: Iterable[str] = (),
     found_layout: layout.Layout | None = None,
 ) -> list[Finding]:
-    """`records`: of every living container. `lost`: records (or intents) whose container is gone.
+    """Find the cgroups that belong to no container.
+
+    `records` are those of every living container, `lost` records (or intents) whose container
+    is gone.
 
     `ids`: names that containers had. CgroupSet with those names, and those beside the lost ones in
     the same parent, are looked for.
@@ -157,7 +162,7 @@ def _finding(hierarchy: Hierarchy, path: str) -> Finding:
 
 
 def mark(mount: str, path: str) -> str:
-    """The state directory that a cgroup was made for; empty for cgroups of others."""
+    """Return the state directory that a cgroup was made for; empty for those of others."""
     for name in MARKS:
         try:
             found = posix.getxattr(f"{mount}/{path}", name, follow_symlinks=False)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cgroup2: giving controllers to a cgroup, which is done in each of its parents'
-cgroup.subtree_control."""
+"""Enable controllers for a cgroup2, in cgroup.subtree_control of each of its parents."""
 
 from __future__ import annotations
 
@@ -16,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def enable(member: Cgroup, *, wanted: Iterable[str] | None = None) -> frozenset[str]:
-    """Enable what is wanted (None: all that the top offers) down to the cgroup; what it has in the
-    end.
+    """Enable the wanted controllers (None: all that the top offers) down to the cgroup.
+
+    Returns those that the cgroup has in the end.
 
     Never fails: a controller that cannot be had matters only to a resource that needs it.
     """

@@ -24,7 +24,7 @@ PARKED = ("__refrigerator", "get_signal", "do_freezer_trap")
 
 
 def choose(members: list[Cgroup]) -> Cgroup | None:
-    """What the container is frozen through: the v1 freezer if there is one, else cgroup2."""
+    """Return the cgroup to freeze the container with: the v1 freezer's, else cgroup2's."""
     for member in members:
         if "freezer" in member.hierarchy.controllers:
             return member
@@ -105,7 +105,7 @@ def _step_v1(member: Cgroup, turn: int) -> bool:
 
 
 def blockers(member: Cgroup, *, read: Callable[[str], bytes] | None = None) -> str:
-    """The tasks that are in an uninterruptible sleep: pid, name, and where in the kernel."""
+    """List the tasks in an uninterruptible sleep: pid, name, and where in the kernel they wait."""
     read = read or _read_proc
     found = []
     for pid in tree.subtree_pids(member.open()):

@@ -113,7 +113,7 @@ class FsManager(Manager):
     # -- entering ----------------------------------------------------------------------------------
 
     def give(self, uid: int, gid: int) -> None:
-        """The cgroup2 belongs to the container's root (ids of the host): it manages what is below.
+        """Give the cgroup2 to the container's root (ids of the host), who manages what is below.
 
         For a container with a cgroup namespace of its own and a cgroup mount that is not read-only.
         """

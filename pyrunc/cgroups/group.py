@@ -41,7 +41,7 @@ class CgroupSet:
         }
 
     def paths(self) -> dict[str, str]:
-        """Controller -> path, "" for cgroup2: the form in which other programs know them."""
+        """Return controller -> path, "" for cgroup2, as other programs know the cgroups."""
         found = {}
         for member in self.members:
             for controller in member.hierarchy.controllers or (member.hierarchy.name,):
@@ -80,7 +80,7 @@ class CgroupSet:
         return 1 if self.members and not self.pure else 2
 
     def find(self, controller: str) -> Cgroup | None:
-        """The cgroup in the hierarchy that has a controller, which is the cgroup2 if no v1 has."""
+        """Return the cgroup in a controller's hierarchy; the cgroup2 if no v1 hierarchy has it."""
         for member in self.members:
             if controller in member.hierarchy.controllers:
                 return member
@@ -105,7 +105,7 @@ class CgroupSet:
         kill.kill([member for member in self.members if member.ours])
 
     def signal(self, number: int) -> None:
-        """A signal to every process in the cgroups."""
+        """Send a signal to every process in the cgroups."""
         if number == kill.SIGKILL:
             self.kill()
             return
@@ -136,7 +136,7 @@ class CgroupSet:
     # -- figures -----------------------------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
-        """The `data` of `events`."""
+        """Return the `data` of `events`."""
         from pyrunc.cgroups.stats import collect as stats
 
         return stats.collect(self.members)
@@ -149,7 +149,7 @@ class CgroupSet:
         return oom.kills(member) if member is not None else 0
 
     def watch_oom(self) -> Watch:
-        """A source of events for `events`: descriptors to poll, and what they mean."""
+        """Return descriptors to poll for OOM events, and what they mean."""
         from pyrunc.cgroups.stats import oom
 
         member = self.find("memory")

@@ -104,7 +104,7 @@ def _signal_members(member: Cgroup, signal: int) -> int:
 
 
 def wait_empty(member: Cgroup, *, deadline: float) -> list[int]:
-    """The pids that are still there at the deadline."""
+    """Wait until a cgroup is empty; return the pids that are still there at the deadline."""
     wait = 0.0005
     while True:
         try:

@@ -24,8 +24,10 @@ ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
 
 class Hierarchy:
-    """One mounted hierarchy. `name` is "" for cgroup2, the controllers ("cpu,cpuacct") or "name=x"
-    for a v1 one."""
+    """One mounted hierarchy.
+
+    `name` is "" for cgroup2, the controllers ("cpu,cpuacct") or "name=x" for a v1 one.
+    """
 
     __slots__ = ("controllers", "device", "fd", "mount", "name", "own", "version")
 
@@ -93,7 +95,7 @@ def _device(text: str) -> int:
 
 
 def parse_mountinfo(data: bytes) -> list[Mounted]:
-    """The cgroup mounts of a mountinfo file, in its order."""
+    """Return the cgroup mounts of a mountinfo file, in its order."""
     found = []
     for line in data.split(b"\n"):
         # Most lines are of other file systems: do not split those.
@@ -130,7 +132,10 @@ def parse_own(data: bytes) -> dict[str, str]:
 
 
 def _below_mount(path: str, root: str) -> str:
-    """A path of /proc/PID/cgroup as seen below a mount with this root (bind mounts show a part)."""
+    """Return a path of /proc/PID/cgroup as seen below a mount with this root.
+
+    A bind mount shows a part of the hierarchy.
+    """
     if root == "/" or root.startswith("/.."):
         return path
     if path == root:
@@ -186,7 +191,7 @@ def read_whole(path: str) -> bytes:
 
 
 def open_mount(mounted: Mounted) -> int:
-    """The descriptor of a mount, or -1: mountinfo lists mounts that others cover, too."""
+    """Open a mount; -1 where another mount covers it, since mountinfo lists such mounts too."""
     try:
         fd = posix.open(mounted.mount, DIRECTORY)
     except OSError:
@@ -198,7 +203,7 @@ def open_mount(mounted: Mounted) -> int:
 
 
 def open_unified(path: str = UNIFIED) -> Hierarchy | None:
-    """The whole cgroup2 of a host that has it where all do; None: look at the mounts."""
+    """Open a cgroup2 at its usual place; None: look at all mounts."""
     from pyrunc.host import syscalls
 
     try:

@@ -26,7 +26,7 @@ class Manager(CgroupSet):
     # -- what would be written ---------------------------------------------------------------------
 
     def writes(self, resources: Resources | None, *, made: bool = True) -> list[Write]:
-        """The writes for this host; `made`: the cgroups exist, so their controllers can be seen."""
+        """Return the writes for this host; `made`: the cgroups show their controllers already."""
         if resources is None:
             return []
         versions = self._versions(made=made)
@@ -40,7 +40,7 @@ class Manager(CgroupSet):
             raise
 
     def _versions(self, *, made: bool) -> dict[str, int]:
-        """Controller -> version of its hierarchy: what the host has or, once made, the cgroup."""
+        """Return controller -> version of its hierarchy, of the host or, once made, the cgroup."""
         found = {
             controller: 1 for member in self.members for controller in member.hierarchy.controllers
         }
@@ -116,7 +116,7 @@ class Manager(CgroupSet):
     def apply_devices(
         self, resources: Resources | None, *, old: Resources | None = None, new: bool = True
     ) -> None:
-        """`new`: no program is attached yet. `old`: the rules that are in force."""
+        """Apply device rules; `new`: no program is attached yet, `old`: the rules in force."""
         member = self.find("devices")
         if member is None:
             return
@@ -142,7 +142,7 @@ class Manager(CgroupSet):
     def diff(
         self, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
     ) -> list[str]:
-        """What `update` would change."""
+        """List what `update` would change."""
         from pyrunc.cgroups import update
 
         return update.diff(self, old, new, requested=requested)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One container's cgroup in one hierarchy: where it is, whether it was there before, and its open
-descriptor."""
+"""One container's cgroup in one hierarchy: its path, whether it existed before, its descriptor."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ class Cgroup:
 
     @classmethod
     def placed(cls, hierarchy: Hierarchy, parts: tuple[str, ...]) -> Cgroup:
-        """A new member; looks which part of the path exists, the leaf first and then its parent."""
+        """Make a new member; find out which part of the path exists, from the leaf upwards."""
         top = tree.open_hierarchy(hierarchy)
         kept = len(parts)
         while kept and not posix.access("/".join(parts[:kept]), posix.F_OK, dir_fd=top):
@@ -62,7 +61,7 @@ class Cgroup:
     def from_record(
         cls, record: Mapping[str, Any], *, known: dict[str, tuple[str, ...]] | None = None
     ) -> Cgroup:
-        """The state file is read as untrusted: the path goes through the same rules again.
+        """Make a member from a record; the state file is untrusted, so the path is checked again.
 
         `known` keeps what has passed: a container's path is the same in most hierarchies.
         """
@@ -111,7 +110,7 @@ class Cgroup:
         return tree.open_hierarchy(self.hierarchy)
 
     def open(self) -> int:
-        """The descriptor of the cgroup; OSError when it is gone."""
+        """Open the cgroup; OSError when it is gone."""
         if self.fd < 0:
             # One open and one fstat: st_dev ties the leaf to the superblock that was verified at
             # create.
@@ -205,7 +204,10 @@ class Cgroup:
                 raise OSError(errno.EOPNOTSUPP, "the kernel ignores it")
 
     def apply(self, writes: Iterable[Write]) -> None:
-        """Writes in order. Of a group, those that fail with EINVAL are tried again at its end."""
+        """Do the writes in order.
+
+        Of a group, those that fail with EINVAL are tried again at its end.
+        """
         waiting: list[Write] = []
         for write in writes:
             if waiting and waiting[0].group != write.group:
@@ -219,7 +221,7 @@ class Cgroup:
         self._settle(waiting)
 
     def apply_in_row(self, writes: Iterable[Write]) -> None:
-        """Writes without a fallback; a file that takes one value after the other is opened once."""
+        """Do writes without a fallback; a file with several values in a row is opened once."""
         name, fd = "", -1
         try:
             for write in writes:

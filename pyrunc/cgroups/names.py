@@ -22,7 +22,7 @@ def _bad(what: str, value: str, why: str, pointer: str) -> Failure:
 
 
 def components(path: str, *, pointer: str, what: str = "cgroup path") -> tuple[str, ...]:
-    """The components of a cgroup path, absolute or not: one leading slash is all that may be."""
+    """Return the components of a cgroup path; a leading slash is allowed."""
     if len(path.encode("utf-8", "surrogateescape")) > MAX_PATH:
         raise _bad(what, path, f"longer than {MAX_PATH} bytes", pointer)
     parts = tuple(path.removeprefix("/").split("/")) if path.strip("/") else ()
@@ -46,12 +46,12 @@ def cgroups_path(path: str, *, pointer: str = "/linux/cgroupsPath") -> tuple[str
 
 
 def sub_path(path: str, *, pointer: str = "") -> tuple[str, ...]:
-    """A path strictly beneath the container's cgroup (exec --cgroup); "/" and "" are itself."""
+    """Return a path beneath the container's cgroup (exec --cgroup); empty for "/" and ""."""
     return components(path, pointer=pointer, what="sub-cgroup")
 
 
 def control_file(name: str, *, pointer: str) -> str:
-    """A file of a cgroup that the configuration names: one component, `controller.parameter`."""
+    """Check the configured name of a control file: one component, `controller.parameter`."""
     if not 0 < len(name) <= MAX_FILE or not FILE_CHARACTERS.issuperset(name):
         raise _bad("control file", name, "it must be [a-z0-9_.]{1,64}", pointer)
     controller, dot, rest = name.partition(".")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PURE: cgroupsPath and the caller's own cgroup -> the container's cgroup in a hierarchy (fs
-drivers)."""
+"""Place the container's cgroup in a hierarchy, from cgroupsPath and the caller's own cgroup.
+
+PURE, for the fs drivers.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def own_parts(hierarchy: Hierarchy) -> tuple[str, ...]:
-    """The cgroup that a relative path starts from: the caller's own.
+    """Return the cgroup that a relative path starts from: the caller's own.
 
     On v2 its parent: a cgroup with processes may not give controllers to its children.
     """

@@ -37,7 +37,7 @@ def find_mount(*, proc: str = "/proc/self") -> str | None:
 
 
 def check_group(name: str) -> str:
-    """A closID becomes a directory's name: one component, and none of resctrl's own (IN-6)."""
+    """Check a closID, a directory's name to be: one component, not a reserved name (IN-6)."""
     if name == "/":
         return name
     bad = not name or len(name) > 255 or "/" in name or name in (".", "..") or name in RESERVED
@@ -69,7 +69,7 @@ class Group:
 
     @classmethod
     def resolve(cls, node: IntelRdt, container_id: str, *, mount: str | None = None) -> Group:
-        """The group that a configuration asks for; changes nothing."""
+        """Return the group that a configuration asks for; changes nothing."""
         where = mount or find_mount()
         if where is None:
             raise HostError(
@@ -150,7 +150,7 @@ class Group:
         self._write(self.path, "schemata", text + "\n")
 
     def schemata_diff(self, wanted: Sequence[str]) -> list[str]:
-        """The lines of `update --dry-run`: the resources that get another value."""
+        """Return the lines of `update --dry-run`: the resources that get another value."""
         present = dict(
             line.split(":", 1) for line in _lines(f"{self.path}/schemata") if ":" in line
         )
@@ -186,7 +186,7 @@ class Group:
             ) from error
 
     def _last_status(self) -> str:
-        """The kernel's own words about the last refused write."""
+        """Return the kernel's own words about the last refused write."""
         try:
             data = layout.read_whole(f"{self.mount}/info/last_cmd_status")
         except OSError:
@@ -196,7 +196,7 @@ class Group:
     # -- living ------------------------------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
-        """The `intel_rdt` part of `events`."""
+        """Return the `intel_rdt` part of `events`."""
         data: dict[str, Any] = {}
         for prefix, directory in (("_root", self.mount), ("", self.path)):
             for line in _lines(f"{directory}/schemata"):

@@ -30,7 +30,7 @@ REMOVE_MAX_WAIT_S = 0.1
 
 
 def open_verified(path: str, *, device: int, dir_fd: int | None = None) -> int:
-    """A directory that belongs to the superblock `device`."""
+    """Open a directory that belongs to the superblock `device`."""
     fd = posix.open(path, DIRECTORY, dir_fd=dir_fd)
     if posix.fstat(fd).st_dev != device:
         posix.close(fd)
@@ -39,7 +39,7 @@ def open_verified(path: str, *, device: int, dir_fd: int | None = None) -> int:
 
 
 def open_hierarchy(hierarchy: Hierarchy) -> int:
-    """The mount of a hierarchy, opened once; it belongs to the hierarchy object."""
+    """Open the mount of a hierarchy once; the descriptor belongs to the hierarchy object."""
     if hierarchy.fd >= 0:
         return hierarchy.fd
     try:
@@ -88,12 +88,12 @@ def exists_at(dir_fd: int, name: str) -> bool:
 
 
 def pids_at(dir_fd: int, *, file: str = "cgroup.procs") -> list[int]:
-    """The members of one cgroup. 0 is a process outside our pid namespace and is left out."""
+    """Return the pids in one cgroup, without 0: a process outside the caller's pid namespace."""
     return [pid for pid in map(int, read_at(dir_fd, file).split()) if pid]
 
 
 def children(dir_fd: int) -> list[str]:
-    """The names of the child cgroups."""
+    """Return the names of the child cgroups."""
     # kernfs counts sub-directories in the link count: 2 means none, the usual case.
     if posix.fstat(dir_fd).st_nlink == 2:
         return []
@@ -107,7 +107,7 @@ def children(dir_fd: int) -> list[str]:
 
 
 def files(dir_fd: int, *, prefix: str) -> list[str]:
-    """The names of the control files that begin like this."""
+    """Return the names of the control files that begin like this."""
     posix.lseek(dir_fd, 0, 0)
     return sorted(name for name in posix.listdir(dir_fd) if name.startswith(prefix))
 

@@ -60,7 +60,7 @@ class Change:
 
 
 def subject(write: Write) -> str:
-    """What a line of a file with many lines is about: the device, for io.max also the key."""
+    """Return what a line of a file is about: the device, for io.max also the key."""
     first, _, rest = write.value.partition(" ")
     if write.file == "io.max":
         return f"{first} {rest.partition('=')[0]}"
@@ -71,7 +71,7 @@ def subject(write: Write) -> str:
 
 
 def find(text: str, write: Write) -> str:
-    """The present value behind a write, in the form in which it can be written again."""
+    """Find the present value behind a write, in the form in which it can be written again."""
     about = subject(write)
     if not about:
         return default_weight(text) if write.file.endswith(WEIGHTS) else text
@@ -93,7 +93,7 @@ def find(text: str, write: Write) -> str:
 
 
 def default_weight(text: str) -> str:
-    """The weight of the cgroup as such, of a file that lists those of devices, too."""
+    """Return the cgroup's own weight from a file that lists those of devices, too."""
     for line in text.splitlines():
         if ":" not in line.partition(" ")[0]:
             return line.removeprefix("default ")
@@ -123,7 +123,7 @@ def same(write: Write, present: str) -> bool:
 def candidates(
     old: list[Write], new: list[Write], *, requested: Collection[str] = ()
 ) -> list[Write]:
-    """The writes with a new value, and those whose property (`memory/limit`) is `requested`."""
+    """Return the writes with a new value, and those whose property is in `requested`."""
     known = {(write.file, subject(write)): write.value for write in old}
     return [
         write
@@ -134,7 +134,7 @@ def candidates(
 
 
 def device_diff(old: devices.Access, new: devices.Access) -> list[str]:
-    """The rules that come and go, as lines of `--dry-run`."""
+    """Return the rules that come and go, as lines of `--dry-run`."""
     if old == new:
         return []
     lines = []
@@ -164,7 +164,10 @@ def changes(
     requested: Collection[str] = (),
     enable: bool = True,
 ) -> list[Change]:
-    """What is due, with the present values. `enable`: controllers that it needs are enabled."""
+    """Return the due writes with the present values.
+
+    `enable`: the controllers that they need are enabled.
+    """
     pending = candidates(manager.writes(old), manager.writes(new), requested=requested)
     if enable:
         manager.enable_needed(pending)
@@ -180,7 +183,7 @@ def changes(
 
 
 def _present(member: Cgroup, write: Write, *, unset: bool) -> tuple[Write | None, str]:
-    """The write, or what takes its place where its file is missing, and the file's value.
+    """Return the write, or its substitute where its file is missing, and the file's value.
 
     `unset`: the file may be missing because its controller is not enabled yet.
     """
@@ -205,7 +208,7 @@ def _enabled(member: Cgroup, controller: str) -> bool:
 def diff(
     manager: Manager, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
 ) -> list[str]:
-    """The lines of `update --dry-run`; none when nothing would change."""
+    """Return the lines of `update --dry-run`; none when nothing would change."""
     due = changes(manager, old, new, requested=requested, enable=False)
     lines = [change.text() for change in due]
     return lines + device_diff(device_target(old), device_target(new))
@@ -244,7 +247,7 @@ def perform(
 
 
 def put(due: list[Change]) -> None:
-    """The writes of one cgroup in a row together: they may depend on each other's order."""
+    """Do the writes of one cgroup in a row: they may depend on each other's order."""
     batch: list[Write] = []
     owner: Cgroup | None = None
     for change in due:
@@ -306,7 +309,7 @@ def check_usage(due: list[Change], new: Resources) -> None:
 
 
 def properties(resources: Resources) -> set[str]:
-    """The properties that a partial object sets, as `requested` names them."""
+    """Return the properties that a partial object sets, as `requested` names them."""
     found = set()
     for name in ("memory", "cpu", "pids", "block_io"):
         node = getattr(resources, name)

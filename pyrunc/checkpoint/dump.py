@@ -130,7 +130,7 @@ class Checkpoint:
                 os.close(fd)
 
     def _end(self) -> None:
-        """What ran is in the images now: what is left of the container goes."""
+        """Remove what is left of the container, whose processes are in the images now."""
         if self.container.status() == PAUSED:
             self.container.cgroup().thaw()
         self.container.stop()
@@ -150,7 +150,7 @@ def check_status(container: Container) -> None:
 
 
 def check_status_fd(fd: int) -> None:
-    """It must be the caller's, open for writing, and it is closed in what we start."""
+    """Check that the descriptor is the caller's and open for writing; make it close-on-exec."""
     if fd < 0:
         return
     import fcntl
@@ -166,8 +166,10 @@ def check_status_fd(fd: int) -> None:
 
 
 def look_at(inside: rootfs.Inside, config: Config) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """The ids of the mounts at the destinations of the configuration, its devices and the directory
-    of the notification socket; and at the masked paths that are no directories.
+    """Return the ids of the mounts at two kinds of places in the container.
+
+    The first are the destinations of the configuration, its devices and the directory of the
+    notification socket; the second are the masked paths that are no directories.
     """
     wanted = [mount.destination for mount in config.mounts]
     wanted += [*rootfs.device_paths(config), mounts.NOTIFY]

@@ -52,7 +52,7 @@ def is_error(row: str) -> bool:
 
 
 def message(row: str) -> str:
-    """An error without the time, the pid and the place in CRIU's sources."""
+    """Return an error without the time, the pid and the place in CRIU's sources."""
     text = row.partition(MARK)[2].partition("): ")[2]
     return (text or row).strip()
 

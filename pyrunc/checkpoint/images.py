@@ -36,8 +36,9 @@ class Directory:
         self._before: os.stat_result | None = None
 
     def lend(self, gid: int) -> None:
-        """Let a group open what is in it, until `close`: the root of a user namespace reads the
-        images of its own processes.
+        """Let a group open the files of the directory, until `close`.
+
+        The root of a user namespace reads the images of its own processes.
         """
         self._before = os.fstat(self.fd)
         os.fchown(self.fd, -1, gid)
@@ -54,12 +55,12 @@ class Directory:
 
 
 def open_images(path: str, *, make: bool) -> Directory:
-    """The directory of --image-path; `make`: it need not exist."""
+    """Open the directory of --image-path; `make`: create it if it does not exist."""
     return _open(path or USUAL, flag="image-path", make=make)
 
 
 def open_work(path: str) -> Directory | None:
-    """The directory of --work-path; None when work files shall lie beside the images."""
+    """Open the directory of --work-path; None when work files go beside the images."""
     return _open(path, flag="work-path", make=True) if path else None
 
 
@@ -107,7 +108,7 @@ def check_parent(images: Directory, parent: str) -> None:
 
 
 def write_descriptors(images: Directory, names: list[str]) -> None:
-    """What the descriptors 0 to 2 of the container were; runc and crun write the same file."""
+    """Write what the descriptors 0 to 2 of the container were, in runc's and crun's file."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(DESCRIPTORS, flags, 0o600, dir_fd=images.fd)
     try:
@@ -117,7 +118,7 @@ def write_descriptors(images: Directory, names: list[str]) -> None:
 
 
 def read_descriptors(images: Directory) -> list[str]:
-    """The names that were written; none where there is no such file."""
+    """Read the names of the descriptors 0 to 2; none where the file is absent."""
     try:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         fd = os.open(DESCRIPTORS, flags, dir_fd=images.fd)

@@ -28,7 +28,7 @@ CGROUPS: Final = ("cgroup", "cgroup2")
 
 
 def binds(config: Config) -> list[Mount]:
-    """The mounts of the configuration that show a file or directory of the host."""
+    """Return the mounts of the configuration that show a file or directory of the host."""
     found = []
     for mount in config.mounts:
         options = parse_mount_options(mount)
@@ -55,7 +55,7 @@ def check(config: Config) -> None:
 
 
 def external(name: str, value: str) -> str:
-    """The form in which CRIU reads it; it takes the first ``]`` for the end of the name."""
+    """Return a name of an external mount as CRIU reads it; its first ``]`` would end the name."""
     if "]" in name:
         raise Failure(f'CRIU cannot handle the mount {name}: its path contains "]"')
     return f"mnt[{name}]:{value}"
@@ -71,7 +71,7 @@ def saved(
     on: Mapping[str, int],
     masks: Mapping[str, int],
 ) -> list[str]:
-    """The external mounts of a running container.
+    """Return the external mounts of a running container.
 
     `on`: the id of the mount at each destination of the configuration and each device; `masks`: at
     each masked path that is no directory.
@@ -94,7 +94,7 @@ def saved(
 
 
 def _below(entries: Sequence[Entry], names: dict[int, str], *, own: set[int]) -> None:
-    """What a recursive bind has brought along; `own` are the configuration's own mounts there."""
+    """Name the mounts that a recursive bind has brought along, without the configured ones."""
     found = True
     while found:
         found = False
@@ -138,7 +138,7 @@ def restored(
     notify: str,
     devices: Iterable[str],
 ) -> list[str]:
-    """The paths of the host for every name that `saved` may have used; more of them do no harm.
+    """Return the host's path for every name that `saved` may have used; unused names do no harm.
 
     `points`: where each destination leads in the root; `below`: what the host has mounted below the
     root file system and the sources of binds, as paths from there; `cgroups`: the container's
@@ -162,7 +162,7 @@ def restored(
 
 
 def join(bundle: str, source: str) -> str:
-    """A source of the configuration as an absolute path."""
+    """Return a source of the configuration as an absolute path."""
     return source if source.startswith("/") else f"{bundle}/{source}"
 
 

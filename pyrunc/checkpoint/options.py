@@ -121,7 +121,7 @@ def _empty_namespaces(names: Sequence[str]) -> Sequence[str]:
 
 
 def _lsm(profile: str, mount_context: str) -> dict[str, str]:
-    """The fields of --lsm-profile and --lsm-mount-context."""
+    """Return the fields of --lsm-profile and --lsm-mount-context."""
     fields: dict[str, str] = {}
     if profile:
         kind, colon, name = profile.partition(":")

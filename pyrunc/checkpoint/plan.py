@@ -71,7 +71,7 @@ def dump(
     namespaces: Mapping[str, int],
     freezer: str,
 ) -> dict[str, Any]:
-    """The options of a checkpoint.
+    """Return the options of a checkpoint.
 
     `external`: mounts and files; `namespaces`: kinds that the configuration joins by a path, with
     the inode of what the container is in; `freezer`: the directory of its cgroup, or "".
@@ -115,7 +115,7 @@ def restore(
     joined: Mapping[str, str],
     cgroups: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The options of a restore.
+    """Return the options of a restore.
 
     `root`: where the root file system is mounted; `stdio`: what the descriptors 0 to 2 were;
     `handed`: the kinds of namespaces that criu gets as descriptors, in their order, `joined`: those
@@ -147,7 +147,7 @@ def restore(
 
 
 def inherited(stdio: Sequence[str]) -> list[dict[str, Any]]:
-    """The caller's stdio in place of pipes, sockets and files that lead out of the container."""
+    """Put the caller's stdio in place of pipes, sockets and files from outside the container."""
     found: dict[str, int] = {}
     for fd, name in enumerate(stdio):
         if name.startswith(INHERITABLE):
@@ -156,7 +156,7 @@ def inherited(stdio: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def joined_namespaces(config: Config) -> dict[str, str]:
-    """The kinds of namespaces that the configuration joins, with their paths."""
+    """Return the kinds of namespaces that the configuration joins, with their paths."""
     found = {one.type: one.path for one in config.linux.namespaces if one.path}
     if "cgroup" in found:
         raise Failure(
@@ -168,7 +168,7 @@ def joined_namespaces(config: Config) -> dict[str, str]:
 
 
 def parse_cgroups(data: bytes) -> dict[str, str]:
-    """Controller -> path, of a /proc/PID/cgroup file; "" is cgroup2."""
+    """Parse a /proc/PID/cgroup file to controller -> path; "" is cgroup2."""
     return {name: path for names, path in parse_own(data).items() for name in names.split(",")}
 
 

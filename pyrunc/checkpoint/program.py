@@ -24,7 +24,7 @@ def search_path() -> str:
 
 
 def find() -> str:
-    """The absolute path of criu. HostError when there is none, or none that is safe to run."""
+    """Find criu; HostError when there is none, or none that is safe to run."""
     for directory in search_path().split(":"):
         path = f"{directory}/{NAME}"
         if directory.startswith("/") and os.path.isfile(path) and os.access(path, os.X_OK):
@@ -47,7 +47,7 @@ def available() -> bool:
 
 
 def environment() -> list[bytes]:
-    """What criu gets: where it finds tar, ip and iptables, and what is meant for it alone."""
+    """Return criu's environment: where tar, ip and iptables are, and variables meant for criu."""
     kept = [b"PATH=" + os.fsencode(search_path())]
     for name, value in os.environb.items():
         if name.startswith(b"CRIU_"):
@@ -56,7 +56,7 @@ def environment() -> list[bytes]:
 
 
 def check_trusted(path: str, *, what: str, pointer: str = "") -> None:
-    """A file that root acts upon must be one that nobody else can replace."""
+    """Check that nobody but root could replace a file that root acts upon."""
     for one in (path, os.path.dirname(path)):
         try:
             facts = os.stat(one)

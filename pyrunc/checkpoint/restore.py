@@ -242,14 +242,14 @@ class Restoration(Creation):
         self.terminal = os.dup(master)
 
     def _commit(self) -> None:
-        """The processes are there, and wait for our answer."""
+        """Commit the state: the processes exist, and wait for the answer to CRIU's notification."""
         child = self.child
         assert child is not None
         self.directory.write(CONFIG, self._configuration(child.pid))
         self.directory.save(self._state())
 
     def _configuration(self, pid: int) -> bytes:
-        """What exec reads: CRIU puts processes into a time namespace, which must be joined."""
+        """Return the configuration for `exec`, with the time namespace that CRIU has made."""
         data = self.prepared.data
         kinds = [one.type for one in self.prepared.config.linux.namespaces]
         if "time" in kinds or _same_clock(pid):
@@ -301,7 +301,7 @@ def prepare(create: CreateOptions, criu: options.CriuOptions, *, detached: bool)
 
 
 def check_terminal(prepared: PreparedCreate, criu: options.CriuOptions, *, detached: bool) -> None:
-    """A shell job has the caller's terminal; any other one needs somebody who takes it."""
+    """Check that somebody takes the terminal; a shell job has that of the caller."""
     if "shell_job" in criu.fields and not prepared.console_socket:
         return
     handover.check_terminal(

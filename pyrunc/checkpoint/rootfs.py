@@ -48,8 +48,9 @@ class Inside:
         return syscalls.openat2(self.fd, path, O_PATH, resolve=IN_ROOT)
 
     def mount(self, path: str) -> tuple[int, bool] | None:
-        """The id of the mount that a path lies on, and whether it is a directory; None when there
-        is nothing.
+        """Return the id of the mount that a path lies on, and whether the path is a directory.
+
+        None when nothing is there.
         """
         try:
             fd = self.open(path)
@@ -98,7 +99,7 @@ class Root:
         self.record: dict[str, Any] = {}
 
     def intent(self) -> dict[str, Any]:
-        """What to write down before `mount`."""
+        """Return the record to write down before `mount`."""
         self.record = host_mounts.intent(self.path)
         return self.record
 
@@ -118,8 +119,9 @@ class Root:
     # -- mount points ------------------------------------------------------------------------------
 
     def make_points(self, config: Config, *, bundle: str) -> dict[str, list[str]]:
-        """Make the points of the configuration's mounts, as the init does; each destination with
-        the paths in the root that CRIU may know it by.
+        """Make the points of the configuration's mounts, as the init does.
+
+        Returns for each destination the paths in the root by which CRIU may know it.
 
         What lies below a tmpfs comes with its content. A bind mount that others lie below is there
         meanwhile.
@@ -144,7 +146,7 @@ class Root:
         return found
 
     def _make_point(self, inside: Inside, mount: Mount, config: Config, *, source: str) -> str:
-        """The path of a mount point in the root; `source` is empty unless it is a bind mount."""
+        """Make a mount point in the root; `source` is empty unless the mount is a bind mount."""
         try:
             directory = not source or os.path.isdir(source)
             fd = inside.make(mount.destination, directory=directory)
@@ -164,7 +166,7 @@ class Root:
 
 
 def attach(source: str, to_fd: int, to_path: str, *, what: str) -> None:
-    """A private copy of a tree, so that what is mounted below it is seen nowhere else."""
+    """Attach a private copy of a tree, so that what is mounted below it is seen nowhere else."""
     try:
         tree = syscalls.open_tree(syscalls.AT_FDCWD, source, CLONE | syscalls.AT_RECURSIVE)
         try:

@@ -19,7 +19,7 @@ USUAL: Final = ("/etc/criu/pyrunc.conf", "/etc/criu/runc.conf")
 
 
 def find(annotations: Mapping[str, str]) -> str:
-    """The path of the file, "" for none.
+    """Return the path of CRIU's configuration file, "" for none.
 
     The annotation names one, or with "" forbids it; without it the first of USUAL that exists. It
     can name programs that run as root, so nobody else may write to it.

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 
 def names(pid: int, *, inside: Collection[int]) -> list[str]:
-    """What 0 to 2 of a process are; a file that is on none of the mounts `inside` as
-    ``file[mount id:inode]``, which is its name for CRIU.
+    """Return what the descriptors 0 to 2 of a process are.
+
+    A file on none of the mounts `inside` is ``file[mount id:inode]``, which is its name for
+    CRIU.
     """
     found = []
     for fd in range(3):
@@ -44,7 +46,7 @@ def _is_terminal(facts: os.stat_result) -> bool:
 
 
 def external(found: list[str]) -> list[str]:
-    """The names that CRIU has to be told of when it saves."""
+    """Return the names that CRIU has to be told when it saves."""
     files = [name for name in found if name.startswith("file[")]
     sockets = [name.replace("socket:[", "unix[") for name in found if name.startswith("socket:[")]
     return list(dict.fromkeys(files + sockets))

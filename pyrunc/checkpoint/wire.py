@@ -32,7 +32,10 @@ MAX_VARINT: Final = 10  # bytes
 
 
 def encode(message: Mapping[str, Any], table: Mapping[str, Any]) -> bytes:
-    """The bytes of a message. A list or tuple is a repeated field; None leaves a field out."""
+    """Return the bytes of a message.
+
+    A list or tuple is a repeated field; None leaves a field out.
+    """
     found = bytearray()
     for name, value in message.items():
         number, kind = table[name]
@@ -59,7 +62,10 @@ def _varint(value: int) -> bytes:
 
 
 def decode(data: bytes, table: Mapping[str, Any]) -> dict[str, Any]:
-    """The known fields of a message; of a repeated one the last. ValueError when it is none."""
+    """Decode the known fields of a message; a repeated one has its last value.
+
+    ValueError when the bytes are no message.
+    """
     names = {number: (name, kind) for name, (number, kind) in table.items()}
     found: dict[str, Any] = {}
     for number, value in _fields(data):
@@ -83,7 +89,7 @@ def _value(kind: Any, value: Any) -> Any:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(number, value) of every field."""
+    """Iterate over the fields as (number, value)."""
     at = 0
     while at < len(data):
         key, at = _read_varint(data, at)
@@ -102,7 +108,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number, and where the next one begins."""
+    """Return a number, and where the next one begins."""
     value = 0
     for place, byte in enumerate(data[at : at + MAX_VARINT]):
         value |= (byte & SEVEN_BITS) << 7 * place

@@ -37,8 +37,10 @@ class Worker:
     def __init__(
         self, path: str, *, own_stdio: bool, session: bool, more_fds: Sequence[int] = ()
     ) -> None:
-        """`own_stdio`: it gets our stdio, else /dev/null. `session`: it is in a session of its own,
-        where keys of a terminal do not reach it.
+        """Start a process.
+
+        `own_stdio`: the process gets the caller's stdio, else /dev/null. `session`: a
+        session of its own keeps the keys of the caller's terminal away.
         """
         self._socket, theirs = syscalls.socketpair_seqpacket()
         null = -1 if own_stdio else os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -178,7 +180,7 @@ class Refused(HostError):
         self.said = str(answer.get("cr_errmsg") or "").strip()
 
     def explain(self, what: str, *, directory: str, name: str) -> HostError:
-        """The error for the user: CRIU's first error, its log, and what may help."""
+        """Return the error for the user: CRIU's first error, its log, and what may help."""
         path = f"{directory}/{name}"
         found = Summary(read_log(path))
         first = found.first or self.said or "no error is in its log"
@@ -190,7 +192,7 @@ class Refused(HostError):
 
 
 def read_log(path: str) -> str:
-    """A log of criu; "" when there is none."""
+    """Read a log of criu; "" when there is none."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

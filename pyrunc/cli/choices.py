@@ -16,8 +16,9 @@ def cgroup_driver(args: Args) -> str:
 
 
 def rootless(args: Args) -> bool | None:
-    """Whether cgroups that cannot be written are tolerated (when nobody asks for limits); None: a
-    fact of the host decides.
+    """Return whether cgroups that cannot be written are tolerated while no limits are asked for.
+
+    None: a fact of the host decides.
     """
     choice = args.text("rootless")
     return None if choice == "auto" else choice == "true"

@@ -51,7 +51,7 @@ class Args:
         return name in self._values
 
     def text(self, name: str) -> str:
-        """The value of a flag, or its default; empty when the verb has no such flag."""
+        """Return the value of a flag, or its default; empty when the verb has no such flag."""
         value = self._values.get(name)
         if value is None:
             row = self._rows.get(name)
@@ -105,8 +105,9 @@ def _convert(name: str, kind: str, value: str) -> Value:
 
 
 def parse(argv: Sequence[str], args: Args | None = None) -> Args:
-    """Parse a command line without the program's name, into `args` if given: after a UsageError it
-    holds what was read before. Without a verb `Args.verb` is empty.
+    """Parse a command line without the program's name, into `args` if given.
+
+    After a UsageError `args` holds what was read before. Without a verb `Args.verb` is empty.
     """
     args = args or Args()
     args._accept(GLOBAL)

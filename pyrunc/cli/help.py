@@ -15,7 +15,7 @@ WIDTH = 34  # column at which a flag's help begins
 
 
 def program() -> str:
-    """The help of the whole program."""
+    """Return the help of the whole program."""
     verbs = [f"  {name:<12} {row[0]}" for name, row in VERBS.items() if not row[6]]
     return "\n".join(
         (
@@ -37,7 +37,7 @@ def program() -> str:
 
 
 def verb(name: str) -> str:
-    """The help of one verb."""
+    """Return the help of one verb."""
     summary, positionals, _least, _most, stops, rows, _hidden = VERBS[name]
     lines = [
         f"pyrunc {name} - {summary}",

@@ -23,8 +23,9 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command line (without the program's name); returns the exit status. Nothing escapes
-    but SystemExit.
+    """Run one command line (without the program's name); return the exit status.
+
+    No exception but SystemExit escapes.
     """
     log.reset()
     args = flags.Args()
@@ -82,8 +83,10 @@ def _report(failure: Failure, args: Args) -> None:
 
 
 def _report_usage(failure: UsageError, argv: Sequence[str], args: Args) -> int:
-    """A wrong command line: one line, and where the help is. It is logged as every other failure
-    is: engines show the last record of the log, whatever it is about.
+    """Report a wrong command line in one line, and where the help is.
+
+    It is logged as every other failure is: engines show the last record of the log, whatever it
+    is about.
     """
     from pyrunc.cli import usage
 
@@ -100,7 +103,7 @@ def _report_usage(failure: UsageError, argv: Sequence[str], args: Args) -> int:
 
 
 def _more(failure: Failure) -> str:
-    """The lines after the first one."""
+    """Return the lines after the first one."""
     lines = []
     place = failure.place()
     if isinstance(failure, ConfigErrors):
@@ -115,7 +118,7 @@ def _more(failure: Failure) -> str:
 
 
 def _report_bug(error: Exception, args: Args) -> None:
-    """An exception that nobody foresaw: one line all the same; the traceback only with --debug."""
+    """Report an unforeseen exception in one line; the traceback is only for --debug."""
     more = ""
     if log.debugging:
         import traceback

@@ -40,8 +40,9 @@ FOREIGN: Final = {
 
 
 def configure_log(argv: Sequence[str]) -> str:
-    """Send the log to where a command line that is wrong elsewhere asks for; the reason if it
-    cannot be opened.
+    """Send the log to where a command line that is wrong elsewhere asks for.
+
+    Returns the reason if it cannot be opened.
     """
     found = _log_options(argv)
     kind = found.get("log-format", "text")
@@ -58,7 +59,7 @@ def configure_log(argv: Sequence[str]) -> str:
 
 
 def _log_options(argv: Sequence[str]) -> dict[str, str]:
-    """The global options before the verb, the last of each; what is wrong is passed over."""
+    """Return the global options before the verb, the last of each; wrong ones are passed over."""
     kinds = {row[NAME]: row[KIND] for row in GLOBAL}
     found: dict[str, str] = {}
     words = iter(argv)
@@ -74,18 +75,18 @@ def _log_options(argv: Sequence[str]) -> dict[str, str]:
 
 
 def with_help(failure: UsageError) -> str:
-    """The hint, and where the help is."""
+    """Return the hint, and where the help is."""
     where = f"`pyrunc {failure.usage} --help`".replace("  ", " ") + " shows the flags"
     return f"{failure.hint}; {where}" if failure.hint else where
 
 
 def flag_hint(verb: str, name: str, known: Iterable[str]) -> str:
-    """What to use in the place of a flag that the verb does not have."""
+    """Return what to use in the place of a flag that the verb does not have."""
     return FOREIGN.get((verb, name)) or did_you_mean(name, known, prefix="--")
 
 
 def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """The nearest known word, as a question; empty when none is near."""
+    """Return the nearest known word, as a question; empty when none is near."""
     import difflib
 
     found = difflib.get_close_matches(word, list(known), 1)

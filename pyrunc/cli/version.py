@@ -10,12 +10,12 @@ SPEC_MAX = "1.3.0"
 
 
 def commit() -> str:
-    """The revision that this program was built from, where the build recorded one."""
+    """Return the revision that this program was built from, where the build recorded one."""
     return str(getattr(buildinfo, "COMMIT", "unknown"))
 
 
 def text() -> str:
-    """The lines of --version."""
+    """Return the lines of --version."""
     lines = [
         f"pyrunc version {__version__}",
         f"commit: {commit()}",

@@ -55,7 +55,7 @@ def _rows(problems: Iterable[Problem]) -> list[dict[str, str]]:
 
 
 def _schema_problems(prepared: PreparedCreate) -> list[Problem]:
-    """What the published JSON schema says beyond our own checks: the same from every front end."""
+    """Return what the published JSON schema says beyond our own checks, on every front end."""
     try:
         from pyrunc.spec import schema
 

@@ -20,7 +20,7 @@ def run(args: Args) -> int:
 
 
 def criu_options(args: Args) -> CriuOptions:
-    """The options of `checkpoint` and `restore`; a flag that a verb lacks counts as not given."""
+    """Return the options of `checkpoint` and `restore`; a verb's missing flag is not given."""
     return CriuOptions(
         images=args.text("image-path"),
         work=args.text("work-path"),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def create_options(args: Args, *, container_id: str, bundle: str) -> CreateOptions:
-    """Flags that a verb does not have count as not given."""
+    """Return the options of `create`; flags that a verb does not have count as not given."""
     return CreateOptions(
         container_id,
         bundle=bundle,

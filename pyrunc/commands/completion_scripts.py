@@ -22,7 +22,7 @@ FIRST = ("create", "run")  # their ID is a new one
 
 
 def shown(rows: Iterable[FlagRow]) -> list[FlagRow]:
-    """The flags for people, each once: --help is that of all commands."""
+    """Return the flags for people, each once; --help is among those of the program."""
     return [*(row for row in rows if row != HELP and not row[6]), HELP]
 
 
@@ -36,7 +36,7 @@ def words(rows: Iterable[FlagRow]) -> str:
 
 
 def values(rows: Iterable[FlagRow]) -> dict[str, str]:
-    """What the value of each flag is completed with: words, file, directory or nothing."""
+    """Return what completes the value of each flag: words, file, directory or nothing."""
     return {
         f"--{row[0]}": PATHS.get(row[2]) or (row[2].replace("|", " ") if "|" in row[2] else "")
         for row in shown(rows)

@@ -78,7 +78,7 @@ def _follow(
 
 
 def duration_ms(text: str) -> int:
-    """A duration as Go writes it: 5s, 1m30s, 1.5h, 300ms."""
+    """Parse a duration as Go writes it: 5s, 1m30s, 1.5h, 300ms."""
     rest, total = text.removeprefix("+"), 0.0
     if not rest or rest == "0":
         raise UsageError("duration interval must be greater than 0")

@@ -73,7 +73,7 @@ def _write_pid_file(args: Args, pid: int) -> None:
 
 
 def wanted_process(args: Args, config: Config) -> Process:
-    """What to run: a process file, or the container's own process and the command line."""
+    """Return the process to run: of a file, or the container's own with the command line."""
     return _from_file(args, config) if args.given("process") else _from_flags(args, config)
 
 
@@ -90,7 +90,7 @@ def _from_file(args: Args, config: Config) -> Process:
 
 
 def _from_flags(args: Args, config: Config) -> Process:
-    """The container's own process, with what the command line says otherwise."""
+    """Return the container's own process with the changes of the command line."""
     wanted = config.process
     command = args.positionals[1:]
     if not command:

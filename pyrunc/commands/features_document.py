@@ -42,7 +42,7 @@ EXTENSIONS: Final = (
 
 
 def document() -> dict[str, Any]:
-    """The features structure of runtime-spec 1.3."""
+    """Return the features structure of runtime-spec 1.3."""
     return {
         "ociVersionMin": version.SPEC_MIN,
         "ociVersionMax": version.SPEC_MAX,

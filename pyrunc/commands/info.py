@@ -26,7 +26,7 @@ def run(args: Args) -> int:
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """The document for people: one heading a section, one fact a line."""
+    """Return the document for people: one heading a section, one fact a line."""
     text: list[str] = []
     for section in ("pyrunc", "kernel", "caller", "seccomp", "securityModules"):
         text += ["", _title(section)]

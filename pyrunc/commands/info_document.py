@@ -36,7 +36,7 @@ RESCTRL = "/sys/fs/resctrl"  # the usual place
 
 
 def document() -> dict[str, Any]:
-    """The whole diagnosis, ready for JSON."""
+    """Return the whole diagnosis, ready for JSON."""
     facts = host.probe()
     cgroups = _cgroups()
     namespaces = _namespaces()

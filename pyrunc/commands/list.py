@@ -56,7 +56,7 @@ def _containers(root_fd: int) -> list[dict[str, Any]]:
 
 
 def _owner(uid: int) -> str:
-    """The name of a user. /etc/passwd is read here: the launcher has no name services."""
+    """Return the name of a user from /etc/passwd: the launcher has no name services."""
     try:
         with open("/etc/passwd", encoding="utf-8", errors="surrogateescape") as file:
             for line in file:

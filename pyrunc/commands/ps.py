@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ps: the processes of a container: their pids, a table made from /proc, or with options of ps the
-rows of the host's ps program.
-"""
+"""List the processes of a container: pids, a table from /proc, or rows of the host's ps."""
 
 from __future__ import annotations
 
@@ -97,7 +95,7 @@ def row(
 
 
 def started(moment: float, *, now: float) -> str:
-    """The hour of today, the day of this year, or the year."""
+    """Return a start time as the hour of today, the day of this year, or the year."""
     when, today = time.localtime(moment), time.localtime(now)
     if now - moment < DAY_S:
         return time.strftime("%H:%M", when)
@@ -120,7 +118,7 @@ def _read(path: str) -> str:
 
 
 def select_rows(text: str, pids: Sequence[int]) -> str:
-    """The heading, and the rows whose PID column holds one of the pids."""
+    """Return the heading, and the rows whose PID column holds one of the pids."""
     lines = text.splitlines()
     heading = lines[0].split() if lines else []
     if "PID" not in heading:

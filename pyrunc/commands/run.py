@@ -72,7 +72,7 @@ def _stay(creation: Creation, foreground: Foreground, *, keep: bool) -> int:
 
 
 def _report(explanation: Explanation) -> None:
-    """What --explain-seccomp has found, also where the filter has made the start fail."""
+    """Print what --explain-seccomp has found, also where the filter has made the start fail."""
     from pyrunc.seccomp import refusals
 
     found = explanation.finish()

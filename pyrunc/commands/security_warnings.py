@@ -136,7 +136,7 @@ def _is_bind(mount: Mount) -> bool:
 
 
 def _normal(path: str) -> str:
-    """The path without doubled, trailing and dot components."""
+    """Return the path without doubled, trailing and dot components."""
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -280,7 +280,7 @@ RULES: dict[str, Callable[[_View], Iterator[Finding]]] = {
 
 
 def security_warnings(config: Config, *, ignored: Sequence[str] = ()) -> list[Problem]:
-    """The warnings about a configuration and its seccomp profile, in the order of RULES.
+    """Return the warnings about a configuration and its seccomp profile, in the order of RULES.
 
     `ignored` are the names of system calls that the compiler did not know (`Filter.report`).
     """

@@ -78,7 +78,7 @@ def _parse_partial(change: dict[str, Any]) -> Resources:
 
 
 def _read_change(args: Args, *, allow_none: bool) -> dict[str, Any]:
-    """A partial linux.resources, from a file, standard input or flags."""
+    """Return a partial linux.resources, from a file, standard input or flags."""
     if not args.given("resources"):
         return from_flags(args, allow_none=allow_none)
     data, source = read_named(args.text("resources"))
@@ -89,7 +89,7 @@ def _read_change(args: Args, *, allow_none: bool) -> dict[str, Any]:
 
 
 def from_flags(args: Args, *, allow_none: bool = False) -> dict[str, Any]:
-    """The properties that were given as flags."""
+    """Return the properties that were given as flags."""
     found: dict[str, Any] = {}
     for flag, (group, name, kind) in FLAGS.items():
         if args.given(flag):
@@ -105,7 +105,7 @@ def from_flags(args: Args, *, allow_none: bool = False) -> dict[str, Any]:
 
 
 def number(text: str, *, flag: str, units: bool) -> int:
-    """A decimal number or -1; with `units` also 512m, 1GiB, 2gb."""
+    """Parse a decimal number or -1; with `units` also 512m, 1GiB, 2gb."""
     if text == "-1":
         return -1
     digits, factor = _split_unit(text) if units else (text, 1)
@@ -116,7 +116,7 @@ def number(text: str, *, flag: str, units: bool) -> int:
 
 
 def _split_unit(text: str) -> tuple[str, int]:
-    """The digits and what the unit multiplies them by."""
+    """Split a size into the digits and what the unit multiplies them by."""
     lower = text.lower()
     plain = lower.removesuffix("b")
     short = plain.removesuffix("i")
@@ -126,7 +126,7 @@ def _split_unit(text: str) -> tuple[str, int]:
 
 
 def merge(stored: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """The stored resources with what changes: properties one by one, devices by their numbers."""
+    """Merge a change into the stored resources: properties one by one, devices by their numbers."""
     result = dict(stored)
     for group, value in change.items():
         before = result.get(group)

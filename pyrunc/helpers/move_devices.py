@@ -54,7 +54,7 @@ def look_up(route: Any, name: str, target: str) -> Device:
 
 
 def flags(address: Any) -> int:
-    """The 32-bit flags; the header has room for eight."""
+    """Return the 32-bit flags of an address; the header has room for eight."""
     return int(address.get_attr("IFA_FLAGS") or address["flags"])
 
 
@@ -122,7 +122,7 @@ def move(request: dict[str, Any]) -> None:
 
 
 def attempt(action: Any, route: Any, device: Device, *more: Any) -> None:
-    """The kernel's refusals name the device."""
+    """Act on a device, and name it when the kernel refuses."""
     from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
 
     try:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stock interpreter with the installed libraries, for the few steps whose libraries cannot be
-linked into the launcher.
+"""Run the stock interpreter for the few steps whose libraries the launcher cannot link.
 
 `make install` puts the libraries below libexec, a checkout has them in .venv.
 """
@@ -36,12 +35,12 @@ class Environment:
         self.libraries = libraries
 
     def script(self, program: str) -> str:
-        """The file of one of our programs."""
+        """Return the file of one of our programs."""
         return f"{self.package}/helpers/{program}.py"
 
 
 def interpreter(*, purpose: str) -> Environment:
-    """The environment for a program of ours that needs no library."""
+    """Return the environment for a program of ours that needs no library."""
     python = _python()
     for package, libraries in _places():
         if python and os.path.isdir(package):
@@ -57,7 +56,7 @@ def _python() -> str:
 
 
 def find(library: str, *, purpose: str) -> Environment:
-    """The environment that has a library."""
+    """Return the environment that has a library."""
     python = _python()
     tried = []
     for package, libraries in _places():
@@ -94,7 +93,10 @@ def start(
     output: int,
     setsid: bool = False,
 ) -> int:
-    """The pidfd of one of our programs; nothing of the caller but its arguments reaches it."""
+    """Start a helper program; return its pidfd.
+
+    The program gets nothing of the caller but its arguments.
+    """
     argv = [environment.python, "-ISBXutf8", environment.script(program), *words]
     _pid, pidfd = syscalls.run_program(
         os.fsencode(environment.python),

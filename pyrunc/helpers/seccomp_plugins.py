@@ -88,7 +88,7 @@ class Plugin:
             return None
 
     def handle(self, request: Any, response: Response, listener: int) -> int:
-        """What the plugin has done; its failure is the error of the system call."""
+        """Let the plugin handle a request; its failure becomes the error of the system call."""
         handled = ctypes.c_int(NOT_HANDLED)
         sizes = Sizes(NOTIFICATION_SIZE, RESPONSE_SIZE, DATA_SIZE)
         result = self._handle(
@@ -152,7 +152,7 @@ def serve(plugins: list[Plugin], listener: int) -> None:
 
 
 def receive(connection: socket.socket) -> int:
-    """The listener; -1 when the container was not made."""
+    """Receive the listener; -1 when the container was not made."""
     _text, fds, _flags, _address = socket.recv_fds(connection, MAX_MESSAGE, 1)
     return fds[0] if fds else -1
 

@@ -18,7 +18,7 @@ LSMS = "/sys/kernel/security/lsm"
 
 
 def read(path: str, *, limit: int = 65536) -> str:
-    """A small file of the kernel; empty when it is not there or hidden."""
+    """Read a small file of the kernel; empty when it is absent or hidden."""
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
@@ -128,5 +128,5 @@ class Host:
 
 
 def probe() -> Host:
-    """The host that we are on. Nothing is read yet."""
+    """Return the facts of this host; nothing is read before it is asked for."""
     return Host()

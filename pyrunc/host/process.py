@@ -59,7 +59,7 @@ def read_stat(pid: int) -> Stat | None:
 
 
 def boot_id() -> str:
-    """The kernel's name of this boot; empty where /proc does not show it."""
+    """Return the kernel's id of this boot; empty where /proc does not show it."""
     try:
         fd = os.open(BOOT_ID, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:  # a /proc of processes only (subset=pid), or a mask over /proc/sys
@@ -71,8 +71,9 @@ def boot_id() -> str:
 
 
 def this_boot(recorded: str | None) -> bool:
-    """Whether what was recorded in a boot can still be there; an unknown boot is taken for this
-    one.
+    """Return whether what was recorded in a boot can still exist.
+
+    A record without a boot id is taken for one of this boot.
     """
     return not recorded or recorded == (boot_id() or recorded)
 
@@ -86,7 +87,10 @@ def alive(pid: int, start_time: int) -> bool:
 
 
 def open_pidfd(pid: int, start_time: int) -> int:
-    """A pidfd of this very process, or -1 when it has ended. The caller closes it."""
+    """Open a pidfd of the process with this pid and start time; -1 when it has ended.
+
+    The caller closes it.
+    """
     if pid <= 1:
         return -1
     try:

@@ -104,7 +104,7 @@ def spawn(
 
 
 def _strings(strings: Iterable[bytes]) -> tuple[Any, list[Any]]:
-    """A NULL-terminated ``char *[]`` and what keeps its strings alive."""
+    """Return a NULL-terminated ``char *[]`` and what keeps its strings alive."""
     kept = [ffi.new("char[]", _path(string)) for string in strings]
     return ffi.new("char *[]", [*kept, ffi.NULL]), kept
 
@@ -211,12 +211,12 @@ def openat2(dirfd: int, path: str | bytes, flags: int, mode: int = 0, resolve: i
 
 
 def memfd_sealed(name: bytes, data: bytes | bytearray | memoryview, exec: bool = False) -> int:
-    """A memory file that nobody can change any more (and, from Linux 6.3, its mode neither)."""
+    """Make a memory file that nobody can change any more (nor, from Linux 6.3, its mode)."""
     return _check(lib.native_memfd_sealed(name, ffi.from_buffer(data), len(data), exec), name)
 
 
 def mount_id(dirfd: int, path: str | bytes = b"", flags: int = AT_EMPTY_PATH) -> int:
-    """The id of the mount that a file lies on."""
+    """Return the id of the mount that a file lies on."""
     result = ffi.new("uint64_t *")
     _check(lib.native_mount_id(dirfd, _path(path), flags, result), path or None)
     return int(result[0])
@@ -315,7 +315,7 @@ def fsopen(fstype: str | bytes, flags: int = 0) -> int:
 
 
 def fspick(path: str | bytes) -> int:
-    """The file system that is mounted there, to be configured again."""
+    """Open the file system that is mounted at a path, to configure it again."""
     return _check(lib.native_fspick(_path(path)), path)
 
 
@@ -383,7 +383,7 @@ def terminal_restore(fd: int, state: bytes) -> None:
 
 
 def address(buffer: bytes | bytearray) -> int:
-    """The address of a buffer, for the attributes of ``bpf``; the caller keeps the buffer alive."""
+    """Return the address of a buffer for ``bpf``; the caller keeps the buffer alive."""
     return int(ffi.cast("uintptr_t", ffi.from_buffer(buffer)))
 
 

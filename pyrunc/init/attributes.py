@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attributes of a process that are not rights: umask, processors, scheduling, personality, memory
-policy, limits.
+"""Attributes of a process that are not rights, such as umask, scheduling and limits. PURE.
 
 PURE.
 """
@@ -35,8 +34,9 @@ WORD = 8  # the kernel wants whole words
 
 
 def number_mask(text: str) -> bytes | None:
-    """A list such as `0-3,7`, `0-15:2/4` or `all` as a bit mask of whole words, or None when it is
-    none.
+    """Parse a list such as `0-3,7`, `0-15:2/4` or `all` to a bit mask of whole words.
+
+    None when the text is no list.
     """
     mask = 0
     for part in text.split(","):
@@ -49,8 +49,9 @@ def number_mask(text: str) -> bytes | None:
 
 
 def _range_mask(part: str) -> int:
-    """The bits of one range (kernel: bitmap_parselist); `A-B:used/group` takes the first of each
-    group.
+    """Return the bits of one range (kernel: bitmap_parselist).
+
+    `A-B:used/group` takes the first `used` of each `group`.
     """
     if part == "all":
         return (1 << 8 * WORD) - 1
@@ -102,7 +103,7 @@ def reset_affinity() -> Op:
 
 
 def initial_affinity(process: Process) -> bytes | None:
-    """The mask that the parent gives the init of an `exec` before it enters the cgroup."""
+    """Return the mask that the parent gives the init of an `exec` before it enters the cgroup."""
     wanted = process.exec_cpu_affinity
     return number_mask(wanted.initial) if wanted is not None and wanted.initial else None
 
@@ -169,8 +170,10 @@ def _memory_policy(context: Context, wanted: MemoryPolicy) -> list[Op]:
 
 
 def rlimits(context: Context, process: Process) -> list[tuple[int, int, int]]:
-    """(resource, soft, hard) for the parent: the right to raise them is lost inside a user
-    namespace, and low ones must not hurt the init.
+    """Return (resource, soft, hard) for the parent, which sets them.
+
+    The right to raise them is lost inside a user namespace, and low ones must not hurt the
+    init.
     """
     if _limits_itself(context, process):
         return []

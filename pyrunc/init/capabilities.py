@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""process.capabilities as bit masks: what the configuration says and nothing else, less what
-cannot be granted.
+"""process.capabilities as bit masks, less the ones that cannot be granted. PURE.
 
 PURE.
 """
@@ -70,7 +69,7 @@ def may_hold_sys_admin(process: Process) -> bool:
 
 
 def mask(names: Iterable[str]) -> int:
-    """The bits of some names; unknown names grant nothing."""
+    """Return the bits of some names; unknown names grant nothing."""
     value = 0
     for name in names:
         number = CAPABILITIES.get(name)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mounts of type cgroup and cgroup2: the container's own view of whatever hierarchies this host
-has.
+"""Mounts of type cgroup and cgroup2: the container's view of the host's hierarchies. PURE.
 
 PURE.
 """
@@ -28,7 +27,7 @@ SYSTEMD = "name=systemd"
 
 
 def check_forced(mounts: Mounts, configured: Sequence[Mount]) -> None:
-    """The annotation names a mount point: one of a mount that shows cgroups."""
+    """Check that the annotation names the mount point of a mount that shows cgroups."""
     forced = mounts.cgroup.forced
     shown = (one.destination for one in configured if one.type in ("cgroup", "cgroup2"))
     if forced not in shown:
@@ -49,7 +48,7 @@ def plan(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
 
 
 def _sees_own(mounts: Mounts) -> bool:
-    """A new mount shows the root of the cgroup namespace: of the container's, if it has one."""
+    """Return whether a new mount shows the root of a cgroup namespace of the container's own."""
     return mounts.context.has("cgroup") and mounts.context.owns("cgroup")
 
 
@@ -145,8 +144,9 @@ def _systemd(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
 
 
 def _hierarchies(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
-    """v1: a tmpfs with one directory for each hierarchy, and links for the names of joined
-    controllers.
+    """Plan a tmpfs with a directory for each v1 hierarchy.
+
+    Links have the names of the controllers that share one.
     """
     context, what = mounts.context, describe(mount, options)
     if options.data:
@@ -197,7 +197,7 @@ def _hierarchies(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
 def _hierarchy(
     mount: Mount, options: MountOptions, directory: CgroupDirectory, *, slot: int, what: str
 ) -> ops.NewMount:
-    """A new mount of an existing hierarchy; its name or its controllers say which."""
+    """Return a new mount of an existing hierarchy, which its name or its controllers identify."""
     named = directory.name.startswith("name=")
     keys = [directory.name] if named else directory.name.split(",")
     return ops.NewMount(

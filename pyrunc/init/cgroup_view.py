@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a plan has to know about the container's cgroups: how they are entered, and what a mount of
-type cgroup shows.
+"""How a plan enters the container's cgroups, and what a mount of type cgroup shows. PURE.
 
 PURE.
 """
@@ -30,8 +29,9 @@ if TYPE_CHECKING:
 
 
 class CgroupDirectory:
-    """The container's cgroup in one hierarchy: `path` is the host's path of it, `mount` the host's
-    mount point.
+    """The container's cgroup in one hierarchy.
+
+    `path` is the host's path of the cgroup, `mount` the host's mount point.
     """
 
     __slots__ = ("controllers", "mount", "name", "path", "version")

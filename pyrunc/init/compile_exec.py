@@ -43,7 +43,7 @@ def compile_exec(
     no_new_keyring: bool = False,
     console: bool | None = None,
 ) -> Plan:
-    """The whole plan.
+    """Compile the whole plan.
 
     `joined` are the kinds of namespaces that the container does not share with the caller, `linux`
     the container's configuration, `rootfs` its root where it has no mount namespace. The parent
@@ -101,7 +101,7 @@ def settle(
     annotations: dict[str, str],
     source: str = SOURCE,
 ) -> Context:
-    """A task that joins a container: the container's ids, and slots after the objects."""
+    """Return the context of a task that joins a container; slots begin after the objects."""
     context = Context(host, source=source, objects=1 + tasks)
     context.joined = joined
     if "user" in joined:
@@ -117,9 +117,7 @@ def settle(
 
 
 def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
-    """Into the cgroups, then into all namespaces at once or into none, as the container's root
-    (JN-2, JN-3).
-    """
+    """Plan to enter the cgroups, then all namespaces at once or none (JN-2, JN-3)."""
     found: list[Op] = []
     if tasks:
         what = "enter the container's cgroups"

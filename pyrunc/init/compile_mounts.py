@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plans of `mounts add` and `mounts remove`: a task that enters a running container and changes
-its mounts. PURE.
+"""Compile the plans of `mounts add` and `mounts remove`. PURE.
+
+A plan runs in a task that enters a running container and changes its mounts.
 
 The container is hostile, as for `exec`: sources are cloned before the task joins its mount
 namespace, targets are descriptors below the container's root, and what is unmounted is named by its
@@ -37,8 +38,9 @@ def compile_add(
     source: str,
     links: Mapping[str, str] | None = None,
 ) -> Plan:
-    """`config` is the container's, with the new mounts instead of its own. Each mount is sent to
-    the parent when it is attached (rendezvous mounted).
+    """Compile the plan of `mounts add`; `config` has the new mounts instead of the container's.
+
+    Each mount is sent to the parent when it is attached (rendezvous mounted).
     """
     context = _context(config, host, joined, source=source)
     planned = Mounts(
@@ -94,7 +96,7 @@ def _context(config: Config, host: Host, joined: Iterable[str], *, source: str) 
 
 
 def _check(context: Context, config: Config) -> None:
-    """What only a container that is being made can have."""
+    """Refuse what only a container that is being made can have."""
     for mount in config.mounts:
         if parse_mount_options(mount).flags & (MS_REMOUNT | MS_I_VERSION):
             # The container could have put a link to a protected path there.
@@ -113,9 +115,11 @@ def _check(context: Context, config: Config) -> None:
 
 
 def _enter(context: Context, config: Config, sources: Sequence[Op]) -> list[Op]:
-    """The mount namespace comes last: the host's objects are cloned before, in a copy of the host's
-    mount namespace that belongs to the container's user namespace, so that the locks on their flags
-    hold (UN-10) and no mount of the container reaches the host.
+    """Plan to enter the container, its mount namespace last.
+
+    The host's objects are cloned before, in a copy of the host's mount namespace that belongs
+    to the container's user namespace, so that the locks on their flags hold (UN-10) and no
+    mount of the container reaches the host.
     """
     found = namespaces.drop_groups(context)
     first = context.joined - {"mount"}
@@ -129,7 +133,7 @@ def _enter(context: Context, config: Config, sources: Sequence[Op]) -> list[Op]:
 
 
 def _reported(inside: Sequence[Op]) -> list[Op]:
-    """The first mount of each entry is sent to the parent; what lies below goes with it."""
+    """Plan to send the first mount of each entry to the parent; what lies below goes with it."""
     found: list[Op] = []
     seen = set()
     for op in inside:

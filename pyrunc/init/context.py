@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parts of one compilation share: host facts, the slots in use, the container's ids, and
-what is wrong.
+"""What the parts of one compilation share: host facts, slots in use, ids, and problems. PURE.
 
 PURE.
 """
@@ -57,8 +56,9 @@ class Context:
 
     @property
     def drops_groups(self) -> bool:
-        """Supplementary groups are given up before a user namespace is joined: in there it may be
-        denied for good.
+        """Return whether supplementary groups are dropped before a user namespace is joined.
+
+        Inside, setgroups may be denied for good.
         """
         return "user" in self.joined and self.setgroups and self.host.euid == 0
 
@@ -71,7 +71,10 @@ class Context:
         return kind in self.new or kind in self.joined
 
     def owns(self, kind: str) -> bool:
-        """The user namespace that the container's root lives in owns the namespace of a kind.
+        """Return whether the user namespace of the container's root owns the namespace of a kind.
+
+        A namespace belongs to the user namespace in which it was made. Of joined ones, the
+        joined user namespace is assumed to own the others.
 
         A namespace belongs to the user namespace in which it was made. Whoever joins both is
         believed to join a pair.
@@ -85,7 +88,7 @@ class Context:
         return not self.confined
 
     def slot(self, count: int = 1) -> int:
-        """The first of `count` slots that nothing else uses."""
+        """Return the first of `count` slots that nothing else uses."""
         first = self._next
         self._next += count
         if self._next > SLOT_LIMIT:

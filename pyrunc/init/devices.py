@@ -40,7 +40,7 @@ LINKS = (
 
 
 def makedev(major: int, minor: int) -> int:
-    """The kernel's packing (as the C library's makedev)."""
+    """Pack major and minor as the kernel does (the C library's makedev)."""
     return (minor & 0xFF) | (major & 0xFFF) << 8 | (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
 
 
@@ -71,7 +71,10 @@ class Devices:
 
 
 def plan(context: Context, devices: Sequence[Device], *, dev_mounted: bool) -> Devices:
-    """The nodes of linux.devices win over the default ones; a new ptmx is always devpts's."""
+    """Plan the device nodes; those of linux.devices replace default ones.
+
+    A new ptmx is always that of devpts.
+    """
     found = Devices()
     owner = (context.root_uid, context.root_gid)
     if not dev_mounted:
@@ -92,8 +95,9 @@ def plan(context: Context, devices: Sequence[Device], *, dev_mounted: bool) -> D
 
 
 def _wanted(context: Context, devices: Sequence[Device]) -> list[Node]:
-    """Defaults first, then what the configuration adds; the same path twice must be the same
-    device (DV-2).
+    """Return the default nodes, then those of the configuration.
+
+    The same path twice must be the same device (DV-2).
     """
     nodes: dict[tuple[str, ...], Node] = {}
     uid, gid = context.root_uid, context.root_gid
@@ -151,7 +155,7 @@ def _make(node: Node) -> Op:
 
 
 def _bind(context: Context, found: Devices, node: Node) -> None:
-    """A user namespace may not make nodes.
+    """Plan to bind a node of the host, since a user namespace may not make nodes.
 
     The host's one is verified and keeps its owner and mode (DV-4).
     """

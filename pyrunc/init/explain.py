@@ -108,7 +108,7 @@ ENUM_FIELDS = {
 
 
 def text(plan: Plan) -> str:
-    """The whole plan."""
+    """Return the whole plan as text."""
     lines = [line(index, op) for index, op in enumerate(plan.ops)]
     lines += [f"object {slot}: {name}" for slot, name in enumerate(plan.object_names, 1)]
     lines += [request.line() for request in plan.requests]
@@ -133,7 +133,7 @@ def line(index: int, op: ops.Op) -> str:
 
 
 def show(name: str, field: str, value: object) -> str:
-    """The value of a field as people write it."""
+    """Return the value of a field as people write it."""
     enum = ENUM_FIELDS.get((name, field))
     if enum is not None:
         return enum.get(value, str(value))  # type: ignore[call-overload,no-any-return]
@@ -156,7 +156,7 @@ def show(name: str, field: str, value: object) -> str:
 
 
 def device_numbers(rdev: int) -> str:
-    """The kernel's packing of major and minor, apart again."""
+    """Unpack major and minor from the kernel's number."""
     major = (rdev >> 8) & 0xFFF | (rdev >> 32) & 0xFFFFF000
     minor = rdev & 0xFF | (rdev >> 12) & 0xFFFFFF00
     return f"{major}:{minor}"

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words for what the init reports as {op, step, errno}: a sentence, and a hint where the cause
-is known.
+"""The words for what the init reports as {op, step, errno}: a sentence, and maybe a hint. PURE.
+
+Engines match parts of the sentences (`executable file not found in $PATH`, `not a directory`, ...),
+so these stay.
 
 Engines match parts of the sentences (`executable file not found in $PATH`, `not a directory`, ...),
 so these stay.
@@ -252,13 +254,14 @@ HINTS = {
 
 
 def hint(op: str, step: str, errno: int) -> str:
-    """What to do, or nothing."""
+    """Return what a user can do about a failure, or nothing."""
     return HINTS.get((op, step, errno)) or HINTS.get((op, step, 0), "")
 
 
 def sentence(op: Any, step: str, errno: int, detail: str) -> tuple[str, int, str]:
-    """What could not be done, the errno whose text is to be added, and the detail that is not in
-    it yet.
+    """Return what could not be done, the errno whose text is to be added, and further detail.
+
+    The detail is empty when the sentence contains it already.
     """
     words = SENTENCES.get((op.NAME, step)) or SENTENCES.get((op.NAME, ""))
     if words is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def runtime_hooks(config: Config) -> bool:
-    """Does the parent run hooks before the root changes?"""
+    """Return whether the parent runs hooks before the root changes."""
     hooks = config.hooks
     return hooks is not None and bool(hooks.prestart or hooks.create_runtime)
 
@@ -35,7 +35,7 @@ NO_OUTPUT = (0, 0)
 
 
 def output_objects(config: Config) -> list[str]:
-    """The files that hooks in the container's namespaces append to; the parent opens them."""
+    """Return the files that hooks in the container append to; the parent opens them."""
     hooks = config.hooks
     if hooks is None or not (hooks.create_container or hooks.start_container):
         return []
@@ -51,8 +51,9 @@ def output_slots(objects: Sequence[str]) -> tuple[int, int]:
 def create_container(
     config: Config, state: StateJson, *, cwd: str, output: tuple[int, int] = NO_OUTPUT
 ) -> list[Op]:
-    """In the container's namespaces, still with the host's files around the root; no environment
-    unless given.
+    """Plan hooks in the container's namespaces, with the host's files still around the root.
+
+    Hooks get no environment unless one is given.
     """
     hooks = config.hooks.create_container if config.hooks is not None else ()
     if not hooks:

@@ -20,7 +20,7 @@ NAME = "pyrunc-init"  # beside this module
 
 
 def open_init() -> int:
-    """A new sealed, executable memory file that holds the init program."""
+    """Make a new sealed, executable memory file that holds the init program."""
     try:
         return syscalls.memfd_sealed(b"pyrunc-init", init_image(), exec=True)
     except OSError as error:

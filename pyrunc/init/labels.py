@@ -23,7 +23,7 @@ CONTEXT_TYPES = ("context", "fscontext", "defcontext", "rootcontext")
 
 
 def apparmor_profile(process: Process) -> str:
-    """The profile to change to; `unconfined` is no change."""
+    """Return the profile to change to; `unconfined` is no change."""
     profile = process.apparmor_profile or ""
     return "" if profile == "unconfined" else profile
 
@@ -42,7 +42,7 @@ def check(context: Context, process: Process) -> None:
 
 
 def open_proc(context: Context, process: Process) -> tuple[list[Op], int]:
-    """A procfs for the label files, opened while the host's is still visible.
+    """Open a procfs for the label files, while the host's can still be reached.
 
     In a user namespace the kernel gives a new one only where nothing of the visible one is masked.
     """
@@ -54,7 +54,7 @@ def open_proc(context: Context, process: Process) -> tuple[list[Op], int]:
 
 
 def keyring(process: Process, *, proc: int, begin: bool) -> list[Op]:
-    """The label of keys that are made between the two calls; a newline takes it away again."""
+    """Label the keys that are made between the two calls; a newline takes the label away again."""
     if not process.selinux_label:
         return []
     path = "thread-self/attr/keycreate"
@@ -73,7 +73,7 @@ def keyring(process: Process, *, proc: int, begin: bool) -> list[Op]:
 
 
 def program(context: Context, process: Process, *, proc: int) -> list[Op]:
-    """What the program gets at execve. Read back, since a label that did not take is no label."""
+    """Plan the label of the program, and read it back: a label that did not take is no label."""
     found: list[Op] = []
     profile = apparmor_profile(process)
     if profile:
@@ -108,7 +108,7 @@ def program(context: Context, process: Process, *, proc: int) -> list[Op]:
 
 
 def mount_option(context: Context, label: str | None, annotations: dict[str, str]) -> str:
-    """The option that gives every file of a new file system one label; empty without a label."""
+    """Return the option that labels every file of a new file system; empty without a label."""
     if not label:
         return ""
     if not context.host.selinux:

@@ -66,7 +66,7 @@ class Child:
         self._past: list[int] = []  # pidfds of tasks that forked and ended
 
     def note_start_time(self) -> int:
-        """The start time of the init: with the pid, its name."""
+        """Return the start time of the init; (pid, start time) identifies a process."""
         found = process.read_stat(self.pid)
         self.start_time = found.start_time if found is not None else 0
         return self.start_time
@@ -74,9 +74,7 @@ class Child:
     def serve(
         self, handlers: Mapping[int, Handler], *, until: int, on_forked: Callable[[], None]
     ) -> None:
-        """Answer the init until the rendezvous `until` was answered, or with 0 until its program
-        runs.
-        """
+        """Answer the init until the rendezvous `until`, or with 0 until its program runs."""
         while True:
             data, fds = syscalls.recv_message(self.sync, MESSAGE.size, 4)
             if not data:
@@ -132,7 +130,7 @@ class Child:
             raise self.plan.failure(message.op, message.step, message.value, message.detail)
 
     def _ended(self) -> Failure:
-        """The init went away without a report."""
+        """Return the failure of an init that ended without a report."""
         ended = syscalls.waitid_pidfd(self.pidfd) or (0, 0)
         code, status = ended
         os.close(self.pidfd)

@@ -30,8 +30,10 @@ ATTRIBUTES = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_AT
 
 
 class Masks:
-    """`sources` before the root is entered, `made` with the ids of the container, `inside` at the
-    end.
+    """Ops that hide and protect paths, by the time when they run.
+
+    `sources` run before the root is entered, `made` with the ids of the container, `inside` at
+    the end.
     """
 
     __slots__ = ("inside", "made", "sources")

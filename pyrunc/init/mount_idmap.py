@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Id-mapped mounts: the mappings of a mount, given as properties or in the option
-`idmap=uids=0-1-10#..;gids=..`.
+"""Id-mapped mounts, from the properties or the option `idmap=uids=0-1-10#..;gids=..`. PURE.
 
 PURE.
 """
@@ -83,7 +82,7 @@ def wanted(mount: Mount, options: MountOptions) -> bool:
 def request(
     context: Context, mount: Mount, options: MountOptions, *, sys_admin: bool
 ) -> MountRequest:
-    """What the parent has to do, and what forbids it."""
+    """Return what the parent has to do; refuse what is impossible."""
     uids: Sequence[Range | IdMapping] = mount.uid_mappings
     gids: Sequence[Range | IdMapping] = mount.gid_mappings
     if options.idmap_text:

@@ -81,7 +81,7 @@ class Mounts:
 
 
 def describe(mount: Mount, options: MountOptions) -> str:
-    """The mount as part of a sentence."""
+    """Describe the mount as part of a sentence."""
     if options.bind:
         return f"bind {mount.source} on {mount.destination}"
     return f"mount {mount.type} on {mount.destination}"
@@ -119,7 +119,7 @@ def finish(context: Context, mount: Mount, options: MountOptions, *, slot: int) 
 
 
 def in_force(options: MountOptions) -> int:
-    """The attributes that the options ask for, recursive ones last."""
+    """Return the attributes that the options ask for, those of the last pass (recursive) last."""
     wanted = options.attributes | options.recursive_set
     return wanted & ~options.recursive_clear & ACCESS
 
@@ -133,8 +133,10 @@ def attach(
     late: int,
     attributes: int = 0,
 ) -> None:
-    """Put it in its place; `late` are the attributes that it gets at the end, `attributes` what it
-    has besides what the options ask for.
+    """Attach a mount in its place.
+
+    `late` are the attributes that are applied in the last pass, `attributes` what the mount has
+    besides what the options ask for.
     """
     mounts.expected[slot] = (in_force(options) | attributes, late)
     if paths.is_root(mount.destination):
@@ -180,8 +182,9 @@ def _finish_late(mount: Mount, *, slot: int, late: int) -> list[Op]:
 def _cover_root(
     mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, late: int
 ) -> None:
-    """A mount on `/` is the root from then on: what comes later is made in it, and the image below
-    is out of reach after pivot_root.
+    """Make a mount on `/` the root.
+
+    Later mounts are made in it, and pivot_root puts the image below out of reach.
     """
     what = describe(mount, options)
     if not mounts.context.has("mount"):

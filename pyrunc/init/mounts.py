@@ -70,7 +70,7 @@ def plan(mounts: Mounts, config: Config, *, notify: str = "") -> None:
 
 
 def symlink_sources(config: Config) -> list[str]:
-    """The sources whose link text the plan needs."""
+    """Return the sources whose link text the plan needs."""
     found = []
     for mount in config.mounts:
         if mount.source and parse_mount_options(mount).copy_symlink:
@@ -214,7 +214,7 @@ def _copy_link(mounts: Mounts, mount: Mount) -> None:
 
 
 def _notify(mounts: Mounts, directory: str) -> None:
-    """The socket that the program tells `READY=1` to."""
+    """Plan the socket to which the program sends `READY=1`."""
     context, slot = mounts.context, mounts.context.slot()
     attributes = ACCESS & ~table.MOUNT_ATTR_NOSYMFOLLOW
     mounts.expected[slot] = (attributes, 0)
@@ -279,7 +279,7 @@ def _new(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
 
 
 def superblock(mount: Mount, options: MountOptions) -> list[str]:
-    """Flags of the super block.
+    """Return the flags of the super block.
 
     A disk that is mounted read-only must not be written to, not even its journal.
     """
@@ -291,7 +291,7 @@ def superblock(mount: Mount, options: MountOptions) -> list[str]:
 
 
 def _late_attributes(mount: Mount) -> int:
-    """A tmpfs and /dev get their content before they become read-only."""
+    """Return the attributes to set late: a tmpfs and /dev get their content before."""
     late = mount.type == "tmpfs" or _filled(mount)
     return table.MOUNT_ATTR_RDONLY if late else 0
 
@@ -304,7 +304,7 @@ def _filled(mount: Mount) -> bool:
 def _from_host(
     mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int, path: str
 ) -> None:
-    """The host's mount shows the same namespace, and the kernel would refuse a new one.
+    """Bind the host's mount of the same namespace, where the kernel would refuse a new one.
 
     sysfs becomes read-only, as the owner of the network namespace is somebody else.
     """
@@ -349,9 +349,7 @@ def _from_host(
 
 
 def _classic(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
-    """What only mount(2) can: change a mount that is there already, or keep a version number of
-    inodes.
-    """
+    """Plan mount(2), which alone can change an existing mount or keep versions of inodes."""
     flags = options.flags | (table.MS_BIND if options.bind else 0)
     if options.bind and not options.flags & table.MS_REMOUNT:
         pointer = mount.pointer + "/options"

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The namespaces of a container: which are made and which are joined, in the order that the
-kernel's rights demand.
+"""The namespaces of a container, new and joined, in the order that kernel rights demand. PURE.
 
 PURE.
 """
@@ -47,13 +46,14 @@ def settle(context: Context, config: Config) -> None:
 
 
 def keeps_groups(annotations: dict[str, str]) -> bool:
-    """The annotation that keeps the caller's supplementary groups (crun's)."""
+    """Return whether the annotation of crun keeps the caller's supplementary groups."""
     return annotations.get(KEEP_GROUPS, "0") not in ("", "0", "false")
 
 
 def mapped_root(mappings: Iterable[IdMapping]) -> int:
-    """0 where it is mapped, else the lowest id that is: whoever makes a user namespace has all
-    rights in it.
+    """Return 0 where it is mapped, else the lowest mapped id.
+
+    Whoever makes a user namespace has all rights in it.
     """
     return min((entry.container_id for entry in mappings if entry.size), default=0)
 
@@ -63,8 +63,9 @@ def is_mapped(id: int, mappings: Iterable[IdMapping]) -> bool:
 
 
 def denies_setgroups(linux: Linux, host: Host) -> bool:
-    """A caller without CAP_SETGID may map only its own group, and only after setgroups was denied
-    (user_namespaces(7)).
+    """Return whether setgroups must be denied before the map of groups is written.
+
+    A caller without CAP_SETGID may map only its own group, after that (user_namespaces(7)).
     """
     if host.euid == 0:
         return host.in_userns and host.setgroups_denied
@@ -84,7 +85,7 @@ def flags(kinds: Iterable[str]) -> int:
 
 
 def begin(context: Context, *, oom_score_adj: int | None, pointer: str) -> list[Op]:
-    """The badness for the OOM killer, and no look into the init from inside.
+    """Set oom_score_adj, then make the init non-dumpable.
 
     The file belongs to the caller only while the init is dumpable, so it comes first.
     """
@@ -112,8 +113,10 @@ def begin(context: Context, *, oom_score_adj: int | None, pointer: str) -> list[
 
 
 def _late_dumpable(context: Context) -> bool:
-    """Proc files of a task that is not dumpable belong to root: an unprivileged parent could not
-    write the id maps.
+    """Return whether the init stays dumpable until the id maps are written.
+
+    Proc files of a non-dumpable task belong to root: an unprivileged parent could not write
+    them.
     """
     return "user" in context.new and context.host.euid != 0
 
@@ -147,7 +150,7 @@ def join(context: Context, linux: Linux) -> list[Op]:
 
 
 def drop_groups(context: Context) -> list[Op]:
-    """The caller's groups mean nothing in the container."""
+    """Drop the caller's groups, which mean nothing in the container."""
     if not context.drops_groups:
         return []
     return [ops.SetGroups(gids=b"", what="give up the caller's supplementary groups")]
@@ -168,8 +171,9 @@ def unshare(context: Context) -> list[Op]:
 def await_parent(
     context: Context, cgroup: CgroupView, *, into: int, tasks: int, leaf: int
 ) -> list[Op]:
-    """The parent writes id maps and time offsets, moves network devices, makes the cgroups and
-    hands them over.
+    """Let the parent write id maps and time offsets, move network devices and make cgroups.
+
+    It hands the cgroups over.
     """
     count = int(cgroup.into) + cgroup.tasks + int(cgroup.leaf)
     found: list[Op] = [
@@ -221,8 +225,9 @@ def settle_down(context: Context, cgroup: CgroupView, *, into: int, tasks: int) 
 
 
 def enter_leaf(cgroup: CgroupView, *, leaf: int) -> list[Op]:
-    """Move below the root of the new cgroup namespace, so that the container can enable
-    controllers there.
+    """Move below the root of the new cgroup namespace.
+
+    The container can then enable controllers there.
     """
     if not cgroup.leaf:
         return []
@@ -230,7 +235,7 @@ def enter_leaf(cgroup: CgroupView, *, leaf: int) -> list[Op]:
 
 
 def session(context: Context, *, keyring: bool) -> list[Op]:
-    """A session of its own, and an anonymous keyring: a named one could be joined by others."""
+    """Plan a session, and an anonymous keyring: other processes could join a named one."""
     found: list[Op] = [ops.SetSession(what="start a new session")]
     if keyring:
         permissions = KEY_OTHER_SEARCH if context.userns else KEY_USER_SEARCH
@@ -245,7 +250,7 @@ def session(context: Context, *, keyring: bool) -> list[Op]:
 
 
 def loopback(context: Context) -> list[Op]:
-    """A new network namespace has the interface lo, and it is down."""
+    """Bring up the interface lo, which is down in a new network namespace."""
     if "network" not in context.new:
         return []
     return [ops.RaiseLoopback(pointer="/linux/namespaces", what="set the interface lo up")]

@@ -70,7 +70,7 @@ class Op:
     what: str
 
     def encode(self) -> bytes:
-        """The op as the init reads it: code, size, fields, padding to 8 bytes."""
+        """Encode the op as the init reads it: code, size, fields, padding to 8 bytes."""
         raise NotImplementedError
 
 
@@ -121,9 +121,7 @@ class SetSession(Op):
 
 
 class OpenProc(Op):
-    """Open a procfs into a slot: a new detached one (PROC_PIDS, PROC_FULL) or the one at /proc
-    (PROC_HOST).
-    """
+    """Open a procfs into a slot: a new detached one (PROC_PIDS, PROC_FULL) or the one at /proc (PROC_HOST)."""
 
     __slots__ = ("kind", "slot")
     NAME = "open_proc"
@@ -149,9 +147,10 @@ class OpenProc(Op):
 
 
 class WriteProc(Op):
-    """Write a value with one write(2) to a file of a verified procfs. `tolerate` is an errno of
-    open or write, or 0. Unless `readback` is empty, the file must then read as `readback`,
-    alone or followed by ` (MODE)`, up to a newline.
+    """Write a value with one write(2) to a file of a verified procfs.
+
+    `tolerate` is an errno of open or write, or 0. Unless `readback` is empty, the file must
+    then read as `readback`, alone or followed by ` (MODE)`, up to a newline.
     """
 
     __slots__ = ("path", "proc", "readback", "tolerate", "value")
@@ -213,8 +212,9 @@ class CloseSlot(Op):
 
 
 class Await(Op):
-    """Tell the parent and wait for its answer. Descriptors that come with it fill up to `count`
-    slots from `slot`; the rest stays empty.
+    """Tell the parent and wait for its answer.
+
+    Descriptors that come with it fill up to `count` slots from `slot`; the rest stays empty.
     """
 
     __slots__ = ("count", "name", "slot")
@@ -243,9 +243,7 @@ class Await(Op):
 
 
 class OpenNamespace(Op):
-    """Open a namespace file (host path) and verify that it is one of the given kind (a
-    CLONE_NEW* flag).
-    """
+    """Open a namespace file (host path) and verify that it is one of the given kind (a CLONE_NEW* flag)."""
 
     __slots__ = ("kind", "path", "slot")
     NAME = "open_namespace"
@@ -276,7 +274,10 @@ class OpenNamespace(Op):
 
 
 class JoinNamespace(Op):
-    """setns to an opened namespace. `tolerate` is an errno or 0."""
+    """setns to an opened namespace.
+
+    `tolerate` is an errno or 0.
+    """
 
     __slots__ = ("kind", "slot", "tolerate")
     NAME = "join_namespace"
@@ -354,9 +355,7 @@ class Unshare(Op):
 
 
 class Become(Op):
-    """Take the ids that the user namespace maps: setgroups([]) unless `keep_groups`, setresgid,
-    setresuid.
-    """
+    """Take the ids that the user namespace maps: setgroups([]) unless `keep_groups`, setresgid, setresuid."""
 
     __slots__ = ("gid", "keep_groups", "uid")
     NAME = "become"
@@ -384,9 +383,7 @@ class Become(Op):
 
 
 class JoinCgroup(Op):
-    """Write 0 to each of `count` slots from `slot` that is not empty: the calling thread enters
-    the cgroups; the slots are closed.
-    """
+    """Write 0 to each of `count` slots from `slot` that is not empty: the calling thread enters the cgroups; the slots are closed."""
 
     __slots__ = ("count", "slot")
     NAME = "join_cgroup"
@@ -412,8 +409,9 @@ class JoinCgroup(Op):
 
 
 class Fork(Op):
-    """clone3 a sibling that goes on with the plan; the caller reports its pid and exits. A
-    cgroup2 directory in `cgroup`, unless that is empty, is entered.
+    """clone3 a sibling that goes on with the plan; the caller reports its pid and exits.
+
+    A cgroup2 directory in `cgroup`, unless that is empty, is entered.
     """
 
     __slots__ = ("cgroup",)
@@ -484,8 +482,9 @@ class PropagateRoot(Op):
 
 
 class CloneTree(Op):
-    """open_tree(OPEN_TREE_CLONE) of a host path into a slot. `type` (S_IFMT bits, 0: any) and
-    `rdev` are verified.
+    """open_tree(OPEN_TREE_CLONE) of a host path into a slot.
+
+    `type` (S_IFMT bits, 0: any) and `rdev` are verified.
     """
 
     __slots__ = ("nofollow", "path", "rdev", "recursive", "slot", "type")
@@ -523,9 +522,7 @@ class CloneTree(Op):
 
 
 class NewMount(Op):
-    """fsopen, fsconfig for each option (`key` or `key=value`), fsmount with MOUNT_ATTR_* flags
-    into a slot.
-    """
+    """fsopen, fsconfig for each option (`key` or `key=value`), fsmount with MOUNT_ATTR_* flags into a slot."""
 
     __slots__ = ("attributes", "fstype", "options", "slot", "source")
     NAME = "new_mount"
@@ -562,9 +559,10 @@ class NewMount(Op):
 
 
 class SetAttributes(Op):
-    """mount_setattr on a slot. With `keep_locked`, EPERM is answered by keeping the flags that a
-    user namespace locks, except that a flag in `explicit` which cannot be cleared is an
-    error.
+    """mount_setattr on a slot.
+
+    With `keep_locked`, EPERM is answered by keeping the flags that a user namespace locks,
+    except that a flag in `explicit` which cannot be cleared is an error.
     """
 
     __slots__ = ("clear", "explicit", "keep_locked", "recursive", "set", "slot")
@@ -599,9 +597,7 @@ class SetAttributes(Op):
 
 
 class SetPropagation(Op):
-    """mount_setattr with a propagation flag (MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE) on
-    a slot.
-    """
+    """mount_setattr with a propagation flag (MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE) on a slot."""
 
     __slots__ = ("flags", "recursive", "slot")
     NAME = "set_propagation"
@@ -629,9 +625,7 @@ class SetPropagation(Op):
 
 
 class AttachRoot(Op):
-    """Clone the rootfs (host path) with all below it and attach the clone over it; the slot is
-    the container's root.
-    """
+    """Clone the rootfs (host path) with all below it and attach the clone over it; the slot is the container's root."""
 
     __slots__ = ("path", "slot")
     NAME = "attach_root"
@@ -659,8 +653,7 @@ class AttachRoot(Op):
 
 
 class EnterRoot(Op):
-    """Keep / in slot `host` and make slot `root` the root of the calling task (fchdir, chroot).
-    """
+    """Keep / in slot `host` and make slot `root` the root of the calling task (fchdir, chroot)."""
 
     __slots__ = ("host", "root")
     NAME = "enter_root"
@@ -710,9 +703,7 @@ class LeaveRoot(Op):
 
 
 class CoverRoot(Op):
-    """move_mount the slot over the root of the calling task and make it the root; it takes the
-    place of slot `root`, too.
-    """
+    """move_mount the slot over the root of the calling task and make it the root; it takes the place of slot `root`, too."""
 
     __slots__ = ("root", "slot")
     NAME = "cover_root"
@@ -738,9 +729,7 @@ class CoverRoot(Op):
 
 
 class Attach(Op):
-    """Resolve a path, create what is missing (a directory or an empty file, as the mounted
-    object is), move_mount the slot there.
-    """
+    """Resolve a path, create what is missing (a directory or an empty file, as the mounted object is), move_mount the slot there."""
 
     __slots__ = ("flags", "path", "slot")
     NAME = "attach"
@@ -771,9 +760,7 @@ class Attach(Op):
 
 
 class MountClassic(Op):
-    """mount(2) on a resolved directory, for flags that the new mount interface does not carry
-    (MS_REMOUNT, MS_I_VERSION, MS_SILENT).
-    """
+    """mount(2) on a resolved directory, for flags that the new mount interface does not carry (MS_REMOUNT, MS_I_VERSION, MS_SILENT)."""
 
     __slots__ = ("data", "flags", "fstype", "path", "source")
     NAME = "mount_classic"
@@ -810,9 +797,7 @@ class MountClassic(Op):
 
 
 class InheritMode(Op):
-    """Give the root of the detached tmpfs in a slot the permissions of the directory that it is
-    going to cover, if there is one.
-    """
+    """Give the root of the detached tmpfs in a slot the permissions of the directory that it is going to cover, if there is one."""
 
     __slots__ = ("path", "slot")
     NAME = "inherit_mode"
@@ -868,9 +853,7 @@ class CopyUp(Op):
 
 
 class MakeDirectory(Op):
-    """Create a directory and its parents with this mode, owned by uid:gid; an existing directory
-    is left alone.
-    """
+    """Create a directory and its parents with this mode, owned by uid:gid; an existing directory is left alone."""
 
     __slots__ = ("gid", "mode", "path", "uid")
     NAME = "make_directory"
@@ -902,8 +885,9 @@ class MakeDirectory(Op):
 
 
 class MakeSymlink(Op):
-    """Create a symbolic link. Something that exists is left alone, or, with `replace`, removed
-    first.
+    """Create a symbolic link.
+
+    Something that exists is left alone, or, with `replace`, removed first.
     """
 
     __slots__ = ("path", "replace", "target")
@@ -935,8 +919,9 @@ class MakeSymlink(Op):
 
 
 class MakeDevice(Op):
-    """mknod with `mode` (type and permissions), verify by descriptor, chmod, chown. An existing
-    node must be the same device.
+    """mknod with `mode` (type and permissions), verify by descriptor, chmod, chown.
+
+    An existing node must be the same device.
     """
 
     __slots__ = ("gid", "mode", "path", "rdev", "uid")
@@ -971,8 +956,9 @@ class MakeDevice(Op):
 
 
 class Mask(Op):
-    """Hide a path: a directory under slot `directory` (a read-only tmpfs), anything else under
-    slot `null` (/dev/null). ENOENT and ENOTDIR mean nothing to hide.
+    """Hide a path: a directory under slot `directory` (a read-only tmpfs), anything else under slot `null` (/dev/null).
+
+    ENOENT and ENOTDIR mean nothing to hide.
     """
 
     __slots__ = ("directory", "null", "path")
@@ -1003,8 +989,9 @@ class Mask(Op):
 
 
 class MakeReadonly(Op):
-    """Cover a path with a read-only recursive clone of itself. ENOENT and ENOTDIR mean nothing
-    to protect.
+    """Cover a path with a read-only recursive clone of itself.
+
+    ENOENT and ENOTDIR mean nothing to protect.
     """
 
     __slots__ = ("path",)
@@ -1053,9 +1040,7 @@ class Pivot(Op):
 
 
 class MoveRoot(Op):
-    """--no-pivot: hide the proc and sysfs mounts of the host, MS_MOVE the root slot to /,
-    chroot.
-    """
+    """--no-pivot: hide the proc and sysfs mounts of the host, MS_MOVE the root slot to /, chroot."""
 
     __slots__ = ("path", "slot")
     NAME = "move_root"
@@ -1135,10 +1120,11 @@ class SetRootAttributes(Op):
 
 
 class VerifyMount(Op):
-    """Check that what is seen at a path has these MOUNT_ATTR_* flags (statvfs) and, unless 0,
-    this file system magic. With `index` it must be the mount that the attach or mount_classic
-    (without MS_REMOUNT) of this number, from 1, has put there, or one that came later and
-    covers it, whose flags are not its own.
+    """Check that what is seen at a path has these MOUNT_ATTR_* flags (statvfs) and, unless 0, this file system magic.
+
+    With `index` it must be the mount that the attach or mount_classic (without MS_REMOUNT) of
+    this number, from 1, has put there, or one that came later and covers it, whose flags are
+    not its own.
     """
 
     __slots__ = ("attributes", "index", "magic", "path")
@@ -1193,8 +1179,7 @@ class VerifyRoot(Op):
 
 
 class SendMount(Op):
-    """Send the attached mount in a slot to the parent (rendezvous mounted), which notes its id.
-    """
+    """Send the attached mount in a slot to the parent (rendezvous mounted), which notes its id."""
 
     __slots__ = ("slot",)
     NAME = "send_mount"
@@ -1218,9 +1203,7 @@ class SendMount(Op):
 
 
 class DetachMount(Op):
-    """Unmount what is seen at a path without symbolic links, if it is the mount with this id;
-    what uses it keeps it until it ends.
-    """
+    """Unmount what is seen at a path without symbolic links, if it is the mount with this id; what uses it keeps it until it ends."""
 
     __slots__ = ("id", "path")
     NAME = "detach_mount"
@@ -1297,6 +1280,7 @@ class SetDomainname(Op):
 
 class NewKeyring(Op):
     """Join a new anonymous session keyring and let the user namespace's others link it.
+
     `tolerate` is an errno or 0.
     """
 
@@ -1324,10 +1308,7 @@ class NewKeyring(Op):
 
 
 class OpenConsole(Op):
-    """Open a terminal in the container's devpts, set its size, give it to uid, bind it on
-    /dev/console if asked, send the master to the parent (rendezvous console), make it the
-    controlling terminal and stdio.
-    """
+    """Open a terminal in the container's devpts, set its size, give it to uid, bind it on /dev/console if asked, send the master to the parent (rendezvous console), make it the controlling terminal and stdio."""
 
     __slots__ = ("bind", "columns", "rows", "uid")
     NAME = "open_console"
@@ -1369,9 +1350,7 @@ class OpenConsole(Op):
 
 
 class OwnStdio(Op):
-    """Give the descriptors 0-2 to a uid where they are pipes, sockets or files that are not
-    /dev/null.
-    """
+    """Give the descriptors 0-2 to a uid where they are pipes, sockets or files that are not /dev/null."""
 
     __slots__ = ("uid",)
     NAME = "own_stdio"
@@ -1441,9 +1420,7 @@ class SetUmask(Op):
 
 
 class SetLimit(Op):
-    """setrlimit of the calling task, where the parent would lack the right to do it from
-    outside.
-    """
+    """setrlimit of the calling task, where the parent would lack the right to do it from outside."""
 
     __slots__ = ("hard", "resource", "soft")
     NAME = "set_limit"
@@ -1677,9 +1654,7 @@ class SetGroups(Op):
 
 
 class SetIds(Op):
-    """setresgid, setresuid with the capabilities kept for set_capabilities; all four ids are
-    verified.
-    """
+    """setresgid, setresuid with the capabilities kept for set_capabilities; all four ids are verified."""
 
     __slots__ = ("gid", "uid")
     NAME = "set_ids"
@@ -1735,9 +1710,7 @@ class SetCapabilities(Op):
 
 
 class AdjustCapabilities(Op):
-    """capset and nothing else, within what is permitted: the one call that a filter loaded
-    without no_new_privs must allow.
-    """
+    """capset and nothing else, within what is permitted: the one call that a filter loaded without no_new_privs must allow."""
 
     __slots__ = ("effective", "inheritable", "permitted")
     NAME = "adjust_capabilities"
@@ -1765,9 +1738,9 @@ class AdjustCapabilities(Op):
 
 
 class CloseDescriptors(Op):
-    """Close every descriptor above stdio and the `preserved` ones, except the channel to the
-    parent and the slots `gate`, `report`, `out` and `err` (0: none). Before a filter, which
-    may forbid it; nothing is opened later.
+    """Close every descriptor above stdio and the `preserved` ones, except the channel to the parent and the slots `gate`, `report`, `out` and `err` (0: none).
+
+    Before a filter, which may forbid it; nothing is opened later.
     """
 
     __slots__ = ("err", "gate", "out", "preserved", "report")
@@ -1800,8 +1773,10 @@ class CloseDescriptors(Op):
 
 
 class LoadSeccomp(Op):
-    """seccomp(SECCOMP_SET_MODE_FILTER). With `listener` the parent fetches the notification
-    descriptor (rendezvous seccomp, value = its number) before the init closes it.
+    """seccomp(SECCOMP_SET_MODE_FILTER).
+
+    With `listener` the parent fetches the notification descriptor (rendezvous seccomp, value
+    = its number) before the init closes it.
     """
 
     __slots__ = ("filter", "flags", "listener")
@@ -1833,9 +1808,10 @@ class LoadSeccomp(Op):
 
 
 class ChangeDirectory(Op):
-    """Open a path as a directory (created with its parents if `create`), fchdir, verify that it
-    is inside the root. With `retry_later` EACCES and EPERM are left to the next
-    change_directory, which does nothing if this one has succeeded.
+    """Open a path as a directory (created with its parents if `create`), fchdir, verify that it is inside the root.
+
+    With `retry_later` EACCES and EPERM are left to the next change_directory, which does
+    nothing if this one has succeeded.
     """
 
     __slots__ = ("create", "path", "retry_later")
@@ -1890,9 +1866,7 @@ class FindHome(Op):
 
 
 class FindExecutable(Op):
-    """Look a program up as execve would: a name with a slash as it is, else along `search` (the
-    value of PATH).
-    """
+    """Look a program up as execve would: a name with a slash as it is, else along `search` (the value of PATH)."""
 
     __slots__ = ("name", "search")
     NAME = "find_executable"
@@ -1920,8 +1894,9 @@ class FindExecutable(Op):
 
 
 class RunHook(Op):
-    """Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty). Its
-    standard input is `head`, the pid of the init, `tail`. The report's errno is the wait
+    """Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty).
+
+    Its standard input is `head`, the pid of the init, `tail`. The report's errno is the wait
     status for step exit; its detail is the end of the hook's output, which is also written to
     the slots `out` and `err` (0: none).
     """
@@ -1972,9 +1947,7 @@ class RunHook(Op):
 
 
 class WaitAtGate(Op):
-    """Wait until `start` writes a byte to the fifo in slot `gate`; reports then go to the fifo
-    in slot `report`.
-    """
+    """Wait until `start` writes a byte to the fifo in slot `gate`; reports then go to the fifo in slot `report`."""
 
     __slots__ = ("gate", "report")
     NAME = "wait_at_gate"
@@ -2000,11 +1973,11 @@ class WaitAtGate(Op):
 
 
 class Execute(Op):
-    """Unless close_descriptors has done so, close every descriptor above stdio and the
-    `preserved` ones; then execve the program that find_executable found. `home` is the index
-    in env that find_home's answer replaces, `listen` that of LISTEN_PID, whose value becomes
-    the pid of the task as it sees it itself (asked for before a filter is loaded); each may
-    be NO_INDEX.
+    """Unless close_descriptors has done so, close every descriptor above stdio and the `preserved` ones; then execve the program that find_executable found.
+
+    `home` is the index in env that find_home's answer replaces, `listen` that of LISTEN_PID,
+    whose value becomes the pid of the task as it sees it itself (asked for before a filter is
+    loaded); each may be NO_INDEX.
     """
 
     __slots__ = ("argv", "env", "home", "listen", "preserved")

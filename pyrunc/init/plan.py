@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plan: the ops of one init in order, their encoding, their text, and the sentences for their
-failures.
+"""A plan: the ops of one init, their encoding, their text, and words for their failures. PURE.
 
 PURE.
 """
@@ -59,7 +58,7 @@ class Plan:
         return len(self.object_names)
 
     def encode(self) -> bytes:
-        """The plan as the init reads it."""
+        """Encode the plan as the init reads it."""
         body = b"".join([op.encode() for op in self.ops])
         length = HEADER + len(body)
         return pack("<8sQIIII", MAGIC, DIGEST, length, len(self.ops), self.objects, 0) + body
@@ -69,7 +68,7 @@ class Plan:
         return explain.text(self)
 
     def failure(self, op: int, step: int, errno: int, detail: str = "") -> InitError:
-        """The sentence for a report {op, step, errno} of the init."""
+        """Return the error for a report {op, step, errno} of the init."""
         if not 0 <= op < len(self.ops):
             # Before the first op: the init refuses to start, or does not understand its plan.
             return InitError("cannot start the init", errno=errno, detail=detail)

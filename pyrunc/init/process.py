@@ -74,8 +74,10 @@ def check(context: Context, process: Process) -> None:
 
 
 def filter_ops(process: Process, sets: Sets, filter: FilterLike | None) -> list[Op]:
-    """The filter as the very last thing, so that it must allow as little as possible: write, execve
-    and, without no_new_privs, which needs CAP_SYS_ADMIN to the last, the capset that gives it up.
+    """Load the filter as the last thing, so that it has to allow as little as possible.
+
+    That is write, execve and, without no_new_privs, which needs CAP_SYS_ADMIN to the last, the
+    capset that gives it up.
     """
     if filter is None:
         return []
@@ -120,8 +122,9 @@ def close_descriptors(
 
 
 def stdio(context: Context, process: Process) -> list[Op]:
-    """Without a terminal: pipes and files of the caller that the program's user could not open
-    again by name.
+    """Give stdio to the program's user, without a terminal.
+
+    The user could not open pipes and files of the caller again by name.
     """
     uid = process.user.uid
     if process.terminal or (uid == 0 and not context.userns):
@@ -171,8 +174,9 @@ def credentials(
 
 
 def enter_cwd(process: Process, *, create: bool, retry_later: bool) -> list[Op]:
-    """Once with the rights of the container's root; what it may not enter, perhaps the program's
-    user may.
+    """Enter the directory with the rights of the container's root, or else of the user.
+
+    The program's user may enter directories that the container's root may not.
     """
     return [
         ops.ChangeDirectory(
@@ -214,14 +218,14 @@ def execute(process: Process, environment: Environment, *, preserved: int) -> Op
 
 
 def ready() -> Op:
-    """The parent sets the resource limits and commits the state."""
+    """Let the parent set the resource limits and commit the state."""
     return ops.Await(
         name=ops.RENDEZVOUS_READY, slot=0, count=0, what="wait for the parent to commit"
     )
 
 
 def console(process: Process, *, bind: bool) -> list[Op]:
-    """A terminal of the container's own devpts, its master for the parent."""
+    """Open a terminal of the container's own devpts; its master goes to the parent."""
     size = process.console_size
     return [
         ops.OpenConsole(

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The container's root file system: entered first, filled from inside, and made the only one
-(AR-1).
+"""The root file system: entered first, filled from inside, made the only one (AR-1). PURE.
 
 PURE.
 """
@@ -41,13 +40,14 @@ class Root:
 
 
 def propagation(config: Config) -> int:
-    """The flags of linux.rootfsPropagation; slave is the default."""
+    """Return the flags of linux.rootfsPropagation; slave is the default."""
     return PROPAGATIONS.get(config.linux.rootfs_propagation or "", MS_SLAVE)
 
 
 def keeps_peers(config: Config) -> bool:
-    """Are mounts of the host shared with the container? Then their clones are made before the
-    peers part.
+    """Return whether mounts of the host are shared with the container.
+
+    Their clones are made before the peers part.
     """
     return bool(propagation(config) & MS_SHARED)
 
@@ -95,8 +95,9 @@ def chroot(path: str) -> Op:
 
 
 def finish(config: Config) -> list[Op]:
-    """What holds for the whole root, at last: shared and unbindable could not be before, read-only
-    forbids to make anything.
+    """Set what holds for the whole root, at the end.
+
+    Shared and unbindable could not be set before, and read-only forbids to make anything.
     """
     found: list[Op] = []
     wanted = propagation(config)

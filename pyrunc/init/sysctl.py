@@ -24,8 +24,9 @@ POINTER = "/linux/sysctl"
 
 
 def check(sysctls: Mapping[str, str], *, own: Collection[str]) -> list[Problem]:
-    """What is wrong with sysctls, where `own` are the kinds of namespaces that the container does
-    not share.
+    """List what is wrong with sysctls.
+
+    `own` are the kinds of namespaces that the container does not share.
     """
     messages = ((name, sysctl_problem(name, value, own=own)) for name, value in sysctls.items())
     return [Problem(join(POINTER, name), message) for name, message in messages if message]

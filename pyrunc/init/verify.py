@@ -22,7 +22,7 @@ CONSOLE = "/dev/console"
 def mounts(
     filled: Sequence[Op], expected: Mapping[int, tuple[int, int]], *, early: bool
 ) -> list[Op]:
-    """A check for every mount among the ops that fill the root, in their order.
+    """Plan a check for every mount among the ops that fill the root, in their order.
 
     `expected` says for slots which attributes their mounts must have, and which of these come last;
     `early` is before that.

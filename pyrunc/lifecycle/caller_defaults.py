@@ -29,7 +29,7 @@ MAX_RANGES: Final = 64
 
 
 def amend(data: bytes, *, source: str) -> bytes:
-    """The configuration as it is to be read."""
+    """Amend a configuration with the defaults of the caller."""
     receiver = os.environ.get(RECEIVER_VARIABLE, "")
     maps = os.geteuid() != 0 and b'"uidMappings"' not in data and b'"user"' in data
     # `run.oci.seccomp.receiver` and `.plugins`
@@ -72,7 +72,7 @@ def _add_maps(linux: dict[str, Any]) -> bool:
 
 
 def mappings(own_id: int, found: list[tuple[int, int]]) -> list[dict[str, int]]:
-    """The own id is 0, the ranges follow."""
+    """Map the own id to 0, and the ranges behind it."""
     result = [{"containerID": 0, "hostID": own_id, "size": 1}]
     next_id = 1
     for start, count in found:
@@ -92,7 +92,7 @@ def ranges(text: str, names: tuple[str, ...]) -> list[tuple[int, int]]:
 
 
 def _own_names(uid: int) -> tuple[str, ...]:
-    """The number and the name of a user, as the two may stand in subuid."""
+    """Return the number and the name of a user, as the two may stand in subuid."""
     for line in _read("/etc/passwd").splitlines():
         fields = line.split(":")
         if len(fields) > 2 and fields[2] == str(uid):

@@ -46,7 +46,7 @@ class Container:
 
     @classmethod
     def load(cls, root: str, container_id: str, *, lock: bool = False) -> Container:
-        """The container of this name; StateError when there is none."""
+        """Load the container of this name; StateError when there is none."""
         directory = StateDirectory.open(root, check_id(container_id))
         if directory is None:
             raise missing(container_id)
@@ -73,7 +73,7 @@ class Container:
     # -- status ------------------------------------------------------------------------------------
 
     def status(self) -> str:
-        """created running paused stopped."""
+        """Return created, running, paused or stopped."""
         gate = self.directory.open_gate()
         if gate >= 0:
             # Somebody holds the reading end: only the init does, so it lives and waits.
@@ -93,17 +93,17 @@ class Container:
         return self.cgroup().frozen()
 
     def oci_state(self, status: str) -> dict[str, Any]:
-        """The state as the specification defines it; hooks read it."""
+        """Return the state as the specification defines it; hooks read it."""
         return oci_state(self.state, status=status, pid=0 if status == STOPPED else self.pid)
 
     def cgroup(self) -> Manager:
-        """The manager of the container's cgroups; the driver is the one that created it."""
+        """Return the manager of the container's cgroups; the driver is the one that created it."""
         from pyrunc import cgroups
 
         return cgroups.from_record(self.state["cgroup"])
 
     def rdt(self) -> rdt.Group | None:
-        """The container's group of Intel RDT, if it has one."""
+        """Return the container's group of Intel RDT, if it has one."""
         for record in self.state["made"]:
             if record["kind"] == "rdt":
                 from pyrunc.cgroups import rdt
@@ -114,8 +114,9 @@ class Container:
     # -- start -------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Let the init pass its gate and wait until the program runs or could not be run. The lock
-        must be held.
+        """Let the init pass its gate, and wait until the program runs or could not be run.
+
+        The lock must be held.
         """
         gate = self.directory.open_gate()
         if gate < 0:
@@ -166,8 +167,9 @@ class Container:
         return "the container's init ended before it could run the program"
 
     def _late_failure(self, op: int, step: int, errno: int, detail: bytes) -> InitError:
-        """The sentence for a failure after the gate; the plan is gone, but its last ops are in the
-        state.
+        """Return the error for a failure after the gate.
+
+        The plan is gone, but its last ops are in the state.
         """
         from pyrunc.init import failures
 
@@ -208,7 +210,8 @@ class Container:
 
     def kill(self, number: int) -> bool:
         """Signal the init, or with SIGKILL everything when the init's end would not end the rest.
-        False: stopped.
+
+        Returns False when the container is stopped.
         """
         everything = number == process.SIGKILL and self.state["sharedPid"]
         pidfd = process.open_pidfd(self.pid, self.start_time)
@@ -311,7 +314,7 @@ def _messages(fd: int) -> list[tuple[int, int, int, int, bytes]]:
 
 
 def matching_ids(root: str, pattern: str) -> list[str]:
-    """The ids that a regular expression matches as a whole."""
+    """Return the ids that a regular expression matches as a whole."""
     import re
 
     try:

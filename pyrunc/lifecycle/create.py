@@ -133,7 +133,7 @@ class Creation:
             handover.write_pid_file(prepared.pid_file, child.pid)
 
     def _hook_output(self) -> dict[str, int]:
-        """The files that hooks in the container's namespaces write to through the init."""
+        """Open the files that hooks in the container's namespaces write to through the init."""
         prepared = self.prepared
         if len(prepared.plan.object_names) == 2:
             return {}
@@ -149,7 +149,7 @@ class Creation:
         self.intend("process", {"pid": child.pid, "startTime": start_time, "boot": self.boot})
 
     def _note_hook(self, pid: int) -> None:
-        """A hook outlives a create that is killed; `delete` has to find it."""
+        """Record a hook, which outlives a create that is killed, for `delete` to find."""
         found = process.read_stat(pid)
         if found is not None:
             record = {"pid": pid, "startTime": found.start_time, "boot": self.boot}
@@ -165,7 +165,7 @@ class Creation:
         manager.apply(linux.resources)
 
     def _make_rdt(self) -> None:
-        """The group of Intel RDT; the init enters it before it forks."""
+        """Make the group of Intel RDT; the init enters it before it forks."""
         node = self.prepared.config.linux.intel_rdt
         if node is None:
             return
@@ -179,8 +179,9 @@ class Creation:
     # -- rendezvous --------------------------------------------------------------------------------
 
     def _on_namespaces(self, message: Message) -> Sequence[int]:
-        """Id maps and clocks of the new namespaces; the init gets what it needs to enter its
-        cgroups.
+        """Write id maps and clocks of the new namespaces.
+
+        The init gets what it needs to enter its cgroups.
         """
         child, linux = self.child, self.prepared.config.linux
         assert child is not None
@@ -231,13 +232,14 @@ class Creation:
         return self.mapper.next(asked.count, pid=child.pid)
 
     def _on_hooks(self, message: Message) -> Sequence[int]:
-        """The namespaces and mounts are there, the root is not entered yet."""
+        """Run the hooks that see the new namespaces and mounts, before the root is entered."""
         self._run_hooks()
         return ()
 
     def _run_hooks(self) -> None:
-        """prestart and createRuntime. prestart hooks were once part of `start`: what they expect to
-        read is "created".
+        """Run prestart and createRuntime hooks.
+
+        prestart hooks were once part of `start`: what they expect to read is "created".
         """
         from pyrunc.lifecycle import hooks
 
@@ -266,7 +268,7 @@ class Creation:
         return ()
 
     def _on_ready(self, message: Message) -> Sequence[int]:
-        """The last moment before "created": limits, then the state is committed."""
+        """Set the limits, then commit the state: the last moment before "created"."""
         assert self.child is not None
         handover.set_limits(self.child)
         handover.send_pidfd(self.child, path=self.prepared.pidfd_socket, text=b"standard")
@@ -282,7 +284,7 @@ class Creation:
         return oci_state(self.prepared.record(), status=status, pid=child.pid)
 
     def _state(self) -> dict[str, Any]:
-        """What state.json keeps for the commands to come."""
+        """Return what state.json keeps for the commands to come."""
         child, prepared = self.child, self.prepared
         assert child is not None
         config = prepared.config
@@ -353,14 +355,14 @@ class Creation:
         self.directory.close()
 
     def container(self) -> Container:
-        """The created container."""
+        """Return the created container."""
         state = self.directory.load()
         assert state is not None
         return Container(self.directory, state)
 
 
 def _in_words(error: BaseException) -> BaseException:
-    """A system call of ours that failed is the host's failure, not a bug."""
+    """Return a failed system call as the host's failure, which is no bug."""
     if not isinstance(error, OSError):
         return error
     return HostError(

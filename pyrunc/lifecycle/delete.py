@@ -31,7 +31,7 @@ def _kill_process(record: Mapping[str, Any]) -> None:
 
 
 def _end_criu(record: Mapping[str, Any]) -> None:
-    """The criu of a killed restore: it notices soon, and takes away what it has made."""
+    """Wait for the criu of a killed restore, which notices and removes what it has made."""
     pidfd = process.open_pidfd(int(record["pid"]), int(record["startTime"]))
     if pidfd >= 0:
         if not process.wait_dead(pidfd, process.KILL_PATIENCE_MS):
@@ -40,7 +40,7 @@ def _end_criu(record: Mapping[str, Any]) -> None:
 
 
 def _kill_hook(record: Mapping[str, Any]) -> None:
-    """A hook of a killed create, with what it has started: it has a session of its own."""
+    """Kill a hook of a killed create, with what it has started in its session."""
     leader = int(record["pid"])
     found = process.read_stat(leader)
     if found is None or found.start_time == int(record["startTime"]):
@@ -142,7 +142,7 @@ def _delete(directory: StateDirectory, *, force: bool) -> None:
 
 
 def _load(directory: StateDirectory) -> dict[str, Any] | None:
-    """The state for `delete --force`: one that cannot be read is taken for one never finished."""
+    """Load the state for `delete --force`; an unreadable one counts as one never finished."""
     try:
         return directory.load()
     except StateError as error:
@@ -159,8 +159,9 @@ def _intents(directory: StateDirectory) -> list[dict[str, Any]]:
 
 
 def _kill_unlocked(directory: StateDirectory) -> None:
-    """A command that holds the lock may wait for the container itself: end that, so that it lets
-    go.
+    """Kill the container without its lock, for which a command may hold on and wait.
+
+    Its end lets that command go.
     """
     state = _load(directory)
     if state is not None:
@@ -168,7 +169,7 @@ def _kill_unlocked(directory: StateDirectory) -> None:
 
 
 def _delete_half_created(directory: StateDirectory) -> None:
-    """What a killed create has left: its init ends by itself, its intents name the rest (AR-5)."""
+    """Remove what a killed create has left, as its intents name it (AR-5); the init ends itself."""
     records = _intents(directory)
     undo(records)
     directory.remove()

@@ -39,7 +39,7 @@ GONE = "cannot exec in a stopped container"
 
 
 def saved_config(container: Container, *, whole: bool = True) -> Config:
-    """The configuration as it was when the container was created."""
+    """Return the configuration as it was when the container was created."""
     text = container.directory.read(CONFIG)
     if text is None:
         raise StateError(f"the state of container {container.id} has no {CONFIG}")
@@ -194,7 +194,7 @@ class Execution:
 
 
 def joined_namespaces(container: Container, config: Config) -> list[str]:
-    """The namespaces to enter: those of the container that are not ours already."""
+    """Return the namespaces to enter: those of the container that are not ours already."""
     kinds = [one.type for one in config.linux.namespaces]
     if "user" in kinds and _same_user_namespace(container.pid):
         kinds.remove("user")  # the kernel refuses to join the one that we are in

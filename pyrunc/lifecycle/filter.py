@@ -22,8 +22,9 @@ def filter_cache(root: str) -> str:
 
 
 def compile_filter(config: Config, *, cache: str | None) -> Filter | None:
-    """The filter of ``linux.seccomp``; what the compiler left out, and what it took, goes to the
-    debug log.
+    """Return the filter of ``linux.seccomp``.
+
+    What the compiler left out, and its time, go to the debug log.
     """
     node = config.linux.seccomp
     if node is None:

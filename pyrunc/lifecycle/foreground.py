@@ -53,7 +53,7 @@ class Foreground:
     def wait(
         self, pid: int, pidfd: int, *, terminal: int = -1, notify: NotifyRelay | None = None
     ) -> int:
-        """The exit code of the process: its own, or 128 plus the signal that ended it."""
+        """Wait for the process; return its exit code, or 128 plus the signal that ended it."""
         relay = _Relay(terminal) if terminal >= 0 else None
         try:
             while True:
@@ -138,7 +138,7 @@ class _Relay:
         self.resize()
 
     def resize(self) -> None:
-        """The terminal of the container gets the size of ours."""
+        """Give the terminal of the container the size of the caller's."""
         handover.copy_window(self._master)
 
     def register(self, poll: select.poll) -> None:
@@ -196,7 +196,7 @@ class _Relay:
 
 
 def _read(fd: int) -> bytes | None:
-    """What is there; None at the end."""
+    """Read what is there; None at the end."""
     try:
         return os.read(fd, CHUNK) or None
     except BlockingIOError:

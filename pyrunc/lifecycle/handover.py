@@ -27,7 +27,7 @@ MAX_PRESERVED = 1024
 
 
 def check_terminal(terminal: bool, *, console_socket: str, detached: bool) -> None:
-    """A terminal and a console socket go together, unless we stay and relay."""
+    """Check that a terminal has a console socket, unless the command stays and relays."""
     if terminal and detached and not console_socket:
         raise UsageError(
             "cannot allocate tty if pyrunc will detach without setting console socket",
@@ -41,7 +41,7 @@ def check_terminal(terminal: bool, *, console_socket: str, detached: bool) -> No
 
 
 def take_terminal(message: Message, *, console_socket: str) -> int:
-    """The master of the terminal goes to whoever listens on the socket; without one it is ours."""
+    """Send the terminal's master to the console socket; without a socket, keep it."""
     if len(message.fds) != 1:
         raise InitError("the init sent no terminal")
     if not console_socket:
@@ -54,8 +54,9 @@ def take_terminal(message: Message, *, console_socket: str) -> int:
 def connect_agent(
     compiled: Filter | None, config: Config, *, root: str, container_id: str, bundle: str
 ) -> Agent | None:
-    """The agent of listenerPath, or the plugins, connected before anything is made: without it
-    nothing starts.
+    """Connect to the agent of listenerPath, or to the plugins, before anything is made.
+
+    Without an agent nothing starts.
     """
     node = config.linux.seccomp
     if compiled is None or node is None or not compiled.listener:
@@ -87,7 +88,7 @@ def copy_window(master: int) -> None:
 def hand_over_listener(
     child: Child, message: Message, *, node: Seccomp | None, agent: Agent, state: dict[str, Any]
 ) -> None:
-    """The descriptor of system call notifications goes to the agent of listenerPath."""
+    """Send the descriptor of system call notifications to the agent of listenerPath."""
     from pyrunc.seccomp import notify
 
     assert node is not None
@@ -99,7 +100,7 @@ def hand_over_listener(
 
 
 def supervise(child: Child, message: Message, *, explanation: Explanation) -> None:
-    """The notifications of --explain-seccomp are answered and counted by a process of ours."""
+    """Start the process that answers and counts the notifications of --explain-seccomp."""
     listener = syscalls.pidfd_getfd(child.pidfd, message.step)
     try:
         explanation.start(listener)

@@ -59,7 +59,7 @@ class SavedHook:
 
 
 def save(hooks: Sequence[Hook]) -> list[dict[str, Any]]:
-    """The form in which hooks are kept in the state."""
+    """Return hooks in the form in which the state keeps them."""
     return [
         {
             "path": hook.path,
@@ -176,7 +176,7 @@ def check_output(config: Config) -> None:
 
 
 def open_sinks(annotations: Mapping[str, str]) -> dict[str, int]:
-    """The files that the output of hooks is appended to."""
+    """Open the files that the output of hooks is appended to."""
     found: dict[str, int] = {}
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     for name, annotation in OUTPUT.items():
@@ -221,8 +221,9 @@ class _Capture:
         return bool(data)
 
     def drain(self) -> None:
-        """Take what the hook has left in the pipes; a daemon of the hook may hold them open for
-        ever.
+        """Take what the hook has left in the pipes.
+
+        A daemon of the hook may hold them open for ever.
         """
         for fd in self.fds:
             self.read(fd)

@@ -21,7 +21,7 @@ NAMESPACE = "/proc/self/ns/mnt"
 
 
 def intent(below: str) -> dict[str, Any]:
-    """What to write down before mounts are made below a directory."""
+    """Return the record to write down before mounts are made below a directory."""
     return {
         "below": below,
         "namespace": os.readlink(NAMESPACE),
@@ -67,20 +67,22 @@ class Entry:
 
 
 def read(pid: int | str) -> list[Entry]:
-    """The mounts that a process sees. OSError when it is gone."""
+    """Read the mounts that a process sees; OSError when it is gone."""
     with open(f"/proc/{pid}/mountinfo", "rb") as file:
         return parse(file.read())
 
 
 def parse(data: bytes) -> list[Entry]:
-    """The entries of a mountinfo file. A name may hold all that Python takes for the end of a line,
-    but the kernel escapes the newline.
+    """Parse a mountinfo file.
+
+    A name may hold all that Python takes for the end of a line, but the kernel escapes the
+    newline.
     """
     return [Entry(line) for line in data.decode("utf-8", "surrogateescape").split("\n") if line]
 
 
 def unescape(text: str) -> str:
-    """The kernel writes space, tab, newline and backslash as octal numbers."""
+    """Undo the kernel's escapes: space, tab, newline and backslash as octal numbers."""
     for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         text = text.replace(code, char)
     return text

@@ -43,8 +43,9 @@ MAX_OUTPUT: Final = 4096
 
 
 class ProcessFiles:
-    """The directory /proc/PID of a child that we have not reaped, so the pid cannot name another
-    process.
+    """The directory /proc/PID of a child that is not reaped.
+
+    Its pid cannot name another process.
     """
 
     __slots__ = ("_device", "fd", "pid")
@@ -156,7 +157,7 @@ def _run_helper(pid: int, *, kind: str, mappings: Sequence[IdMapping], pointer: 
 
 
 def find_program(name: str) -> str:
-    """The path of newuidmap or newgidmap, empty when there is none."""
+    """Return the path of newuidmap or newgidmap, empty when there is none."""
     for directory in (*HELPER_PATH, *os.environ.get("PATH", "").split(":")):
         path = f"{directory}/{name}"
         if directory.startswith("/") and os.access(path, os.X_OK):

@@ -40,7 +40,7 @@ class Mapper:
         self._maps: dict[tuple[str, str], int] = {}
 
     def next(self, count: int, *, pid: int) -> list[int]:
-        """The next `count` mounts; `pid` is a process in the container's user namespace."""
+        """Make the next `count` mounts; `pid` is a process in the container's user namespace."""
         made: list[int] = []
         try:
             for request in self._requests[self._done : self._done + count]:
@@ -134,7 +134,7 @@ def _refused(request: MountRequest, number: int) -> Failure:
 
 
 def _file_system(path: str) -> str:
-    """The type of the file system behind a path, from the mount that it is on."""
+    """Return the type of the file system behind a path, from the mount that it is on."""
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:

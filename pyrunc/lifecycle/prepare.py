@@ -52,8 +52,9 @@ def _absolute(bundle: str) -> str:
 
 
 class PreparedCreate:
-    """A checked configuration, where it is to live, and the plan for it. Making one changes
-    nothing.
+    """A checked configuration, where it is to live, and the plan for it.
+
+    Making one changes nothing.
     """
 
     __slots__ = (
@@ -145,8 +146,10 @@ class PreparedCreate:
         return [*self.config.warnings, *self.warnings, *self.plan.warnings]
 
     def log_warnings(self) -> None:
-        """What was asked for and is not in force. For capabilities config.md, Linux Process, asks
-        for this; unknown properties are left to `check`.
+        """Log what was asked for and is not in force.
+
+        For capabilities config.md, Linux Process, asks for this; unknown properties are
+        left to `check`.
         """
         for problem in self.all_warnings():
             if problem.pointer.startswith(("/mounts/", "/process/capabilities/")):
@@ -180,7 +183,7 @@ class PreparedCreate:
         return "pid" not in self.new_namespaces
 
     def record(self) -> dict[str, Any]:
-        """The part of the state that is known before anything is made."""
+        """Return the part of the state that is known before anything is made."""
         return {
             "ociVersion": self.config.oci_version,
             "id": self.id,
@@ -190,14 +193,14 @@ class PreparedCreate:
         }
 
     def hook_state(self, status: str) -> tuple[str, str]:
-        """The state that hooks inside the container read: what is before and after the pid."""
+        """Return the state that hooks inside the container read, split around the pid."""
         text = jsontext.encode(oci_state(self.record(), status=status, pid=0))
         # No string can hold this: the quotes in it would be escaped.
         head, mark, tail = text.partition('"pid":0')
         return head + mark[:-1], tail
 
     def saved_hooks(self) -> dict[str, list[dict[str, Any]]]:
-        """The hooks that later commands run."""
+        """Return the hooks that later commands run."""
         found = self.config.hooks
         if found is None:
             return {"poststart": [], "poststop": []}
@@ -205,7 +208,7 @@ class PreparedCreate:
 
 
 def explain_filter(compiled: Filter | None) -> Explanation:
-    """What --explain-seccomp loads instead of the filter."""
+    """Make what --explain-seccomp loads instead of the filter."""
     if compiled is None:
         raise Failure(
             "--explain-seccomp: the configuration has no system call filter",
@@ -224,19 +227,19 @@ def only_version(manager: Manager) -> int:
 
 
 def container_root(mappings: Sequence[IdMapping]) -> int:
-    """The host's id of the container's id 0; -1 when it has none."""
+    """Return the host's id of the container's id 0; -1 when it has none."""
     return next((one.host_id for one in mappings if one.container_id == 0 and one.size), -1)
 
 
 def cgroup_view(manager: Manager, annotations: Mapping[str, str]) -> CgroupView:
-    """What the plan has to know about the container's cgroups."""
+    """Return what the plan has to know about the container's cgroups."""
     view = manager.view()
     forced = annotations.get(FORCE_V1, "")
     return CgroupView.of(view, enters=view.enters, leaf=view.leaf, forced=forced)
 
 
 def read_links(sources: list[str]) -> dict[str, str]:
-    """What the sources of `copy-symlink` point to, as far as they are symbolic links."""
+    """Return what the sources of `copy-symlink` point to, as far as they are symbolic links."""
     found = {}
     for source in sources:
         try:
@@ -247,7 +250,7 @@ def read_links(sources: list[str]) -> dict[str, str]:
 
 
 def find_rootfs(config: Config, bundle: str) -> str:
-    """The absolute path of the root file system: an existing directory, and no link to one."""
+    """Return the absolute path of the root file system: an existing directory, not a link."""
     root = config.root
     if root is None:
         raise Failure("the configuration has no root", pointer="/root")

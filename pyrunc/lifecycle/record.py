@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def late_ops(plan: Plan) -> dict[str, Any]:
-    """The ops after the gate, as far as `start` needs them to word a failure."""
+    """Return the ops after the gate, as far as `start` needs them to word a failure."""
     names = [op.NAME for op in plan.ops]
     first = names.index("wait_at_gate")
     return {

@@ -41,8 +41,10 @@ KEY = "mounts"  # of the state: what was added, in its order
 
 
 def read_mounts(container: Container, data: bytes, *, source: str) -> Config:
-    """The container's configuration with the mounts of a file instead of its own, checked as a
-    whole. The file is an object with `mounts`, as config.json has them, or their array.
+    """Read the mounts of a file into the container's configuration, in place of its own.
+
+    The whole is checked. The file is an object with `mounts`, as config.json has them, or their
+    array.
     """
     from pyrunc.spec import strict
 
@@ -105,7 +107,7 @@ class Change:
         self._save([*self.added, *self.made])
 
     def remove(self) -> None:
-        """The latest mount that was added at each destination."""
+        """Remove the latest mount that was added at each destination."""
         kept = self.added
         seen = self._mountinfo()
         targets = []
@@ -158,7 +160,7 @@ class Change:
         return ()
 
     def _noter(self, plan: Plan) -> Callable[[Message], Sequence[int]]:
-        """Takes note of a mount that is attached now."""
+        """Return a function that takes note of a mount that is attached now."""
 
         def note(message: Message) -> Sequence[int]:
             number = syscalls.mount_id(message.fds[0])

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a service manager hands down: open sockets (LISTEN_FDS), and where a service says that it is
-ready (NOTIFY_SOCKET).
+"""Pass on a service manager's open sockets (LISTEN_FDS) and readiness (NOTIFY_SOCKET).
 
 The program gets a socket of its own at /run/notify/notify.sock: the manager's would tell it who
 listens there, and its messages would come from a process that the manager does not know. We pass
@@ -41,7 +40,7 @@ def listen_fds() -> int:
 
 
 def notify_directory(root: str, container_id: str) -> str:
-    """The directory that is bound at /run/notify; "" when nobody wants to be notified."""
+    """Return the directory that is bound at /run/notify; "" when nobody wants to be notified."""
     if not os.environ.get("NOTIFY_SOCKET"):
         return ""
     return f"{os.path.abspath(root or default_root())}/{container_id}/{DIRECTORY}"
@@ -112,7 +111,7 @@ class Relay:
                 os.close(read)
 
     def drain(self) -> None:
-        """What a container has said that has ended since."""
+        """Forward the notifications that were still queued when the container ended."""
         while syscalls.poll([self.fd], 0) and not self.receive():
             pass
 
@@ -156,7 +155,7 @@ def _listen(path: str) -> socket:
 
 
 def _connect(path: str) -> socket:
-    """A leading @ is the abstract name space."""
+    """Connect to a socket; a leading @ is the abstract name space."""
     from socket import AF_UNIX, SOCK_DGRAM, socket
 
     if not path.startswith("@"):

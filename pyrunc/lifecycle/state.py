@@ -48,7 +48,7 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def check_id(container_id: str) -> str:
-    """The id, if it is one: it becomes a file name, a part of cgroup names and of log records."""
+    """Check an id, which becomes a file name, a part of cgroup names and of log records."""
     # strip() leaves nothing exactly when every character is allowed: a full match without `re`.
     good = container_id and not container_id.strip(ID_CHARACTERS)
     if not good or len(container_id) > MAX_ID or container_id[0] == ".":
@@ -87,7 +87,7 @@ def in_user_namespace() -> bool:
 
 
 def open_root(path: str, *, create: bool = False) -> int:
-    """A descriptor of the state root, -1 when there is none. It must be ours alone (ST-3)."""
+    """Open the state root, which must be the caller's alone (ST-3); -1 when there is none."""
     path = os.path.abspath(path or default_root())
     if path == "/":
         raise HostError("the state root must not be /", hint="use --root DIR")
@@ -178,7 +178,7 @@ class StateDirectory:
 
     @classmethod
     def open(cls, root: str, container_id: str) -> StateDirectory | None:
-        """The directory of an existing (or half-created) container; None when there is none."""
+        """Open the directory of a (perhaps half-created) container; None when there is none."""
         root_fd = open_root(root)
         if root_fd < 0:
             return None
@@ -227,8 +227,9 @@ class StateDirectory:
     # -- files -------------------------------------------------------------------------------------
 
     def read(self, name: str) -> str | None:
-        """The text of a file; None when there is none. StateError: something that we never make
-        is in its place.
+        """Read a file; None when there is none.
+
+        StateError: it is of a type that pyrunc never makes.
         """
         try:
             fd = os.open(
@@ -272,8 +273,9 @@ class StateDirectory:
         os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def load(self) -> dict[str, Any] | None:
-        """What state.json holds; None for a half-created container. After a reboot it names no
-        process: its number may be that of another one now (PD-1).
+        """Return what state.json holds; None for a half-created container.
+
+        After a reboot it names no process: the number may belong to another one (PD-1).
         """
         text = self.read(STATE)
         if text is None:
@@ -293,7 +295,7 @@ class StateDirectory:
         return found
 
     def boot(self) -> str:
-        """The boot that what is kept here belongs to; empty where it cannot outlive it."""
+        """Return the boot that the records belong to; empty where they cannot outlive it."""
         from pyrunc.host import syscalls
 
         try:
@@ -317,7 +319,7 @@ class StateDirectory:
             raise HostError("cannot record an intent", errno=errno.ENOSPC)
 
     def intents(self) -> list[dict[str, Any]]:
-        """What may have been made, the latest first."""
+        """Return what may have been made, the latest first."""
         found: list[dict[str, Any]] = []
         for line in (self.read(INTENTS) or "").splitlines():
             try:
@@ -331,8 +333,9 @@ class StateDirectory:
     # -- the start gate ----------------------------------------------------------------------------
 
     def make_gate(self) -> tuple[int, int]:
-        """Make both fifos; descriptors that the init shall hold: it is reader and writer, so it
-        never sees an end.
+        """Make both FIFOs and return descriptors for the init.
+
+        They are opened O_RDWR, so that a read never returns EOF.
         """
         fds = []
         for name in (GATE, REPORT):
@@ -341,7 +344,7 @@ class StateDirectory:
         return fds[0], fds[1]
 
     def open_gate(self) -> int:
-        """The gate for writing, -1 when nobody waits behind it (ENXIO: no reader) or it is none."""
+        """Open the gate for writing; -1 when no init waits (ENXIO: no reader) or it is no FIFO."""
         try:
             return os.open(
                 GATE, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd
@@ -383,7 +386,7 @@ class StateDirectory:
 
 
 def list_ids(root_fd: int) -> list[str]:
-    """The names below a state root that can be containers; files of others are ignored."""
+    """Return the names below a state root that can be containers; files of others are ignored."""
     names = []
     for name in os.listdir(root_fd):
         try:

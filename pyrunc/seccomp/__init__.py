@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""System call filters: ``linux.seccomp`` to BPF, the listener's hand-over, and what a filter
-refuses.
+"""System call filters: ``linux.seccomp`` to BPF, the listener, and what a filter refuses.
 
     names     PURE  the names of runtime-spec and their values
     newer     PURE  system calls newer than libseccomp
     numbers   PURE  the stage that looks at the number alone
     profile   PURE  the checks of a profile, its rules with values
+    arguments PURE  the code for calls with conditions on their arguments
+    multiplexers PURE  rules about calls behind `socketcall` and `ipc`
     bpf       PURE  an interpreter of the programs, for `explain` and the tests
     filter    PURE  the result
     library         libseccomp
@@ -14,6 +15,7 @@ refuses.
     cache           compiled filters in the state root
     extras          what annotations run.oci.seccomp* ask for
     notify          the listener descriptor to the agent
+    plugins         the descriptor to crun's plugins instead
     refusals        which calls a filter refuses
     lint      PURE  rules that do not do what they seem to
 
@@ -39,8 +41,10 @@ def compile(
     cache: str | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Filter | None:
-    """The filter of ``linux.seccomp``. `cache` is the directory of compiled filters
-    (`cache_directory`), None for none; they are found by `raw`, the property's JSON value.
+    """Return the filter of ``linux.seccomp``.
+
+    `cache` is the directory of compiled filters, None for none; they are found by `raw`, the
+    property's JSON value.
     """
     if node is None:
         return None
@@ -64,7 +68,7 @@ def cache_directory(root: str) -> str:
 
 
 def explain(compiled: Filter) -> Explanation:
-    """A filter to load instead of this one; its refusals are counted (`refusals.Explanation`)."""
+    """Make a filter to load instead, whose refusals are counted (`refusals.Explanation`)."""
     from pyrunc.seccomp import refusals
 
     return refusals.prepare(compiled)

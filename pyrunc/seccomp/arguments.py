@@ -47,8 +47,9 @@ BIT_64, LITTLE, N32 = 0x80000000, 0x40000000, 0x20000000
 
 
 class Layout:
-    """How an architecture shows arguments: `wide` if they have 64 bits, and the offsets of the
-    words.
+    """How an architecture shows arguments.
+
+    `wide` if they have 64 bits, and the offsets of the words.
     """
 
     __slots__ = ("high", "low", "wide")
@@ -62,7 +63,7 @@ class Layout:
 
 
 def narrow(value: int) -> int | None:
-    """A 64-bit value as a 32-bit architecture can have it in an argument; None if it cannot.
+    """Return a 64-bit value as a 32-bit architecture can have it in an argument; None if it cannot.
 
     A sign-extended negative number is meant as its lower half.
     """
@@ -86,7 +87,7 @@ BEYOND = {EQ: False, NE: True, GT: False, GE: False, LT: True, LE: True}
 
 
 def comparison(layout: Layout, condition: Condition) -> list[Instruction] | Literal[True, False]:
-    """The code of a condition, with PASS and FAIL as jumps; True or False if it needs none."""
+    """Return the code of a condition, with PASS and FAIL as jumps; a bool if none is needed."""
     argument, operator, value, second = condition
     low = (LOAD, 0, 0, ARGS + 8 * argument + layout.low)
     high = (LOAD, 0, 0, ARGS + 8 * argument + layout.high)
@@ -135,8 +136,9 @@ def conjunction(
 
 
 def test_of(layout: Layout, conditions: Sequence[Condition]) -> tuple[Shared | None, int]:
-    """Of conditions that one value of one argument meets: what they share with others of their
-    kind, and the lower word of the value. Of others: None.
+    """Return what conditions share with others of their kind, and the lower word of the value.
+
+    Only conditions that one value of one argument meets do; of others None.
     """
     argument, operator, value, second = conditions[0]
     if len(conditions) == 1 and operator == MASKED_EQ:
@@ -152,8 +154,9 @@ def test_of(layout: Layout, conditions: Sequence[Condition]) -> tuple[Shared | N
 def membership(
     layout: Layout, action: int, shared: Shared, words: Sequence[int]
 ) -> list[Instruction]:
-    """Return `action` if the argument is one of the values, whose lower words these are, else go on
-    behind.
+    """Return `action` if the argument is one of the values, else go on behind.
+
+    `words` are the lower words of the values.
     """
     argument, mask, upper = shared
     base = ARGS + 8 * argument
@@ -174,7 +177,7 @@ def membership(
 def block(
     layout: Layout, alternatives: Sequence[Alternative], *, default: int
 ) -> list[Instruction]:
-    """The code for one system call."""
+    """Return the code for one system call."""
     result: list[Instruction] = []
     tests = [
         (action, *test_of(layout, conditions), conditions)

@@ -75,7 +75,7 @@ def check(instructions: Sequence[Instruction]) -> None:
 
 
 def _fault(instruction: Instruction, behind: int) -> str:
-    """What is wrong with an instruction that has this many behind it."""
+    """Return what is wrong with an instruction that has this many behind it."""
     code, jt, jf, k = instruction
     if code & 0x07 == 0x05:
         if code != JA and code & 0xF0 not in JUMPS:
@@ -103,7 +103,7 @@ def data(number: int, arch: int, args: Sequence[int] = (), *, high_first: bool =
 
 
 def run(instructions: Sequence[Instruction], call: bytes) -> int:
-    """What the program returns for a struct seccomp_data."""
+    """Return what the program returns for a struct seccomp_data."""
     words = struct.unpack("=16I", call)
     memory = [0] * SCRATCH
     accumulator = index = place = 0
@@ -134,7 +134,7 @@ def run(instructions: Sequence[Instruction], call: bytes) -> int:
 
 
 def _move(code: int, k: int, accumulator: int, index: int, memory: list[int]) -> tuple[int, int]:
-    """Loads of constants and scratch words, stores, and transfers between the registers."""
+    """Do loads of constants and scratch words, stores, and transfers between the registers."""
     if code == ST:
         memory[k] = accumulator
     elif code == STX:

@@ -39,7 +39,7 @@ OPEN_ENTRY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def key(raw: dict[str, Any], library_version: str, native: int) -> bytes:
-    """A digest of everything that the compiler reads: the profile as it came out of the JSON text.
+    """Return a digest of everything that the compiler reads: the profile as in the JSON text.
 
     `marshal` writes each value with its type and length, so no two profiles have one text. It takes
     five times as long for names as joining them, which nearly all of a profile is; no name holds a
@@ -67,7 +67,7 @@ def _private(status: os.stat_result) -> bool:
 
 
 def _open_directory(path: str) -> int:
-    """The cache's descriptor, or -1 if it is absent or not ours alone."""
+    """Return the cache's descriptor, or -1 if it is absent or not ours alone."""
     try:
         fd = os.open(path, OPEN_DIRECTORY)
     except OSError:
@@ -79,7 +79,7 @@ def _open_directory(path: str) -> int:
 
 
 def load(path: str, entry_key: bytes) -> Filter | None:
-    """The filter that was stored under this key, or None."""
+    """Return the filter that was stored under this key, or None."""
     directory = _open_directory(path)
     if directory < 0:
         return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def compile_cached(
     node: Seccomp, *, raw: dict[str, Any] | None = None, directory: str | None = None
 ) -> Filter:
-    """The filter of a profile, from the cache where possible; `raw` is the profile's JSON value."""
+    """Return the filter of a profile, cached where possible; `raw` is the profile's JSON value."""
     if directory is None or raw is None:
         compiled = compile_profile(Profile(node))
     else:
@@ -50,8 +50,9 @@ def _check_kernel(compiled: Filter, pointer: str) -> None:
 
 
 def compile_profile(profile: Profile) -> Filter:
-    """The filter of a profile. Depends on nothing but the profile, the tables and the native
-    architecture.
+    """Compile a profile.
+
+    The result depends on nothing but the profile, the tables and the native architecture.
     """
     return _Compilation(profile).run()
 
@@ -91,7 +92,7 @@ class _Compilation:
         return Filter(program, flags=profile.flags, listener=profile.listener, report=report)
 
     def find_names(self) -> tuple[list[list[int]], list[str]]:
-        """The places of each rule's names, and the names that nothing knows."""
+        """Return the indexes of each rule's names, and the names that nothing knows."""
         rules = self.profile.rules
         try:
             return [tables.places(rule.names) for rule in rules], []
@@ -102,9 +103,10 @@ class _Compilation:
         return [tables.places(names) for names in known], ignored
 
     def sort_rules(self, found: list[list[int]]) -> None:
-        """A rule without conditions outweighs those with; of several without, the first holds. (As
-        in libseccomp.) One with the default action says nothing that the default does not say, as
-        in runc and crun.
+        """Sort the rules: one without conditions outweighs those with; of several, the first holds.
+
+        So does libseccomp. A rule with the default action says nothing that the default
+        does not say, as in runc and crun.
         """
         default = self.profile.default
         actions = self.actions = [None] * (tables.count() + 1)
@@ -127,7 +129,7 @@ class _Compilation:
         }
 
     def verdicts(self, table: tables.Table) -> list[int | None]:
-        """The verdict of each name on an architecture: an action, or ~index of a block."""
+        """Return the verdict of each name on an architecture: an action, or ~index of a block."""
         verdicts = self.actions.copy()
         layout = arguments.Layout(table.token)
         undecided = {**self.open, **self.carriers(table)}
@@ -137,7 +139,7 @@ class _Compilation:
         return verdicts
 
     def newest(self, table: tables.Table) -> int:
-        """The number above which the answer is ENOSYS; END for none."""
+        """Return the number above which the answer is ENOSYS; END for none."""
         profile = self.profile
         if profile.stub and profile.default != names.enosys(names.audit_arch(table.token)):
             newest = table.newest(self.actions)
@@ -146,7 +148,7 @@ class _Compilation:
         return numbers.END
 
     def carriers(self, table: tables.Table) -> dict[int, list[Alternative]]:
-        """What `socketcall` and `ipc` get where rules are about calls behind them."""
+        """Return what `socketcall` and `ipc` get where rules are about calls behind them."""
         default = self.profile.default
         places = [tables.place(name) for name in multiplexers.MEMBERS if table.carriers]
         if all(place is None or self.actions[place] is None for place in places):
@@ -158,7 +160,7 @@ class _Compilation:
         }
 
     def carried(self, carrier: str) -> list[Alternative]:
-        """What the rules about the calls behind a carrier mean for it."""
+        """Return what the rules about the calls behind a multiplexer mean for it."""
         default = self.profile.default
         inner: dict[str, list[int]] = {}
         for name in multiplexers.CARRIERS[carrier][0]:
@@ -174,8 +176,9 @@ class _Compilation:
         return multiplexers.alternatives(carrier, inner)
 
     def block(self, layout: arguments.Layout, alternatives: list[Alternative]) -> int:
-        """The verdict of a call with conditions, or of a carrier that may have none. Architectures
-        that show arguments alike share the code.
+        """Return the verdict of a call with conditions, or of a multiplexer that may have none.
+
+        Architectures that show arguments alike share the code.
         """
         if not alternatives:
             return self.profile.default

@@ -28,7 +28,7 @@ MAX_INSTRUCTIONS: Final = 4096  # kernel: BPF_MAXINSNS
 
 
 def raw_filter(node: Seccomp, annotations: Mapping[str, str]) -> Filter | None:
-    """The program that comes as it is; None when there is none."""
+    """Return the program that an annotation gives as bytes; None when there is none."""
     text = annotations.get(DATA)
     if text is None:
         return None
@@ -55,7 +55,7 @@ def _flags(node: Seccomp) -> int:
 
 
 def check_unknown(compiled: Filter, annotations: Mapping[str, str]) -> None:
-    """A name that is ignored would leave a hole, or forbid what was meant to be allowed."""
+    """Refuse unknown names where asked: an ignored name leaves a hole, or forbids a call."""
     if annotations.get(FAIL_UNKNOWN, "0") in ("", "0", "false") or not compiled.report.ignored:
         return
     unknown = ", ".join(compiled.report.ignored)

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""libseccomp's tables: which number a system call has on which architecture. Also the one kernel
-query of this package.
-"""
+"""libseccomp's tables, which number a system call has where, and one query of the kernel."""
 
 from __future__ import annotations
 
@@ -28,8 +26,9 @@ def knows_architecture(token: int) -> bool:
 
 
 def resolve(token: int, names: Sequence[str]) -> list[int]:
-    """The numbers of the names on one architecture. Below -1: only others have the call; UNKNOWN:
-    none that the library knows.
+    """Return the numbers of the names on one architecture.
+
+    Below -1: only others have the call; UNKNOWN: the library has no number.
     """
     found = ffi.new("int[]", len(names))
     lib.native_seccomp_numbers(token, _encode(names), found, len(names))
@@ -37,7 +36,7 @@ def resolve(token: int, names: Sequence[str]) -> list[int]:
 
 
 def _encode(names: Sequence[str]) -> bytes:
-    """A NUL after each name (after the last, that of every bytes)."""
+    """Join names with a NUL after each (after the last, that of every bytes)."""
     text = "\0".join(names)
     if text.count("\0") >= len(names):
         # No call has such a name; cut at the NUL it would be another's.
@@ -46,7 +45,7 @@ def _encode(names: Sequence[str]) -> bytes:
 
 
 def name_of(token: int, number: int) -> str:
-    """The name of a number on an architecture, or an empty string."""
+    """Return the name of a number on an architecture, or an empty string."""
     found = lib.seccomp_syscall_resolve_num_arch(token, number)
     if not found:
         return ""

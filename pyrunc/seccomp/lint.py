@@ -79,8 +79,9 @@ SUCCESSORS = {"clone": "clone3", "openat": "openat2"}
 
 
 def warnings(node: Seccomp | None, *, ignored: Sequence[str] = ()) -> list[Problem]:
-    """Doubts about a profile. `ignored` are the names that the compiler did not know
-    (`Filter.report`).
+    """Return warnings about a profile.
+
+    `ignored` are the names that the compiler did not know (`Filter.report`).
     """
     if node is None:
         return []
@@ -131,8 +132,9 @@ def _shadowed(node: Seccomp, rule: SyscallRule, fixed: dict[str, SyscallRule]) -
 
 
 def _evadable(rule: SyscallRule, arg: SyscallArg, default: int) -> Iterator[Problem]:
-    """64-bit comparisons of 32-bit arguments that a garbage upper half turns to the caller's
-    advantage.
+    """Warn of 64-bit comparisons of 32-bit arguments.
+
+    A garbage upper half turns them to the caller's advantage.
     """
     action = names.ACTIONS.get(rule.action, names.ALLOW)
     strict = names.strictness(action) < names.strictness(default)
@@ -179,7 +181,7 @@ def _passes(action: str) -> bool:
 
 
 def _succeeded(node: Seccomp) -> Iterator[Problem]:
-    """A restricted call beside its successor that passes."""
+    """Warn of a restricted call beside its successor that passes."""
     for name, successor in SUCCESSORS.items():
         rules = [
             rule

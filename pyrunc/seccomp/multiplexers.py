@@ -92,7 +92,7 @@ CARRIERS = {"socketcall": (SOCKETCALL, 0xFFFFFFFF), "ipc": (IPC, 0xFFFF)}
 
 
 def alternatives(carrier: str, inner: Mapping[str, Sequence[int]]) -> list[Alternative]:
-    """What the actions for inner calls, by their names, mean for the carrier."""
+    """Return what the actions for inner calls, by their names, mean for the multiplexer."""
     members, mask = CARRIERS[carrier]
     equal = OPERATORS["SCMP_CMP_MASKED_EQ"]
     return [

@@ -108,15 +108,15 @@ ENOSYS_BY_MACHINE = {
 
 
 def enosys(audit_arch: int) -> int:
-    """The filter's answer "no such system call" for an architecture."""
+    """Return the filter's answer "no such system call" for an architecture."""
     return ERRNO | ENOSYS_BY_MACHINE.get(audit_arch & 0xFFFF, ENOSYS)
 
 
 def audit_arch(token: int) -> int:
-    """What the kernel shows a filter as `arch` for this token."""
+    """Return what the kernel shows a filter as `arch` for this token."""
     return X86_64 if token == X32 else token
 
 
 def strictness(action: int) -> int:
-    """The kernel's order: of several answers the lowest, as a signed 32-bit number, wins."""
+    """Return the kernel's order of actions: the lowest, as a signed 32-bit number, wins."""
     return action - (1 << 32) if action >= 0x80000000 else action

@@ -54,7 +54,7 @@ NAMES = frozenset(UNIFIED) | {name for _, name in PRIVATE}
 
 
 def number(token: int, name: str) -> int:
-    """The number of a newer call on an architecture, or -1."""
+    """Return the number of a newer call on an architecture, or -1."""
     if name not in NAMES:
         return -1
     private = PRIVATE.get((token, name))
@@ -65,7 +65,7 @@ def number(token: int, name: str) -> int:
 
 
 def name(token: int, number: int) -> str:
-    """The name of a number on an architecture, or an empty string."""
+    """Return the name of a number on an architecture, or an empty string."""
     base = BASES.get(token, 0)
     for candidate, unified in UNIFIED.items():
         if unified + base == number:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The listener's hand-over: the notification descriptor and the container process state to the
-agent.
+"""Hand over the listener: the notification descriptor and the process state, to the agent.
 
 The agent's socket is connected before the filter is loaded: without an agent nothing starts,
 because the first notification would wait for ever. One connection carries one message and is
@@ -29,7 +28,9 @@ TIMEOUT_MS = 30_000  # for an agent whose socket buffer is full
 def container_process_state(
     *, oci_version: str, pid: int, metadata: str | None, state: str
 ) -> bytes:
-    """The JSON text that goes with the descriptor. `state` is the container's state, a JSON text.
+    """Return the JSON text that goes with the descriptor.
+
+    `state` is the container's state, a JSON text.
 
     `pid` is that of the process with the filter, in the pid namespace of the runtime. The state's
     status says "creating" for the container's process and "running" for one of exec.

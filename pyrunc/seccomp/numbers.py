@@ -54,7 +54,7 @@ MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 
 
 def word(code: int, true: int = 0, false: int = 0) -> int:
-    """The first half of a struct sock_filter."""
+    """Return the first half of a struct sock_filter."""
     if sys.byteorder == "little":
         return code | true << 16 | false << 24
     return code << 16 | true << 8 | false
@@ -67,8 +67,9 @@ SKIPS = [
 
 
 def chunk_order(low: int, high: int) -> list[int]:
-    """Where each word of the search among CHUNK leaves comes from: CHUNK_WORDS, then the leaves'
-    numbers, then their verdicts.
+    """Return where each word of the search among CHUNK leaves comes from.
+
+    First are CHUNK_WORDS, then the leaves' numbers, then their verdicts.
     """
     count = high - low
     if count == 1:
@@ -86,8 +87,10 @@ CHUNK_CODE = itemgetter(*chunk_order(0, CHUNK))
 def ranges(
     table: Table, verdicts: Sequence[int | None], *, default: int, newest: int
 ) -> list[Leaf]:
-    """The verdicts of one architecture, from its lowest number on; `verdicts` holds those of names,
-    by place, and None for names that the profile does not have.
+    """Return the verdicts of one architecture, from its lowest number on.
+
+    `verdicts` holds those of names, by index, and None for names that the profile does not
+    have.
 
     Above `newest`, the newest number of the profile, the answer for these is ENOSYS, so that a C
     library newer than the profile falls back to what the profile knows; END means no such answer.
@@ -121,7 +124,7 @@ def ranges(
 
 
 def runs(table: Table, newest: int) -> Iterable[tuple[int, list[int]]]:
-    """The segments of a table; one that goes beyond `newest` in two."""
+    """Return the segments of a table; one that goes beyond `newest` in two."""
     for start, places in table.segments:
         count = newest + 1 - start
         if 0 < count < len(places) and not table.is_private(start):
@@ -137,7 +140,7 @@ def split(count: int) -> int:
 
 
 def search_size(count: int) -> int:
-    """The instructions of a search among so many leaves."""
+    """Return the instructions of a search among so many leaves."""
     if count <= NEAR:
         return 2 * count - 1
     below, above = search_size(split(count)), search_size(count - split(count))
@@ -166,8 +169,9 @@ def search(program: Program, starts: Sequence[int], verdicts: Sequence[int]) -> 
 
 
 def section(program: Program, machine: int, leaves: Sequence[Leaf]) -> None:
-    """Append the search of one AUDIT_ARCH value; other values jump over it. The accumulator holds
-    the architecture.
+    """Append the search of one AUDIT_ARCH value; other values jump over it.
+
+    The accumulator holds the architecture.
     """
     starts, verdicts = zip(*leaves, strict=True)
     size = 1 + search_size(len(leaves))
@@ -180,8 +184,9 @@ def section(program: Program, machine: int, leaves: Sequence[Leaf]) -> None:
 
 
 def machines(by_token: Mapping[int, list[Leaf]], *, default: int) -> dict[int, list[Leaf]]:
-    """The leaves by AUDIT_ARCH value: x86_64 and x32 share one, and bit 30 of the number tells them
-    apart.
+    """Return the leaves by AUDIT_ARCH value.
+
+    x86_64 and x32 share one, and bit 30 of the number tells them apart.
 
     Whoever is not listed is killed like an unlisted architecture; number -1 is a call that a tracer
     has cancelled.
@@ -198,8 +203,9 @@ def machines(by_token: Mapping[int, list[Leaf]], *, default: int) -> dict[int, l
 def link(
     by_machine: Mapping[int, Sequence[Leaf]], blocks: Sequence[Sequence[Instruction]]
 ) -> bytes:
-    """The whole program, as an array of struct sock_filter. An architecture that is not listed is
-    killed.
+    """Link the whole program, an array of struct sock_filter.
+
+    An architecture that is not listed is killed.
 
     What a call means there is unknown.
     """

@@ -58,7 +58,7 @@ class PluginAgent(Agent):
 
 
 def find(name: str) -> str:
-    """The file of a plugin, given by its name or its path; only root could have put it there."""
+    """Find a plugin's file by name or path; only root could have put it there."""
     directory, base = os.path.split(name)
     for place in (directory,) if directory else DIRECTORIES:
         path = f"{place}/{base}"

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``linux.seccomp`` as values: the checks that do not need libseccomp, and the rules with kernel
-numbers. PURE.
+"""``linux.seccomp`` as values: checks without libseccomp, rules with kernel numbers. PURE.
 
 `spec` has checked the shape already; what is checked here is what the filter's own meaning needs.
 """
@@ -86,7 +85,7 @@ def _refuse(pointer: str, what: str, hint: str = "") -> NoReturn:
 
 
 def _known(table: Mapping[str, int], name: str, pointer: str, *path: object) -> int:
-    """A name's value; `path` leads from `pointer` to the name."""
+    """Return a name's value; `path` leads from `pointer` to the name."""
     value = table.get(name)
     if value is None:
         pointer = "/".join([pointer, *map(str, path)])
@@ -100,7 +99,10 @@ def _action(
     pointer: str,
     properties: tuple[str, str] = ("action", "errnoRet"),
 ) -> int:
-    """The kernel's value of an action. Without a number, ERRNO and TRACE carry EPERM."""
+    """Return the kernel's value of an action.
+
+    Without a number, ERRNO and TRACE carry EPERM.
+    """
     action = _known(names.ACTIONS, name, pointer, properties[0])
     if errno_ret is None:
         return action | names.EPERM if name in names.TAKES_ERRNO else action
@@ -123,8 +125,9 @@ def _rule(node: SyscallRule) -> Rule:
 
 
 def _alternatives(args: Sequence[SyscallArg]) -> list[tuple[Condition, ...]]:
-    """Several conditions on one argument are alternatives each, as in runc and crun; others must
-    all hold.
+    """Return conditions as alternatives if they are on one argument, as in runc and crun.
+
+    Others must all hold.
     """
     conditions = [_condition(argument) for argument in args]
     indices = {condition[0] for condition in conditions}
@@ -141,8 +144,9 @@ def _condition(node: SyscallArg) -> Condition:
 
 
 def _flags(node: Seccomp, listener: bool) -> int:
-    """Absent means SPEC_ALLOW: without it the kernel slows a filtered program's speculation down.
-    Empty means none.
+    """Return the flags; absent means SPEC_ALLOW, empty means none.
+
+    Without SPEC_ALLOW the kernel slows a filtered program's speculation down.
     """
     if node.flags is None:
         flags = names.SPEC_ALLOW

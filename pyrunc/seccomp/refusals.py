@@ -43,7 +43,7 @@ def _without_data(action: int) -> int:
 
 
 def observed(program: bytes) -> bytes:
-    """The program with every refusal turned into a notification. PURE."""
+    """Return the program with every refusal turned into a notification."""
     return bpf.encode(
         [
             (code, jt, jf, names.NOTIFY)
@@ -91,8 +91,9 @@ class Refusal:
 
 
 class Explanation:
-    """What `prepare` makes. Load `filter`, give the listener to `start`, ask `finish` when the
-    program has ended.
+    """A filter that lets refusals be counted.
+
+    Load `filter`, give the listener to `start`, call `finish` when the program has ended.
     """
 
     __slots__ = ("_instructions", "_pid", "_report", "filter")
@@ -111,14 +112,13 @@ class Explanation:
         self._report = -1
 
     def verdict(self, token: int, number: int, args: Iterable[int] = ()) -> int:
-        """What the original filter returns."""
+        """Return what the original filter returns."""
         machine = names.audit_arch(token)
         data = bpf.data(number, machine, list(args), high_first=sys.byteorder == "big")
         return bpf.run(self._instructions, data)
 
     def start(self, listener: int) -> None:
-        """Start the supervisor. It is a process: the caller goes on waiting for the container's
-        init.
+        """Start the supervisor, a process: the caller goes on waiting for the container's init.
 
         It ends when the last task with the filter has ended. The caller may close its `listener`.
         """
@@ -147,8 +147,9 @@ class Explanation:
             os._exit(status)
 
     def supervise(self, listener: int) -> dict[tuple[int, int, int], int]:
-        """Answer notifications until no task with the filter is left. Counts by token, number,
-        action.
+        """Answer notifications until no task with the filter is left.
+
+        Returns counts by token, number, action.
         """
         counts: dict[tuple[int, int, int], int] = {}
         while True:
@@ -187,8 +188,9 @@ class Explanation:
 
     @staticmethod
     def _signal(listener: int, cookie: int, pid: int, kind: int) -> None:
-        """A kill or a trap. A container's first process ignores every other signal than SIGKILL
-        from outside.
+        """Kill a process, or send SIGSYS as a trap does.
+
+        A container's first process ignores every signal but SIGKILL from outside.
         """
         try:
             # While the notification is valid the task waits for us: the pid is still its own.
@@ -198,8 +200,9 @@ class Explanation:
             return  # it has ended already
 
     def finish(self) -> list[Refusal] | None:
-        """Wait for the supervisor: what was refused, in the order of the first refusals. None when
-        no program came so far.
+        """Wait for the supervisor; return what was refused, in the order of the first refusals.
+
+        None when no program came so far.
         """
         if self._report < 0:
             return None
@@ -216,7 +219,7 @@ class Explanation:
 
 
 def prepare(original: Filter) -> Explanation:
-    """The explanation of a filter; a Failure where none is possible."""
+    """Make the explanation of a filter; a Failure where none is possible."""
     if original.listener:
         raise Failure(
             "--explain-seccomp needs the listener that this profile gives to an agent",
@@ -234,7 +237,7 @@ def prepare(original: Filter) -> Explanation:
 
 
 def lines(refusals: list[Refusal], *, limit: int = 20) -> list[str]:
-    """The report for the user."""
+    """Return the report for the user."""
     if not refusals:
         return ["seccomp: nothing was refused"]
     shown = [f"seccomp: {refusal.line()}" for refusal in refusals[:limit]]

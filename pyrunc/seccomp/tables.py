@@ -28,12 +28,12 @@ _tables: dict[int, Table] = {}
 
 
 def places(asked: Collection[str]) -> list[int]:
-    """The places of these names. KeyError where one has none, before `learn` or for ever."""
+    """Return the indexes of these names; KeyError for an unknown name, or before `learn`."""
     return list(map(_places.__getitem__, asked))
 
 
 def place(name: str) -> int | None:
-    """The place of a name, if it has been asked for."""
+    """Return the index of a name, if it has been asked for."""
     return _places.get(name)
 
 
@@ -58,8 +58,9 @@ def learn(asked: Iterable[str]) -> list[str]:
 
 
 def table(token: int) -> Table | None:
-    """The table of an architecture, which `learn` keeps up to date; None where libseccomp has
-    none.
+    """Return the table of an architecture, which `learn` keeps up to date.
+
+    None where libseccomp has none.
     """
     found = _tables.get(token)
     if found is None and library.knows_architecture(token):
@@ -104,7 +105,7 @@ class Table:
         return low <= number <= high
 
     def newest(self, actions: Sequence[int | None]) -> int:
-        """The largest number outside the private range whose name has an action, or -1."""
+        """Return the largest number outside the private range whose name has an action, or -1."""
         for start, places in reversed(self.segments):
             if not self.is_private(start):
                 for distance in range(len(places) - 1, -1, -1):

@@ -99,7 +99,7 @@ def _annotations(config: Config, problems: Problems) -> None:
 
 
 def _mapped_ids(config: Config, problems: Problems) -> None:
-    """An id that the new user namespace does not map could not be taken on (UN-5)."""
+    """Refuse an id that the new user namespace does not map: nothing could take it on (UN-5)."""
     namespace = config.linux.namespace("user")
     if namespace is None or namespace.path or problems.touches("/linux"):
         return

@@ -57,7 +57,7 @@ def check_host(
 def check_host_process(
     process: Process, host: Facts, *, source: str = "process.json"
 ) -> tuple[Problem, ...]:
-    """The same for a process that `exec` adds."""
+    """Check the same for a process that `exec` adds."""
     problems = Problems()
     _process(process, host, problems)
     problems.finish(source=source)

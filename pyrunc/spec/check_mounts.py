@@ -51,7 +51,7 @@ def check_mounts(mounts: tuple[Mount, ...], problems: Problems, *, in_user_names
 
 
 def components(path: str) -> list[str]:
-    """A path without empty and `.` components, `..` resolved: compare these, never prefixes."""
+    """Return a path without empty and `.` components, `..` resolved, for comparisons."""
     found: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -76,7 +76,7 @@ def _destination(mount: Mount, problems: Problems) -> None:
 
 
 def _on_root(mount: Mount, options: MountOptions, problems: Problems, *, first: bool) -> None:
-    """A mount on `/` covers the image and is the root from then on.
+    """Check a mount on `/`, which covers the image and is the root from then on.
 
     Masked and read-only paths name files of /proc and /sys: these may not be somewhere else.
     """
@@ -116,8 +116,10 @@ def _bind(mount: Mount, options: MountOptions, problems: Problems) -> None:
 
 
 def _data_of_bind(mount: Mount, options: MountOptions, problems: Problems) -> None:
-    """mount(2) ignores the data of a bind, which is said once for each mount. A single word is a
-    misspelt flag and no data, and so is a flag with a value: the mount would lack what it names.
+    """Warn of the data of a bind mount, which mount(2) ignores.
+
+    A single word is a misspelt flag and no data, and so is a flag with a value: the mount would
+    lack what it names.
     """
     data: list[str] = []
     for option in options.data:
@@ -172,7 +174,7 @@ def _without_mappings(mount: Mount, problems: Problems) -> None:
 
 
 def check_mappings(mappings: tuple[IdMapping, ...], pointer: str, problems: Problems) -> None:
-    """What the kernel would answer with EINVAL (UN-1)."""
+    """Refuse mappings that the kernel would answer with EINVAL (UN-1)."""
     if len(mappings) > MAX_MAPPINGS:
         problems.add(pointer, f"{len(mappings)} are too many", allowed=f"at most {MAX_MAPPINGS}")
         return

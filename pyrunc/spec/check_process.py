@@ -48,7 +48,7 @@ def _cwd(process: Process, problems: Problems) -> None:
 
 
 def _strings(process: Process, problems: Problems) -> None:
-    """What execve would answer with E2BIG is refused before anything is made."""
+    """Refuse strings for which execve would return E2BIG, before anything is made."""
     total = 0
     for name, strings in (("args", process.args), ("env", process.env)):
         for index, text in enumerate(strings):
@@ -166,7 +166,7 @@ def _scheduler(scheduler: Scheduler, problems: Problems) -> None:
 
 
 def _deadline(scheduler: Scheduler, problems: Problems) -> None:
-    """The kernel's rule: 0 < runtime <= deadline <= period, and a period of 0 is the deadline."""
+    """Check the kernel's rule: 0 < runtime <= deadline <= period; a period of 0 is the deadline."""
     runtime, deadline = scheduler.runtime or 0, scheduler.deadline or 0
     period = scheduler.period or deadline
     if not 0 < runtime <= deadline <= period:
@@ -186,7 +186,7 @@ def check_label(label: str | None, pointer: str, problems: Problems) -> None:
 
 
 def check_list(text: str | None, pointer: str, problems: Problems, *, of: str) -> None:
-    """A list of CPUs or memory nodes such as `0-3,7` (kernel: bitmap_parselist)."""
+    """Check a list of CPUs or memory nodes such as `0-3,7` (kernel: bitmap_parselist)."""
     if text and not all(_is_range(part.strip(" ")) for part in text.split(",")):
         problems.add(
             pointer, f"not a list of {of}", value=show(text), allowed="numbers and ranges: 0-3,7"

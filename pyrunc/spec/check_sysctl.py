@@ -37,7 +37,7 @@ TREES = ((("fs", "mqueue"), "ipc"), (("net",), "network"), (("user",), "user"))
 
 
 def sysctl_path(key: str) -> str:
-    """The file below /proc/sys: `net.ipv4.conf.eth0/1.x` -> `net/ipv4/conf/eth0.1/x`.
+    """Return the file below /proc/sys: `net.ipv4.conf.eth0/1.x` -> `net/ipv4/conf/eth0.1/x`.
 
     A key may use dots or slashes; when its first separator is a slash, it is a path already.
     """

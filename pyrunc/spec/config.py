@@ -34,7 +34,7 @@ OF_THE_CONTAINER_LINUX = (
 
 
 def parse_config(data: bytes, *, source: str = "config.json", whole: bool = True) -> Config:
-    """The configuration of a container; ConfigErrors with everything that is wrong.
+    """Parse the configuration of a container; ConfigErrors with everything that is wrong.
 
     Not `whole`: a configuration that was checked when it was saved, without what `exec` does not
     look at.
@@ -56,7 +56,7 @@ def parse_config(data: bytes, *, source: str = "config.json", whole: bool = True
 
 
 def parse_process(data: bytes, *, source: str = "process.json") -> Process:
-    """A process that `exec` adds to a container; pointers start at the process."""
+    """Parse a process that `exec` adds to a container; pointers start at the process."""
     raw, problems = _decode(data, source)
     process = read_node(Process, raw, "", problems)
     _complete(process)

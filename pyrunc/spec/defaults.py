@@ -46,7 +46,7 @@ READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysr
 
 
 def default_config(*, hostname: str = "pyrunc", cgroup_version: int = 2) -> dict[str, Any]:
-    """The template, as JSON values. With cgroup v2 the container gets a cgroup namespace."""
+    """Return the template, as JSON values; with cgroup v2 it has a cgroup namespace."""
     namespaces = [*NAMESPACES, *(("cgroup",) if cgroup_version == 2 else ())]
     return {
         "ociVersion": VERSION_MAX,
@@ -75,7 +75,9 @@ def default_config(*, hostname: str = "pyrunc", cgroup_version: int = 2) -> dict
 
 
 def rootless_config(config: dict[str, Any], *, euid: int, egid: int) -> dict[str, Any]:
-    """The template for a user without privileges: one id is mapped, the host's network is shared.
+    """Return the template for a user without privileges.
+
+    One id is mapped, and the host's network is shared.
 
     A network namespace would have no interface but lo, and a sysfs may only be mounted by who owns
     the network namespace: the host's /sys is bound instead. Group 5 (tty) is not mapped.

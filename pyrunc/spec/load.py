@@ -22,7 +22,7 @@ OPEN_HINTS = {
 
 
 def load(bundle: str, name: str = CONFIG) -> Config:
-    """The checked configuration of a bundle."""
+    """Load and check the configuration of a bundle."""
     # The model is only needed here, and `state` or `kill` import this package for `strict`.
     from pyrunc.spec.config import parse_config
 
@@ -30,7 +30,7 @@ def load(bundle: str, name: str = CONFIG) -> Config:
 
 
 def read_named(path: str) -> tuple[bytes, str]:
-    """A file that a command line names, or standard input for `-`; and what to call it."""
+    """Read a file that a command line names, or standard input for `-`; return text and name."""
     if path != "-":
         return read_bounded(path, name=path), path
     data = b""
@@ -40,7 +40,7 @@ def read_named(path: str) -> tuple[bytes, str]:
 
 
 def read_bounded(path: str, *, name: str = "", limit: int = MAX_BYTES) -> bytes:
-    """The bytes of a regular file, at most one more than the limit (which the reader refuses)."""
+    """Read a regular file, at most one byte more than the limit (which the reader refuses)."""
     name = name or path
     # O_NONBLOCK: a FIFO in the bundle must not hold us up.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY

@@ -43,7 +43,7 @@ class BadJson(ValueError):
 
 
 def check(text: str) -> Any:
-    """The value of a whole text; BadJson where it is wrong."""
+    """Return the value of a whole text; BadJson where it is wrong."""
     value, end = scan_once(text, skip(text, 0))
     end = skip(text, end)
     if end != len(text):

@@ -270,7 +270,7 @@ class Linux(Node):
     memory_policy: MemoryPolicy | None
 
     def namespace(self, kind: str) -> Namespace | None:
-        """The namespace of a kind that the container creates or joins."""
+        """Return the namespace of a kind that the container creates or joins."""
         for entry in self.namespaces:
             if entry.type == kind:
                 return entry

@@ -14,7 +14,7 @@ MAX_NAME = 100  # characters of a property name in a pointer
 
 
 def join(pointer: str, name: str) -> str:
-    """A JSON pointer (RFC 6901) one level down, fit for one line of a message."""
+    """Join a name to a JSON pointer (RFC 6901), fit for one line of a message."""
     if "~" in name or "/" in name:
         name = name.replace("~", "~0").replace("/", "~1")
     if not name.isprintable():
@@ -23,7 +23,7 @@ def join(pointer: str, name: str) -> str:
 
 
 def show(value: object) -> str:
-    """A value as a message quotes it: as in JSON where it is short, by its kind otherwise."""
+    """Show a value as a message quotes it: as in JSON where it is short, by its kind otherwise."""
     if value is None or value is True or value is False:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, dict):
@@ -36,7 +36,7 @@ def show(value: object) -> str:
 
 
 def listing(names: Iterable[str], *, limit: int = 300) -> str:
-    """Allowed names, cut at a length that an error line can carry."""
+    """List allowed names, cut at a length that an error line can carry."""
     text = ""
     for name in names:
         if len(text) + len(name) > limit:
@@ -46,7 +46,7 @@ def listing(names: Iterable[str], *, limit: int = 300) -> str:
 
 
 def suggestion(word: str, names: Iterable[str]) -> str:
-    """A "did you mean" for a misspelt word, or nothing."""
+    """Return a "did you mean" for a misspelt word, or nothing."""
     known = list(names)
     folded = {name.lower().replace("_", "").replace("-", ""): name for name in known}
     same = folded.get(word.lower().replace("_", "").replace("-", ""))
@@ -80,11 +80,11 @@ class Problems:
             self.errors.append(Problem(pointer, message, value=value, allowed=allowed, hint=hint))
 
     def full(self) -> bool:
-        """Are there so many errors that no hint for one more is worth looking for?"""
+        """Return whether there are too many errors to look for hints for more."""
         return len(self.errors) >= MAX_PROBLEMS
 
     def crowded(self) -> bool:
-        """The same of warnings."""
+        """Return whether there are as many warnings."""
         return len(self.warnings) >= MAX_PROBLEMS
 
     def warn(self, pointer: str, message: str, *, value: str = "", hint: str = "") -> None:
@@ -92,11 +92,11 @@ class Problems:
             self.warnings.append(Problem(pointer, message, value=value, hint=hint))
 
     def kind(self, pointer: str, value: object, wanted: str) -> None:
-        """A value of the wrong JSON type or outside its range."""
+        """Report a value of the wrong JSON type or outside its range."""
         self.add(pointer, f"wrong value {show(value)}", value=show(value), allowed=wanted)
 
     def choice(self, pointer: str, value: str, names: Iterable[str], *, what: str) -> None:
-        """A word outside an enumeration."""
+        """Report a word outside an enumeration."""
         if self.full():
             return  # a suggestion costs 0.1 ms
         known = list(names)

@@ -80,7 +80,7 @@ MAP: Any = object()  # the absent value of a map: a new empty dict for each node
 def read_node(
     cls: type[AnyNode], value: dict[str, Any], pointer: str, problems: Problems
 ) -> AnyNode:
-    """A node of a class from a JSON object; what is wrong stays absent."""
+    """Read a node of a class from a JSON object; what is wrong stays absent."""
     node = cls.__new__(cls)
     node.pointer = pointer
     for attribute, absent in cls.DEFAULTS:
@@ -126,7 +126,7 @@ def _text(value: Any, pointer: str, name: str, problems: Problems) -> str | None
 
 
 def _line(value: Any, pointer: str, name: str, problems: Problems) -> str | None:
-    """A string that ends up in a file of the kernel, where a newline would start another value."""
+    """Read a string that ends up in a file of the kernel; a newline would start another value."""
     text = _text(value, pointer, name, problems)
     if text is not None and has_control(text):
         problems.add(join(pointer, name), "control characters are not allowed", value=show(text))
@@ -154,7 +154,7 @@ def has_control(text: str) -> bool:
 
 
 def integer(limits: tuple[int, int], *, what: str = "") -> Kind:
-    """An integer within limits. bool is a kind of int to Python, and 1.0 is no integer."""
+    """Read an integer within limits; bool is an int to Python, and 1.0 is no integer."""
     low, high = limits
     wanted = what or WIDE.get(limits) or f"an integer from {low} to {high}"
 
@@ -168,7 +168,7 @@ def integer(limits: tuple[int, int], *, what: str = "") -> Kind:
 
 
 def choice(names: Iterable[str], *, what: str) -> Kind:
-    """A word of an enumeration, compared as a whole."""
+    """Read a word of an enumeration, compared as a whole."""
     known = tuple(names)
     fast = frozenset(known)
 
@@ -204,7 +204,7 @@ def _texts(value: Any, pointer: str, name: str, problems: Problems) -> tuple[str
 
 
 def items(kind: Kind) -> Kind:
-    """An array of scalars of one kind."""
+    """Read an array of scalars of one kind."""
     reader = kind[0]
 
     def read(value: Any, pointer: str, name: str, problems: Problems) -> tuple[Any, ...] | None:
@@ -247,7 +247,7 @@ def nodes(cls: type[Node]) -> Kind:
 
 
 def node_map(cls: type[Node], *, names: Mapping[str, object] | None = None, what: str = "") -> Kind:
-    """An object whose property names are data: name -> node."""
+    """Read an object whose property names are data: name -> node."""
 
     def read(value: Any, pointer: str, name: str, problems: Problems) -> dict[str, Node] | None:
         where = join(pointer, name)
@@ -288,5 +288,5 @@ TEXT_MAP: Kind = (_text_map, MAP)
 
 
 def or_none(kind: Kind) -> Kind:
-    """The same reader where an absent array differs from an empty one."""
+    """Return the same reader where an absent array differs from an empty one."""
     return kind[0], None

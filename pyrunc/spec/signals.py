@@ -19,7 +19,7 @@ SIGRTMIN, SIGRTMAX = 34, 64  # the C library keeps 32 and 33 for itself
 
 
 def signal_number(text: str) -> int | None:
-    """A signal: a decimal number (0 to 64) or a name in any case, SIG being optional; RTMIN+n."""
+    """Parse a signal: a number (0 to 64) or a name in any case, SIG being optional; RTMIN+n."""
     if text.isascii() and text.isdigit():
         number = int(text) if len(text) <= 3 else 999
         return number if number <= SIGRTMAX else None
@@ -39,7 +39,7 @@ def signal_number(text: str) -> int | None:
 
 
 def parse_signal(text: str) -> int:
-    """The number of a signal as `signal_number` takes it; StateError for anything else."""
+    """Return the number of a signal as `signal_number` takes it; StateError for anything else."""
     number = signal_number(text)
     if number is None:
         raise StateError(

@@ -81,7 +81,7 @@ _scanner: Scanner | None = None
 
 
 def scanner() -> Scanner:
-    """The fastest scanner of this interpreter; the one of `locate` when no C scanner is there."""
+    """Return the fastest scanner of this interpreter: a C one, else that of `locate`."""
     global _scanner
     if _scanner is None:
         _scanner = choose_scanner(("_json", "simplejson._speedups", "_speedups"))
@@ -115,7 +115,7 @@ def depth(data: bytes) -> int:
 
 
 def nodes(data: bytes) -> int:
-    """An upper bound of the number of values, without reading them."""
+    """Return an upper bound of the number of values, without reading them."""
     if len(data) < MAX_NODES:  # a value and what separates it from the next take two bytes
         return len(data)
     outside = _outside_strings(_unescaped(data))
@@ -135,7 +135,7 @@ def _outside_strings(data: bytes) -> bytes:
 
 
 def decode(data: bytes, *, source: str = "config.json") -> Any:
-    """The value of a JSON text, or ConfigErrors that say where it is wrong."""
+    """Return the value of a JSON text, or ConfigErrors that say where it is wrong."""
     if len(data) > MAX_BYTES:
         raise _refusal(source, f"{len(data)} bytes are too many", allowed=f"at most {MAX_BYTES}")
     try:

@@ -60,7 +60,7 @@ def run(*command: str, cwd: Path, env: dict[str, str] | None = None) -> str:
 
 
 def apt_environment(directory: Path) -> dict[str, str]:
-    """An apt of our own that knows the sources of the Debian suites that the host's apt knows."""
+    """Make an environment for an apt with the sources of the Debian suites of the host's apt."""
     for part in ("state/lists/partial", "cache/archives/partial"):
         (directory / part).mkdir(parents=True, exist_ok=True)
     form = "deb-src $(REPO_URI) $(RELEASE) main"
@@ -76,7 +76,7 @@ def apt_environment(directory: Path) -> dict[str, str]:
 
 
 def fetch(directory: Path) -> list[Path]:
-    """The newest source: upstream's archive, and Debian's changes where the mirror has them.
+    """Fetch the newest source: upstream's archive, and Debian's changes where the mirror has them.
 
     apt checks both by the signed index.
     """
@@ -97,7 +97,7 @@ def one(directory: Path, pattern: str) -> Path:
 
 
 def unpack(archives: list[Path], directory: Path) -> Path:
-    """The source tree with Debian's patches and ours."""
+    """Unpack the source tree and apply Debian's patches and our own."""
     for archive in archives:
         with tarfile.open(archive) as content:
             content.extractall(directory)  # known by its hash; Debian 12's tarfile has no filters

@@ -30,7 +30,7 @@ def _attr(layout: str, *values: int) -> bytearray:
 
 
 def load(code: bytes) -> int:
-    """The descriptor of a verified program."""
+    """Load a device program; return its descriptor."""
     try:
         return _load(code, log=None)
     except OSError as error:
@@ -78,7 +78,7 @@ def _raise_memlock() -> None:
 
 
 def attached(cgroup_fd: int) -> list[int]:
-    """The ids of the device programs attached to this cgroup itself."""
+    """Return the ids of the device programs attached to this cgroup itself."""
     from pyrunc.host import syscalls
 
     ids = bytearray(4 * QUERY_MAX)

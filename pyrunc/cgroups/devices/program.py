@@ -68,7 +68,7 @@ def _verdict(allow: bool) -> bytes:
 
 
 def _unless(opcode: int, register: int, value: int, body: list[Line]) -> list[Line]:
-    """The body, skipped when the comparison holds."""
+    """Return the body, skipped when the comparison holds."""
     return [(opcode, register, 0, len(body), value), *body]
 
 
@@ -91,7 +91,7 @@ def _request(access: int, *, allow: bool) -> list[Line]:
 
 
 def _number(register: int, number: int, body: list[Line]) -> list[Line]:
-    """The body for one number, or for any."""
+    """Return the body for one number, or for any."""
     if number == ANY:
         return body
     if len(body) == 1 and body[0][0] == JUMP:
@@ -100,8 +100,9 @@ def _number(register: int, number: int, body: list[Line]) -> list[Line]:
 
 
 def _chunk(rules: dict[tuple[str, int, int], int], *, allow: bool) -> bytes:
-    """Type and major are compared once for all that share them: the kernel's verifier follows each
-    branch, which is most of what a program costs a create.
+    """Compare type and major once for all rules that share them.
+
+    The kernel's verifier follows each branch, which is most of what a program costs a create.
     """
     rest = dict(rules)
     lines: list[Line] = []

@@ -152,7 +152,7 @@ class Access:
                 )
 
     def permits(self, key: Key, access: int) -> bool:
-        """The kernel's decision about one request."""
+        """Return the kernel's decision about one request."""
         for other, bits in self.exceptions.items():
             if covers(other, key):
                 hit = access & ~bits == 0 if not self.allow else access & bits != 0
@@ -169,7 +169,7 @@ def _overlap(one: Key, other: Key) -> bool:
 
 
 def evaluate(rules: Iterable[Rule]) -> Access:
-    """A container starts with nothing (DV-1); every rule in its turn."""
+    """Apply the rules in order to a container that starts with no access (DV-1)."""
     access = Access()
     for rule in rules:
         access.apply(rule)
@@ -177,7 +177,7 @@ def evaluate(rules: Iterable[Rule]) -> Access:
 
 
 def target(nodes: Iterable[DeviceRule]) -> Access:
-    """The configuration's rules, then the defaults."""
+    """Apply the configuration's rules, then the default ones."""
     return evaluate((*from_config(nodes), *DEFAULTS))
 
 
@@ -207,8 +207,9 @@ def parse_list(text: str) -> Access:
 
 
 def transition(current: Access, target: Access) -> list[tuple[str, str]]:
-    """The fewest writes (file, line) from one to the other; additions first, so that nothing in use
-    is lost.
+    """Return the fewest writes (file, line) from one state to the other.
+
+    Additions come first, so that no device in use is lost for a moment.
 
     The caller takes care that `current` is the whole truth: devices.list hides the exceptions to a
     base of "allow".

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The devices controller of cgroup v1: from what the kernel has to what the configuration asks
-for."""
+"""Bring the devices controller of cgroup v1 from its present rules to the configured ones."""
 
 from __future__ import annotations
 
@@ -12,7 +11,10 @@ from pyrunc.cgroups.resources.writes import Write
 def apply(
     member: Cgroup, target: rules.Access, *, new: bool = False, old: rules.Access | None = None
 ) -> None:
-    """`new`: nobody is in the cgroup, so that it may be denied everything before the rules.
+    """Write the difference between the present rules and `target`.
+
+    `new`: the cgroup has no process yet, so everything may be denied before the rules are
+    written.
 
     `old` is what was applied before: the kernel hides the exceptions of a base that allows.
     """

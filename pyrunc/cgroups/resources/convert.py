@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PURE: linux.resources -> the list of writes, for a host whose controllers are spread over v1 and
-v2 hierarchies.
+"""Convert linux.resources to the list of writes for a host with v1 and v2 hierarchies. PURE.
 
 The controllers are visited in the order in which they must be written. A property whose controller
 is nowhere on this host is an error: it was asked for and cannot be applied (AR-6).

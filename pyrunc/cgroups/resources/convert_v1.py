@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PURE: linux.resources -> writes to the control files of cgroup v1. One function per
-controller."""
+"""Convert linux.resources to writes to the control files of cgroup v1. PURE.
+
+There is one function for each controller.
+"""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def memory(resources: Resources) -> Iterator[Write]:
 
 
 def _refuse_v1_memory(resources: Resources) -> None:
-    """What v2 lacks is refused, unless the value asks for what v2 does anyway."""
+    """Refuse what v2 lacks, unless the value asks for what v2 does anyway."""
     node = resources.memory
     assert node is not None
     for name, value, neutral in (

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PURE: what a resource becomes, a write to a control file; the checks and small conversions that
-v1 and v2 share."""
+"""A write to a control file, and the checks and conversions that v1 and v2 share. PURE."""
 
 from __future__ import annotations
 
@@ -109,7 +108,7 @@ def pids_value(limit: int | None) -> str | None:
 
 
 def page_size(size: str, pointer: str) -> str:
-    """A huge page size as in file names: 64KB, 2MB, 1GB."""
+    """Return a huge page size as in file names: 64KB, 2MB, 1GB."""
     if (
         size[-2:] not in ("KB", "MB", "GB")
         or not size[:-2].isdecimal()
@@ -137,7 +136,7 @@ def rdma(resources: Resources) -> Iterator[Write]:
 
 
 def cpuset(resources: Resources) -> Iterator[Write]:
-    """The same files on both versions."""
+    """Return the writes of the cpuset controller, the same on both versions."""
     node = resources.cpu
     if node is None:
         return

@@ -19,7 +19,7 @@ from pyrunc.errors import Failure
 
 
 def kills(member: Cgroup) -> int:
-    """The counter; 0 when the cgroup or the counter is not there."""
+    """Return the number of OOM kills; 0 when the cgroup or the counter is not there."""
     file = "memory.events" if member.hierarchy.version == 2 else "memory.oom_control"
     try:
         return parse.flat(member.read(file)).get("oom_kill", 0)
@@ -86,7 +86,10 @@ class Watch:
                 raise
 
     def ended(self) -> bool:
-        """The cgroup is removed (v1: an eventfd fires then, too), or on cgroup2 nobody is in it."""
+        """Return whether the cgroup is removed or, on cgroup2, empty.
+
+        On v1 the eventfd fires on removal, too.
+        """
         try:
             if self.member.hierarchy.version == 2:
                 return "populated 0" in self.member.read("cgroup.events")

@@ -44,7 +44,7 @@ def nested(text: str) -> dict[str, dict[str, int]]:
 
 
 def ranges(text: str) -> list[int]:
-    """A list such as 0-3,7 (cpuset.cpus)."""
+    """Parse a list such as 0-3,7 (cpuset.cpus)."""
     found: list[int] = []
     for part in text.strip().split(","):
         if not part:
@@ -58,7 +58,7 @@ def ranges(text: str) -> list[int]:
 
 
 def pressure(text: str) -> dict[str, Any]:
-    """A *.pressure file: {some: {avg10, avg60, avg300, total}, full: ...}."""
+    """Parse a *.pressure file: {some: {avg10, avg60, avg300, total}, full: ...}."""
     found: dict[str, Any] = {}
     for line in text.splitlines():
         kind, *pairs = line.split()
@@ -73,7 +73,7 @@ def pressure(text: str) -> dict[str, Any]:
 
 
 def blkio(text: str) -> list[dict[str, Any]]:
-    """A v1 blkio file: lines of `major:minor Operation value` or `major:minor value`."""
+    """Parse a v1 blkio file: lines of `major:minor Operation value` or `major:minor value`."""
     found = []
     for line in text.splitlines():
         fields = line.split()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def text(member: Cgroup, name: str) -> str | None:
-    """A file's content; None when this kernel has no such file or does not answer for it."""
+    """Read a file; None when this kernel has no such file or does not answer for it."""
     try:
         return member.read(name)
     except OSError:

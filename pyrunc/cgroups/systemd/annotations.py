@@ -34,7 +34,7 @@ USEC = 1_000_000
 
 
 def properties(annotations: Mapping[str, str]) -> list[Property]:
-    """The properties in the order of their names."""
+    """Return the properties in the order of their names."""
     found = []
     for key in sorted(annotations):
         if key.startswith(PREFIX):

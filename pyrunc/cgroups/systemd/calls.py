@@ -62,7 +62,7 @@ class Manager1:
         return str(self._get(MANAGER, "Manager", "ControlGroup", what="ask systemd's cgroup"))
 
     def state(self, unit: str) -> str:
-        """What systemd says about a unit, for messages."""
+        """Return what systemd says about a unit, for messages."""
         target = DBusAddress(unit_names.object_path(unit), bus_name=dbus.SERVICE)
         try:
             return "/".join(
@@ -125,7 +125,7 @@ class Manager1:
         self.reset(unit)
 
     def reset(self, unit: str) -> None:
-        """A failed unit stays loaded until it is reset."""
+        """Reset a failed unit, which stays loaded otherwise."""
         try:
             self.bus.call(
                 MANAGER, "ResetFailedUnit", "s", (unit,), what=f"reset the systemd unit {unit}"
@@ -155,7 +155,7 @@ class Manager1:
         )
 
     def list_units(self, patterns: list[str]) -> list[str]:
-        """The names of the loaded units that match."""
+        """Return the names of the loaded units that match."""
         (found,) = self.bus.call(
             MANAGER, "ListUnitsByPatterns", "asas", ([], patterns), what="list systemd units"
         )

@@ -61,7 +61,7 @@ def addresses(*, user: bool, environment: Mapping[str, str], uid: int) -> list[t
 
 
 def _unix_path(address: str) -> str:
-    """The first unix socket of a D-Bus address; an abstract one begins with NUL."""
+    """Return the first unix socket of a D-Bus address; an abstract one begins with NUL."""
     for part in address.split(";"):
         transport, _, rest = part.partition(":")
         for pair in rest.split(",") if transport == "unix" else ():
@@ -179,7 +179,7 @@ class Bus:
     def wait_signal(
         self, member: str, accept: Callable[[tuple[Any, ...]], bool], *, deadline: float, what: str
     ) -> tuple[Any, ...]:
-        """The body of the first signal of that name that is accepted, early ones included."""
+        """Wait for the first accepted signal of a name, early ones included; return its body."""
         while True:
             waiting, self.signals = self.signals, []
             for message in waiting:
@@ -195,7 +195,7 @@ class Bus:
 def connect(
     *, user: bool, environment: Mapping[str, str] | None = None, limit_s: float = CONNECT_S
 ) -> Bus:
-    """The bus of systemd; tells where it looked when there is none."""
+    """Connect to the bus of systemd; the error lists the places where none was found."""
     known = os.environ if environment is None else environment
     tried = []
     for path, private in addresses(user=user, environment=known, uid=os.geteuid()):

@@ -75,7 +75,7 @@ class SystemdManager(FsManager):
         return calls.connect(user=self.rootless)
 
     def _of_unit(self, member: Cgroup) -> Cgroup:
-        """The cgroup of the unit itself, for a look: the caller closes its leaf."""
+        """Open the cgroup of the unit itself, to look at it: the caller closes its leaf."""
         count = len(member.parts) - bool(self.subgroup)
         return Cgroup(member.hierarchy, parts=member.parts[:count], kept=min(member.kept, count))
 
@@ -106,8 +106,10 @@ class SystemdManager(FsManager):
         return self.promised
 
     def exec_entry(self, init_pid: int, *, paths: Sequence[str] = (), clone: bool = True) -> Entry:
-        """A user may write to the cgroup, but not to the one above it and the caller's: the user's
-        systemd, which has the whole branch moved, has to.
+        """Return how `exec` enters the cgroup; a user's processes are moved by the user's systemd.
+
+        A user may write to the container's cgroup, but not to the one above it and the
+        caller's. The user's systemd has the whole branch and may.
         """
         if not self.rootless or self.unified is None:
             return super().exec_entry(init_pid, paths=paths, clone=clone)
@@ -217,7 +219,7 @@ class SystemdManager(FsManager):
     def update(
         self, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
     ) -> list[str]:
-        """The control files first, which can refuse; then systemd's view of the same."""
+        """Write the control files, which can refuse; then tell systemd the same."""
         lines = super().update(old, new, requested=requested)
         if not lines:
             return lines
@@ -280,7 +282,7 @@ def resolve(
 
 
 def _top(found: Layout, *, rootless: bool) -> tuple[str, ...]:
-    """The cgroup of the systemd that is asked: of the caller's user manager, else of process 1."""
+    """Return the cgroup of the systemd that is asked: the caller's user manager or process 1."""
     if not rootless:
         return ()
     own = found.hierarchies[-1].own

@@ -26,7 +26,7 @@ class Unit:
         return self.name.endswith(".slice")
 
     def parts(self) -> tuple[str, ...]:
-        """The cgroup below the manager's own, as components."""
+        """Return the cgroup below the manager's own, as components."""
         if self.is_slice:
             return expand_slice(self.name)
         return (*expand_slice(self.slice), self.name)
@@ -37,7 +37,7 @@ def _bad(value: str, why: str) -> Failure:
 
 
 def escape(name: str) -> str:
-    """What systemd does not allow in a unit name, as \\xNN; engines' names never need it."""
+    """Escape what systemd does not allow in a unit name, as \\xNN; engines' names never need it."""
     return "".join(
         letter
         if letter in UNIT_CHARACTERS
@@ -79,7 +79,7 @@ def _unit(slice_name: str, prefix: str, name: str, *, shown: str) -> Unit:
 
 
 def check_slice(name: str) -> None:
-    """A slice's dashes are its parents: none may be empty."""
+    """Check that no parent of a slice, which the dashes separate, is empty."""
     stem = name.removesuffix(".slice")
     if not name.endswith(".slice") or len(name) > MAX_UNIT:
         raise _bad(name, "a slice ends in .slice")
@@ -98,7 +98,7 @@ def expand_slice(name: str) -> tuple[str, ...]:
 
 
 def object_path(unit: str) -> str:
-    """The D-Bus object of a unit."""
+    """Return the D-Bus object of a unit."""
     escaped = "".join(
         letter
         if letter.isascii() and (letter.isalpha() or (letter.isdecimal() and index))

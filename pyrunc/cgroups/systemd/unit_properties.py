@@ -30,7 +30,7 @@ VERSION_PERIOD, VERSION_CPUSET, VERSION_IDLE, VERSION_OOM = 242, 244, 252, 253
 
 
 def unit_properties(unit: Unit, *, container_id: str, pid: int, version: int) -> list[Property]:
-    """The properties that every container's unit has."""
+    """Return the properties that every container's unit has."""
     found: list[Property] = [("Description", ("s", f"pyrunc container {container_id}"))]
     if unit.is_slice:
         found.append(("Wants", ("as", [unit.slice])))

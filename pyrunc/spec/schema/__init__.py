@@ -20,7 +20,7 @@ KINDS = {"config": "", "process": "process", "resources": "resources"}
 
 
 def schema(kind: str = "config") -> dict[str, Any]:
-    """The schema of a configuration, a process or resources."""
+    """Return the schema of a configuration, a process or resources."""
     path = __file__.rpartition("/")[0] + "/config.json"
     whole: dict[str, Any] = strict.decode(read_bounded(path), source="config.json (schema)")
     name = KINDS[kind]
@@ -34,7 +34,7 @@ def schema(kind: str = "config") -> dict[str, Any]:
 
 
 def problems(raw: object, *, kind: str = "config") -> tuple[Problem, ...]:
-    """What a parsed file violates of the published schema, in the order of its pointers."""
+    """Return what a parsed file violates of the published schema, in the order of its pointers."""
     import jsonschema
 
     validator = jsonschema.Draft7Validator(schema(kind))
