@@ -32,7 +32,7 @@ static int verify_target(int tree, int target, const struct op_attach *op)
 		return result;
 	if (S_ISDIR(mounted.st_mode) != S_ISDIR(covered.st_mode)) {
 		detail(S_ISDIR(mounted.st_mode) ? "the target is not a directory"
-						: "the target is a directory");
+						: "what is mounted is not a directory");
 		return -ENOTDIR;
 	}
 	if ((op->flags & ATTACH_PROC_ALLOWED) != 0 || !is_procfs(target))

@@ -280,7 +280,7 @@ class Cgroup:
 
 HINTS = {
     ("cpuset", errno.EACCES): "the parent cgroup does not have these processors or memory nodes",
-    ("cpuset", errno.EINVAL): "a processor or memory node of the list does not exist on this host",
+    ("cpuset", errno.EINVAL): "a processor or memory node of the list is not on this host",
     ("cpuset.cpus", errno.ENOSPC): "the list is empty after removing what the parent lacks",
     ("cpu", errno.EINVAL): "the value is out of the kernel's range, or larger than the parent's",
     ("blkio", errno.ENODEV): "there is no such block device",

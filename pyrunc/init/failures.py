@@ -137,7 +137,7 @@ HINTS = {
         "attach",
         "create",
         EROFS,
-    ): "the mount point does not exist and its parent is read-only: create it beforehand",
+    ): "the mount point is absent and its parent is read-only: create it beforehand",
     (
         "attach",
         "attach",
@@ -173,7 +173,7 @@ HINTS = {
         "write_proc",
         "open",
         ENOENT,
-    ): "the kernel has no such file: is the feature or its module there?",
+    ): "the kernel lacks this file: is the feature or its module there?",
     ("write_proc", "write", EINVAL): "the kernel does not accept this value",
     ("write_proc", "write", EACCES): "lowering needs CAP_SYS_RESOURCE",
     ("write_proc", "open", EACCES): "the kernel does not let this user namespace change the file",
@@ -211,7 +211,7 @@ HINTS = {
         "change_directory",
         "create",
         EROFS,
-    ): "process.cwd does not exist and its parent is read-only: create it in the image",
+    ): "process.cwd is absent and its parent is read-only: create it in the image",
     ("change_directory", "verify", 0): "process.cwd leads out of the container",
     (
         "find_executable",

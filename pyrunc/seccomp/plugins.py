@@ -69,7 +69,7 @@ def find(name: str) -> str:
         ):
             return path
     raise Failure(
-        f"plugin {name}: no such file in {', '.join(DIRECTORIES)}",
+        f"plugin {name}: root has none of this name in {', '.join(DIRECTORIES)}",
         pointer=POINTER,
         hint="root must own the file and its directory, and nobody else may write to them",
     )

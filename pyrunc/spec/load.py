@@ -50,8 +50,7 @@ def read_bounded(path: str, *, name: str = "", limit: int = MAX_BYTES) -> bytes:
         raise Failure(
             f"JSON specification file {name} not found",
             detail=path,
-            hint="a bundle is a directory with a configuration, which `pyrunc spec` writes, and a "
-            "root file system",
+            hint="a bundle holds a configuration (`pyrunc spec` writes one) and a root file system",
         ) from None
     except OSError as error:
         hint = OPEN_HINTS.get(error.errno or 0, "")

@@ -249,7 +249,7 @@ def test_an_init_that_differs_from_its_digest_is_not_run(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """EX-5: the file is checked before it is copied."""
-    pytest.importorskip("pyrunc.initdigest", reason="the init is not built (run `make`)")
+    pytest.importorskip("pyrunc.init.digest", reason="the init is not built (run `make`)")
     (tmp_path / "init").write_bytes(b"\x7fELF swapped")
     monkeypatch.setattr(image, "NAME", str(tmp_path / "init"))
     with pytest.raises(HostError, match="SHA-256 differs"):
