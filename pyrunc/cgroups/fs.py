@@ -92,6 +92,7 @@ class FsManager(Manager):
                 enable.enable(member)
                 if self.leaf:
                     delegate.make_leaf(member, self.leaf)
+                    enable.make_valid(member.open(), self.leaf)
 
     def _refuse_used(self, member: Cgroup) -> None:
         count = len(member.pids())

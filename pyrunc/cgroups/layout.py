@@ -29,7 +29,7 @@ class Hierarchy:
     `name` is "" for cgroup2, the controllers ("cpu,cpuacct") or "name=x" for a v1 one.
     """
 
-    __slots__ = ("controllers", "device", "fd", "mount", "name", "own", "version")
+    __slots__ = ("controllers", "device", "fd", "mount", "name", "offered", "own", "version")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Hierarchy:
         self.device = device
         self.fd = fd  # the mount, verified; -1: not opened yet
         self.own = own  # the caller's cgroup, seen from the mount
+        self.offered: tuple[str, ...] | None = None  # the controllers of a cgroup2, once read
 
 
 class Layout:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import errno
 
-from pyrunc.cgroups import enable, tree
+from pyrunc.cgroups import enable
 from pyrunc.cgroups.devices import rules, v1
 from pyrunc.cgroups.group import CgroupSet
 from pyrunc.cgroups.resources import convert
-from pyrunc.errors import Failure, HostError
+from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ NO_PERMISSION = "rootless needs no limits + no cgrouppath when no permission is 
 class Manager(CgroupSet):
     # -- what would be written ---------------------------------------------------------------------
 
-    def writes(self, resources: Resources | None, *, made: bool = True) -> list[Write]:
-        """Return the writes for this host; `made`: the cgroups show their controllers already."""
+    def writes(self, resources: Resources | None) -> list[Write]:
+        """Return the writes for the controllers of this host, enabled or not."""
         if resources is None:
             return []
-        versions = self._versions(made=made)
+        versions = self._versions()
         try:
             return convert.to_writes(resources, versions=versions, default=self.version)
         except convert.Unavailable as missing:
@@ -39,31 +39,33 @@ class Manager(CgroupSet):
                 missing.hint = enable.explain(self.unified, missing.controller) or missing.hint
             raise
 
-    def _versions(self, *, made: bool) -> dict[str, int]:
-        """Return controller -> version of its hierarchy, of the host or, once made, the cgroup."""
+    def _versions(self) -> dict[str, int]:
+        """Return controller -> version of its hierarchy."""
         found = {
             controller: 1 for member in self.members for controller in member.hierarchy.controllers
         }
         if self.unified is not None:
-            for name in self._offered(self.unified, made=made):
+            for name in enable.offered(self.unified):
                 found.setdefault(name, 2)
         return found
-
-    def _offered(self, member: Cgroup, *, made: bool) -> list[str]:
-        # Beside v1 hierarchies controllers are enabled only when they are needed.
-        if made and self.pure:
-            return member.read("cgroup.controllers").split()
-        return tree.read_text(member.open_top(), "cgroup.controllers").split()
 
     def planned(self, resources: Resources | None) -> list[tuple[str, str]]:
         """(file, value) of every write that `apply` will do, for `explain`; nothing need exist."""
         found = []
-        for write in self.writes(resources, made=False):
+        for write in self.writes(resources):
             member = self.find(write.controller)
             if member is not None:
+                self._refuse_unattainable(member, write)
                 found.append((f"{member.path}/{write.file}", write.value))
         found.extend(self._planned_devices(resources))
         return found
+
+    def _refuse_unattainable(self, member: Cgroup, write: Write) -> None:
+        # systemd enables what its units ask for.
+        if member.hierarchy.version == 2 and self.driver == "cgroupfs":
+            why = enable.obstacle(member, write.controller)
+            if why:
+                raise convert.Unavailable(write, hint=why)
 
     def _planned_devices(self, resources: Resources | None) -> Iterator[tuple[str, str]]:
         member = self.find("devices")
@@ -102,16 +104,18 @@ class Manager(CgroupSet):
             owner.apply(batch)
 
     def enable_needed(self, pending: list[Write]) -> None:
-        """On a hybrid host the cgroup2 gets a controller when a resource needs it."""
+        """Give the cgroup2 the controllers that resources need and that it lacks."""
         member = self.unified
-        if member is None or self.pure:
+        if member is None:
             return
-        wanted = {write.controller for write in pending if self.find(write.controller) is member}
-        for controller in wanted - enable.enable(member, wanted=wanted) if wanted else ():
-            raise HostError(
-                f"controller {controller} not available in {member.path}",
-                hint=enable.explain(member, controller),
-            )
+        asked = [write for write in pending if self.find(write.controller) is member]
+        wanted = {write.controller for write in asked}
+        if not wanted or (member.controllers is not None and wanted <= member.controllers):
+            return
+        have = enable.enable(member, wanted=wanted)
+        for write in asked:
+            if write.controller not in have:
+                raise convert.Unavailable(write, hint=enable.explain(member, write.controller))
 
     def apply_devices(
         self, resources: Resources | None, *, old: Resources | None = None, new: bool = True

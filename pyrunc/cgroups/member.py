@@ -27,7 +27,7 @@ DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 class Cgroup:
     """`kept` leading components existed before the container: they are never removed."""
 
-    __slots__ = ("claimed", "fd", "hierarchy", "kept", "parts")
+    __slots__ = ("claimed", "controllers", "fd", "hierarchy", "kept", "parts")
 
     def __init__(
         self, hierarchy: Hierarchy, *, parts: tuple[str, ...], kept: int, claimed: bool = False
@@ -36,6 +36,7 @@ class Cgroup:
         self.parts = parts
         self.kept = kept
         self.claimed = claimed  # a cgroup that existed, was found empty, and is ours now
+        self.controllers: frozenset[str] | None = None  # of a cgroup2: what is enabled, once known
         self.fd = -1
 
     @classmethod

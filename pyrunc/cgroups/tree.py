@@ -13,7 +13,7 @@ import errno
 import posix
 import time
 
-from pyrunc.cgroups.layout import DIRECTORY
+from pyrunc.cgroups.layout import DIRECTORY, read_whole
 from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
@@ -139,13 +139,35 @@ def subtree_pids(dir_fd: int) -> list[int]:
     found: dict[int, None] = {}
     for _, fd in walk(dir_fd):
         try:
-            found.update(dict.fromkeys(pids_at(fd)))
+            found.update(dict.fromkeys(_processes_in(fd)))
         except OSError as error:
-            # EOPNOTSUPP: cgroup.procs of a threaded cgroup cannot be read, its threads' processes
-            # are listed in the domain above it.
-            if error.errno not in (errno.ENODEV, errno.ENOENT, errno.EOPNOTSUPP):
+            if error.errno not in (errno.ENODEV, errno.ENOENT):
                 raise
     return list(found)
+
+
+def _processes_in(dir_fd: int) -> list[int]:
+    """Return the processes with a thread in a cgroup; a threaded one does not list processes."""
+    try:
+        return pids_at(dir_fd)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+    return [
+        leader for thread in pids_at(dir_fd, file="cgroup.threads") if (leader := _leader(thread))
+    ]
+
+
+def _leader(thread: int) -> int:
+    """Return the process that a thread belongs to; 0 when it is gone."""
+    try:
+        text = read_whole(f"/proc/{thread}/status").decode("ascii", "replace")
+    except OSError:
+        return 0
+    for line in text.splitlines():
+        if line.startswith("Tgid:"):
+            return int(line.split()[1])
+    return 0
 
 
 def make_path(top_fd: int, parts: Sequence[str], *, device: int) -> tuple[int, bool]:

@@ -8,7 +8,7 @@ import posix
 import struct
 
 from pyrunc.cgroups.devices import program
-from pyrunc.cgroups.devices.rules import EVERYTHING, Access
+from pyrunc.cgroups.devices.rules import Access
 from pyrunc.errors import Failure
 
 # Commands and constants of bpf(2).
@@ -43,10 +43,10 @@ def load(code: bytes) -> int:
             log = bytearray(LOG_SIZE)
             try:
                 return _load(code, log=log)
-            except OSError as again:
+            except OSError:  # ENOSPC is about the log: the first error says why
                 text = bytes(log).rstrip(b"\0").decode("utf-8", "replace")
-                again.strerror = f"{again.strerror}; the verifier says: {text[-400:].strip()}"
-                raise
+                error.strerror = f"{error.strerror}; the verifier says: {text[-400:].strip()}"
+                raise error from None
         raise
 
 
@@ -128,11 +128,6 @@ def replace(cgroup_fd: int, code: bytes, *, old: list[int]) -> None:
     finally:
         for each in (fd, *old_fds):
             posix.close(each)
-
-
-def harmless(access: Access) -> bool:
-    """Whether nothing is refused but by the base: rules that the host's own permissions cover."""
-    return access.allow or all(bits == EVERYTHING for bits in access.exceptions.values())
 
 
 def apply(cgroup_fd: int, access: Access, *, new: bool = True, lenient: bool = False) -> None:

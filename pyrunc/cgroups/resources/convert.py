@@ -72,11 +72,11 @@ def _unified(resources: Resources, versions: Mapping[str, int]) -> list[Write]:
 class Unavailable(Failure):
     """No hierarchy of this host has the controller that a resource needs."""
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, *, hint: str = "") -> None:
         super().__init__(
             f"controller {write.controller} not available:"
             f" cannot write {write.value!r} to {write.file}",
             pointer=write.pointer,
-            hint="the kernel lacks this controller, or it is not mounted or not enabled",
+            hint=hint or "the kernel lacks this controller, or it is not mounted or not enabled",
         )
         self.controller = write.controller

@@ -95,7 +95,7 @@ class SystemdManager(FsManager):
     def apply(self, resources: Resources | None) -> None:
         """Check now that all can be applied; `attach` does it."""
         self.check_leaf()
-        self.writes(resources, made=False)
+        self.writes(resources)
         self.resources = resources
 
     def entry(self, *, clone: bool = True) -> Entry:

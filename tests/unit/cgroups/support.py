@@ -56,6 +56,8 @@ def directory_member(
     group.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (group / name).write_text(content)
+    if "cgroup.controllers" in files:  # the top offers what the cgroup has
+        (root / "cgroup.controllers").write_text(files["cgroup.controllers"])
     hierarchy = Hierarchy(
         name="" if version == 2 else ",".join(controllers),
         controllers=controllers,
@@ -64,6 +66,30 @@ def directory_member(
         device=os.stat(root).st_dev,
     )
     return Cgroup(hierarchy, parts=("group",), kept=0)
+
+
+JUMPS = (0x05, 0x16, 0x26, 0x56)
+
+
+def check_reachable(code: bytes) -> None:
+    """What the kernel's check_cfg refuses: what nothing leads to, and leaving without an exit."""
+    program = [struct.unpack_from("<BBhi", code, offset) for offset in range(0, len(code), 8)]
+    reached: set[int] = set()
+    waiting = [0]
+    while waiting:
+        at = waiting.pop()
+        if at in reached:
+            continue
+        assert 0 <= at < len(program), f"a jump leaves the program, to {at}"
+        reached.add(at)
+        operation, _, offset, _ = program[at]
+        if operation in JUMPS:
+            assert offset >= 0, f"instruction {at} jumps back"
+            waiting.append(at + 1 + offset)
+        if operation not in (0x05, 0x95):
+            waiting.append(at + 1)
+    unreachable = sorted(set(range(len(program))) - reached)
+    assert not unreachable, f"unreachable insn {unreachable[0]}"
 
 
 class Machine:
@@ -117,16 +143,16 @@ class Machine:
         value = _known(registers, dst)
         if code == 0x54:
             registers[dst] = value & low
+        elif code == 0x04:
+            registers[dst] = (value + low) & 0xFFFFFFFF
         elif code == 0x74:
             registers[dst] = (value & 0xFFFFFFFF) >> imm
         elif code == 0x56:
             return offset if value & 0xFFFFFFFF != low else 0
         elif code == 0x16:
             return offset if value & 0xFFFFFFFF == low else 0
-        elif code == 0x5E:
-            return offset if value != _known(registers, src) else 0
-        elif code == 0x1E:
-            return offset if value == _known(registers, src) else 0
+        elif code == 0x26:
+            return offset if value & 0xFFFFFFFF > low else 0
         else:
             raise AssertionError(f"unknown instruction {code:#x}")
         return 0
