@@ -12,15 +12,17 @@ from __future__ import annotations
 import posix
 
 from pyrunc.errors import HostError
+from pyrunc.host import mountinfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pyrunc.host.mountinfo import Entry as Mount
+
 DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 UNIFIED = "/sys/fs/cgroup"
 CGROUP2_MAGIC = 0x63677270
-ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
 
 class Hierarchy:
@@ -67,56 +69,9 @@ class Layout:
         self.kind = "hybrid" if old and new else "v2" if new else "v1"
 
 
-class Mounted:
-    """What mountinfo says about one mount of a cgroup file system."""
-
-    __slots__ = ("device", "mount", "options", "root", "version")
-
-    def __init__(
-        self, *, device: int, root: str, mount: str, version: int, options: tuple[str, ...]
-    ) -> None:
-        self.device = device
-        self.root = root
-        self.mount = mount
-        self.version = version
-        self.options = options
-
-
-def _unescape(text: str) -> str:
-    if "\\" not in text:
-        return text
-    for escape, letter in ESCAPES:
-        text = text.replace(escape, letter)
-    return text
-
-
-def _device(text: str) -> int:
-    major, _, minor = text.partition(":")
-    return posix.makedev(int(major), int(minor))
-
-
-def parse_mountinfo(data: bytes) -> list[Mounted]:
-    """Return the cgroup mounts of a mountinfo file, in its order."""
-    found = []
-    for line in data.split(b"\n"):
-        # Most lines are of other file systems: do not split those.
-        if b" - cgroup" not in line:
-            continue
-        left, _, right = line.decode("utf-8", "surrogateescape").partition(" - ")
-        fields = left.split(" ")
-        fstype, _, rest = right.partition(" ")
-        if fstype not in ("cgroup", "cgroup2"):
-            continue
-        found.append(
-            Mounted(
-                device=_device(fields[2]),
-                root=_unescape(fields[3]),
-                mount=_unescape(fields[4]),
-                version=2 if fstype == "cgroup2" else 1,
-                options=tuple(rest.rpartition(" ")[2].split(",")),
-            )
-        )
-    return found
+def cgroup_mounts(data: bytes) -> list[Mount]:
+    """Return the mounts of cgroup file systems in a mountinfo file, in its order."""
+    return list(mountinfo.parse(data, types=("cgroup", "cgroup2")))
 
 
 def parse_own(data: bytes) -> dict[str, str]:
@@ -144,7 +99,7 @@ def _below_mount(path: str, root: str) -> str:
     return path[len(root) :] if path.startswith(root + "/") else path
 
 
-def _name(mounted: Mounted, own: dict[str, str]) -> str | None:
+def _name(mounted: Mount, own: dict[str, str]) -> str | None:
     """How /proc/self/cgroup names a v1 mount: its controllers in the kernel's order, or name=x."""
     for option in mounted.options:
         if option.startswith("name="):
@@ -157,23 +112,23 @@ def _name(mounted: Mounted, own: dict[str, str]) -> str | None:
 
 
 def build(
-    mounts: list[Mounted],
+    mounts: list[Mount],
     own: dict[str, str],
     *,
-    opened: Callable[[Mounted], int] = lambda mounted: 0,
+    opened: Callable[[Mount], int] = lambda mounted: 0,
 ) -> Layout:
     """Put the two files together. Of the mounts of one hierarchy the first whole one is taken."""
     found: dict[str, Hierarchy] = {}
     for mounted in sorted(mounts, key=lambda item: item.root != "/"):  # stable: whole ones first
-        name = "" if mounted.version == 2 else _name(mounted, own)
+        name = "" if mounted.type == "cgroup2" else _name(mounted, own)
         if name is None or name in found or name not in own or (fd := opened(mounted)) < 0:
             continue
         found[name] = Hierarchy(
             name=name,
             controllers=() if name.startswith("name=") or not name else tuple(name.split(",")),
-            version=mounted.version,
-            mount=mounted.mount,
-            device=mounted.device,
+            version=2 if mounted.type == "cgroup2" else 1,
+            mount=mounted.point,
+            device=mounted.device_number,
             own=_below_mount(own[name], mounted.root),
             fd=fd,
         )
@@ -191,13 +146,13 @@ def read_whole(path: str) -> bytes:
         posix.close(fd)
 
 
-def open_mount(mounted: Mounted) -> int:
+def open_mount(mounted: Mount) -> int:
     """Open a mount; -1 where another mount covers it, since mountinfo lists such mounts too."""
     try:
-        fd = posix.open(mounted.mount, DIRECTORY)
+        fd = posix.open(mounted.point, DIRECTORY)
     except OSError:
         return -1
-    if posix.fstat(fd).st_dev == mounted.device:
+    if posix.fstat(fd).st_dev == mounted.device_number:
         return fd
     posix.close(fd)
     return -1
@@ -229,7 +184,7 @@ def probe(*, proc: str = "/proc/self") -> Layout:
         if unified is not None:
             unified.own = own[""]
             return Layout([unified])
-        layout = build(parse_mountinfo(read_whole(f"{proc}/mountinfo")), own, opened=open_mount)
+        layout = build(cgroup_mounts(read_whole(f"{proc}/mountinfo")), own, opened=open_mount)
     except OSError as error:
         raise HostError(f"cannot read {proc}/cgroup", errno=error.errno or 0) from error
     if not layout.hierarchies:

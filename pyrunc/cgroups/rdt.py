@@ -14,6 +14,7 @@ import posix
 from pyrunc.cgroups import layout, tree
 from pyrunc.cgroups.stats import parse
 from pyrunc.errors import Failure, HostError
+from pyrunc.host import mountinfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,12 +29,9 @@ RESERVED = ("info", "mon_groups", "mon_data")
 
 
 def find_mount(*, proc: str = "/proc/self") -> str | None:
-    """Where resctrl is mounted."""
-    for line in layout.read_whole(f"{proc}/mountinfo").split(b"\n"):
-        left, _, right = line.partition(b" - ")
-        if right.startswith(b"resctrl "):
-            return left.split(b" ")[4].decode("utf-8", "surrogateescape")
-    return None
+    """Return where resctrl is mounted."""
+    data = layout.read_whole(f"{proc}/mountinfo")
+    return next((mount.point for mount in mountinfo.parse(data, types=("resctrl",))), None)
 
 
 def check_group(name: str) -> str:

@@ -8,7 +8,8 @@ import os
 from pyrunc.checkpoint import images, mounts, plan, program, protocol, rootfs, settings, stdio
 from pyrunc.checkpoint.worker import Refused, Worker
 from pyrunc.errors import HostError, StateError, UsageError
-from pyrunc.lifecycle import delete, exec, host_mounts
+from pyrunc.host import mountinfo
+from pyrunc.lifecycle import delete, exec
 from pyrunc.lifecycle.container import CREATED, PAUSED, RUNNING, Container
 from pyrunc.log import log
 
@@ -82,7 +83,7 @@ class Checkpoint:
 
     def _options(self) -> dict[str, Any]:
         container, config = self.container, self.config
-        entries = host_mounts.read(container.pid)
+        entries = mountinfo.read(container.pid)
         external: list[str] = []
         mounts.check(config)
         if not self.criu.pre_dump:
@@ -109,7 +110,7 @@ class Checkpoint:
             freezer=os.path.dirname(freezer[1]) if freezer else "",
         )
 
-    def _external_mounts(self, entries: Sequence[host_mounts.Entry]) -> list[str]:
+    def _external_mounts(self, entries: Sequence[mountinfo.Entry]) -> list[str]:
         inside = rootfs.Inside(f"/proc/{self.container.pid}/root")
         try:
             on, masks = look_at(inside, self.config)

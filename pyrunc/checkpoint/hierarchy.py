@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import os
 
-from pyrunc.host import syscalls
-from pyrunc.lifecycle import host_mounts
+from pyrunc.host import mountinfo, syscalls
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -45,9 +44,9 @@ class KeptOptions:
 
 def find() -> tuple[str, frozenset[str]]:
     """Where cgroup2 is mounted, and its options; ("", nothing) when it is not mounted."""
-    for entry in host_mounts.read("self"):
+    for entry in mountinfo.read():
         if entry.type == "cgroup2":
-            return entry.point, frozenset(entry.options.split(",")) - NOT_OURS
+            return entry.point, frozenset(entry.options) - NOT_OURS
     return "", frozenset()
 
 

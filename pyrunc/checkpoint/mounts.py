@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Final
 
-    from pyrunc.lifecycle.host_mounts import Entry
+    from pyrunc.host.mountinfo import Entry
     from pyrunc.spec.model import Config, Mount
 
 NULL: Final = "/dev/null"

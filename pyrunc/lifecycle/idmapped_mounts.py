@@ -11,7 +11,7 @@ import errno
 import os
 
 from pyrunc.errors import Failure, HostError
-from pyrunc.host import syscalls
+from pyrunc.host import mountinfo, syscalls
 from pyrunc.init import ops
 from pyrunc.init.launch import spawn
 from pyrunc.init.plan import Plan
@@ -138,14 +138,12 @@ def _file_system(path: str) -> str:
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
-            number = str(syscalls.mount_id(fd))
+            number = syscalls.mount_id(fd)
         finally:
             os.close(fd)
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                fields = line.split()
-                if fields[0] == number:
-                    return fields[fields.index("-") + 1]
+        for mount in mountinfo.read():
+            if mount.id == number:
+                return mount.type
     except (OSError, ValueError):
         pass  # only a word in a message
     return "its file system"

@@ -12,13 +12,12 @@ import os
 from pyrunc import jsontext
 from pyrunc.errors import Failure, StateError
 from pyrunc.host import facts as host
-from pyrunc.host import process, syscalls
+from pyrunc.host import mountinfo, process, syscalls
 from pyrunc.init import ops, paths
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_mounts import compile_add, compile_remove
 from pyrunc.init.launch import spawn
 from pyrunc.init.mounts import symlink_sources
-from pyrunc.lifecycle import host_mounts
 from pyrunc.lifecycle.container import Container
 from pyrunc.lifecycle.exec import joined_namespaces
 from pyrunc.lifecycle.idmapped_mounts import Mapper
@@ -197,7 +196,7 @@ class Change:
     def _mountinfo(self) -> dict[int, tuple[str, list[str]]]:
         """Mount id -> (mount point, device and root and type) in the container's namespace."""
         try:
-            entries = host_mounts.read(self.container.pid)
+            entries = mountinfo.read(self.container.pid)
         except OSError:
             raise StateError(GONE) from None
         return {one.id: (one.point, [one.device, one.root, one.type]) for one in entries}

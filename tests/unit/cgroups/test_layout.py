@@ -29,7 +29,7 @@ HYBRID_OWN = b"""\
 
 
 def test_a_hybrid_host_has_its_v1_hierarchies_and_the_cgroup2_last() -> None:
-    found = layout.build(layout.parse_mountinfo(HYBRID_MOUNTS), layout.parse_own(HYBRID_OWN))
+    found = layout.build(layout.cgroup_mounts(HYBRID_MOUNTS), layout.parse_own(HYBRID_OWN))
     assert found.kind == "hybrid"
     assert [one.name for one in found.hierarchies] == [
         "cpu,cpuacct",
@@ -48,7 +48,7 @@ def test_a_hybrid_host_has_its_v1_hierarchies_and_the_cgroup2_last() -> None:
 
 def test_a_v2_host_has_one_hierarchy() -> None:
     mounts = b"29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
-    found = layout.build(layout.parse_mountinfo(mounts), layout.parse_own(b"0::/init.scope\n"))
+    found = layout.build(layout.cgroup_mounts(mounts), layout.parse_own(b"0::/init.scope\n"))
     assert found.kind == "v2"
     assert found.hierarchies[0].own == "/init.scope"
 
@@ -56,7 +56,7 @@ def test_a_v2_host_has_one_hierarchy() -> None:
 def test_a_bind_mount_of_a_part_is_seen_from_its_root() -> None:
     mounts = b"29 23 0:26 /docker/abc /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
     own = layout.parse_own(b"3:pids:/docker/abc/inner\n")
-    found = layout.build(layout.parse_mountinfo(mounts), own)
+    found = layout.build(layout.cgroup_mounts(mounts), own)
     assert found.hierarchies[0].own == "/inner"
 
 
@@ -64,13 +64,13 @@ def test_the_prefix_of_a_bind_mount_ends_at_a_component() -> None:
     """IN-9"""
     mounts = b"29 23 0:26 /docker/abc /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
     own = layout.parse_own(b"3:pids:/docker/abcdef\n")
-    assert layout.build(layout.parse_mountinfo(mounts), own).hierarchies[0].own == "/docker/abcdef"
+    assert layout.build(layout.cgroup_mounts(mounts), own).hierarchies[0].own == "/docker/abcdef"
 
 
 def test_a_mount_that_another_covers_is_skipped() -> None:
-    mounts = layout.parse_mountinfo(HYBRID_MOUNTS)
+    mounts = layout.cgroup_mounts(HYBRID_MOUNTS)
     own = layout.parse_own(HYBRID_OWN)
-    found = layout.build(mounts, own, opened=lambda one: -1 if one.version == 1 else 0)
+    found = layout.build(mounts, own, opened=lambda one: -1 if one.type == "cgroup" else 0)
     assert found.kind == "v2"
 
 
@@ -80,7 +80,7 @@ def test_names_with_spaces_and_the_word_cgroup_in_other_mounts_do_no_harm() -> N
         b"30 23 0:27 / /x rw - ext4 cgroup rw\n"
         b"31 23 0:27 / /y rw - tmpfs - cgroup rw\n"
     )
-    assert [one.mount for one in layout.parse_mountinfo(mounts)] == ["/a b\\c"]
+    assert [one.point for one in layout.cgroup_mounts(mounts)] == ["/a b\\c"]
 
 
 def test_a_hierarchy_with_only_a_name_makes_no_host_hybrid() -> None:

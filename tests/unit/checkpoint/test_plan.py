@@ -12,7 +12,7 @@ from pyrunc.checkpoint import excerpt, mounts, options, plan, protocol
 from pyrunc.cli import flags
 from pyrunc.commands.checkpoint import criu_options
 from pyrunc.errors import Failure, UsageError
-from pyrunc.lifecycle import host_mounts
+from pyrunc.host import mountinfo
 from pyrunc.spec.config import parse_config
 from pyrunc.spec.model import Config
 
@@ -214,7 +214,7 @@ def test_security_labels_become_fields() -> None:
 
 
 def saved(text: str, *, masks: dict[str, int] | None = None, **changes: Any) -> list[str]:
-    entries = host_mounts.parse(f"{ROOT}\n{text}".encode())
+    entries = list(mountinfo.parse(f"{ROOT}\n{text}".encode()))
     wanted = config(**changes)
     points = [mount.destination for mount in wanted.mounts]
     on = {entry.point: entry.id for entry in entries if entry.point in points}
