@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 INIT   := $(BUILD)/pyrunc-init
 CACHED := PYTHONDONTWRITEBYTECODE= # to rewrite the assertions of all tests takes three seconds
 
-.PHONY: all help packages generate check lint types test test-unit test-root demo fuzz bench install clean update-plans features-table
+.PHONY: all help packages generate check lint types test test-unit test-root demo fuzz bench clean update-plans features-table
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -16,7 +16,7 @@ all: bin/pyrunc ## build everything: bin/pyrunc, the init, the native module
 help: ## this list
 	@sed -n 's/^\([$$()a-zA-Z:%=-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | sed 's/^$$(ENGINES:%=\([a-z]*\)-%)[^\t]*/\1-ENGINE/' | expand -t 20
 
--include csrc/native/native.mk csrc/launcher/launcher.mk conformance/conformance.mk tests/vm/vm.mk bench/bench.mk
+-include csrc/native/native.mk csrc/launcher/launcher.mk conformance/conformance.mk tests/vm/vm.mk bench/bench.mk packaging/packaging.mk
 
 packages:
 	@tools/bootstrap packages
@@ -79,9 +79,6 @@ features-table: all ## run the tests of features, write docs/features.md and doc
 
 update-plans: all ## write the plan snapshots again; review the diff
 	@$(PY) -m pytest tests/plans --update-plans
-
-install: all ## install under PREFIX (default /usr/local)
-	@tools/install $(DESTDIR)$(PREFIX)
 
 clean: ## remove what the build made (not .venv)
 	rm -rf $(BUILD) bin dist pyrunc/_native*.so pyrunc/init/pyrunc-init pyrunc/init/digest.py

@@ -12,6 +12,10 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from typing import Any
+
+# What is unpacked is known by its hash; a Python that has filters wants one named.
+FILTER: Any = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
 
 
 def wanted(listing: str) -> dict[str, str]:
@@ -53,8 +57,7 @@ def main() -> None:
         target = os.path.join(directory, name.rpartition("-")[0])
         shutil.rmtree(target, ignore_errors=True)
         with tarfile.open(path) as archive:
-            # Its content is known by the hash; Debian 12's tarfile has no filters yet.
-            archive.extractall(directory)
+            archive.extractall(directory, **FILTER)
         os.rename(os.path.join(directory, name), target)
 
 

@@ -10,9 +10,12 @@ LAUNCHER := $(BUILD)/pyrunc
 L_PYTHON := $(BUILD)/cpython
 L_PYLIB  := $(L_PYTHON)/libpython3.*.a
 L_PYINC  := $(L_PYTHON)/include
+# The interpreter that freezes must be the one that is linked in: bytecode differs between versions.
+L_FREEZER := $(L_PYTHON)/python
 
 L_CC     = $(CC) -O2 -g0 -fno-pie -ffunction-sections -std=gnu11 -fno-strict-aliasing -ffile-prefix-map=$(CURDIR)=. -isystem $(L_PYINC)
-L_HARD   = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
+L_X86    = $(filter x86_64% i%86%,$(shell $(CC) -dumpmachine))
+L_HARD   = -fstack-protector-strong -D_FORTIFY_SOURCE=2 $(if $(L_X86),-fcf-protection)
 L_WARN   = -Wall -Wextra -Werror -Wswitch-enum -Wshadow -Wconversion -Wmissing-prototypes
 # The linker says for each of getpwnam, dlopen etc. that it needs the shared C library: pyrunc calls none of them.
 L_LINK   = $(CC) -static -no-pie -Wl,-z,relro,-z,now,-z,noexecstack,--build-id=none,--no-warnings
@@ -23,7 +26,7 @@ L_EXT    := $(L_OUT)/cffi_backend_ext.o $(L_OUT)/speedups_ext.o $(L_OUT)/native_
 L_COMMON := $(L_OUT)/modules.o $(L_OUT)/frozen.o $(L_OUT)/frozen_code.o $(L_EXT)
 L_MODULES := $(shell find $(L_ROOT)/pyrunc -name '*.py' -not -path "*/init/digest.py")
 
-$(L_PYTHON)/.stamp: $(wildcard $(L_SRC)/cpython/*) | packages
+$(L_PYTHON)/.stamp: $(wildcard $(L_SRC)/cpython/*) tools/packages.txt | packages
 	@$(PYTHON) -B $(L_SRC)/cpython/build.py $(L_PYTHON)
 	@touch $@
 
@@ -49,9 +52,8 @@ $(L_OUT)/%_ext.o: csrc/native/%.c $(wildcard csrc/native/*.h) $(L_PYTHON)/.stamp
 	@mkdir -p $(L_OUT)
 	@$(L_CC) $(L_HARD) $(L_WARN) -Icsrc/native -c $< -o $@
 
-# The interpreter that freezes must be the one that is linked in: bytecode differs between versions.
-$(L_OUT)/frozen.c: $(L_MODULES) $(addprefix $(L_SRC)/,freeze.py entry.py training.py) $(INIT) $(VENV)/.requirements
-	@$(PYTHON) -ISB $(L_SRC)/freeze.py --root $(L_ROOT) --site $$(echo $(VENV)/lib/python3*/site-packages) --init $(INIT) \
+$(L_OUT)/frozen.c: $(L_MODULES) $(addprefix $(L_SRC)/,freeze.py entry.py training.py) $(INIT) $(VENV)/.requirements $(L_PYTHON)/.stamp
+	@$(L_FREEZER) -ISB $(L_SRC)/freeze.py --root $(L_ROOT) --site $$(echo $(VENV)/lib/python3*/site-packages) --init $(INIT) \
 	    --commit "$$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)" $(L_OUT)
 
 $(L_OUT)/frozen.o: $(L_OUT)/frozen.c $(L_PYTHON)/.stamp

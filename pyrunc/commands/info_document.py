@@ -224,6 +224,6 @@ def _no_helper() -> str:
 def _no_library(name: str) -> str:
     try:
         run.find(name, purpose=name)
-    except Failure:
-        return f"the Python library {name} is not installed"
+    except Failure as failure:
+        return str(failure)
     return ""

@@ -14,9 +14,10 @@ import sys
 
 
 def main() -> int:
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    sys.path[:0] = [os.path.dirname(package)]
-    sys.path.append(sys.argv[1])
+    if sys.argv[1]:  # empty: all is in this program
+        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        sys.path[:0] = [os.path.dirname(package)]
+        sys.path.append(sys.argv[1])
     from pyrunc.spec import schema
 
     found = schema.problems(json.load(sys.stdin))

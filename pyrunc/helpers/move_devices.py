@@ -133,7 +133,8 @@ def attempt(action: Any, route: Any, device: Device, *more: Any) -> None:
 
 
 def main() -> int:
-    sys.path.append(sys.argv[1])
+    if sys.argv[1]:  # empty: all is in this program
+        sys.path.append(sys.argv[1])
     try:
         move(json.load(sys.stdin))
     except Refused as refused:

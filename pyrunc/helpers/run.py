@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the stock interpreter for the few steps whose libraries the launcher cannot link.
+"""Runs our programs for the few steps whose libraries cannot be linked into the launcher.
 
-`make install` puts the libraries below libexec, a checkout has them in .venv.
+They are together in one program that carries an interpreter and the libraries (packaging/helpers),
+below libexec. Where that is missing, or cannot run because the host has no glibc, a python3 runs
+them one by one, with libraries below libexec; in a checkout that is the one of .venv.
 """
 
 from __future__ import annotations
@@ -18,70 +20,80 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-INTERPRETERS = ("/usr/bin/python3", "/usr/local/bin/python3")
-
-
+PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3")
+PROGRAM = "pyrunc-helpers"
+# The dynamic linkers of glibc, for which the program above was linked.
+LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
+PYTHON_HINT = "libraries serve the Python they were installed for; pyrunc's helpers need none"
 MAX_ANSWER = 1 << 20
 
 
 class Environment:
-    """An interpreter, the directory of our package, and where libraries are."""
+    """What runs our programs: one program that holds them all, or an interpreter.
 
-    __slots__ = ("libraries", "package", "python")
+    `package` is the directory of pyrunc, `libraries` one that an interpreter imports from; both are
+    empty for the program, which carries what it needs.
+    """
 
-    def __init__(self, *, python: str, package: str, libraries: str) -> None:
-        self.python = python
+    __slots__ = ("libraries", "package", "program")
+
+    def __init__(self, program: str, *, package: str = "", libraries: str = "") -> None:
+        self.program = program
         self.package = package
         self.libraries = libraries
 
-    def script(self, program: str) -> str:
-        """Return the file of one of our programs."""
-        return f"{self.package}/helpers/{program}.py"
+    def missing(self, library: str) -> str:
+        """Say what is not installed; empty when a library (or none, "") can be used."""
+        if not os.access(self.program, os.X_OK):
+            return f"{self.program} is missing"
+        if not self.package:
+            loader = LOADERS.get(os.uname().machine, "")
+            return "" if os.path.exists(loader) else f"{self.program} needs glibc's {loader}"
+        if not os.path.isdir(self.package):
+            return f"{self.package} is missing"
+        if library and not os.path.isdir(f"{self.libraries}/{library}"):
+            return f"the Python library {library} is not in {self.libraries}"
+        return ""
 
-
-def interpreter(*, purpose: str) -> Environment:
-    """Return the environment for a program of ours that needs no library."""
-    python = _python()
-    for package, libraries in _places():
-        if python and os.path.isdir(package):
-            return Environment(python=python, package=package, libraries=libraries)
-    raise HostError(
-        f"{purpose} needs the system's python3 and the package of pyrunc",
-        hint="`make install` installs the package; the Debian package is python3",
-    )
-
-
-def _python() -> str:
-    return next((path for path in INTERPRETERS if os.access(path, os.X_OK)), "")
+    def command(self, name: str) -> list[str]:
+        """Return the words that run one of our programs, before its own."""
+        if not self.package:
+            return [self.program, name]
+        return [self.program, "-ISBXutf8", f"{self.package}/helpers/{name}.py"]
 
 
 def find(library: str, *, purpose: str) -> Environment:
-    """Return the environment that has a library."""
-    python = _python()
-    tried = []
-    for package, libraries in _places():
-        tried.append(libraries)
-        if python and os.path.isdir(f"{libraries}/{library}") and os.path.isdir(package):
-            return Environment(python=python, package=package, libraries=libraries)
+    """Find what runs a program that needs a Python library (or none, ""); HostError: nothing."""
+    reasons = []
+    for candidate in _candidates():
+        reason = candidate.missing(library)
+        if not reason:
+            return candidate
+        reasons.append(reason)
+    needed = f"python3 with the library {library}" if library else "python3"
     raise HostError(
-        f"{purpose} needs the Python library {library}, which is not installed",
-        hint=f"`make install` installs it; looked for python3 and in {', '.join(tried)}",
+        f"{purpose} needs pyrunc's helpers or {needed}: {'; '.join(dict.fromkeys(reasons))}",
+        hint="the package of pyrunc and `make install` bring the helpers",
     )
 
 
-def _places() -> Iterator[tuple[str, str]]:
-    """(our package, libraries): beside this file, else beside the program."""
+def _candidates() -> Iterator[Environment]:
+    """Look beside this file, else beside the program: the helpers first, then a Python."""
     if not getattr(sys, "frozen", False) and "__file__" in globals():
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        yield package, os.path.join(os.path.dirname(package), "site-packages")
-        for path in sys.path:
-            yield package, path
+        for path in (os.path.join(os.path.dirname(package), "site-packages"), *sys.path):
+            yield Environment(sys.executable, package=package, libraries=path)
         return
     base = os.path.dirname(os.path.dirname(os.readlink("/proc/self/exe")))
-    yield f"{base}/libexec/pyrunc/pyrunc", f"{base}/libexec/pyrunc/site-packages"
+    installed = f"{base}/libexec/pyrunc"
+    yield Environment(f"{installed}/helpers/{PROGRAM}")
+    package, libraries = f"{installed}/pyrunc", f"{installed}/site-packages"
+    for python in PYTHONS:
+        yield Environment(python, package=package, libraries=libraries)
     lib = f"{base}/.venv/lib"
     for name in sorted(os.listdir(lib)) if os.path.isdir(lib) else ():
-        yield f"{base}/pyrunc", f"{lib}/{name}/site-packages"
+        libraries = f"{lib}/{name}/site-packages"
+        yield Environment(f"{base}/.venv/bin/python", package=f"{base}/pyrunc", libraries=libraries)
 
 
 def start(
@@ -93,13 +105,13 @@ def start(
     output: int,
     setsid: bool = False,
 ) -> int:
-    """Start a helper program; return its pidfd.
+    """Start one of our programs; returns its pidfd, which the caller owns.
 
     The program gets nothing of the caller but its arguments.
     """
-    argv = [environment.python, "-ISBXutf8", environment.script(program), *words]
+    argv = [*environment.command(program), *words]
     _pid, pidfd = syscalls.run_program(
-        os.fsencode(environment.python),
+        os.fsencode(environment.program),
         [os.fsencode(word) for word in argv],
         [],
         stdin_fd=stdin,
@@ -134,6 +146,11 @@ def ask(
     os.close(pidfd)
     last = (data.decode("utf-8", "replace").strip().splitlines() or [""])[-1]
     if ended != (syscalls.CLD_EXITED, 0):
-        raise HostError(f"{environment.script(program)} failed: {last or ended}", pointer=pointer)
+        command = " ".join(environment.command(program))
+        raise HostError(
+            f"{command} failed: {last or ended}",
+            pointer=pointer,
+            hint="" if not environment.package else PYTHON_HINT,
+        )
     found = jsontext.decode(last)
     return found if isinstance(found, dict) else {}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`run.oci.seccomp.plugins`: system calls of a container that shared objects answer, as with crun.
 
-The plugins are loaded by a program of their own (seccomp_plugins.py), run by the stock interpreter:
+The plugins are loaded by a program of their own (seccomp_plugins.py), outside this process:
 foreign code is never part of the runtime. To the rest it is an agent like that of listenerPath.
 
 Annotations may come from users of an engine, and what is loaded has the rights of the caller. So
@@ -30,7 +30,7 @@ class PluginAgent(Agent):
     __slots__ = ()
 
     def __init__(self, plugins: str, *, root: str, container_id: str, bundle: str) -> None:
-        python = run.interpreter(purpose=f"annotation {PLUGINS}")
+        helpers = run.find("", purpose=f"annotation {PLUGINS}")
         self.path = plugins
         found = ":".join(find(name) for name in plugins.split(":") if name)
         words = [found, root, container_id, bundle, f"{bundle}/config.json"]
@@ -38,11 +38,11 @@ class PluginAgent(Agent):
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
             pidfd = run.start(
-                python, "seccomp_plugins", words, stdin=theirs, output=null, setsid=True
+                helpers, "seccomp_plugins", words, stdin=theirs, output=null, setsid=True
             )
         except OSError as error:
             self.close()
-            raise HostError(f"cannot run {python.python}", errno=error.errno or 0) from None
+            raise HostError(f"cannot run {helpers.program}", errno=error.errno or 0) from None
         finally:
             os.close(theirs)
             os.close(null)

@@ -59,5 +59,35 @@ def test_a_patch_that_does_not_fit_is_an_error(build: ModuleType, tmp_path: Path
 
 
 def test_modules_are_those_of_the_interpreter(build: ModuleType) -> None:
-    listing = "*shared*\nabsent absentmodule.c\nitertools itertoolsmodule.c\n"
-    assert build.linked_in(listing) == "*static*\nitertools itertoolsmodule.c\n"
+    listing = "*shared*\nabsent absentmodule.c\nzlib zlibmodule.c\n"
+    assert build.linked_in(listing) == "*static*\nzlib zlibmodule.c\n"
+
+
+def test_the_source_is_that_of_the_pinned_release_on_the_mirrors_of_the_host(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "KEYRING", "/no/keyring")
+    suites = (
+        "http://a/debian/ trixie\nhttp://a/debian/ trixie-updates\nhttp://b/s/ trixie-security\n"
+    )
+    assert build.source_lines(suites, release="trixie").splitlines() == [
+        "deb-src http://a/debian/ bookworm main",
+        "deb-src http://a/debian/ bookworm-updates main",
+        "deb-src http://b/s/ bookworm-security main",
+    ]
+
+
+def test_a_rolling_release_lends_its_mirror(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "KEYRING", "/no/keyring")
+    lines = build.source_lines("http://a/debian/ sid\n", release="forky")
+    assert lines == "deb-src http://a/debian/ bookworm main\n"
+
+
+def test_without_source_a_host_of_another_python_is_told_what_it_can_do(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "HOST", "3.13")
+    with pytest.raises(SystemExit, match="make LAUNCHER="):
+        build.use_package(tmp_path)

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the static library of CPython that the launcher links, from Debian's source package.
 
-``build.py OUT`` leaves ``libpython3.X.a`` and its ``include`` in the directory OUT. The source is
-that of the interpreter that runs this file, since bytecode differs between versions. It is changed
-in one thing (immortal.patch): objects below an address have no reference counts, so that using an
-object of the dump does not write to its page. Each function has a section of its own, which lets
-the linker put those side by side that commands call (functions.ld).
+``build.py OUT`` leaves ``libpython3.X.a``, its ``include`` and ``python``, an interpreter of the
+same version, in the directory OUT. Which version that is stands in tools/packages.txt: the same on
+every host, whatever Python the host has. It is changed in one thing (immortal.patch): objects below
+an address have no reference counts, so that using an object of the dump does not write to its page.
+Each function has a section of its own, which lets the linker put those side by side that commands
+call (functions.ld).
 
-Where the source cannot be had or built, the library of the package libpython3.X-dev takes its
-place, with a warning: the launcher works as well with it, and is slower.
+Where the source cannot be had or built, and the host's Python is of that version, the library of
+the package libpython3.X-dev takes its place, with a warning: the launcher works as well with it,
+and is slower.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -21,18 +24,43 @@ import sys
 import sysconfig
 import tarfile
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
-NAME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+PINS = HERE.parents[2] / "tools/packages.txt"
+
+
+def pinned() -> dict[str, str]:
+    """Read the version of the interpreter and the release of Debian that has its source."""
+    for line in PINS.read_text().splitlines():
+        if line.startswith("@interpreter "):
+            return dict(word.split("=") for word in line.split()[1:])
+    raise SystemExit(f"build.py: {PINS} has no line @interpreter")
+
+
+VERSION, RELEASE = pinned()["python"], pinned()["release"]
+NAME = f"python{VERSION}"
 LIBRARY = f"lib{NAME}.a"
+HOST = ".".join(map(str, sys.version_info[:2]))
+# The extension modules that are linked in: those of Debian's interpreter that have no shared file.
+BUILT_IN = (
+    *("_bisect", "_blake2", "_csv", "_datetime", "_elementtree", "_heapq", "_md5", "_opcode"),
+    *("_pickle", "_posixsubprocess", "_random", "_sha1", "_sha256", "_sha3", "_sha512"),
+    *("_socket", "_statistics", "_struct", "array", "binascii", "cmath", "fcntl", "grp", "math"),
+    *("pyexpat", "select", "spwd", "syslog", "unicodedata", "zlib"),
+)
 OPTIONS = (
     *("-q", "--disable-shared", "--disable-test-modules", "--without-ensurepip"),
     *("--without-doc-strings", "--with-system-expat", "LDFLAGS=-no-pie"),
 )
 FLAGS = (
     *("-O2", "-g0", "-fno-pie", "-ffunction-sections", "-fstack-protector-strong"),
-    *("-D_FORTIFY_SOURCE=2", "-fcf-protection", "-w"),
+    *("-D_FORTIFY_SOURCE=2", "-w"),
+    *(("-fcf-protection",) if platform.machine() == "x86_64" else ()),
 )
+# What is unpacked is known by its hash; a Python that has filters wants one named.
+FILTER: Any = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SETTINGS = (
     *('Dir::Etc::sourcelist "{0}/sources"', 'Dir::Etc::sourceparts "-"', 'Dir::State "{0}/state"'),
     *('Dir::State::status "/dev/null"', 'Dir::Cache "{0}/cache"', 'APT::Sandbox::User "root"'),
@@ -59,15 +87,29 @@ def run(*command: str, cwd: Path, env: dict[str, str] | None = None) -> str:
     return result.stdout
 
 
+def source_lines(suites: str, *, release: str) -> str:
+    """Write lines of sources.list for our release, from `URI SUITE` lines of the host's release.
+
+    `SUITE-security` and the like are on the same mirrors under the same names.
+    """
+    signed = f"[signed-by={KEYRING}] " if os.path.exists(KEYRING) else ""
+    found = set()
+    for line in suites.splitlines():
+        mirror, suite = line.split()
+        head, dash, tail = suite.partition("-")
+        if head == release or not dash:
+            found.add(f"deb-src {signed}{mirror} {RELEASE}{dash}{tail} main\n")
+    return "".join(sorted(found))
+
+
 def apt_environment(directory: Path) -> dict[str, str]:
-    """Make an environment for an apt with the sources of the Debian suites of the host's apt."""
+    """Make an environment for an apt that knows our release's sources on the host's mirrors."""
     for part in ("state/lists/partial", "cache/archives/partial"):
         (directory / part).mkdir(parents=True, exist_ok=True)
-    form = "deb-src $(REPO_URI) $(RELEASE) main"
+    form = "$(REPO_URI) $(RELEASE)"
     query = ("apt-get", "indextargets", "--format", form, "Created-By: Packages", "Origin: Debian")
-    (directory / "sources").write_text(
-        "".join(sorted(set(run(*query, cwd=directory).splitlines(True))))
-    )
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    (directory / "sources").write_text(source_lines(run(*query, cwd=directory), release=release))
     lines = [line.format(directory) + ";\n" for line in SETTINGS]
     (directory / "conf").write_text("".join(lines))
     env = {**os.environ, "APT_CONFIG": str(directory / "conf")}
@@ -100,7 +142,7 @@ def unpack(archives: list[Path], directory: Path) -> Path:
     """Unpack the source tree and apply Debian's patches and our own."""
     for archive in archives:
         with tarfile.open(archive) as content:
-            content.extractall(directory)  # known by its hash; Debian 12's tarfile has no filters
+            content.extractall(directory, **FILTER)
     tree = one(directory, "Python-*")
     series = directory / "debian/patches/series"
     names = series.read_text().split("\n") if series.exists() else []
@@ -112,9 +154,7 @@ def unpack(archives: list[Path], directory: Path) -> Path:
 
 def linked_in(listing: str) -> str:
     """Modules/Setup.local: the extension modules that Debian's interpreter has built in."""
-    lines = [
-        line for line in listing.splitlines() if line.split(" ")[0] in sys.builtin_module_names
-    ]
+    lines = [line for line in listing.splitlines() if line.split(" ")[0] in BUILT_IN]
     return "*static*\n" + "\n".join(lines) + "\n"
 
 
@@ -122,18 +162,41 @@ def compile_library(tree: Path, out: Path) -> None:
     run("./configure", *OPTIONS, f"CFLAGS={' '.join(FLAGS)} -ffile-prefix-map={tree}=.", cwd=tree)
     modules = tree / "Modules"
     (modules / "Setup.local").write_text(linked_in((modules / "Setup.stdlib").read_text()))
-    run("make", "-s", f"-j{os.cpu_count()}", LIBRARY, cwd=tree)
+    run("make", "-s", f"-j{os.cpu_count()}", LIBRARY, "python", cwd=tree)
     shutil.copytree(tree / "Include", out / "include")
     shutil.copy(tree / "pyconfig.h", out / "include")
     shutil.move(tree / LIBRARY, out)
 
 
+def keep_interpreter(tree: Path, out: Path) -> None:
+    """Keep an interpreter for freezing where the host has none of the version: bytecode differs.
+
+    Its library modules are frozen too; the host's, where they fit, have Debian's latest changes.
+    """
+    if HOST == VERSION:
+        (out / "python").symlink_to(sys.executable)
+        return
+    (out / "bin").mkdir()
+    shutil.move(tree / "python", out / "bin" / NAME)
+    modules = out / "lib" / NAME
+    shutil.copytree(tree / "Lib", modules, ignore=shutil.ignore_patterns("test", "__pycache__"))
+    (modules / "lib-dynload").mkdir()
+    (out / "python").symlink_to(f"bin/{NAME}")
+
+
 def use_package(out: Path) -> None:
     """Link what libpython3.X-dev has."""
+    if HOST != VERSION:
+        raise SystemExit(
+            f"build.py: the launcher needs Python {VERSION}, from Debian's source: this host has"
+            f" {HOST}. `make LAUNCHER=` builds pyrunc for the host's Python instead."
+        )
     shutil.rmtree(out / "include", ignore_errors=True)
     library = Path(sysconfig.get_config_var("LIBPL")) / LIBRARY
     (out / LIBRARY).symlink_to(library)
     (out / "include").symlink_to(sysconfig.get_path("include"))
+    (out / "python").unlink(missing_ok=True)
+    (out / "python").symlink_to(sys.executable)
 
 
 def main() -> None:
@@ -143,7 +206,9 @@ def main() -> None:
     work.mkdir(parents=True)
     print("building CPython's library, which takes some minutes", flush=True)
     try:
-        compile_library(unpack(fetch(work), work), out)
+        tree = unpack(fetch(work), work)
+        compile_library(tree, out)
+        keep_interpreter(tree, out)
     except (BuildError, OSError, tarfile.TarError) as error:
         print(
             f"warning: Debian's {LIBRARY} is linked, the launcher will be slower: {error}",
