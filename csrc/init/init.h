@@ -92,8 +92,14 @@ uint64_t attributes_of(uint64_t flags); /* MOUNT_ATTR_* of the flags of statfs *
 int open_verified(const char *path, uint64_t flags, mode_t type, dev_t rdev);
 
 /* The descriptor of the program that find_executable found, and the home that find_home found. */
+struct strings; /* plan.h */
+struct bytes;
 extern char program_path[4096];
 extern char home_variable[4096];
+int set_variable(const struct strings *env, uint32_t index, char *variable); /* NO_INDEX: none */
+
+/* ops_credentials.c: a filter for this task, which may have CAP_SYS_ADMIN as permitted only. */
+int load_filter_as_admin(const struct bytes *filter, unsigned int flags);
 
 bool is_procfs(int fd);
 extern bool hidden; /* set_dumpable 0: kept through changes of credentials */

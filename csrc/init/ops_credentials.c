@@ -184,21 +184,42 @@ int run_set_capabilities(const struct op_set_capabilities *op, uint32_t *step)
 	return verify_capabilities(data);
 }
 
-int run_load_seccomp(const struct op_load_seccomp *op, uint32_t *step)
+static int load_filter(const struct bytes *filter, unsigned int flags)
 {
 	struct sock_fprog program = {
-		.len = (unsigned short)(op->filter.length / sizeof(struct sock_filter)),
-		.filter = (struct sock_filter *)(void *)op->filter.data,
+		.len = (unsigned short)(filter->length / sizeof(struct sock_filter)),
+		.filter = (struct sock_filter *)(void *)filter->data,
 	};
+
+	if (filter->length % sizeof(struct sock_filter) != 0 ||
+	    filter->length / sizeof(struct sock_filter) > BPF_MAXINSNS)
+		return -EINVAL;
+	return sys_seccomp(SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+/* Make effective what is permitted of it: without no_new_privs a filter needs CAP_SYS_ADMIN. What
+ * the task has after its execve, execve computes from the bounding and the ambient set. */
+int load_filter_as_admin(const struct bytes *filter, unsigned int flags)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	int result = sys_capget(&header, data);
+
+	if (result < 0)
+		return result;
+	data[0].effective |= data[0].permitted & 1U << CAP_SYS_ADMIN;
+	result = sys_capset(&header, data);
+	return result < 0 ? result : load_filter(filter, flags);
+}
+
+int run_load_seccomp(const struct op_load_seccomp *op, uint32_t *step)
+{
 	unsigned int flags = op->flags;
 	int result;
 
-	if (op->filter.length % sizeof(struct sock_filter) != 0 ||
-	    op->filter.length / sizeof(struct sock_filter) > BPF_MAXINSNS)
-		return -EINVAL;
 	if (op->listener != 0)
 		flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
-	result = sys_seccomp(SECCOMP_SET_MODE_FILTER, flags, &program);
+	result = load_filter(&op->filter, flags);
 	if (result < 0)
 		return result;
 	/* with TSYNC a positive result is a thread that could not be synchronised: there is only

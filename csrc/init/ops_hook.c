@@ -12,6 +12,7 @@
 #include "sys.h"
 
 #define POLL_MAX_MS 1000
+#define REPORT 3 /* the descriptor of a hook's report until it executes */
 
 struct hook {
 	const struct op_run_hook *op;
@@ -20,7 +21,7 @@ struct hook {
 	int input;     /* its standard input, non-blocking */
 	int output[2]; /* its standard output and error, non-blocking; both in the first unless
 			  one goes to a file */
-	int failure;   /* the errno of a failed start; closed by the exec */
+	int failure;   /* the report of a failed start; closed by the exec */
 	char number[21];
 	size_t written;
 	int64_t end_ms; /* 0: no limit */
@@ -45,9 +46,15 @@ struct ends {
 	int failure;
 };
 
-static _Noreturn void become_hook(const struct op_run_hook *op, const struct ends *ends)
+/* What a hook that cannot be started tells the init. */
+struct report {
+	uint32_t step;
+	int32_t result;
+};
+
+/* Its session, its directory, its three descriptors; the report goes to the fourth. */
+static int settle_hook(const struct op_run_hook *op, const struct ends *ends)
 {
-	int failure = ends->failure;
 	int result = 0;
 
 	(void)signal(SIGPIPE, SIG_DFL);
@@ -58,25 +65,39 @@ static _Noreturn void become_hook(const struct op_run_hook *op, const struct end
 	    (dup2(ends->input, 0) < 0 || dup2(ends->out, 1) < 0 || dup2(ends->err, 2) < 0))
 		result = -errno;
 	if (result >= 0)
-		result = sys_result(dup3(failure, 3, O_CLOEXEC));
-	if (result >= 0) {
-		failure = 3;
-		sys_close_range(4, ~0U, 0);
-		execve(op->path, op->argv.items, op->env.items);
-		result = -errno;
+		result = sys_result(dup3(ends->failure, REPORT, O_CLOEXEC));
+	if (result >= 0)
+		sys_close_range(REPORT + 1, ~0U, 0);
+	return result;
+}
+
+static _Noreturn void become_hook(const struct op_run_hook *op, const struct ends *ends)
+{
+	struct report report = {.step = STEP_RUN_HOOK_SPAWN};
+	int failure = ends->failure;
+
+	report.result = settle_hook(op, ends);
+	if (report.result >= 0) {
+		failure = REPORT;
+		if (op->filter.length != 0) {
+			report.step = STEP_RUN_HOOK_FILTER;
+			report.result = load_filter_as_admin(&op->filter, op->filter_flags);
+		}
 	}
-	(void)!write(failure, &result, sizeof(result));
-	_exit(255);
+	if (report.result >= 0) {
+		report.step = STEP_RUN_HOOK_SPAWN;
+		execve(op->path, op->argv.items, op->env.items);
+		report.result = -errno;
+	}
+	(void)!write(failure, &report, sizeof(report));
+	sys_end(255);
 }
 
 static int spawn_in(struct hook *hook, const struct ends *ends)
 {
-	struct clone_args args = {.flags = CLONE_PIDFD, .exit_signal = SIGCHLD};
-
-	args.pidfd = (uint64_t)(uintptr_t)&hook->pidfd;
 	/* the number that the hook is told is the init's, in the init's own pid namespace */
 	format_decimal(hook->number, (uint64_t)own_pid);
-	hook->pid = sys_clone3(&args);
+	hook->pid = sys_clone_pidfd(&hook->pidfd);
 	if (hook->pid == 0)
 		become_hook(hook->op, ends);
 	return hook->pid < 0 ? hook->pid : 0;
@@ -109,7 +130,7 @@ static int make_pipes(struct hook *hook, struct ends *ends)
 	return result;
 }
 
-static int spawn(struct hook *hook)
+static int spawn(struct hook *hook, uint32_t *step)
 {
 	struct ends ends = {-1, -1, -1, -1};
 	int result = make_pipes(hook, &ends);
@@ -126,10 +147,12 @@ static int spawn(struct hook *hook)
 	close_descriptor(&ends.err);
 	close_descriptor(&ends.failure);
 	if (result >= 0) {
-		int problem = 0;
+		struct report report;
 
-		if (sys_read(hook->failure, &problem, sizeof(problem)) == (int)sizeof(problem))
-			result = problem;
+		if (sys_read(hook->failure, &report, sizeof(report)) == (int)sizeof(report)) {
+			*step = report.step;
+			result = report.result;
+		}
 		fcntl(hook->input, F_SETFL, O_NONBLOCK);
 		for (int i = 0; i < 2; i++)
 			fcntl(hook->output[i], F_SETFL, O_NONBLOCK);
@@ -297,10 +320,13 @@ int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 		.op = op, .pid = -1, .pidfd = -1, .input = -1, .output = {-1, -1}, .failure = -1};
 	int result;
 
+	result = set_variable(&op->env, op->home, home_variable);
+	if (result < 0)
+		return result;
 	if (op->timeout_ms != 0)
 		hook.end_ms = now_ms() + op->timeout_ms;
 	(void)signal(SIGPIPE, SIG_IGN); /* a hook need not read its input */
-	result = spawn(&hook);
+	result = spawn(&hook, step);
 	if (result >= 0) {
 		*step = STEP_RUN_HOOK_TIMEOUT;
 		result = watch(&hook, step);

@@ -247,7 +247,7 @@ static int close_all(uint32_t preserved)
 	return closed ? 0 : close_except(3 + preserved, &sync_fd, 1);
 }
 
-static int set_variable(const struct strings *env, uint32_t index, char *variable)
+int set_variable(const struct strings *env, uint32_t index, char *variable)
 {
 	if (index == NO_INDEX)
 		return 0;

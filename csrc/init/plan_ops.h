@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x1179823984167234ULL
+#define PLAN_DIGEST 0x722faa502bc1667cULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -744,18 +744,22 @@ int run_find_executable(const struct op_find_executable *op, uint32_t *step);
 /* Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty). Its standard */
 /* input is `head`, the pid of the init, `tail`. The report's errno is the wait status for step */
 /* exit; its detail is the end of the hook's output, which is also written to the slots `out` and */
-/* `err` (0: none). */
-enum step_run_hook { STEP_RUN_HOOK_SPAWN, STEP_RUN_HOOK_TIMEOUT, STEP_RUN_HOOK_OUTPUT, STEP_RUN_HOOK_EXIT };
+/* `err` (0: none). `home` is the index in env that find_home's answer replaces, or NO_INDEX. The */
+/* hook, not the init, gets `filter` (empty: none), with `filter_flags`. */
+enum step_run_hook { STEP_RUN_HOOK_SPAWN, STEP_RUN_HOOK_FILTER, STEP_RUN_HOOK_TIMEOUT, STEP_RUN_HOOK_OUTPUT, STEP_RUN_HOOK_EXIT };
 struct op_run_hook {
 	const char *path;
 	struct strings argv;
 	struct strings env;
+	uint32_t home;
 	uint32_t timeout_ms;
 	const char *head;
 	const char *tail;
 	const char *cwd;
 	uint32_t out;
 	uint32_t err;
+	uint32_t filter_flags;
+	struct bytes filter;
 };
 int run_run_hook(const struct op_run_hook *op, uint32_t *step);
 
@@ -1412,6 +1416,8 @@ static bool decode_run_hook(struct reader *reader, struct op_run_hook *op)
 		return false;
 	if (!read_strs(reader, &op->env))
 		return false;
+	if (!read_u32(reader, &op->home))
+		return false;
 	if (!read_u32(reader, &op->timeout_ms))
 		return false;
 	if (!read_str(reader, &op->head))
@@ -1423,6 +1429,10 @@ static bool decode_run_hook(struct reader *reader, struct op_run_hook *op)
 	if (!read_slot(reader, &op->out))
 		return false;
 	if (!read_slot(reader, &op->err))
+		return false;
+	if (!read_u32(reader, &op->filter_flags))
+		return false;
+	if (!read_bytes(reader, &op->filter))
 		return false;
 	return read_end(reader);
 }

@@ -351,10 +351,15 @@ def _start(this: CreateCompiler) -> list[Op]:
     A filter comes as late as it can; one with a listener needs the parent, so it comes before.
     """
     config, filter = this.config, this.filter
-    variables = this.environment.variables
-    runs = hooks.start_container(config, this.state_json, env=variables, output=this.output)
-    filtered = process.filter_ops(config.process, this.sets, filter)
     early = filter is not None and filter.listener
+    runs = hooks.start_container(
+        config,
+        this.state_json,
+        inherited=this.environment,
+        filter=None if early else filter,
+        output=this.output,
+    )
+    filtered = process.filter_ops(config.process, this.sets, filter)
     kept = this.output if runs else hooks.NO_OUTPUT
     found = [process.close_descriptors(this.preserved, gate=GATE, report=REPORT, output=kept)]
     found += filtered if early else []

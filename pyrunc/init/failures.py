@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     # What could not be done, and the errno whose text still belongs to it (0: none).
     Sentence = tuple[str, int]
 
+SIGSYS = 31
 MAX_OUTPUT = 400  # characters of a hook's output in an error line
 
 MOVED = "somebody moves directories of a volume that is shared with the container"
@@ -248,6 +249,9 @@ HINTS = {
     ): "a label, a noexec mount or the interpreter's permissions refuse it",
     ("run_hook", "exit", 0): "what the hook printed is its reason; it runs inside the container",
     ("run_hook", "timeout", 0): "give it more seconds, or find out what it waits for",
+    ("run_hook", "spawn", EPERM): (
+        "the filter of linux.seccomp holds for startContainer hooks, too: does it allow execve?"
+    ),
     ("run_hook", "spawn", ENOENT): "the path of a hook is looked up where the hook runs",
     ("await", "receive", EMFILE): "raise the limit of open files",
 }
@@ -295,6 +299,8 @@ def _execve(op: Any, errno: int, detail: str) -> Sentence:
 
 def _hook_exit(op: Any, errno: int, detail: str) -> Sentence:
     signal = errno & 0x7F  # a wait status travels in the place of the errno
+    if signal == SIGSYS:
+        return f"error running {op.what}: signal {signal}: the seccomp filter has killed it", 0
     ending = f"signal {signal}" if signal else f"exit status {errno >> 8 & 0xFF}"
     return f"error running {op.what}: {ending}{_output(detail)}", 0
 
@@ -307,6 +313,10 @@ def _hook_timeout(op: Any, errno: int, detail: str) -> Sentence:
 
 def _hook_spawn(op: Any, errno: int, detail: str) -> Sentence:
     return f"error running {op.what}: fork/exec {op.path}", errno
+
+
+def _hook_filter(op: Any, errno: int, detail: str) -> Sentence:
+    return f"error running {op.what}: cannot load the seccomp filter for {op.path}", errno
 
 
 def _hook_output(op: Any, errno: int, detail: str) -> Sentence:
@@ -368,6 +378,7 @@ SENTENCES: dict[tuple[str, str], Callable[[Any, int, str], Sentence]] = {
     ("find_executable", "permission"): _permission,
     ("execute", "execve"): _execve,
     ("run_hook", "exit"): _hook_exit,
+    ("run_hook", "filter"): _hook_filter,
     ("run_hook", "timeout"): _hook_timeout,
     ("run_hook", "spawn"): _hook_spawn,
     ("run_hook", "output"): _hook_output,

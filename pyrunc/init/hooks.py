@@ -4,16 +4,29 @@
 from __future__ import annotations
 
 from pyrunc.init import ops
+from pyrunc.init.process import Environment, last_wins
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyrunc.init.ops import Op
+    from pyrunc.init.process import FilterLike
     from pyrunc.spec.model import Config, Hook
 
     # status -> the state as JSON text, split at the place of the pid
     StateJson = Callable[[str], tuple[str, str]]
+
+
+# Of hooks without `env`. Nothing of the caller's: engines call with any or none.
+DEFAULT_ENV = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",)
+
+
+def environment(env: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the variables of a hook outside of the container, the last of those of one name."""
+    if env is None:
+        return DEFAULT_ENV
+    return tuple(f"{name}={value}" for name, value in last_wins(env).items())
 
 
 def runtime_hooks(config: Config) -> bool:
@@ -51,24 +64,31 @@ def output_slots(objects: Sequence[str]) -> tuple[int, int]:
 def create_container(
     config: Config, state: StateJson, *, cwd: str, output: tuple[int, int] = NO_OUTPUT
 ) -> list[Op]:
-    """Plan hooks in the container's namespaces, with the host's files still around the root.
-
-    Hooks get no environment unless one is given.
-    """
+    """Plan hooks in the container's namespaces, with the host's files still around the root."""
     hooks = config.hooks.create_container if config.hooks is not None else ()
     if not hooks:
         return []
-    return _run(hooks, "createContainer", state("creating"), env=(), cwd=cwd, output=output)
+    return _run(hooks, "createContainer", state("creating"), cwd=cwd, output=output)
 
 
 def start_container(
-    config: Config, state: StateJson, *, env: Sequence[str], output: tuple[int, int] = NO_OUTPUT
+    config: Config,
+    state: StateJson,
+    *,
+    inherited: Environment,
+    filter: FilterLike | None,
+    output: tuple[int, int] = NO_OUTPUT,
 ) -> list[Op]:
-    """Inside the container, after `start`; with the program's environment unless it has its own."""
+    """Plan hooks inside the container, after `start`: programs of the image.
+
+    They get the program's environment unless they have their own, and its filter (None: it is
+    loaded already, or there is none).
+    """
     hooks = config.hooks.start_container if config.hooks is not None else ()
     if not hooks:
         return []
-    return _run(hooks, "startContainer", state("created"), env=env, cwd="", output=output)
+    text = state("created")
+    return _run(hooks, "startContainer", text, output=output, inherited=inherited, filter=filter)
 
 
 def _run(
@@ -76,22 +96,26 @@ def _run(
     kind: str,
     state: tuple[str, str],
     *,
-    env: Sequence[str],
-    cwd: str,
     output: tuple[int, int],
+    cwd: str = "",
+    inherited: Environment | None = None,
+    filter: FilterLike | None = None,
 ) -> list[Op]:
     head, tail = state
     return [
         ops.RunHook(
             path=hook.path,
             argv=hook.args or (hook.path,),
-            env=env if hook.env is None else hook.env,
+            env=inherited.variables if inherited and hook.env is None else environment(hook.env),
+            home=inherited.home if inherited and hook.env is None else ops.NO_INDEX,
             timeout_ms=(hook.timeout or 0) * 1000,
             head=head,
             tail=tail,
             cwd=cwd,
             out=output[0],
             err=output[1],
+            filter_flags=filter.flags if filter else 0,
+            filter=filter.program if filter else b"",
             pointer=hook.pointer,
             what=f"{kind} hook #{index}",
         )

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0x1179823984167234
+DIGEST = 0x722FAA502BC1667C
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -1898,14 +1898,42 @@ class RunHook(Op):
 
     Its standard input is `head`, the pid of the init, `tail`. The report's errno is the wait
     status for step exit; its detail is the end of the hook's output, which is also written to
-    the slots `out` and `err` (0: none).
+    the slots `out` and `err` (0: none). `home` is the index in env that find_home's answer
+    replaces, or NO_INDEX. The hook, not the init, gets `filter` (empty: none), with
+    `filter_flags`.
     """
 
-    __slots__ = ("argv", "cwd", "env", "err", "head", "out", "path", "tail", "timeout_ms")
+    __slots__ = (
+        "argv",
+        "cwd",
+        "env",
+        "err",
+        "filter",
+        "filter_flags",
+        "head",
+        "home",
+        "out",
+        "path",
+        "tail",
+        "timeout_ms",
+    )
     NAME = "run_hook"
     CODE = 65
-    FIELDS = ("path", "argv", "env", "timeout_ms", "head", "tail", "cwd", "out", "err")
-    STEPS = ("spawn", "timeout", "output", "exit")
+    FIELDS = (
+        "path",
+        "argv",
+        "env",
+        "home",
+        "timeout_ms",
+        "head",
+        "tail",
+        "cwd",
+        "out",
+        "err",
+        "filter_flags",
+        "filter",
+    )
+    STEPS = ("spawn", "filter", "timeout", "output", "exit")
 
     def __init__(
         self,
@@ -1913,24 +1941,30 @@ class RunHook(Op):
         path: str,
         argv: Sequence[str],
         env: Sequence[str],
+        home: int,
         timeout_ms: int,
         head: str,
         tail: str,
         cwd: str,
         out: int,
         err: int,
+        filter_flags: int,
+        filter: bytes,
         pointer: str = "",
         what: str = "",
     ) -> None:
         self.path = path
         self.argv = argv
         self.env = env
+        self.home = home
         self.timeout_ms = timeout_ms
         self.head = head
         self.tail = tail
         self.cwd = cwd
         self.out = out
         self.err = err
+        self.filter_flags = filter_flags
+        self.filter = filter
         self.pointer = pointer
         self.what = what
 
@@ -1938,11 +1972,12 @@ class RunHook(Op):
         body = _str(self.path)
         body += _strs(self.argv, len(body))
         body += _strs(self.env, len(body))
-        body += pack("<I", self.timeout_ms)
+        body += pack("<II", self.home, self.timeout_ms)
         body += _str(self.head)
         body += _str(self.tail)
         body += _str(self.cwd)
-        body += pack("<II", self.out, self.err)
+        body += pack("<III", self.out, self.err, self.filter_flags)
+        body += _bytes(self.filter, len(body))
         return _op(65, body)
 
 

@@ -305,11 +305,13 @@ OPS = {
     ),
     "run_hook": (
         "Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty). Its standard input is `head`, the pid of the init, `tail`. The report's errno is "
-        "the wait status for step exit; its detail is the end of the hook's output, which is also written to the slots `out` and `err` (0: none).",
+        "the wait status for step exit; its detail is the end of the hook's output, which is also written to the slots `out` and `err` (0: none). "
+        "`home` is the index in env that find_home's answer replaces, or NO_INDEX. The hook, not the init, gets `filter` (empty: none), with `filter_flags`.",
         {
-            "path": STR, "argv": STRS, "env": STRS, "timeout_ms": U32, "head": STR, "tail": STR, "cwd": STR, "out": SLOT, "err": SLOT,
+            "path": STR, "argv": STRS, "env": STRS, "home": U32, "timeout_ms": U32, "head": STR, "tail": STR, "cwd": STR, "out": SLOT, "err": SLOT,
+            "filter_flags": U32, "filter": BYTES,
         },
-        ("spawn", "timeout", "output", "exit"),
+        ("spawn", "filter", "timeout", "output", "exit"),
     ),
     "wait_at_gate": (
         "Wait until `start` writes a byte to the fifo in slot `gate`; reports then go to the fifo in slot `report`.",

@@ -32,6 +32,16 @@ if TYPE_CHECKING:
 DEFAULT_PATH = "/bin:/usr/bin"  # what the C library searches without PATH
 
 
+def last_wins(env: Sequence[str]) -> dict[str, str]:
+    """Sort out the variables by name: of several the last one wins, and has its place."""
+    values: dict[str, str] = {}
+    for variable in env:
+        name, _, value = variable.partition("=")
+        values.pop(name, None)
+        values[name] = value
+    return values
+
+
 class Environment:
     """The program's variables; `home` and `listen` are the indices of what the init fills in."""
 
@@ -40,11 +50,7 @@ class Environment:
     def __init__(
         self, env: Sequence[str], *, extra: Sequence[str] = (), listen_fds: int = 0
     ) -> None:
-        values: dict[str, str] = {}
-        for variable in (*env, *extra):
-            name, _, value = variable.partition("=")
-            values.pop(name, None)  # the last one wins, and has its place
-            values[name] = value
+        values = last_wins((*env, *extra))
         if listen_fds:
             values |= {"LISTEN_FDS": str(listen_fds), "LISTEN_PID": "1"}
         filled = bool(values.get("HOME"))

@@ -13,6 +13,7 @@ from struct import Struct
 from pyrunc.errors import Failure, InitError, StateError, UsageError
 from pyrunc.host import process
 from pyrunc.lifecycle.state import StateDirectory, check_id, list_ids, missing, open_root
+from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ TRACED_PATIENCE_MS: Final = 1_000
 # What the init writes to the report fifo (init/launch.py has the same for its socket).
 MESSAGE: Final = Struct("<IIIi240s")
 ERROR: Final = 3
+RUN_HOOK: Final = "run_hook"  # the op of a startContainer hook
 EXEC: Final = 5
 
 
@@ -125,6 +127,10 @@ class Container:
             if self.frozen():
                 raise self._not_startable(PAUSED)
             self._pass_gate(gate)
+        except InitError as error:
+            if error.op == RUN_HOOK:
+                self._end()
+            raise
         finally:
             os.close(gate)
         self.directory.remove_gate()
@@ -194,7 +200,7 @@ class Container:
     # -- hooks -------------------------------------------------------------------------------------
 
     def run_hooks(self, kind: str, status: str) -> None:
-        """Run the hooks of a kind; when one fails the container is killed."""
+        """Run the hooks of a kind; when one fails the container is stopped and destroyed."""
         saved = self.state["hooks"].get(kind)
         if not saved:
             return
@@ -203,8 +209,21 @@ class Container:
         try:
             hooks.run_all(kind, [hooks.SavedHook(one) for one in saved], self.oci_state(status))
         except Failure:
-            self.kill(process.SIGKILL)
+            self._end()
             raise
+
+    def _end(self) -> None:
+        """Stop and destroy the container; poststop hooks run.
+
+        What goes wrong must not hide why.
+        """
+        from pyrunc.lifecycle import delete
+
+        try:
+            self.stop()
+            delete.destroy(self)
+        except (Failure, OSError) as error:
+            log.warning(f"{self.id}: {error}")
 
     # -- signals -----------------------------------------------------------------------------------
 
@@ -272,8 +291,9 @@ def oci_state(state: Mapping[str, Any], *, status: str, pid: int) -> dict[str, A
         "status": status,
         "bundle": state["bundle"],
         "rootfs": state["rootfs"],
-        "created": state.get("created", ""),
     }
+    if "created" in state:  # absent while it is being created: no time is no text of one
+        found["created"] = state["created"]
     if state["annotations"]:
         found["annotations"] = state["annotations"]
     return found

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hooks that run in the runtime's namespaces: prestart, createRuntime, poststart, poststop.
 
-A hook gets the state on its standard input, exactly the environment that its `env` names (HK-1),
-the bundle as working directory, a session of its own and no descriptor of ours. (createContainer
-and startContainer hooks are run by the init: op run_hook.)
+A hook gets the state on its standard input, exactly the environment that its `env` names (HK-1; a
+bare PATH where it has none), the bundle as working directory, a session of its own and no
+descriptor of ours. (createContainer and startContainer hooks are run by the init: op run_hook.)
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from pyrunc import jsontext
 from pyrunc.errors import Failure
 from pyrunc.host import process, syscalls
+from pyrunc.init.hooks import environment
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -64,7 +65,7 @@ def save(hooks: Sequence[Hook]) -> list[dict[str, Any]]:
         {
             "path": hook.path,
             "args": list(hook.args),
-            "env": list(hook.env or ()),
+            "env": list(environment(hook.env)),
             "timeout": hook.timeout,
             "pointer": hook.pointer,
         }
@@ -110,7 +111,7 @@ def run(
         pid, pidfd = syscalls.run_program(
             os.fsencode(hook.path),
             [os.fsencode(word) for word in hook.args or (hook.path,)],
-            [os.fsencode(word) for word in hook.env or ()],
+            [os.fsencode(word) for word in environment(hook.env)],
             stdin_fd=stdin,
             stdout_fd=out_write,
             stderr_fd=err_write,

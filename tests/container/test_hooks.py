@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -210,24 +211,40 @@ def test_a_failing_hook_undoes_the_create(
     assert not (pyrunc.root / name).exists()
 
 
-def test_a_failing_start_container_hook_ends_the_container(create: Create, config: Config) -> None:
-    script(config, "startContainer", "echo the cause >&2; exit 4")
-    container = create(config, "sh", "-c", "echo never")
+@pytest.mark.parametrize("kind", ["startContainer", "poststart"])
+@pytest.mark.parametrize("pid", ["own", "shared"])
+def test_a_failing_hook_of_start_destroys_the_container(
+    pyrunc: Runtime, config: Config, notes: Path, kind: str, pid: str
+) -> None:
+    """Lifecycle, steps 7 and 9: stopped, destroyed, and the poststop hooks run."""
+    if pid == "shared":
+        config.without_namespace("pid")
+    script(config, kind, "echo the cause >&2; exit 4")
+    script(config, kind, f"echo > {notes}/second")
+    script(config, "poststop", f"cat > {notes}/stopped")
+    container = pyrunc.create(config, "sleep", "600")
+    end = container.pid
     result = container.command("start")
     assert result.status == 1
-    assert "error running startContainer hook #0: exit status 4" in result.error
+    assert f"error running {kind} hook #0: exit status 4" in result.error
     assert "the cause" in result.error
-    container.wait("stopped")
-    assert container.output == ""
+    assert not Path(f"/proc/{end}/root/bin").exists()
+    assert not (notes / "second").exists()
+    assert json.loads((notes / "stopped").read_text())["status"] == "stopped"
+    assert not (pyrunc.root / container.id).exists()
+    assert "does not exist" in container.command("delete").error
 
 
-def test_a_failing_poststart_hook_kills_the_container(create: Create, config: Config) -> None:
+def test_a_failing_poststart_hook_ends_run_once(
+    pyrunc: Runtime, run: Run, config: Config, notes: Path
+) -> None:
     script(config, "poststart", "exit 5")
-    container = create(config, "sleep", "600")
-    result = container.command("start")
+    script(config, "poststop", f"echo stopped >> {notes}/order")
+    result = run(config, "sleep", "600")
     assert result.status == 1
     assert "error running poststart hook #0: exit status 5" in result.error
-    container.wait("stopped")
+    assert (notes / "order").read_text() == "stopped\n"
+    assert list(pyrunc.root.iterdir()) == []
 
 
 def test_a_failing_poststop_hook_is_a_warning(create: Create, config: Config, notes: Path) -> None:
@@ -287,3 +304,128 @@ def test_a_runtime_hook_can_use_the_network_namespace_of_the_pid(
     )
     container = create(config, "sleep", "600")
     assert (notes / "net").read_text().strip() == os.readlink(f"/proc/{container.pid}/ns/net")
+
+
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Prints the environment as it was at its execve; a shell adds to its own.
+ENVIRON = "tr '\\0' '\\n' < /proc/self/environ"
+
+
+@pytest.mark.parametrize("kind", [*OUTSIDE, "createContainer"])
+def test_a_hook_without_an_environment_has_a_bare_path(
+    create: Create, config: Config, notes: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Peers hand on what they were called with, which is a thing of the engine."""
+    monkeypatch.setenv("OF_THE_CALLER", "x")
+    script(config, kind, f"env > {notes}/{kind}")
+    create(config, "sleep", "600").start().delete().ok()
+    lines = (notes / kind).read_text().splitlines()
+    assert PATH in lines
+    assert {line.partition("=")[0] for line in lines} <= {"PATH", "PWD", "SHLVL", "_", "OLDPWD"}
+
+
+def test_an_empty_environment_of_a_hook_is_empty(
+    create: Create, config: Config, notes: Path
+) -> None:
+    config.hook("createRuntime", "/usr/bin/env", env=[])
+    config["annotations"] = {"run.oci.hooks.stdout": str(notes / "out")}
+    create(config, "sleep", "600")
+    assert (notes / "out").read_text() == ""
+
+
+@pytest.mark.parametrize("kind", ["createRuntime", "createContainer", "startContainer", "poststop"])
+def test_of_a_variable_that_a_hook_has_twice_the_last_counts(
+    create: Create, config: Config, notes: Path, kind: str
+) -> None:
+    """nerdctl adds a PATH to the whole environment of its caller."""
+    path = "/bin/env" if kind == "startContainer" else "/usr/bin/env"
+    config.hook(kind, path, env=["PATH=/first", "A=1", "PATH=/last", "A="])
+    config["annotations"] = {"run.oci.hooks.stdout": str(notes / "out")}
+    create(config, "sleep", "600").start().delete().ok()
+    assert sorted((notes / "out").read_text().split()) == ["A=", "PATH=/last"]
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_a_start_container_hook_has_the_programs_environment(
+    create: Create, config: Config, notes: Path, uid: int
+) -> None:
+    config.process["env"] += ["A=1"]
+    config.process["user"] = {"uid": uid, "gid": uid}
+    config.hook("startContainer", "/bin/env")
+    config["annotations"] = {"run.oci.hooks.stdout": str(notes / "out")}
+    create(config, "sleep", "600").start()
+    home = "/root" if uid == 0 else "/home/worker"
+    assert sorted((notes / "out").read_text().split()) == ["A=1", f"HOME={home}", PATH]
+
+
+def filtered(*names: str, action: str = "SCMP_ACT_ERRNO", **more: Any) -> dict[str, Any]:
+    """A filter that refuses these calls."""
+    rule = {"names": list(names), "action": action, **more}
+    return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
+
+
+@pytest.mark.parametrize("nnp", [True, False])
+@pytest.mark.parametrize("uid", [0, 1000])
+@pytest.mark.parametrize("userns", [True, False])
+def test_a_start_container_hook_runs_under_the_containers_filter(
+    create: Create, config: Config, nnp: bool, uid: int, userns: bool
+) -> None:
+    """It is a program of the image. It gets no capability from the loading of the filter."""
+    if userns:
+        config.user_namespace()
+    config.linux["seccomp"] = filtered("mkdir", "mkdirat", errnoRet=95)
+    config.process.update(noNewPrivileges=nnp, user={"uid": uid, "gid": uid})
+    config.capabilities("CAP_KILL")
+    text = "(grep -E 'Seccomp:|Cap' /proc/self/status; mkdir /tmp/made 2>&1) > /tmp/seen; true"
+    script(config, "startContainer", text)
+    script(config, "startContainer", "echo again >> /tmp/seen")
+    create(config, "sleep", "600").start()
+    seen = (config.rootfs / "tmp/seen").read_text()
+    assert "Seccomp:\t2" in seen
+    assert "Operation not supported" in seen
+    assert not (config.rootfs / "tmp/made").exists()
+    kill = f"{1 << 5 if uid == 0 else 0:016x}"
+    assert f"CapPrm:\t{kill}\nCapEff:\t{kill}\n" in seen
+    assert "CapAmb:\t0000000000000000" in seen
+    assert seen.endswith("again\n")
+
+
+def test_the_init_itself_runs_start_container_hooks_unfiltered(
+    create: Create, config: Config
+) -> None:
+    """What the init needs to watch a hook is no business of the program's filter."""
+    calls = ("clone3", "pipe2", "poll", "ppoll", "wait4", "waitid", "dup3", "close_range", "setsid")
+    config.linux["seccomp"] = filtered(*calls, errnoRet=38)
+    config.hook("startContainer", "/bin/true")
+    container = create(config, "sleep", "600").start()
+    assert container.state()["status"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("action", "phrase"),
+    [("SCMP_ACT_ERRNO", "operation not permitted"), ("SCMP_ACT_KILL_PROCESS", "signal 31")],
+)
+def test_a_filter_that_refuses_execve_is_named_by_the_hook(
+    pyrunc: Runtime, config: Config, action: str, phrase: str
+) -> None:
+    config.linux["seccomp"] = filtered("execve", action=action)
+    config.hook("startContainer", "/bin/true")
+    result = pyrunc.create(config, "true").command("start")
+    assert result.status == 1
+    assert "startContainer hook #0" in result.error
+    assert phrase in result.error
+    assert "filter" in result.stderr
+
+
+@pytest.mark.parametrize("kind", [*OUTSIDE, *INSIDE])
+def test_the_time_in_the_state_of_a_hook_is_one_or_absent(
+    create: Create, config: Config, notes: Path, kind: str
+) -> None:
+    """An empty text is refused by strict decoders of times."""
+    script(config, kind, f"cat > {state_file(config, kind, notes)}")
+    create(config, "sleep", "600").start().delete().ok()
+    state = read_state(config, kind, notes)
+    if kind in ("poststart", "poststop"):
+        assert datetime.fromisoformat(state["created"][:26]).year > 2000
+    else:
+        assert "created" not in state

@@ -183,7 +183,7 @@ CASES = [
     Case("domainname", "cat /proc/sys/kernel/domainname", lambda config: config.update(domainname="example.org"), why=(("runc", OLD_RUNC),)),
     Case("hooks and their order", NOTES, all_hooks, why=(("runc", "runc 1.1 runs poststart before the program is started"),)),
     Case("state that hooks read", NOTES, hook_states, why=(("runc", "runc 1.1 says created to poststart, while the container runs"), ("crun", "crun 1.8 says created to hooks that run while the container is made"))),
-    Case("environment and directory of a hook", "head -1 /tmp/notes; tail -1 /tmp/notes | xargs basename", plain_environment_of_a_hook, why=(("runc", "runc 1.1 gives hooks without env its own environment; the specification gives them none"), ("crun", "crun 1.8 gives hooks without env its own environment; the specification gives them none"))),
+    Case("environment and directory of a hook", "head -1 /tmp/notes; tail -1 /tmp/notes | xargs basename", plain_environment_of_a_hook, why=(("runc", "runc 1.1 gives hooks without env its own environment; ours gives them a bare PATH"), ("crun", "crun 1.8 gives hooks without env its own environment; ours gives them a bare PATH"))),
     Case("filter", "chmod 700 /tmp 2>&1 | sed 's/.*: //'; umask", filter_of(syscalls=[{"names": CHMOD, "action": "SCMP_ACT_ERRNO", "errnoRet": 38}])),
     Case("filter that kills", "sh -c 'chmod 700 /tmp' 2>/dev/null; echo $?", filter_of(syscalls=[{"names": CHMOD, "action": "SCMP_ACT_KILL_PROCESS"}])),
     Case("filter with a condition", "sh -c 'umask 22; chmod 700 /tmp' && echo passed", filter_of(syscalls=[{"names": ["umask"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 63, "op": "SCMP_CMP_EQ"}]}])),

@@ -18,7 +18,18 @@ SEEDS: list[list[ops.Op]] = [
     [ops.Execute(argv=["sh"], env=["A=b", "C="], home=0, listen=1, preserved=2)],
     [
         ops.RunHook(
-            path="/h", argv=["h"], env=[], timeout_ms=9, head="{", tail="}", cwd="", out=3, err=0
+            path="/h",
+            argv=["h"],
+            env=["A=b"],
+            home=0,
+            timeout_ms=9,
+            head="{",
+            tail="}",
+            cwd="",
+            out=3,
+            err=0,
+            filter_flags=0,
+            filter=bytes(8),
         )
     ],
     [ops.SendMount(slot=3), ops.DetachMount(path="/mnt", id=7), ops.CoverRoot(slot=3, root=4)],
