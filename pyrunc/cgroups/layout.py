@@ -9,6 +9,7 @@ comparing fstat's st_dev with it, which says that the directory belongs to a cgr
 
 from __future__ import annotations
 
+import errno
 import posix
 
 from pyrunc.errors import HostError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 UNIFIED = "/sys/fs/cgroup"
+BELOW = f"{UNIFIED}/"
+# The place of a mount that another covers, or that the caller has no way to.
+UNREACHABLE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
 CGROUP2_MAGIC = 0x63677270
 
 
@@ -115,13 +119,21 @@ def build(
     mounts: list[Mount],
     own: dict[str, str],
     *,
-    opened: Callable[[Mount], int] = lambda mounted: 0,
+    opened: Callable[[Mount], int | None] = lambda mounted: -1,
 ) -> Layout:
-    """Put the two files together. Of the mounts of one hierarchy the first whole one is taken."""
+    """Put the two files together. Of the mounts of one hierarchy the first whole one is taken.
+
+    A host is what lies at the standard place. Mounts elsewhere are another program's (a VPN client
+    that needs net_cls, a container's file system): they count only where there are no others.
+    """
     found: dict[str, Hierarchy] = {}
-    for mounted in sorted(mounts, key=lambda item: item.root != "/"):  # stable: whole ones first
+    standard = [one for one in mounts if one.point == UNIFIED or one.point.startswith(BELOW)]
+    for mounted in sorted(standard or mounts, key=_rank):
         name = "" if mounted.type == "cgroup2" else _name(mounted, own)
-        if name is None or name in found or name not in own or (fd := opened(mounted)) < 0:
+        if name is None or name in found or name not in own:
+            continue
+        fd = opened(mounted)
+        if fd is None:
             continue
         found[name] = Hierarchy(
             name=name,
@@ -132,7 +144,21 @@ def build(
             own=_below_mount(own[name], mounted.root),
             fd=fd,
         )
+    if "" in found and found[""].mount == UNIFIED:
+        # What is mounted on a directory of the cgroup2 is no part of a host that has all of it.
+        for name in [name for name, hierarchy in found.items() if hierarchy.controllers]:
+            _close(found.pop(name))
     return Layout(found.values())
+
+
+def _rank(mounted: Mount) -> tuple[bool, bool]:
+    return (mounted.type == "cgroup2" and mounted.point != UNIFIED, mounted.root != "/")
+
+
+def _close(hierarchy: Hierarchy) -> None:
+    if hierarchy.fd >= 0:
+        posix.close(hierarchy.fd)
+        hierarchy.fd = -1
 
 
 def read_whole(path: str) -> bytes:
@@ -146,16 +172,19 @@ def read_whole(path: str) -> bytes:
         posix.close(fd)
 
 
-def open_mount(mounted: Mount) -> int:
-    """Open a mount; -1 where another mount covers it, since mountinfo lists such mounts too."""
+def open_mount(mounted: Mount) -> int | None:
+    """Open a mount; None where another mount covers it, since mountinfo lists such mounts too."""
     try:
         fd = posix.open(mounted.point, DIRECTORY)
-    except OSError:
-        return -1
+    except OSError as error:
+        # Anything else (EMFILE) is no reason to do without a hierarchy and its limits.
+        if error.errno in UNREACHABLE:
+            return None
+        raise
     if posix.fstat(fd).st_dev == mounted.device_number:
         return fd
     posix.close(fd)
-    return -1
+    return None
 
 
 def open_unified(path: str = UNIFIED) -> Hierarchy | None:
@@ -164,8 +193,10 @@ def open_unified(path: str = UNIFIED) -> Hierarchy | None:
 
     try:
         fd = posix.open(path, DIRECTORY)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in UNREACHABLE:
+            return None
+        raise
     facts = posix.fstat(fd)
     # The kernel's own root has inode 1; in a cgroup namespace, or where a part is mounted, another
     # directory is on top.
@@ -186,7 +217,8 @@ def probe(*, proc: str = "/proc/self") -> Layout:
             return Layout([unified])
         layout = build(cgroup_mounts(read_whole(f"{proc}/mountinfo")), own, opened=open_mount)
     except OSError as error:
-        raise HostError(f"cannot read {proc}/cgroup", errno=error.errno or 0) from error
+        what = error.filename or f"{proc}/cgroup"
+        raise HostError(f"cannot find the cgroups: {what}", errno=error.errno or 0) from error
     if not layout.hierarchies:
         raise HostError(
             "no cgroup file system is mounted",

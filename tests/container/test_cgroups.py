@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyrunc.cgroups import layout
+from tests.support import machine
 from tests.support.bundle import DEFAULT_CAPABILITIES, Config
 from tests.support.cgroups import closed_afterwards, manager_of
 from tests.support.runtime import Container, Runtime
@@ -104,6 +105,42 @@ def test_a_sub_cgroup_is_one_component(
     assert result.status == 1
     assert f"{name} " in result.error
     assert "is not valid" in result.error
+
+
+@pytest.fixture
+def vpn(only_v2: None, workspace: Path) -> Iterator[None]:
+    """What a VPN client does: it mounts net_cls, on the cgroup2 or at a place of its own."""
+    places = [workspace / "net_cls", Path("/sys/fs/cgroup") / f"{machine.TOKEN}-net_cls"]
+    try:
+        for place in places:
+            place.mkdir()
+            machine.mount("net_cls", place, "cgroup", data="net_cls")
+    except OSError as error:
+        for place in filter(Path.exists, places):
+            place.rmdir()
+        pytest.skip(f"this kernel has no net_cls of version 1: {error}")
+    yield
+    for place in places:
+        machine.unmount(place)
+        place.rmdir()
+
+
+def test_a_controller_of_another_program_changes_nothing_for_containers(
+    vpn: None, runtime: Runtime, shell: Shell, config: Config
+) -> None:
+    config.namespace("cgroup")
+    config.mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "ro")
+    config.linux["resources"] = {"pids": {"limit": 50}}
+    script = """
+    grep ' /sys/fs/cgroup ' /proc/self/mountinfo | sed 's/.* - //' | cut -d ' ' -f 1
+    cat /sys/fs/cgroup/pids.max
+    grep ':net_cls:' /proc/self/cgroup | cut -d : -f 3
+    """
+    assert shell(config, script).split() == ["cgroup2", "50", "/"]
+    if runtime.name == "pyrunc":
+        assert json.loads(runtime("info", "--format", "json").ok().stdout)["cgroups"]["layout"] == (
+            "v2"
+        )
 
 
 def old_systemd(host: layout.Layout) -> str:

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from unittest import mock
 
 import pytest
 
 from pyrunc.cgroups import layout
+from pyrunc.errors import HostError
 
 HYBRID_MOUNTS = b"""\
 23 30 0:21 / /sys rw,nosuid shared:7 - sysfs sysfs rw
@@ -70,8 +73,46 @@ def test_the_prefix_of_a_bind_mount_ends_at_a_component() -> None:
 def test_a_mount_that_another_covers_is_skipped() -> None:
     mounts = layout.cgroup_mounts(HYBRID_MOUNTS)
     own = layout.parse_own(HYBRID_OWN)
-    found = layout.build(mounts, own, opened=lambda one: -1 if one.type == "cgroup" else 0)
+    found = layout.build(mounts, own, opened=lambda one: None if one.type == "cgroup" else -1)
     assert found.kind == "v2"
+
+
+V2_MOUNTS = b"""\
+28 23 0:50 / /opt/vpn/net_cls rw - cgroup cgroup rw,net_cls
+29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate
+30 29 0:51 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+31 29 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd
+"""
+V2_OWN = b"3:pids:/\n2:net_cls:/\n1:name=systemd:/\n0::/user.slice\n"
+
+
+def test_a_controller_that_another_program_has_mounted_makes_no_host_hybrid() -> None:
+    """A VPN client mounts net_cls, at a place of its own or on a directory of the cgroup2."""
+    found = layout.build(layout.cgroup_mounts(V2_MOUNTS), layout.parse_own(V2_OWN))
+    assert found.kind == "v2"
+    assert [one.mount for one in found.hierarchies] == ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup"]
+
+
+def test_mounts_elsewhere_count_only_where_there_are_no_others() -> None:
+    elsewhere = V2_MOUNTS.replace(b"/sys/fs/cgroup", b"/mnt")
+    found = layout.build(layout.cgroup_mounts(elsewhere), layout.parse_own(V2_OWN))
+    assert found.kind == "hybrid"
+    more = HYBRID_MOUNTS + b"43 1 0:50 / /opt/vpn/net_cls rw - cgroup cgroup rw,net_cls\n"
+    found = layout.build(layout.cgroup_mounts(more), layout.parse_own(HYBRID_OWN + V2_OWN))
+    assert "net_cls" not in [one.name for one in found.hierarchies]
+
+
+@pytest.mark.parametrize("mounts", [V2_MOUNTS, HYBRID_MOUNTS])
+def test_a_hierarchy_that_cannot_be_opened_now_is_not_done_without(mounts: bytes) -> None:
+    """With no descriptor left a limit would vanish with its hierarchy."""
+    mounted = layout.cgroup_mounts(mounts)[1]
+    with mock.patch("posix.open", side_effect=OSError(errno.EMFILE, "too many open files")):
+        with pytest.raises(OSError, match="too many"):
+            layout.open_mount(mounted)
+        with pytest.raises(HostError, match="cannot find the cgroups"):
+            layout.probe()
+    with mock.patch("posix.open", side_effect=OSError(errno.EACCES, "permission denied")):
+        assert layout.open_mount(mounted) is None
 
 
 def test_names_with_spaces_and_the_word_cgroup_in_other_mounts_do_no_harm() -> None:
