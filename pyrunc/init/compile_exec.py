@@ -36,6 +36,7 @@ def compile_exec(
     rootfs: str = "",
     annotations: dict[str, str] | None = None,
     tasks: int = 0,
+    attached: bool = False,
     seccomp: FilterLike | None = None,
     oom_score_adj: int | None = None,
     listen_fds: int = 0,
@@ -48,7 +49,8 @@ def compile_exec(
     `joined` are the kinds of namespaces that the container does not share with the caller, `linux`
     the container's configuration, `rootfs` its root where it has no mount namespace. The parent
     hands over the pidfd and then `tasks` cgroup files; a cgroup2 it enters for the init when it
-    starts it. `oom_score_adj` is the container's, for a process that has none.
+    starts it. `attached`: it moves the init at a rendezvous instead. `oom_score_adj` is the
+    container's, for a process that has none.
     """
     context = settle(host, linux, frozenset(joined), tasks=tasks, annotations=annotations or {})
     process.check(context, wanted)
@@ -59,7 +61,8 @@ def compile_exec(
     early, late, proc = _label_proc(context, wanted)
     found = namespaces.begin(context, oom_score_adj=score, pointer="/oomScoreAdj")
     found += early
-    found += _enter(context, tasks=tasks, rootfs=rootfs)
+    found += _enter_cgroups(tasks=tasks, attached=attached)
+    found += _enter(context, rootfs=rootfs)
     found += late
     found += _session(wanted, proc=proc, context=context, keyring=not no_new_keyring)
     found += attributes.umask(wanted)
@@ -116,13 +119,21 @@ def settle(
     return context
 
 
-def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
-    """Plan to enter the cgroups, then all namespaces at once or none (JN-2, JN-3)."""
-    found: list[Op] = []
-    if tasks:
-        what = "enter the container's cgroups"
-        found.append(ops.JoinCgroup(slot=TARGET + 1, count=tasks, what=what))
-    found += namespaces.drop_groups(context)
+def _enter_cgroups(*, tasks: int, attached: bool) -> list[Op]:
+    """Plan to enter the cgroups, with the ids of the caller.
+
+    The systemd of a user moves only processes that are the user's.
+    """
+    what = "enter the container's cgroups"
+    if attached:
+        what = "wait for the parent to move this process into the container's cgroup"
+        return [ops.Await(name=ops.RENDEZVOUS_CGROUPS, slot=0, count=0, what=what)]
+    return [ops.JoinCgroup(slot=TARGET + 1, count=tasks, what=what)] if tasks else []
+
+
+def _enter(context: Context, *, rootfs: str) -> list[Op]:
+    """Plan to enter all namespaces at once or none, as the container's root (JN-2, JN-3)."""
+    found = namespaces.drop_groups(context)
     if context.joined:
         found.append(join_container(context.joined))
     found.append(ops.CloseSlot(slot=TARGET))

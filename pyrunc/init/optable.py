@@ -30,7 +30,7 @@ PURE.
 U32, SLOT, I32, U64, STR, BYTES, STRS = "U32", "SLOT", "I32", "U64", "STR", "BYTES", "STRS"
 
 # Names of the places where the init waits for its parent, in the order of their numbers (from 1).
-RENDEZVOUS = ("namespaces", "mounts", "hooks", "console", "seccomp", "ready", "mounted")
+RENDEZVOUS = ("namespaces", "mounts", "hooks", "console", "seccomp", "ready", "mounted", "cgroups")
 
 # Values that both sides share; the generator writes them into both files.
 CONSTANTS = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from pyrunc.errors import Failure, InitError, StateError
+from pyrunc.errors import Failure, StateError
 from pyrunc.host import facts as host
 from pyrunc.host import process, syscalls
 from pyrunc.init import attributes, ops
@@ -112,6 +112,7 @@ class Execution:
                 rootfs=str(self.container.state["rootfs"]),
                 annotations=self.config.annotations,
                 tasks=len(entry.fds),
+                attached=self.attached is not None,
                 seccomp=compiled,
                 oom_score_adj=self.config.process.oom_score_adj,
                 listen_fds=self.listen_fds,
@@ -146,6 +147,7 @@ class Execution:
         try:
             child.serve(
                 {
+                    ops.RENDEZVOUS_CGROUPS: self._on_cgroups,
                     ops.RENDEZVOUS_CONSOLE: self._on_console,
                     ops.RENDEZVOUS_SECCOMP: self._on_seccomp,
                     ops.RENDEZVOUS_READY: self._on_ready,
@@ -155,13 +157,19 @@ class Execution:
             )
         except BaseException as error:
             child.kill()
-            if isinstance(error, InitError) and self.container.status() == STOPPED:
+            if isinstance(error, Failure) and self.container.status() == STOPPED:
                 raise StateError(GONE, detail=str(error)) from None
             raise
         child.close_sync()
         return child
 
     # -- rendezvous --------------------------------------------------------------------------------
+
+    def _on_cgroups(self, message: Message) -> Sequence[int]:
+        assert self.attached is not None
+        assert self.child is not None
+        self.attached.attach(self.child.pid)
+        return ()
 
     def _on_console(self, message: Message) -> Sequence[int]:
         self.terminal = handover.take_terminal(message, console_socket=self.options.console_socket)
@@ -183,8 +191,6 @@ class Execution:
         assert self.child is not None
         if not process.alive(self.container.pid, self.container.start_time):
             raise StateError(GONE)  # JN-6: what we have joined is the container only while it lives
-        if self.attached is not None:
-            self.attached.attach(self.child.pid)
         group = self.container.rdt()
         if group is not None:
             group.attach(self.child.pid)

@@ -126,13 +126,18 @@ class Bus:
         return BusError(f"the connection to {self.where} failed: {what}: {error.strerror}")
 
     def authenticate(self, deadline: float) -> None:
-        self._send(b"\0AUTH EXTERNAL\r\nDATA\r\n", deadline, "authenticate")
+        """Authenticate in one write.
+
+        systemd reads ahead while it authenticates: a call that it gets
+        together with BEGIN waits in its buffer until something else arrives. OK is its answer to
+        what it has read, so BEGIN has been read by then.
+        """
+        self._send(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n", deadline, "authenticate")
         answer = self._line(deadline)
         if answer.startswith(b"DATA"):
             answer = self._line(deadline)
         if not answer.startswith(b"OK"):
             raise BusError(f"{self.where} refuses this user: {answer.decode('ascii', 'replace')}")
-        self._send(b"BEGIN\r\n", deadline, "authenticate")
 
     def _line(self, deadline: float) -> bytes:
         line = bytearray()
@@ -195,28 +200,30 @@ class Bus:
 def connect(
     *, user: bool, environment: Mapping[str, str] | None = None, limit_s: float = CONNECT_S
 ) -> Bus:
-    """Connect to the bus of systemd; the error lists the places where none was found."""
+    """Connect to the first bus of systemd that answers; the error lists the places that were tried.
+
+    A socket without a daemon behind it (it has ended, or cannot start) is passed over, too.
+    """
     known = os.environ if environment is None else environment
     tried = []
     for path, private in addresses(user=user, environment=known, uid=os.geteuid()):
+        where = path.replace("\0", "@")
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        bus = Bus(peer, private=private, where=where)
         try:
             peer.settimeout(limit_s)
             peer.connect(path)
-        except OSError as error:
-            peer.close()
-            tried.append(f"{path.replace(chr(0), '@')}: {(error.strerror or '').lower()}")
-            continue
-        bus = Bus(peer, private=private, where=path.replace("\0", "@"))
-        try:
-            deadline = time.monotonic() + limit_s
-            bus.authenticate(deadline)
+            bus.authenticate(time.monotonic() + limit_s)
             if not private:
                 bus.call(BUS, "Hello", what="log in to the bus", limit_s=limit_s)
-        except BusError:
+        except BusError as error:
             bus.close()
-            raise
-        return bus
+            tried.append(str(error))
+        except OSError as error:
+            bus.close()
+            tried.append(f"{where}: {(error.strerror or str(error)).lower()}")
+        else:
+            return bus
     raise HostError(
         f"cannot connect to the {'user' if user else 'system'} bus of systemd: {'; '.join(tried)}",
         hint="is systemd running? else use --cgroup-manager=cgroupfs"

@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,17 +70,19 @@ class Peer:
                     continue
 
     def converse(self, connection: socket.socket) -> None:
+        """What has been read together with BEGIN is looked at when more arrives, as by systemd."""
         head = b""
-        while not head.endswith(b"DATA\r\n"):
-            head += connection.recv(1)
-        if self.refuse:
-            connection.sendall(b"REJECTED EXTERNAL\r\n")
-            return
-        connection.sendall(b"DATA\r\nOK 0123\r\n")
-        begin = b""
-        while not begin.endswith(b"BEGIN\r\n"):
-            begin += connection.recv(1)
+        answered = False
+        while b"BEGIN\r\n" not in head:
+            head += connection.recv(256)
+            if b"DATA\r\n" in head and not answered:
+                connection.sendall(b"REJECTED EXTERNAL\r\n" if self.refuse else b"DATA\r\nOK 0\r\n")
+                if self.refuse:
+                    return
+                answered = True
+                time.sleep(0.02)  # a slow reader gets all that has been sent meanwhile
         parser = jeepney.Parser()
+        parser.add_data(head.partition(b"BEGIN\r\n")[2])
         serial = 0
         while data := connection.recv(65536):
             parser.add_data(data)
@@ -218,8 +221,44 @@ def test_questions_are_answered(peer: Peer, manager: calls.Manager1) -> None:
 
 def test_a_peer_that_refuses_us_is_named(peer: Peer) -> None:
     peer.refuse = True
-    with pytest.raises(BusError, match="refuses this user: REJECTED"):
+    with pytest.raises(HostError, match="refuses this user: REJECTED"):
         dbus.connect(user=True, environment={"XDG_RUNTIME_DIR": peer.runtime})  # type: ignore[attr-defined]
+
+
+def test_no_call_is_sent_before_the_peer_has_read_the_end_of_the_authentication(
+    peer: Peer,
+) -> None:
+    """systemd's private socket, where there is no D-Bus daemon."""
+    os.mkdir(f"{peer.runtime}/systemd")  # type: ignore[attr-defined]
+    os.rename(f"{peer.runtime}/bus", f"{peer.runtime}/systemd/private")  # type: ignore[attr-defined]
+    environment = {"XDG_RUNTIME_DIR": peer.runtime}  # type: ignore[attr-defined]
+    for _ in range(5):
+        manager = calls.connect(user=True, environment=environment)
+        assert manager.bus.private
+        assert (
+            manager.bus.call(calls.MANAGER, "Get", "ss", ("x", "Version"), what="ask", limit_s=0.2)[
+                0
+            ][1]
+            == peer.values["Version"]
+        )
+        manager.close()
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_bus_whose_daemon_is_gone_is_passed_over(peer: Peer, silent: bool) -> None:
+    """A socket unit listens for a daemon that cannot start, or that closes the connection."""
+    runtime: str = peer.runtime  # type: ignore[attr-defined]
+    os.mkdir(f"{runtime}/systemd")
+    os.rename(f"{runtime}/bus", f"{runtime}/systemd/private")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
+        dead.bind(f"{runtime}/bus")
+        dead.listen(1)
+        if not silent:
+            threading.Thread(target=lambda: dead.accept()[0].close(), daemon=True).start()
+        environment = {"XDG_RUNTIME_DIR": runtime}
+        bus = dbus.connect(user=True, environment=environment, limit_s=0.1)
+    assert bus.private
+    bus.close()
 
 
 def test_without_systemd_the_error_says_where_it_was_looked_for(tmp_path: Path) -> None:
