@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x722faa502bc1667cULL
+#define PLAN_DIGEST 0x3b01262030f5dc03ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -16,6 +16,7 @@ enum rendezvous {
 	RENDEZVOUS_SECCOMP = 5,
 	RENDEZVOUS_READY = 6,
 	RENDEZVOUS_MOUNTED = 7,
+	RENDEZVOUS_CGROUPS = 8,
 };
 
 #define PROC_PIDS 0U

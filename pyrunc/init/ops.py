@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0x722FAA502BC1667C
+DIGEST = 0x3B01262030F5DC03
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -18,7 +18,17 @@ RENDEZVOUS_CONSOLE = 4
 RENDEZVOUS_SECCOMP = 5
 RENDEZVOUS_READY = 6
 RENDEZVOUS_MOUNTED = 7
-RENDEZVOUS = ("namespaces", "mounts", "hooks", "console", "seccomp", "ready", "mounted")
+RENDEZVOUS_CGROUPS = 8
+RENDEZVOUS = (
+    "namespaces",
+    "mounts",
+    "hooks",
+    "console",
+    "seccomp",
+    "ready",
+    "mounted",
+    "cgroups",
+)
 
 PROC_PIDS = 0
 PROC_FULL = 1
