@@ -17,7 +17,7 @@ from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Final
 
 LEVELS: Final = {"debug": 0, "info": 1, "warning": 2, "error": 3, "fatal": 4}
@@ -33,9 +33,11 @@ _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2028\u2029\u2066\u206
 class Log:
     """Where records go. One instance, `log`, is configured from the command line."""
 
-    __slots__ = ("configured", "debugging", "fd", "json", "least")
+    __slots__ = ("configured", "debugging", "divert", "fd", "json", "least")
 
     def __init__(self) -> None:
+        # Takes level and message in the place of all else; the library sets this.
+        self.divert: Callable[[str, str], None] | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -66,9 +68,10 @@ class Log:
 
     def write(self, level: str, message: str) -> None:
         """Write one record to the log file, or to standard error when there is none."""
-        if LEVELS[level] < self.least:
-            return
-        _write(STDERR if self.fd < 0 else self.fd, self._record(level, message))
+        if self.divert is not None:
+            self.divert(level, message)
+        elif LEVELS[level] >= self.least:
+            _write(STDERR if self.fd < 0 else self.fd, self._record(level, message))
 
     def tell(self, lines: Iterable[str]) -> None:
         """Print lines that the user has asked for on standard error."""

@@ -180,6 +180,9 @@ def all_of_pyrunc(root: str) -> list[str]:
     return sorted(names)
 
 
+# Parts of the library that use what the launcher cannot hold; a program in Python imports them.
+LIBRARY = ("bundle", "container", "processes", "results", "runtime", "sandbox", "streams")
+
 # The program never imports these: the generator's input, and what stands beside the package only
 # for the stock interpreter.
 NOT_FROZEN = (
@@ -189,6 +192,8 @@ NOT_FROZEN = (
     "pyrunc.helpers.move_devices",
     "pyrunc.helpers.seccomp_plugins",
     "pyrunc.__main__",
+    "pyrunc.aio",
+    *(f"pyrunc.library.{name}" for name in LIBRARY),
 )
 
 

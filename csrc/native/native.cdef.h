@@ -8,8 +8,8 @@
  */
 
 /* processes (process.c) */
-int native_spawn(int exe_fd, const char *argv0, const int *fds, unsigned int count, int base, int cgroup_fd,
-		 int *pidfd, int *step);
+int native_spawn(int exe_fd, const char *argv0, const int *fds, unsigned int count, int base,
+		 const int *stdio, int cgroup_fd, int *pidfd, int *step);
 /* options of native_run_program */
 enum { NATIVE_NEW_SESSION = 1, NATIVE_NEW_KEYRING = 2 };
 int native_run_program(const char *path, char *const *argv, char *const *env, const int *fds, unsigned int count,

@@ -53,6 +53,7 @@ struct start {
 	const int *fds;
 	int count;
 	int base;
+	const int *stdio;
 	/* run_program */
 	const char *path;
 	char *const *argv;
@@ -117,12 +118,14 @@ static void place(struct start *start, int fd, int target)
  * earlier dup2 could overwrite it; the executable likewise. All above the range is marked
  * close-on-exec (execveat still needs the executable). Below the range lie only stdio and the
  * preserved descriptors, which keep the flag that they have: whatever this program opened itself
- * has it set.
+ * has it set. stdio[i] becomes descriptor i of the first three, -1 keeps the caller's; it comes
+ * last, since a source may be one of the three itself.
  */
 static void place_objects(struct start *start)
 {
 	const int end = start->base + start->count;
 	int sources[NATIVE_MAX_OBJECTS];
+	int stdio[3];
 
 	for (int i = 0; i < start->count; i++) {
 		sources[i] = start->fds[i];
@@ -130,8 +133,13 @@ static void place_objects(struct start *start)
 			sources[i] = lift(start, sources[i], end);
 	}
 	start->exe_fd = lift(start, start->exe_fd, end);
+	for (int i = 0; i < 3; i++)
+		stdio[i] = start->stdio[i] < 0 ? -1 : lift(start, start->stdio[i], end);
 	for (int i = 0; i < start->count; i++)
 		place(start, sources[i], start->base + i);
+	for (int i = 0; i < 3; i++)
+		if (stdio[i] >= 0)
+			place(start, stdio[i], i);
 	if (syscall(SYS_close_range, end, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		fail(start, STEP_DESCRIPTORS);
 }
@@ -282,10 +290,14 @@ static int start_child(struct start *start, child_main *body, int cgroup_fd, int
 }
 
 int native_spawn(int exe_fd, const char *argv0, const int *fds, unsigned int count, int base,
-		 int cgroup_fd, int *pidfd, int *step)
+		 const int *stdio, int cgroup_fd, int *pidfd, int *step)
 {
-	struct start start = {
-		.exe_fd = exe_fd, .argv0 = argv0, .fds = fds, .count = (int)count, .base = base};
+	struct start start = {.exe_fd = exe_fd,
+			      .argv0 = argv0,
+			      .fds = fds,
+			      .count = (int)count,
+			      .base = base,
+			      .stdio = stdio};
 
 	*step = STEP_DESCRIPTORS;
 	if (base < 3 || count > NATIVE_MAX_OBJECTS)

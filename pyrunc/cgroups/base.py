@@ -10,6 +10,23 @@ if TYPE_CHECKING:
     from pyrunc.cgroups.layout import Hierarchy
 
 
+class Owner:
+    """Owns the descriptor `fd` of a directory; -1 while it is not open.
+
+    A command leaves its descriptors to the end of its process, which saves it a call each. A
+    library has no such end: where `tidy` is set, the descriptor is closed with its owner.
+    """
+
+    __slots__ = ("fd",)
+    tidy = False
+    if TYPE_CHECKING:
+        fd: int
+
+    def __del__(self) -> None:
+        if Owner.tidy and self.fd >= 0:
+            posix.close(self.fd)
+
+
 class Entry:
     """How the init enters the cgroups.
 

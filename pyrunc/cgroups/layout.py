@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import posix
 
+from pyrunc.cgroups.base import Owner
 from pyrunc.errors import HostError
 from pyrunc.host import mountinfo
 
@@ -29,13 +30,13 @@ UNREACHABLE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPE
 CGROUP2_MAGIC = 0x63677270
 
 
-class Hierarchy:
+class Hierarchy(Owner):
     """One mounted hierarchy.
 
     `name` is "" for cgroup2, the controllers ("cpu,cpuacct") or "name=x" for a v1 one.
     """
 
-    __slots__ = ("controllers", "device", "fd", "mount", "name", "offered", "own", "version")
+    __slots__ = ("controllers", "device", "mount", "name", "offered", "own", "version")
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ import errno
 import posix
 
 from pyrunc.cgroups import names, tree
+from pyrunc.cgroups.base import Owner
 from pyrunc.cgroups.layout import Hierarchy
 from pyrunc.cgroups.resources.writes import Write
 from pyrunc.errors import Failure, HostError
@@ -24,10 +25,10 @@ MARKS = ("trusted.pyrunc", "user.pyrunc")
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-class Cgroup:
+class Cgroup(Owner):
     """`kept` leading components existed before the container: they are never removed."""
 
-    __slots__ = ("claimed", "controllers", "fd", "hierarchy", "kept", "parts")
+    __slots__ = ("claimed", "controllers", "hierarchy", "kept", "parts")
 
     def __init__(
         self, hierarchy: Hierarchy, *, parts: tuple[str, ...], kept: int, claimed: bool = False

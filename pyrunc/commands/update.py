@@ -13,6 +13,7 @@ from pyrunc.spec.load import read_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from pyrunc.cli.flags import Args
@@ -47,21 +48,35 @@ def run(args: Args) -> int:
     if container.status() == STOPPED:
         raise StateError(f"container not running: {container.id}")
     schemata = [args.text(name) for name in RDT_FLAGS if args.given(name)]
-    group = container.rdt()
-    if schemata and group is None:
+    if schemata and container.rdt() is None:
         raise StateError("updating a non-existent Intel RDT configuration is not supported")
     change = _read_change(args, allow_none=bool(schemata))
+    lines = apply_change(container, change, schemata=schemata, dry_run=args.flag("dry-run"))
+    if args.flag("dry-run"):
+        emit("".join(f"{line}\n" for line in lines))
+    return 0
+
+
+def apply_change(
+    container: Container,
+    change: dict[str, Any],
+    *,
+    schemata: Sequence[str] = (),
+    dry_run: bool = False,
+) -> list[str]:
+    """Change what `change`, a partial linux.resources, names; returns the writes that `dry_run`
+    left undone, a line each. The container must be locked.
+    """
+    group = container.rdt()
     stored = container.state.get("resources") or {}
     wanted = merge(stored, change)
     old = parse_resources(jsontext.encode(stored).encode(), source="the stored resources")
     new = parse_resources(jsontext.encode(wanted).encode(), source="resources")
     manager = container.cgroup()
     requested = update.properties(_parse_partial(change))
-    if args.flag("dry-run"):
+    if dry_run:
         lines = update.diff(manager, old, new, requested=requested)
-        lines += group.schemata_diff(schemata) if group is not None else []
-        emit("".join(f"{line}\n" for line in lines))
-        return 0
+        return lines + (group.schemata_diff(list(schemata)) if group is not None else [])
     update.update(manager, old, new, requested=requested)
     if schemata and group is not None:
         try:
@@ -70,7 +85,7 @@ def run(args: Args) -> int:
             update.update(manager, new, old)
             raise
     container.directory.save({**container.state, "resources": wanted})
-    return 0
+    return []
 
 
 def _parse_partial(change: dict[str, Any]) -> Resources:

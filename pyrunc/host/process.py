@@ -27,6 +27,10 @@ SIGKILL: Final = 9
 DEAD: Final = "ZXx"  # zombies and the dying have ended as far as users can tell
 
 KILL_PATIENCE_MS: Final = 10_000
+# linux/pidfd.h: struct pidfd_info of Linux 6.13, whose last member is the exit status.
+PIDFD_INFO_SIZE: Final = 64
+PIDFD_INFO_EXIT: Final = 1 << 3
+PIDFD_GET_INFO: Final = 3 << 30 | PIDFD_INFO_SIZE << 16 | 0xFF << 8 | 11
 BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
@@ -159,3 +163,20 @@ def wait_dead(pidfd: int, timeout_ms: int) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(timeout_ms))
+
+
+def exit_status(pidfd: int) -> int | None:
+    """The wait status of a process that has ended and was collected, from the pidfd that was opened
+    while it lived (PIDFD_GET_INFO with PIDFD_INFO_EXIT, since Linux 6.15); None: not known.
+    """
+    import fcntl
+
+    info = bytearray(PIDFD_INFO_SIZE)
+    info[:8] = PIDFD_INFO_EXIT.to_bytes(8, "little")
+    try:
+        fcntl.ioctl(pidfd, PIDFD_GET_INFO, info)
+    except OSError:  # an older kernel, or it still runs
+        return None
+    if not int.from_bytes(info[:8], "little") & PIDFD_INFO_EXIT:
+        return None
+    return int.from_bytes(info[60:64], "little", signed=True)

@@ -87,17 +87,25 @@ def _path(path: str | bytes) -> bytes:
 
 
 def spawn(
-    exe_fd: int, argv0: bytes, fds: Sequence[int], *, base: int, cgroup_fd: int = -1
+    exe_fd: int,
+    argv0: bytes,
+    fds: Sequence[int],
+    *,
+    base: int,
+    stdio: Sequence[int] = (-1, -1, -1),
+    cgroup_fd: int = -1,
 ) -> tuple[int, int]:
     """Start a program from a descriptor, with an empty environment; returns ``(pid, pidfd)``.
 
     ``fds[i]`` becomes descriptor ``base + i``. Descriptors below ``base`` are preserved as they are
-    (those that are close-on-exec end at the exec); all others are closed. Signals are at their
-    defaults and none is blocked.
+    (those that are close-on-exec end at the exec); all others are closed. ``stdio[i]`` becomes
+    descriptor ``i``, -1 keeps the caller's. Signals are at their defaults and none is blocked.
     """
     pidfd = ffi.new("int *")
     step = ffi.new("int *")
-    pid = lib.native_spawn(exe_fd, _path(argv0), list(fds), len(fds), base, cgroup_fd, pidfd, step)
+    pid = lib.native_spawn(
+        exe_fd, _path(argv0), list(fds), len(fds), base, list(stdio), cgroup_fd, pidfd, step
+    )
     if pid < 0:
         _raise(pid, STEPS[step[0]])
     return pid, pidfd[0]

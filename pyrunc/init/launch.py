@@ -33,6 +33,7 @@ EXEC: Final = 5
 
 MESSAGE: Final = Struct("<IIIi240s")
 FIRST_FREE: Final = 3  # descriptors above stdio
+INHERIT: Final = (-1, -1, -1)  # as standard descriptors: those of the caller
 
 
 class Message:
@@ -177,9 +178,14 @@ class Child:
 
 
 def spawn(
-    plan: Plan, objects: Sequence[int] = (), *, preserve_fds: int = 0, cgroup_fd: int = -1
+    plan: Plan,
+    objects: Sequence[int] = (),
+    *,
+    preserve_fds: int = 0,
+    stdio: Sequence[int] = INHERIT,
+    cgroup_fd: int = -1,
 ) -> Child:
-    """Start the init; it begins with the plan at once."""
+    """Start the init; it begins with the plan at once. `stdio`: its first three descriptors."""
     base = FIRST_FREE + preserve_fds
     sync, theirs = syscalls.socketpair_seqpacket()
     plan_fd = exe = -1
@@ -191,6 +197,7 @@ def spawn(
             b"pyrunc-init:%d" % base,
             [theirs, plan_fd, exe, *objects],
             base=base,
+            stdio=stdio,
             cgroup_fd=cgroup_fd,
         )
     except OSError as error:

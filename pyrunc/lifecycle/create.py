@@ -109,6 +109,7 @@ class Creation:
                 prepared.plan,
                 [objects[name] for name in prepared.plan.object_names],
                 preserve_fds=prepared.preserve_fds,
+                stdio=prepared.stdio,
             )
         finally:
             # The init alone may hold the gate: that somebody does means "created".

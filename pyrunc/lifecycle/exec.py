@@ -80,7 +80,7 @@ class Execution:
         self.config = config
         self.wanted = wanted
         self.options = options
-        self.listen_fds = service_manager.listen_fds()
+        self.listen_fds = service_manager.listen_fds() if options.service_manager else 0
         # Those of listen_fds too.
         self.preserve_fds = handover.check_preserved(options.preserve_fds, listen=self.listen_fds)
         handover.check_terminal(
@@ -136,14 +136,20 @@ class Execution:
 
     def _run(self, plan: Plan, target: int, entry: Entry) -> Child:
         initial = attributes.initial_affinity(self.wanted)
+        own = os.sched_getaffinity(0) if initial is not None else set()
         if initial is not None:
             syscalls.sched_setaffinity(0, initial)
-        child = self.child = spawn(
-            plan,
-            [target, *entry.fds],
-            preserve_fds=self.preserve_fds,
-            cgroup_fd=entry.into,
-        )
+        try:
+            child = self.child = spawn(
+                plan,
+                [target, *entry.fds],
+                preserve_fds=self.preserve_fds,
+                stdio=self.options.stdio,
+                cgroup_fd=entry.into,
+            )
+        finally:
+            if initial is not None:
+                os.sched_setaffinity(0, own)  # the calling thread may be that of a library's user
         try:
             child.serve(
                 {

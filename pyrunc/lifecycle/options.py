@@ -21,6 +21,8 @@ class CreateOptions:
     rootless        tolerate cgroups that cannot be written; None: when the caller is not root
     preserve_fds    how many descriptors from 3 on the program inherits
     explain_seccomp load a filter that counts what would be refused
+    stdio           the program's standard descriptors; -1: the caller's
+    service_manager use LISTEN_FDS and NOTIFY_SOCKET of the caller's environment
     pid_file, console_socket, pidfd_socket   paths; empty for none
     """
 
@@ -38,6 +40,8 @@ class CreateOptions:
         "preserve_fds",
         "root",
         "rootless",
+        "service_manager",
+        "stdio",
     )
 
     def __init__(
@@ -56,6 +60,8 @@ class CreateOptions:
         pid_file: str = "",
         console_socket: str = "",
         pidfd_socket: str = "",
+        stdio: Sequence[int] = (-1, -1, -1),
+        service_manager: bool = True,
     ) -> None:
         self.id = container_id
         self.bundle = bundle
@@ -70,6 +76,8 @@ class CreateOptions:
         self.pid_file = pid_file
         self.console_socket = console_socket
         self.pidfd_socket = pidfd_socket
+        self.stdio = stdio
+        self.service_manager = service_manager
 
 
 class ExecOptions:
@@ -77,6 +85,8 @@ class ExecOptions:
 
     cgroup_paths    sub-cgroups of the container's, as PATH or CONTROLLER[,CONTROLLER]:PATH
     preserve_fds    how many descriptors from 3 on the program inherits; LISTEN_FDS come on top
+    stdio           the program's standard descriptors; -1: the caller's
+    service_manager use LISTEN_FDS of the caller's environment
     """
 
     __slots__ = (
@@ -88,6 +98,8 @@ class ExecOptions:
         "pidfd_socket",
         "preserve_fds",
         "root",
+        "service_manager",
+        "stdio",
     )
 
     def __init__(
@@ -101,6 +113,8 @@ class ExecOptions:
         no_new_keyring: bool = False,
         console_socket: str = "",
         pidfd_socket: str = "",
+        stdio: Sequence[int] = (-1, -1, -1),
+        service_manager: bool = True,
     ) -> None:
         self.root = root
         self.cgroup_paths = cgroup_paths
@@ -110,3 +124,5 @@ class ExecOptions:
         self.no_new_keyring = no_new_keyring
         self.console_socket = console_socket
         self.pidfd_socket = pidfd_socket
+        self.stdio = stdio
+        self.service_manager = service_manager

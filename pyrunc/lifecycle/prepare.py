@@ -76,12 +76,14 @@ class PreparedCreate:
         "rdt",
         "rootfs",
         "rootless",
+        "stdio",
         "warnings",
     )
 
     def __init__(self, options: CreateOptions, *, cache: str | None = None) -> None:
         self.id = check_id(options.id)
-        self.listen_fds = service_manager.listen_fds()
+        self.stdio = options.stdio
+        self.listen_fds = service_manager.listen_fds() if options.service_manager else 0
         self.preserve_fds = check_preserved(options.preserve_fds, listen=self.listen_fds)
         self.bundle = _absolute(options.bundle)
         if not os.path.isdir(self.bundle):
@@ -100,7 +102,11 @@ class PreparedCreate:
         self.pid_file = options.pid_file
         self.console_socket = options.console_socket
         self.pidfd_socket = options.pidfd_socket or self.config.annotations.get(PIDFD_RECEIVER, "")
-        self.notify = service_manager.notify_directory(options.root, self.id)
+        self.notify = (
+            service_manager.notify_directory(options.root, self.id)
+            if options.service_manager
+            else ""
+        )
         linux = self.config.linux
         self.rdt = self._rdt()
         self.cgroup = cgroups.resolve(

@@ -24,6 +24,7 @@ from pyrunc.seccomp.filter import Filter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from threading import Thread
     from typing import NoReturn
 
 # linux/seccomp.h
@@ -96,7 +97,7 @@ class Explanation:
     Load `filter`, give the listener to `start`, call `finish` when the program has ended.
     """
 
-    __slots__ = ("_instructions", "_pid", "_report", "filter")
+    __slots__ = ("_counts", "_instructions", "_pid", "_report", "_thread", "filter", "threaded")
 
     def __init__(self, original: Filter) -> None:
         flags = original.flags | names.NEW_LISTENER
@@ -110,6 +111,10 @@ class Explanation:
         self._instructions = bpf.decode(original.program)
         self._pid = 0
         self._report = -1
+        # The supervisor is a thread: for a program with threads of its own, which cannot fork.
+        self.threaded = False
+        self._thread: Thread | None = None
+        self._counts: dict[tuple[int, int, int], int] = {}
 
     def verdict(self, token: int, number: int, args: Iterable[int] = ()) -> int:
         """Return what the original filter returns."""
@@ -122,12 +127,28 @@ class Explanation:
 
         It ends when the last task with the filter has ended. The caller may close its `listener`.
         """
+        if self.threaded:
+            self._start_thread(os.dup(listener))
+            return
         report, write_end = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
             self._supervise_and_exit(listener, write_end)
         os.close(write_end)
         self._report = report
+
+    def _start_thread(self, listener: int) -> None:
+        """Takes over the descriptor."""
+        from threading import Thread
+
+        def run() -> None:
+            try:
+                self._counts = self.supervise(listener)
+            finally:
+                os.close(listener)
+
+        self._thread = Thread(target=run, name="pyrunc-seccomp", daemon=True)
+        self._thread.start()
 
     def _supervise_and_exit(self, listener: int, write_end: int) -> NoReturn:
         status = 1
@@ -204,6 +225,9 @@ class Explanation:
 
         None when no program came so far.
         """
+        if self._thread is not None:
+            self._thread.join()
+            return [Refusal(*key, count) for key, count in self._counts.items()]
         if self._report < 0:
             return None
         with open(self._report, "rb") as file:

@@ -17,7 +17,7 @@ MODULES = sorted(TREE.glob("pyrunc/**/*.py"))
 # line and never import each other; on other lines neighbours may.
 LAYERS = (
     ("__main__",),
-    ("commands",),
+    ("commands", "library", "aio"),
     ("checkpoint",),
     ("lifecycle",),
     ("init", "cgroups"),
@@ -54,7 +54,10 @@ DIET |= {
     "signal",
     "_signal",
 }
+LIBRARY = ("bundle", "container", "processes", "results", "runtime", "sandbox", "streams")
 OFF_DIET = (
+    "pyrunc/aio.py",  # the library: for programs in Python
+    *(f"library/{name}.py" for name in LIBRARY),
     "commands/check.py",  # run by people, a few times a day
     "commands/doctor.py",
     "cgroups/systemd/dbus.py",  # loaded by the systemd driver when it calls

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that this program has started in a container: its output, its end, its exit code.
+
+The process is held by a pidfd, never by its number. Waiting polls that descriptor: no signal
+handler, no thread, no polling in a loop. Any thread may wait; the one that comes first collects the
+exit status for all.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+
+from pyrunc.errors import StateError
+from pyrunc.host import process, syscalls
+from pyrunc.library.streams import Streams
+
+CHUNK = 65536
+UNKNOWN = -1  # exit code of a process that somebody else has collected
+
+
+class TimeoutExpired(StateError):
+    """Something did not happen in time; `seconds` is the time that it had."""
+
+    def __init__(self, what: str, *, seconds: float) -> None:
+        super().__init__(f"{what} within {seconds:g} s")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a program ended: its exit code (128 plus the signal that ended it), what it printed, and
+    whether it was killed because its time was over.
+    """
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+    timed_out: bool = False
+
+    @property
+    def text(self) -> str:
+        """The standard output as text; bytes that are no UTF-8 are replaced."""
+        return self.stdout.decode("utf-8", "replace")
+
+    def check(self) -> Completed:
+        """This result again; StateError when the exit code is not 0."""
+        if self.returncode:
+            last = self.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+            raise StateError(f"the program ended with {self.returncode}", detail="".join(last))
+        return self
+
+
+class Process:
+    """A started program. Closing it lets go of the descriptors; the program goes on."""
+
+    def __init__(
+        self, *, pid: int, pidfd: int, streams: Streams, terminal: int = -1, child: bool = True
+    ) -> None:
+        """Takes over `pidfd`, `streams` and `terminal` (the master of its terminal, or -1).
+        `child`: this program is its parent.
+        """
+        self.pid = pid
+        self.pidfd = pidfd
+        self.streams = streams
+        self.terminal = terminal
+        self._child = child
+        self._lock = threading.Lock()
+        self._code: int | None = None
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.poll() is None:
+            self.kill()
+            self.wait()
+        self.close()
+
+    def kill(self, signal: int = process.SIGKILL) -> bool:
+        """Send a signal; False when the process has ended."""
+        with self._lock:
+            return self._code is None and self.pidfd >= 0 and process.signal(self.pidfd, signal)
+
+    def poll(self) -> int | None:
+        """The exit code, None while the process runs."""
+        with self._lock:
+            if self._code is None and self.pidfd >= 0:
+                self._code = self._collect()
+            return self._code
+
+    def _collect(self) -> int | None:
+        if not self._child:
+            return exit_code_of(self.pidfd) if process.wait_dead(self.pidfd, 0) else None
+        try:
+            ended = syscalls.waitid_pidfd(self.pidfd, nohang=True)
+        except ChildProcessError:  # a handler of SIGCHLD in this program was quicker
+            return exit_code_of(self.pidfd)
+        if ended is None:
+            return None
+        code, status = ended
+        return status if code == syscalls.CLD_EXITED else 128 + status
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code. TimeoutExpired after `timeout` seconds; the process goes on then."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if not process.wait_dead(self.pidfd, _milliseconds(deadline)) and timeout is not None:
+                raise TimeoutExpired(f"process {self.pid} did not end", seconds=timeout)
+        return code
+
+    def communicate(
+        self, input: bytes = b"", *, timeout: float | None = None, limit: int = 1 << 30
+    ) -> Completed:
+        """Feed standard input, read both outputs to their ends, wait. When `timeout` seconds are
+        over, the process is killed. Of each output at most `limit` bytes are kept.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pump = _Pump(self.streams, input, limit=limit)
+        timed_out = not pump.run(deadline, until=self.pidfd)
+        if timed_out:
+            self.kill()
+            pump.run(time.monotonic() + 1, until=self.pidfd)  # what it had written
+        try:
+            code = self.wait(None if timed_out or deadline is None else _seconds(deadline))
+        except TimeoutExpired:
+            timed_out = True
+            self.kill()
+            code = self.wait()
+        pump.drain()
+        self.streams.close()
+        return Completed(code, pump.output(0), pump.output(1), timed_out)
+
+    def close(self) -> None:
+        """Let go of the descriptors. A child that has not ended is not collected any more."""
+        self.poll()
+        with self._lock:
+            self.streams.close()
+            for fd in (self.pidfd, self.terminal):
+                if fd >= 0:
+                    os.close(fd)
+            self.pidfd = self.terminal = -1
+
+
+class _Pump:
+    """Moves bytes between us and a program, as its descriptors are ready."""
+
+    def __init__(self, streams: Streams, input: bytes, *, limit: int) -> None:
+        self._streams = streams
+        self._input = memoryview(input)
+        self._limit = limit
+        self._kept: list[list[bytes]] = [[], []]
+        self._size = [0, 0]
+        self._open = {fd: at for at, fd in enumerate((streams.stdout, streams.stderr)) if fd >= 0}
+        if streams.stdin >= 0:
+            os.set_blocking(streams.stdin, False)
+            self._feed()
+
+    def output(self, at: int) -> bytes:
+        return b"".join(self._kept[at])
+
+    def run(self, deadline: float | None, *, until: int) -> bool:
+        """Until both outputs are at their ends, or the process behind the pidfd `until` has ended;
+        False when the time is over before.
+        """
+        while self._open or self._streams.stdin >= 0:
+            poll = select.poll()
+            poll.register(until, select.POLLIN)
+            for fd in self._open:
+                poll.register(fd, select.POLLIN)
+            if self._streams.stdin >= 0:
+                poll.register(self._streams.stdin, select.POLLOUT)
+            ready = poll.poll(_milliseconds(deadline))
+            if not ready:
+                return False
+            fds = {fd for fd, _ in ready}
+            if self._streams.stdin in fds:
+                self._feed()
+            for fd in fds & self._open.keys():
+                self._take(fd)
+            if fds == {until}:  # its children may hold the pipes, but nobody waits for those
+                return True
+        return True
+
+    def drain(self) -> None:
+        """What is in the pipes of a program that has ended."""
+        while self._open:
+            poll = select.poll()
+            for fd in self._open:
+                poll.register(fd, select.POLLIN)
+            ready = poll.poll(0)
+            if not ready:
+                return
+            for fd, _ in ready:
+                self._take(fd)
+
+    def _take(self, fd: int) -> None:
+        at = self._open[fd]
+        data = os.read(fd, CHUNK)
+        if not data:
+            del self._open[fd]
+            return
+        room = self._limit - self._size[at]
+        self._size[at] += len(data)
+        if room > 0:
+            self._kept[at].append(data[:room])
+
+    def _feed(self) -> None:
+        try:
+            while self._input:
+                self._input = self._input[os.write(self._streams.stdin, self._input) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:  # the program does not read it
+            self._input = memoryview(b"")
+        self._streams.close_stdin()
+
+
+def _seconds(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
+
+
+def _milliseconds(deadline: float | None) -> int:
+    return -1 if deadline is None else int(_seconds(deadline) * 1000 + 0.999)
+
+
+def exit_code_of(pidfd: int) -> int:
+    """The exit code that the kernel keeps behind a pidfd (Linux 6.15), or UNKNOWN."""
+    status = process.exit_status(pidfd)
+    if status is None:
+        return UNKNOWN
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
