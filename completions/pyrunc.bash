@@ -3,7 +3,7 @@
 _pyrunc() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb="" flags="" each
     case $previous in
-    --additional-gids|--apparmor|--blkio-weight|--cap|--cgroup|--cpu-burst|--cpu-idle|--cpu-period|--cpu-quota|--cpu-rt-period|--cpu-rt-runtime|--cpu-share|--cpuset-cpus|--cpuset-mems|--cwd|--empty-ns|--env|--id|--interval|--l3-cache-schema|--lsm-mount-context|--lsm-profile|--mem-bw-schema|--memory|--memory-reservation|--memory-swap|--page-server|--parent-path|--pids-limit|--preserve-fds|--process-label|--status-fd|--user) return ;;
+    --additional-gids|--apparmor|--blkio-weight|--cap|--cgroup|--cpu-burst|--cpu-idle|--cpu-period|--cpu-quota|--cpu-rt-period|--cpu-rt-runtime|--cpu-share|--cpuset-cpus|--cpuset-mems|--cwd|--empty-ns|--env|--id|--interval|--l3-cache-schema|--lsm-mount-context|--lsm-profile|--mem-bw-schema|--memory|--memory-reservation|--memory-swap|--page-server|--parent-path|--pids-limit|--policy|--preserve-fds|--process-label|--status-fd|--user) return ;;
     --rootless) COMPREPLY=($(compgen -W "auto true false" -- "$word")); return ;;
     --cgroup-manager) COMPREPLY=($(compgen -W "cgroupfs systemd disabled" -- "$word")); return ;;
     --log-level) COMPREPLY=($(compgen -W "debug info warning error" -- "$word")); return ;;
@@ -17,7 +17,7 @@ _pyrunc() {
         case $each in create|start|state|kill|delete|run|exec|list|ps|pause|resume|update|events|spec|features|checkpoint|restore|mounts|explain|check|info|completion|doctor) verb=$each; break ;; esac
     done
     case $verb in
-    '') flags='--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --rootless --version --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts explain check info completion doctor' ;;
+    '') flags='--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --policy --rootless --version --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts explain check info completion doctor' ;;
     create) flags='--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --help' ;;
     start) flags='--help' ;;
     state) flags='--help' ;;

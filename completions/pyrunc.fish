@@ -8,6 +8,7 @@ complete -c pyrunc -n '__fish_use_subcommand' -l log-level -x -a 'debug info war
 complete -c pyrunc -n '__fish_use_subcommand' -l debug -d 'log debug records and show tracebacks of internal errors'
 complete -c pyrunc -n '__fish_use_subcommand' -l systemd-cgroup -d 'let systemd make the cgroups; same as --cgroup-manager systemd'
 complete -c pyrunc -n '__fish_use_subcommand' -l cgroup-manager -x -a 'cgroupfs systemd disabled' -d 'who makes the cgroups'
+complete -c pyrunc -n '__fish_use_subcommand' -l policy -x -d 'change or refuse configurations by the Python function in FILE'
 complete -c pyrunc -n '__fish_use_subcommand' -l rootless -x -a 'auto true false' -d 'tolerate that cgroups may not be writable'
 complete -c pyrunc -n '__fish_use_subcommand' -l version -s v -d 'show the version and exit'
 complete -c pyrunc -n '__fish_use_subcommand' -l help -s h -d 'show this help'

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -32,18 +33,29 @@ async def _thread(call: Callable[P, T], /, *args: P.args, **options: P.kwargs) -
 
 
 async def _thread_undone(call: Callable[[], T], undo: Callable[[T], object]) -> T:
-    """The result of a call in a thread; when the caller is cancelled meanwhile, it is undone."""
-    task = asyncio.ensure_future(asyncio.to_thread(call))
+    """Return what a call in a thread gives; undo that when the caller is cancelled meanwhile."""
+    lock, made = threading.Lock(), list[T]()
+    abandoned = False
+
+    def work() -> T:
+        result = call()
+        with lock:
+            wanted = not abandoned
+            made.append(result)
+        if not wanted:
+            undo(result)
+        return result
+
+    loop = asyncio.get_running_loop()
     try:
-        return await asyncio.shield(task)
+        return await loop.run_in_executor(None, work)
     except asyncio.CancelledError:
-        task.add_done_callback(lambda done: _undo(done, undo))
+        with lock:
+            abandoned = True
+            late = bool(made)
+        if late:  # it was done, and nobody will hear of it
+            loop.run_in_executor(None, undo, made[0])
         raise
-
-
-def _undo(done: asyncio.Future[T], undo: Callable[[T], object]) -> None:
-    if not done.cancelled() and done.exception() is None:
-        asyncio.get_running_loop().run_in_executor(None, undo, done.result())
 
 
 class Process:
@@ -74,7 +86,10 @@ class Process:
         return self.inner.kill(signal)
 
     async def wait(self, timeout: float | None = None) -> int:
-        """The exit code. TimeoutError after `timeout` seconds."""
+        """Return the exit code.
+
+        TimeoutError after `timeout` seconds.
+        """
         async with asyncio.timeout(timeout):
             while (code := self.inner.poll()) is None:
                 await _readable(self.inner.pidfd)
@@ -95,12 +110,17 @@ class Process:
             raise
 
 
+def _settle(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
 async def _readable(fd: int) -> None:
     """Until a descriptor can be read. The loop gets a duplicate: many may wait for one process."""
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
+    ready: asyncio.Future[None] = loop.create_future()
     copy = os.dup(fd)
-    loop.add_reader(copy, lambda: ready.done() or ready.set_result(None))
+    loop.add_reader(copy, _settle, ready)
     try:
         await ready
     finally:
@@ -195,7 +215,8 @@ def _close(iterator: Any) -> None:
     """Close a generator, once the step that a thread still takes is over."""
     while True:
         try:
-            return iterator.close()
+            iterator.close()
+            return
         except ValueError:  # it is executing
             continue
 

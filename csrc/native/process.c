@@ -373,11 +373,6 @@ int native_set_subreaper(int on)
 	return native_result(prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0));
 }
 
-int native_set_dumpable(int on)
-{
-	return native_result(prctl(PR_SET_DUMPABLE, on, 0, 0, 0));
-}
-
 /* The C library's prlimit changes RLIM_INFINITY on some machines; the kernel's takes 64 bits
  * everywhere. */
 int native_prlimit(int pid, int resource, uint64_t soft, uint64_t hard)

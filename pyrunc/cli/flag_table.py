@@ -43,6 +43,7 @@ GLOBAL: Final[tuple[FlagRow, ...]] = (
     ("debug", "", "bool", "", "log debug records and show tracebacks of internal errors", "", False),
     ("systemd-cgroup", "", "bool", "", "let systemd make the cgroups; same as --cgroup-manager systemd", "", False),
     ("cgroup-manager", "", "cgroupfs|systemd|disabled", "NAME", "who makes the cgroups", "", False),
+    ("policy", "", "list", "FILE", "change or refuse configurations by the Python function in FILE", "", False),
     ("rootless", "", "auto|true|false", "WHEN", "tolerate that cgroups may not be writable", "auto", False),
     ("version", "v", "bool", "", "show the version and exit", "", False),
     HELP,

@@ -9,6 +9,16 @@ from pyrunc.lifecycle.options import CreateOptions
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cli.flags import Args
+    from pyrunc.commands.policy_files import Transform
+
+
+def transform(args: Args) -> Transform | None:
+    """Return the policies that were asked for; without the flag nothing of them is imported."""
+    if not args.many("policy"):
+        return None
+    from pyrunc.commands import policy_files
+
+    return policy_files.Transform(args.many("policy"))
 
 
 def create_options(args: Args, *, container_id: str, bundle: str) -> CreateOptions:
@@ -27,4 +37,5 @@ def create_options(args: Args, *, container_id: str, bundle: str) -> CreateOptio
         pid_file=args.text("pid-file"),
         console_socket=args.text("console-socket"),
         pidfd_socket=args.text("pidfd-socket"),
+        transform=transform(args),
     )

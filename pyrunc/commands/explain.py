@@ -18,6 +18,8 @@ def run(args: Args) -> int:
     bundle = args.positionals[0] if args.positionals else "."
     options = create_options(args, container_id=args.text("id"), bundle=bundle)
     prepared = PreparedCreate(options)
+    changes = getattr(options.transform, "changes", ())
+    emit("".join(f"policy  {change.line()}\n" for change in changes))
     emit("\n".join([*_sections(prepared), ""]))
     return 0
 

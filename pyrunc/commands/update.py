@@ -64,8 +64,9 @@ def apply_change(
     schemata: Sequence[str] = (),
     dry_run: bool = False,
 ) -> list[str]:
-    """Change what `change`, a partial linux.resources, names; returns the writes that `dry_run`
-    left undone, a line each. The container must be locked.
+    """Change what `change`, a partial linux.resources, names.
+
+    Returns the writes that `dry_run` left undone, a line each. The container must be locked.
     """
     group = container.rdt()
     stored = container.state.get("resources") or {}

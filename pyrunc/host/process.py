@@ -166,8 +166,9 @@ def wait_dead(pidfd: int, timeout_ms: int) -> bool:
 
 
 def exit_status(pidfd: int) -> int | None:
-    """The wait status of a process that has ended and was collected, from the pidfd that was opened
-    while it lived (PIDFD_GET_INFO with PIDFD_INFO_EXIT, since Linux 6.15); None: not known.
+    """Return the wait status of a process that has ended; None: not known.
+
+    The pidfd was opened while it lived (PIDFD_GET_INFO with PIDFD_INFO_EXIT, since Linux 6.15).
     """
     import fcntl
 

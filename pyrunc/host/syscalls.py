@@ -188,10 +188,6 @@ def set_subreaper(on: bool = True) -> None:
     _check(lib.native_set_subreaper(on))
 
 
-def set_dumpable(on: bool) -> None:
-    _check(lib.native_set_dumpable(on))
-
-
 def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
     _check(lib.native_prlimit(pid, resource, soft, hard))
 

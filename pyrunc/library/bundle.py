@@ -27,8 +27,10 @@ class Bundle:
         self.path = f"{root}/{DIRECTORY}/{container_id}"
 
     def make(self, spec: Spec, contents: dict[str, bytes] | None = None) -> None:
-        """Make the directory, with `contents` (name below the bundle -> bytes, readable for all)
-        and the config.json. HostError when the state root cannot be written.
+        """Make the directory with its config.json.
+
+        `contents`: name below the bundle -> bytes, readable for all. HostError when the state root
+        cannot be written.
         """
         try:
             os.makedirs(f"{self.root}/{DIRECTORY}", mode=0o711, exist_ok=True)
@@ -46,7 +48,7 @@ class Bundle:
             ) from error
 
     def _with_overlay(self, spec: Spec) -> Spec:
-        """An overlay over the root file system: its upper layer belongs to the container's root."""
+        """Mount an overlay over the root, whose upper layer belongs to the container's root."""
         lower = os.path.abspath(spec.get("/root/path", ""))
         if set(lower) & set(",:\\"):
             raise UsageError(
@@ -90,7 +92,7 @@ class Bundle:
 
 
 def _root_id(spec: Spec, kind: str) -> int:
-    """The host's id of the container's root."""
+    """Return the host's id of the container's root."""
     for row in spec.get(f"/linux/{kind}Mappings") or []:
         if row["containerID"] == 0:
             return int(row["hostID"])
@@ -104,10 +106,10 @@ def _write(path: str, data: bytes, *, mode: int = 0o644) -> None:
 
 
 def owned(spec: Spec, owner: str) -> Spec:
-    """The configuration with the mark of the program that its container ends with."""
+    """Return the configuration with the mark of the program that its container ends with."""
     return spec.annotation(OWNER, owner)
 
 
 def annotation(state: dict[str, Any]) -> str:
-    """The owner that a container's state names, or an empty string."""
+    """Return the owner that a container's state names, or an empty string."""
     return str((state.get("annotations") or {}).get(OWNER, ""))

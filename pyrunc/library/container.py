@@ -43,7 +43,10 @@ class Container(Process):
         terminal: int = -1,
         explanation: Explanation | None = None,
     ) -> None:
-        """Takes over the descriptors. `bundle`: it was made by this program, which deletes it."""
+        """Take over the descriptors.
+
+        `bundle`: it was made by this program, which deletes it.
+        """
         super().__init__(
             pid=pid,
             pidfd=pidfd,
@@ -199,8 +202,9 @@ class Container(Process):
         timeout: float | None = None,
         **options: Any,
     ) -> Completed:
-        """Run one more program to its end and catch both outputs; it is killed after `timeout`
-        seconds. More options are those of `spawn`.
+        """Run one more program to its end and catch both outputs.
+
+        It is killed after `timeout` seconds. More options are those of `spawn`.
         """
         stdin = PIPE if input else None
         with self.spawn(args, stdin=stdin, stdout=PIPE, stderr=PIPE, **options) as one:
@@ -209,8 +213,9 @@ class Container(Process):
     # -- limits and figures ------------------------------------------------------------------------
 
     def update(self, resources: Mapping[str, Any], *, dry_run: bool = False) -> list[str]:
-        """Change limits, given as linux.resources has them. With `dry_run` nothing is changed; the
-        writes are returned, a line each.
+        """Change limits, given as linux.resources has them.
+
+        With `dry_run` nothing is changed; the writes are returned, a line each.
         """
         from pyrunc.commands import update
 
@@ -222,7 +227,7 @@ class Container(Process):
             found.directory.close()
 
     def stats(self) -> Stats:
-        """The figures of the container's cgroups."""
+        """Return the figures of the container's cgroups."""
         found = self._load()
         manager = found.cgroup()
         try:
@@ -265,7 +270,7 @@ class Container(Process):
             found.directory.close()
 
     def processes(self) -> list[ProcessEntry]:
-        """The processes in the container's cgroups."""
+        """Return the processes in the container's cgroups."""
         found = self._load()
         manager = found.cgroup()
         try:
@@ -276,7 +281,7 @@ class Container(Process):
         return [ProcessEntry(pid, command) for pid in pids if (command := _command(pid))]
 
     def mounts(self) -> list[MountEntry]:
-        """The mounts that the init sees."""
+        """Return the mounts that the init sees."""
         from pyrunc.lifecycle import host_mounts
 
         try:
@@ -288,8 +293,9 @@ class Container(Process):
     # -- checkpoints -------------------------------------------------------------------------------
 
     def checkpoint(self, images: str | os.PathLike[str], *, leave_running: bool = False) -> None:
-        """Save the container with CRIU into a directory; it is gone afterwards unless it shall
-        stay.
+        """Save the container with CRIU into a directory.
+
+        It is gone afterwards unless it shall stay.
         """
         from pyrunc.checkpoint.dump import Checkpoint, check_caller
         from pyrunc.checkpoint.options import CriuOptions
@@ -303,8 +309,9 @@ class Container(Process):
             found.directory.close()
 
     def refused(self) -> list[str]:
-        """The system calls that the filter refused, a line each; for containers that were created
-        with `explain_seccomp`, after their end.
+        """Return the system calls that the filter refused, a line each.
+
+        For containers that were created with `explain_seccomp`, after their end.
         """
 
         if self._explanation is None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The default system call filter: what programs need, without what reaches the kernel's rarely used
-parts or other namespaces.
+"""The default system call filter.
+
+What programs need, without what reaches the kernel's rarely used parts or other namespaces.
 
 It allows each call that libseccomp knows for this machine but DENIED; a call newer than libseccomp
 answers ENOSYS, so that programs fall back. The list follows the reasons that the engines publish
@@ -47,7 +48,7 @@ ENOSYS = 38
 
 
 def default_profile() -> dict[str, Any]:
-    """A profile in the format of linux.seccomp for this machine's architecture."""
+    """Return a profile in the format of linux.seccomp for this machine's architecture."""
     native = library.NATIVE
     known = {library.name_of(native, number) for number in range(MOST_CALLS)} - {""}
     return {

@@ -49,8 +49,9 @@ class Change:
 
 
 def apply(policies: Sequence[Policy], spec: Spec, host: Host) -> tuple[Spec, list[Change]]:
-    """The configuration after all policies, in their order. Failure for a refusal, or for a policy
-    that raises or returns something else.
+    """Return the configuration after all policies, in their order.
+
+    Failure for a refusal, or for a policy that raises or returns something else.
     """
     changes: list[Change] = []
     for policy in policies:

@@ -33,8 +33,10 @@ class TimeoutExpired(StateError):
 
 @dataclass(frozen=True)
 class Completed:
-    """How a program ended: its exit code (128 plus the signal that ended it), what it printed, and
-    whether it was killed because its time was over.
+    """How a program ended.
+
+    Its exit code (128 plus the signal that ended it), what it printed, and whether it was killed
+    because its time was over.
     """
 
     returncode: int
@@ -48,7 +50,7 @@ class Completed:
         return self.stdout.decode("utf-8", "replace")
 
     def check(self) -> Completed:
-        """This result again; StateError when the exit code is not 0."""
+        """Return this result again; StateError when the exit code is not 0."""
         if self.returncode:
             last = self.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
             raise StateError(f"the program ended with {self.returncode}", detail="".join(last))
@@ -61,7 +63,8 @@ class Process:
     def __init__(
         self, *, pid: int, pidfd: int, streams: Streams, terminal: int = -1, child: bool = True
     ) -> None:
-        """Takes over `pidfd`, `streams` and `terminal` (the master of its terminal, or -1).
+        """Take over `pidfd`, `streams` and `terminal` (the master of its terminal, or -1).
+
         `child`: this program is its parent.
         """
         self.pid = pid
@@ -92,7 +95,7 @@ class Process:
             return self._code is None and self.pidfd >= 0 and process.signal(self.pidfd, signal)
 
     def poll(self) -> int | None:
-        """The exit code, None while the process runs."""
+        """Return the exit code, None while the process runs."""
         with self._lock:
             if self._code is None and self.pidfd >= 0:
                 self._code = self._collect()
@@ -111,7 +114,10 @@ class Process:
         return status if code == syscalls.CLD_EXITED else 128 + status
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code. TimeoutExpired after `timeout` seconds; the process goes on then."""
+        """Return the exit code.
+
+        TimeoutExpired after `timeout` seconds; the process goes on then.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         while (code := self.poll()) is None:
             if not process.wait_dead(self.pidfd, _milliseconds(deadline)) and timeout is not None:
@@ -121,8 +127,10 @@ class Process:
     def communicate(
         self, input: bytes = b"", *, timeout: float | None = None, limit: int = 1 << 30
     ) -> Completed:
-        """Feed standard input, read both outputs to their ends, wait. When `timeout` seconds are
-        over, the process is killed. Of each output at most `limit` bytes are kept.
+        """Feed standard input, read both outputs to their ends, wait.
+
+        When `timeout` seconds are over, the process is killed. Of each output at most `limit` bytes
+        are kept.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         pump = _Pump(self.streams, input, limit=limit)
@@ -169,7 +177,8 @@ class _Pump:
         return b"".join(self._kept[at])
 
     def run(self, deadline: float | None, *, until: int) -> bool:
-        """Until both outputs are at their ends, or the process behind the pidfd `until` has ended;
+        """Move bytes until both outputs are at their ends or the process of the pidfd has ended.
+
         False when the time is over before.
         """
         while self._open or self._streams.stdin >= 0:
@@ -192,7 +201,7 @@ class _Pump:
         return True
 
     def drain(self) -> None:
-        """What is in the pipes of a program that has ended."""
+        """Read what is in the pipes of a program that has ended."""
         while self._open:
             poll = select.poll()
             for fd in self._open:
@@ -234,7 +243,7 @@ def _milliseconds(deadline: float | None) -> int:
 
 
 def exit_code_of(pidfd: int) -> int:
-    """The exit code that the kernel keeps behind a pidfd (Linux 6.15), or UNKNOWN."""
+    """Return the exit code that the kernel keeps behind a pidfd (Linux 6.15), or UNKNOWN."""
     status = process.exit_status(pidfd)
     if status is None:
         return UNKNOWN

@@ -80,7 +80,9 @@ NO_LIMIT = 1 << 62  # what the kernel says for none: near 2**63 on v1, 2**64 - 1
 
 @dataclass(frozen=True)
 class Event:
-    """``oom``: the kernel has killed for memory. ``stats``: figures, at the interval. ``exit``: the
+    """Something that happened to a container.
+
+    ``oom``: the kernel has killed for memory. ``stats``: figures, at the interval. ``exit``: the
     container has ended, with its exit code or None where it is not known.
     """
 
@@ -121,8 +123,9 @@ class Report:
 
 @dataclass(frozen=True)
 class Operation:
-    """One op of a plan: its name, its text as `pyrunc explain` prints it, and where in the
-    configuration it comes from.
+    """One op of a plan.
+
+    Its name, its text as `pyrunc explain` prints it, and where in the configuration it comes from.
     """
 
     name: str

@@ -89,7 +89,7 @@ class Runtime:
         return Report((), tuple(prepared.all_warnings()))
 
     def explain(self, spec: Spec | Mapping[str, Any]) -> Explained:
-        """What `create` would do; Failure where it would fail before anything is made."""
+        """Return what `create` would do; Failure where it would fail before anything is made."""
         spec, changes = self._governed(spec)
         prepared = self._prepared(spec)
         plan = prepared.plan
@@ -142,9 +142,11 @@ class Runtime:
         files: Mapping[str, bytes] | None = None,
         explain_seccomp: bool = False,
     ) -> Container:
-        """A container that waits for `start`. Its descriptors are those of `subprocess`: PIPE,
-        DEVNULL (also None), STDOUT, a file; `stdin` may be bytes. With process.terminal the program
-        gets a new terminal instead, whose master is `Container.terminal`.
+        """Make a container that waits for `start`.
+
+        Its descriptors are those of `subprocess`: PIPE, DEVNULL (also None), STDOUT, a file;
+        `stdin` may be bytes. With process.terminal the program gets a new terminal instead, whose
+        master is `Container.terminal`.
 
         `files` are written below the bundle, for binds with a relative source. The container is
         deleted when it is closed, or by the next `Runtime` of this root when this program has
@@ -212,8 +214,9 @@ class Runtime:
         timeout: float | None = None,
         **options: Any,
     ) -> Completed:
-        """Create, start, wait and delete; both outputs are caught. A program that is not done after
-        `timeout` seconds is killed.
+        """Create, start, wait and delete; both outputs are caught.
+
+        A program that is not done after `timeout` seconds is killed.
         """
         with self.create(
             spec, stdin=PIPE if input else None, stdout=PIPE, stderr=PIPE, **options
@@ -222,8 +225,9 @@ class Runtime:
             return container.communicate(input, timeout=timeout)
 
     def get(self, id: str) -> Container:
-        """An existing container, whoever made it; StateError when there is none. Closing it does
-        not delete it.
+        """Return an existing container, whoever made it; StateError when there is none.
+
+        Closing it does not delete it.
         """
         found = lifecycle_container.Container.load(self.root, id)
         try:
@@ -233,7 +237,7 @@ class Runtime:
             found.directory.close()
 
     def ids(self) -> list[str]:
-        """The ids of all containers of the root, half-created ones too."""
+        """Return the ids of all containers of the root, half-created ones too."""
         fd = open_root(self.root)
         if fd < 0:
             return []
@@ -243,13 +247,13 @@ class Runtime:
             os.close(fd)
 
     def features(self) -> dict[str, Any]:
-        """The document of `pyrunc features`."""
+        """Return the document of `pyrunc features`."""
         from pyrunc.commands import features_document
 
         return features_document.document()
 
     def info(self) -> dict[str, Any]:
-        """The document of `pyrunc info`: what this host offers, and why it lacks what it lacks."""
+        """Return the document of `pyrunc info`: what this host offers and lacks."""
         from pyrunc.commands import info_document
 
         return info_document.document()
@@ -297,7 +301,7 @@ class Runtime:
 
 
 def _own_mark() -> str:
-    """This program by pid and start time, which together name it for ever."""
+    """Return this program by pid and start time, which together name it for ever."""
     found = process.read_stat(os.getpid())
     return f"{os.getpid()}:{found.start_time if found is not None else 0}"
 
@@ -308,7 +312,7 @@ def _lives(mark: str) -> bool:
 
 
 def _mark_of(bundle: str) -> str:
-    """The owner in a bundle's configuration; unknown (and so alive) while it is being written."""
+    """Return the owner in a bundle's configuration; "" while that is being written."""
     try:
         with open(f"{bundle}/config.json", "rb") as file:
             return str(Spec.parse(file.read()).get("/annotations", {}).get("org.pyrunc.owner", ""))

@@ -21,15 +21,17 @@ from pyrunc.library.runtime import Runtime
 from pyrunc.library.spec import Spec
 from pyrunc.library.streams import PIPE
 
-WORK = "/box"  # the program's working directory, a tmpfs
+WORK = "/tmp"  # the program's working directory, a tmpfs; every image has one
 SIGKILL_CODE = 137
 
 
 @dataclass(frozen=True)
 class Result(Completed):
-    """How a program went: beside its exit code and output the most memory that it used (bytes, 0
-    where the kernel does not tell), its processor time (s), how long it ran (s), whether the kernel
-    killed it for its memory, and the system calls that were refused (only with `explain`).
+    """How a program went.
+
+    Beside its exit code and output the most memory that it used (bytes, 0 where the kernel does not
+    tell), its processor time (s), how long it ran (s), whether the kernel killed it for its memory,
+    and the system calls that were refused (only with `explain`).
     """
 
     peak_memory: int = 0
@@ -55,7 +57,7 @@ class Stop:
                 self._container.kill()
 
     def watch(self, container: Container | None) -> None:
-        """The container of the run; None when it is over."""
+        """Note the container of the run; None when it is over."""
         with self._lock:
             self._container = container
             if self._set and container is not None:
@@ -79,9 +81,11 @@ class Sandbox:
         pool: int = 0,
         explain: bool = False,
     ) -> None:
-        """`memory` and `scratch` (of /box and /tmp each) are sizes such as "64m". `spec` replaces
-        the default configuration. `pool` containers that wait to run `program` are kept ready: to
-        run it takes about a millisecond then. `explain` counts the system calls that are refused.
+        """Choose what every run gets.
+
+        `memory` and `scratch` (the space in /tmp) are sizes such as "64m". `spec` replaces the
+        default configuration. `pool` containers that wait to run `program` are kept ready: to run
+        it takes about a millisecond then. `explain` counts the system calls that are refused.
 
         Where cgroups cannot be written (no delegation), limits of memory, processors and tasks are
         an error; pass None for those.
@@ -90,12 +94,8 @@ class Sandbox:
         self._explain = explain
         self._program = tuple(program)
         base = spec or Spec.default(["true"], rootfs=os.path.abspath(rootfs))
-        for place in (WORK, "/tmp"):
-            base = base.mount(
-                place,
-                type="tmpfs",
-                options=["nosuid", "nodev", "mode=1777", f"size={scratch}"],
-            )
+        options = ["nosuid", "nodev", "mode=1777", f"size={scratch}"]
+        base = base.mount(WORK, type="tmpfs", options=options)
         self.spec = base.limit(memory=memory, cpus=cpus, pids=pids).cwd(WORK)
         self._pool = _Pool(self, pool if program else 0)
 
@@ -161,7 +161,7 @@ class Sandbox:
         )
 
     def waiting(self) -> Container:
-        """A new container that waits to run `program`."""
+        """Make a container that waits to run `program`."""
         return self._create(self._program, {}, {})
 
     def _result(self, container: Container, done: Completed, seconds: float) -> Result:
@@ -184,8 +184,9 @@ class Sandbox:
 
 
 class _Pool:
-    """Containers that wait. One that is taken is replaced by a thread, which ends when all are
-    there.
+    """Containers that wait.
+
+    One that is taken is replaced by a thread, which ends when all are there.
     """
 
     def __init__(self, sandbox: Sandbox, size: int) -> None:

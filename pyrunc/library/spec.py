@@ -62,8 +62,10 @@ class Spec:
         euid: int | None = None,
         egid: int | None = None,
     ) -> Spec:
-        """A program in a root file system, with safe defaults: read-only root, no network, a user
-        namespace, no privileges that the program can gain, the default filter.
+        """Return a program in a root file system, with safe defaults.
+
+        Read-only root, no network, a user namespace, no privileges that the program can gain, the
+        default filter.
 
         `euid` and `egid` are the caller's ids unless they are given.
         """
@@ -84,12 +86,12 @@ class Spec:
     # -- as a value --------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """A copy of the JSON value, to be changed at will."""
+        """Return a copy of the JSON value, to be changed at will."""
         copy: dict[str, Any] = jsontext.decode(jsontext.encode(self._value))
         return copy
 
     def json(self, *, indent: int = 0) -> str:
-        """The text of the config.json."""
+        """Return the text of the config.json."""
         return jsontext.encode(self._value, indent=indent)
 
     def keys(self) -> Iterator[str]:
@@ -99,7 +101,7 @@ class Spec:
         return self.to_dict()[name]
 
     def get(self, pointer: str, default: Any = None) -> Any:
-        """The value at a JSON pointer, such as /linux/resources/pids/limit."""
+        """Return the value at a JSON pointer, such as /linux/resources/pids/limit."""
         value: Any = self._value
         for part in pointer.split("/")[1:]:
             part = part.replace("~1", "/").replace("~0", "~")
@@ -124,7 +126,7 @@ class Spec:
     # -- steps -------------------------------------------------------------------------------------
 
     def set(self, pointer: str, value: Any) -> Spec:
-        """The value at a JSON pointer of object names replaced; objects on the way are made."""
+        """Replace the value at a JSON pointer; objects on the way are made."""
         changed = self.to_dict()
         *parents, last = [
             part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]
@@ -173,8 +175,9 @@ class Spec:
         cpus: float | None = None,
         pids: int | None = None,
     ) -> Spec:
-        """Limits of the cgroup: memory (and memory plus swap) in bytes or such as "64m",
-        processors, tasks.
+        """Limit what the cgroup may use.
+
+        Memory (and memory plus swap) in bytes or such as "64m", processors, tasks.
         """
         changed = self.to_dict()
         resources = changed.setdefault("linux", {}).setdefault("resources", {})
@@ -198,7 +201,7 @@ class Spec:
     def bind(
         self, source: str, destination: str, *, readonly: bool = True, recursive: bool = True
     ) -> Spec:
-        """A file or directory of the host, read-only unless it is asked for otherwise."""
+        """Bind a file or directory of the host, read-only unless it is asked for otherwise."""
         options = ["rbind" if recursive else "bind", "nosuid", "nodev"]
         options += ["rro" if recursive else "ro"] if readonly else []
         return self._add_mount(
@@ -241,26 +244,28 @@ class Spec:
         return self.set("/root/readonly", readonly)
 
     def ephemeral(self) -> Spec:
-        """A writable root whose changes go away with the container: the image stays untouched."""
+        """Make the root writable; changes go away with the container, not to the image."""
         return self.readonly(False).annotation(EPHEMERAL, "true")
 
     def capabilities(self, *names: str) -> Spec:
-        """The capabilities of the program, in the sets that a program without file capabilities
-        needs; none at all without an argument.
+        """Set the capabilities of the program; none at all without an argument.
+
+        They go into the sets that a program without file capabilities needs.
         """
         kinds = ("bounding", "effective", "permitted")
         return self.set("/process/capabilities", {kind: list(names) for kind in kinds})
 
     def user_namespace(self, *, first_host_id: int = FIRST_HOST_ID, ids: int = IDS) -> Spec:
-        """A user namespace made by root: `ids` ids from 0 on are those of the host from
-        `first_host_id` on.
+        """Add a user namespace that root makes.
+
+        `ids` ids from 0 on are those of the host from `first_host_id` on.
         """
         maps = [{"containerID": 0, "hostID": first_host_id, "size": ids}]
         spec = self._namespaces("user", [{"type": "user"}])
         return spec.set("/linux/uidMappings", maps).set("/linux/gidMappings", maps)
 
     def without_user_namespace(self) -> Spec:
-        """The ids of the container are those of the host."""
+        """Leave the ids of the container as they are on the host."""
         changed = self._namespaces("user", []).to_dict()
         for name in ("uidMappings", "gidMappings"):
             changed["linux"].pop(name, None)
@@ -272,7 +277,7 @@ class Spec:
 
 
 def bytes_of(size: int | str) -> int:
-    """A number of bytes, or a text such as 64m, 1.5g, 100kb, 1GiB."""
+    """Return a number of bytes, or a text such as 64m, 1.5g, 100kb, 1GiB."""
     if isinstance(size, int):
         return size
     text = size.strip().lower().removesuffix("b").removesuffix("i")

@@ -28,8 +28,10 @@ class Streams:
     __slots__ = ("_owned", "stderr", "stdin", "stdout", "theirs")
 
     def __init__(self, stdin: Stream, stdout: Stream, stderr: Stream) -> None:
-        """None and DEVNULL: /dev/null. PIPE: a pipe. STDOUT (of stderr): where stdout goes. bytes
-        (of stdin): their content. Else a descriptor or an open file, which stays the caller's.
+        """Open what is asked for.
+
+        None and DEVNULL: /dev/null. PIPE: a pipe. STDOUT (of stderr): where stdout goes. bytes (of
+        stdin): their content. Else a descriptor or an open file, which stays the caller's.
         """
         self._owned: list[int] = []
         self.stdin = self.stdout = self.stderr = -1
@@ -63,7 +65,7 @@ class Streams:
         return _descriptor(stream, name="stdin")
 
     def _output(self, stream: Stream) -> tuple[int, int]:
-        """(the program's end, ours or -1)."""
+        """Return (the program's end, ours or -1)."""
         if stream is None or stream == DEVNULL:
             return self._null(), -1
         if stream == PIPE:
@@ -72,7 +74,7 @@ class Streams:
         return _descriptor(stream, name="stdout or stderr"), -1
 
     def close_theirs(self) -> None:
-        """The program has them, or will never have."""
+        """Close the program's ends: it has them, or will never have."""
         for fd in self._owned:
             os.close(fd)
         self._owned = []

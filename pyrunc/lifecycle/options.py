@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class CreateOptions:
@@ -23,6 +23,7 @@ class CreateOptions:
     explain_seccomp load a filter that counts what would be refused
     stdio           the program's standard descriptors; -1: the caller's
     service_manager use LISTEN_FDS and NOTIFY_SOCKET of the caller's environment
+    transform       changes the configuration before it is read, or raises; None: as it is
     pid_file, console_socket, pidfd_socket   paths; empty for none
     """
 
@@ -42,6 +43,7 @@ class CreateOptions:
         "rootless",
         "service_manager",
         "stdio",
+        "transform",
     )
 
     def __init__(
@@ -62,6 +64,7 @@ class CreateOptions:
         pidfd_socket: str = "",
         stdio: Sequence[int] = (-1, -1, -1),
         service_manager: bool = True,
+        transform: Callable[[bytes], bytes] | None = None,
     ) -> None:
         self.id = container_id
         self.bundle = bundle
@@ -78,6 +81,7 @@ class CreateOptions:
         self.pidfd_socket = pidfd_socket
         self.stdio = stdio
         self.service_manager = service_manager
+        self.transform = transform
 
 
 class ExecOptions:

@@ -94,6 +94,8 @@ class PreparedCreate:
             )
         name = options.config
         self.data = amend(read_bounded(os.path.join(self.bundle, name), name=name), source=name)
+        if options.transform is not None:
+            self.data = options.transform(self.data)
         self.config = parse_config(self.data, source=name)
         self.host = facts.probe()
         self.rootfs = find_rootfs(self.config, self.bundle)

@@ -138,7 +138,7 @@ class Explanation:
         self._report = report
 
     def _start_thread(self, listener: int) -> None:
-        """Takes over the descriptor."""
+        """Take over the descriptor."""
         from threading import Thread
 
         def run() -> None:

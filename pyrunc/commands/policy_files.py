@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--policy FILE.py: policies from a file, applied before anything is planned.
+
+The file defines `policy(spec, host)`, or a list POLICIES of such functions; `Spec` and `Refusal`
+are names in it. It is code that runs with the rights of the caller, so root loads only what nobody
+but root can change: the file and each directory above it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pyrunc.errors import Failure, UsageError
+from pyrunc.host import facts
+from pyrunc.library import policies
+from pyrunc.library.spec import Spec
+from pyrunc.spec.load import read_named
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.library.policies import Change, Policy
+
+GROUP_OR_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+class Transform:
+    """Changes the bytes of a configuration as the policies say; `changes` tells what they did."""
+
+    __slots__ = ("_policies", "changes")
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._policies: list[Policy] = [one for path in paths for one in load(path)]
+        self.changes: list[Change] = []
+
+    def __call__(self, data: bytes) -> bytes:
+        spec, self.changes = policies.apply(self._policies, Spec.parse(data), facts.probe())
+        return spec.json().encode("utf-8", "surrogateescape") if self.changes else data
+
+
+def load(path: str) -> list[Policy]:
+    """Return the policies of a file; Failure when it is not trustworthy or has none."""
+    real = os.path.realpath(path)
+    if os.geteuid() == 0:
+        _check_trust(real)
+    data, _source = read_named(real)
+    names: dict[str, object] = {"__name__": "policy", "Spec": Spec, "Refusal": policies.Refusal}
+    try:
+        exec(compile(data, real, "exec"), names)
+    except Exception as error:
+        raise Failure(f"cannot load the policy {path}: {type(error).__name__}: {error}") from error
+    found = names.get("POLICIES", [names["policy"]] if "policy" in names else [])
+    if not isinstance(found, list | tuple) or not found or not all(map(callable, found)):
+        raise UsageError(
+            f"--policy {path}: it defines no function `policy` and no list POLICIES of functions"
+        )
+    return list(found)
+
+
+def _check_trust(path: str) -> None:
+    """Refuse a file that somebody but root can change, by itself or by a directory above it."""
+    place = path
+    while True:
+        try:
+            facts_of = os.stat(place)
+        except OSError as error:
+            raise Failure(f"cannot load the policy {path}", errno=error.errno or 0) from None
+        shared = stat.S_ISDIR(facts_of.st_mode) and facts_of.st_mode & stat.S_ISVTX
+        if facts_of.st_uid != 0 or (facts_of.st_mode & GROUP_OR_OTHERS and not shared):
+            raise Failure(
+                f"cannot load the policy {path}: others than root can change {place}",
+                hint="it is code that runs as root: give it, and all directories above, to root",
+            )
+        if place == "/":
+            return
+        place = os.path.dirname(place)
