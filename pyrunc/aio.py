@@ -78,7 +78,7 @@ class Process:
         trace: TracebackType | None,
     ) -> None:
         if self.inner.poll() is None:
-            self.inner.kill()
+            await _thread(self.inner.end)
             await asyncio.shield(self.wait())
         self.inner.close()
 
@@ -105,7 +105,7 @@ class Process:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            self.inner.kill()  # then the thread comes to its end
+            self.inner.end()  # then the thread comes to its end
             await asyncio.wait([task])
             raise
 

@@ -123,6 +123,10 @@ class Container(Process):
         finally:
             found.directory.close()
 
+    def end(self) -> None:
+        """Kill everything in the container."""
+        self.kill(process.SIGKILL)
+
     def pause(self) -> None:
         """Freeze all processes."""
         self._freeze(True, (lifecycle.RUNNING, lifecycle.CREATED))

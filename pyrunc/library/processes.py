@@ -85,7 +85,7 @@ class Process:
         trace: TracebackType | None,
     ) -> None:
         if self.poll() is None:
-            self.kill()
+            self.end()
             self.wait()
         self.close()
 
@@ -93,6 +93,14 @@ class Process:
         """Send a signal; False when the process has ended."""
         with self._lock:
             return self._code is None and self.pidfd >= 0 and process.signal(self.pidfd, signal)
+
+    def end(self) -> None:
+        """Kill the process and all of its session, which is what it has started.
+
+        A program that gives itself another session is not reached; the end of the container ends it.
+        """
+        if self.kill():
+            process.kill_session(self.pid)
 
     def poll(self) -> int | None:
         """Return the exit code, None while the process runs."""
@@ -136,13 +144,13 @@ class Process:
         pump = _Pump(self.streams, input, limit=limit)
         timed_out = not pump.run(deadline, until=self.pidfd)
         if timed_out:
-            self.kill()
+            self.end()
             pump.run(time.monotonic() + 1, until=self.pidfd)  # what it had written
         try:
             code = self.wait(None if timed_out or deadline is None else _seconds(deadline))
         except TimeoutExpired:
             timed_out = True
-            self.kill()
+            self.end()
             code = self.wait()
         pump.drain()
         self.streams.close()

@@ -148,13 +148,13 @@ class Runtime:
         `stdin` may be bytes. With process.terminal the program gets a new terminal instead, whose
         master is `Container.terminal`.
 
-        `files` are written below the bundle, for binds with a relative source. The container is
+        `files` are written below the bundle (`bundle_path`), as sources of binds. The container is
         deleted when it is closed, or by the next `Runtime` of this root when this program has
         ended. Failure when it cannot be made; nothing is left then.
         """
         self._sweep_once()
         spec, _changes = self._governed(spec)
-        container_id = id if id is not None else f"py-{secrets.token_hex(8)}"
+        container_id = id if id is not None else new_id()
         bundle = Bundle(self.root, container_id)
         self._check_free(container_id)
         bundle.make(owned(spec, _own_mark()), dict(files or {}))
@@ -246,6 +246,10 @@ class Runtime:
         finally:
             os.close(fd)
 
+    def bundle_path(self, id: str) -> str:
+        """Return the directory that `create` makes for the bundle of a container."""
+        return Bundle(self.root, id).path
+
     def features(self) -> dict[str, Any]:
         """Return the document of `pyrunc features`."""
         from pyrunc.commands import features_document
@@ -298,6 +302,11 @@ class Runtime:
             Bundle(self.root, name).remove()
             left.append(name)
         return left
+
+
+def new_id() -> str:
+    """Return an id that no container has."""
+    return f"py-{secrets.token_hex(8)}"
 
 
 def _own_mark() -> str:

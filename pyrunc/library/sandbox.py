@@ -17,7 +17,7 @@ from types import TracebackType
 from pyrunc.errors import Failure
 from pyrunc.library.container import Container
 from pyrunc.library.processes import Completed
-from pyrunc.library.runtime import Runtime
+from pyrunc.library.runtime import Runtime, new_id
 from pyrunc.library.spec import Spec
 from pyrunc.library.streams import PIPE
 
@@ -149,10 +149,13 @@ class Sandbox:
         self, args: Sequence[str], files: Mapping[str, bytes], env: Mapping[str, str]
     ) -> Container:
         spec = self.spec.args(*args).env(**env)
+        container_id = new_id()
+        place = self.runtime.bundle_path(container_id)
         for name in files:
-            spec = spec.bind(f"files/{name}", f"{WORK}/{name}", recursive=False)
+            spec = spec.bind(f"{place}/files/{name}", f"{WORK}/{name}", recursive=False)
         return self.runtime.create(
             spec,
+            id=container_id,
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,

@@ -80,6 +80,9 @@ def test_exec_gives_code_and_output(library: pyrunc.Runtime, script: Script) -> 
                               env={"A": "value"}, cwd="/tmp")  # fmt: skip
         assert (done.returncode, done.text) == (5, "in\nvalue\n/tmp\n")
         assert container.exec(["sleep", "60"], timeout=0.3).timed_out
+        children = ["sh", "-c", "sleep 50 & sleep 60; true"]
+        assert container.exec(children, timeout=0.3).timed_out
+        until(lambda: len(container.processes()) == 1, "what it has started is gone, too")
         assert container.exec(["id", "-u"], user=(7, 7)).text == "7\n"
 
 
