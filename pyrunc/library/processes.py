@@ -97,7 +97,7 @@ class Process:
     def end(self) -> None:
         """Kill the process and all of its session, which is what it has started.
 
-        A program that gives itself another session is not reached; the end of the container ends it.
+        A program with a session of its own is not reached; the end of the container ends it.
         """
         if self.kill():
             process.kill_session(self.pid)
