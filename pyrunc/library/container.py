@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pyrunc.errors import Failure, StateError
-from pyrunc.host import process
+from pyrunc.host import mountinfo, process
 from pyrunc.library.bundle import Bundle
 from pyrunc.library.processes import UNKNOWN, Completed, Process
 from pyrunc.library.results import Event, MountEntry, ProcessEntry, Stats
@@ -286,10 +286,8 @@ class Container(Process):
 
     def mounts(self) -> list[MountEntry]:
         """Return the mounts that the init sees."""
-        from pyrunc.lifecycle import host_mounts
-
         try:
-            entries = host_mounts.read(self.pid)
+            entries = mountinfo.read(self.pid)
         except OSError as error:
             raise StateError(f"container {self.id} has stopped") from error
         return [MountEntry(one.id, one.point, one.type, one.options) for one in entries]

@@ -106,7 +106,7 @@ class MountEntry:
     id: int
     point: str
     type: str
-    options: str
+    options: tuple[str, ...]
 
 
 @dataclass(frozen=True)
