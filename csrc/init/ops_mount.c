@@ -226,6 +226,25 @@ int run_set_attributes(const struct op_set_attributes *op, uint32_t *step)
 	return keep_locked(fd, op);
 }
 
+int run_reset_atime(const struct op_reset_atime *op, uint32_t *step)
+{
+	struct statfs status;
+	uint64_t rule;
+	int fd = slot_get(op->slot);
+	int result;
+
+	if (fd < 0)
+		return fd;
+	result = sys_fstatfs(fd, &status);
+	if (result < 0)
+		return result;
+	rule = attributes_of((uint64_t)status.f_flags) & MOUNT_ATTR__ATIME;
+	if ((op->rules >> (rule / MOUNT_ATTR_NOATIME) & 1) == 0)
+		return 0;
+	*step = STEP_RESET_ATIME_SETATTR;
+	return set_attributes(fd, "", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME, false);
+}
+
 int run_set_propagation(const struct op_set_propagation *op, uint32_t *step)
 {
 	struct mount_attr attr = {.propagation = op->flags};

@@ -79,6 +79,17 @@ def cgroup_mounts(data: bytes) -> list[Mount]:
     return list(mountinfo.parse(data, types=("cgroup", "cgroup2")))
 
 
+def shared_options(mounts: list[Mounted]) -> dict[int, frozenset[str]]:
+    """Version -> the options that all of the host's mounts of this version have. Those are in force
+    for every further mount: they belong to a hierarchy, and the kernel takes no others there.
+    """
+    found: dict[int, frozenset[str]] = {}
+    for mounted in mounts:
+        options = frozenset(mounted.options)
+        found[mounted.version] = found.get(mounted.version, options) & options
+    return found
+
+
 def parse_own(data: bytes) -> dict[str, str]:
     """/proc/PID/cgroup: hierarchy name ("" for cgroup2) -> path.
 

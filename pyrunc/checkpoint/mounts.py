@@ -130,7 +130,6 @@ def _owns_cgroups(config: Config) -> bool:
 def restored(
     config: Config,
     *,
-    bundle: str,
     rootfs: str,
     points: Mapping[str, Iterable[str]],
     below: Mapping[str, Sequence[str]],
@@ -147,7 +146,7 @@ def restored(
     """
     found = {path: rootfs + path for path in below.get(rootfs, ())}
     for mount in binds(config):
-        source = join(bundle, mount.source or "")
+        source = mount.source or ""
         for point in points[mount.destination]:
             found[point] = source
             for path in below.get(source, ()):
@@ -159,11 +158,6 @@ def restored(
         found[NULL] = NULL
     found[NOTIFY] = notify
     return [external(name, path) for name, path in found.items()]
-
-
-def join(bundle: str, source: str) -> str:
-    """Return a source of the configuration as an absolute path."""
-    return source if source.startswith("/") else f"{bundle}/{source}"
 
 
 def _cgroup_binds(config: Config, cgroups: Mapping[str, str]) -> Iterable[tuple[str, str]]:

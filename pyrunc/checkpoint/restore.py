@@ -146,8 +146,8 @@ class Restoration(Creation):
         config = prepared.config
         self.intend("mounts", self._root.intent())
         self._root.mount(prepared.rootfs)
-        points = self._root.make_points(config, bundle=prepared.bundle)
-        sources = [mounts.join(prepared.bundle, one.source or "") for one in mounts.binds(config)]
+        points = self._root.make_points(config)
+        sources = [one.source or "" for one in mounts.binds(config)]
         cgroups = {
             os.path.basename(one.hierarchy.mount): one.path for one in prepared.cgroup.members
         }
@@ -155,7 +155,6 @@ class Restoration(Creation):
             cgroups[""] = prepared.cgroup.unified.path
         return mounts.restored(
             config,
-            bundle=prepared.bundle,
             rootfs=prepared.rootfs,
             points=points,
             below=host_mounts_below([prepared.rootfs, *sources]),

@@ -118,7 +118,7 @@ class Root:
 
     # -- mount points ------------------------------------------------------------------------------
 
-    def make_points(self, config: Config, *, bundle: str) -> dict[str, list[str]]:
+    def make_points(self, config: Config) -> dict[str, list[str]]:
         """Make the points of the configuration's mounts, as the init does.
 
         Returns for each destination the paths in the root by which CRIU may know it.
@@ -136,7 +136,7 @@ class Root:
                 found[mount.destination] = [os.path.normpath(point)]
                 if mount.type in mounts.CGROUPS or covered(point, config):
                     continue
-                source = mounts.join(bundle, mount.source or "") if mount in binds else ""
+                source = mount.source or "" if mount in binds else ""
                 real = self._make_point(inside, mount, config, source=source)
                 if real not in found[mount.destination]:
                     found[mount.destination].append(real)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from pyrunc.errors import Problem
 from pyrunc.seccomp import lint
+from pyrunc.spec.options import asks_for_bind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pyrunc.spec.model import Config, Mount
+    from pyrunc.spec.model import Config
 
 # With them, root in the container becomes root of the host in a few known steps.
 STRONG_CAPABILITIES = {
@@ -131,10 +132,6 @@ def _last(options: Sequence[str], yes: str, no: str) -> bool:
     return bool(relevant) and relevant[-1] == yes
 
 
-def _is_bind(mount: Mount) -> bool:
-    return mount.type in ("bind", "rbind") or "bind" in mount.options or "rbind" in mount.options
-
-
 def _normal(path: str) -> str:
     """Return the path without doubled, trailing and dot components."""
     parts: list[str] = []
@@ -148,7 +145,7 @@ def _normal(path: str) -> str:
 
 def _binds(view: _View) -> Iterator[Finding]:
     for mount in view.config.mounts:
-        if not _is_bind(mount):
+        if not asks_for_bind(mount):
             continue
         source = _normal(mount.source or "")
         readonly = _last(mount.options, "ro", "rw") or _last(mount.options, "rro", "rrw")
@@ -255,7 +252,7 @@ def _propagation(view: _View) -> Iterator[Finding]:
             "use slave or private",
         )
     for mount in view.config.mounts:
-        if _is_bind(mount) and {"shared", "rshared"} & set(mount.options):
+        if asks_for_bind(mount) and {"shared", "rshared"} & set(mount.options):
             yield (
                 f"{mount.pointer}/options",
                 f"mounts made below {mount.destination} appear on the host",

@@ -47,6 +47,14 @@ def plan(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
         _unified(mounts, mount, options)
 
 
+def _own_data(mounts: Mounts, options: MountOptions, *, version: int) -> list[str]:
+    """The options without those that the host's hierarchies have anyway: containerd copies the
+    host's nsdelegate and memory_recursiveprot.
+    """
+    in_force = mounts.cgroup.in_force.get(version, ())
+    return [option for option in options.data if option not in in_force]
+
+
 def _sees_own(mounts: Mounts) -> bool:
     """Return whether a new mount shows the root of a cgroup namespace of the container's own."""
     return mounts.context.has("cgroup") and mounts.context.owns("cgroup")
@@ -58,13 +66,14 @@ def _unified(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
     Without a namespace a bind of the host's mount: a new one would reset the host's mount options.
     """
     slot, what = mounts.context.slot(), describe(mount, options)
+    data = _own_data(mounts, options, version=2)
     if _sees_own(mounts):
         mounts.made.append(
             ops.NewMount(
                 slot=slot,
                 fstype="cgroup2",
                 source=mount.source or "cgroup",
-                options=options.data,
+                options=data,
                 attributes=options.attributes,
                 pointer=mount.pointer,
                 what=what,
@@ -72,11 +81,12 @@ def _unified(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
         )
     else:
         directory = next((entry for entry in mounts.cgroup.directories if entry.version == 2), None)
-        if options.data:
+        if data:
             mounts.context.problem(
                 mount.pointer + "/options",
                 "options of cgroup2 need a cgroup namespace of the container",
-                value=", ".join(options.data),
+                value=", ".join(data),
+                hint="only those that the host's own mount has may be repeated",
             )
         path = directory.mount if directory else UNIFIED
         if directory and mounts.context.has("cgroup"):
@@ -149,11 +159,11 @@ def _hierarchies(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
     Links have the names of the controllers that share one.
     """
     context, what = mounts.context, describe(mount, options)
-    if options.data:
+    if data := _own_data(mounts, options, version=1):
         context.problem(
             mount.pointer + "/options",
             "a mount of all cgroup v1 hierarchies has no options of its own",
-            value=", ".join(options.data),
+            value=", ".join(data),
         )
     slot = context.slot()
     mounts.made.append(

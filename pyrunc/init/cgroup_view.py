@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Protocol
 
     class HierarchyLike(Protocol):
@@ -58,9 +58,10 @@ class CgroupView:
     At the rendezvous `namespaces` the parent hands over, in this order: with `into` a directory of
     cgroup2, then `tasks` files to write 0 to, then with `leaf` the cgroup.procs of a leaf.
     `forced` is the destination that shows the v1 hierarchy name=systemd whatever else there is.
+    `in_force` are the mount options that the host's hierarchies of each version have.
     """
 
-    __slots__ = ("directories", "forced", "into", "leaf", "tasks", "version")
+    __slots__ = ("directories", "forced", "in_force", "into", "leaf", "tasks", "version")
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class CgroupView:
         tasks: int = 0,
         leaf: bool = False,
         forced: str = "",
+        in_force: Mapping[int, frozenset[str]] | None = None,
     ) -> None:
         self.version = version
         self.directories = tuple(directories)
@@ -78,10 +80,17 @@ class CgroupView:
         self.tasks = tasks
         self.leaf = leaf
         self.forced = forced
+        self.in_force = in_force or {}
 
     @classmethod
     def of(
-        cls, view: ViewLike, *, enters: bool = True, leaf: bool = False, forced: str = ""
+        cls,
+        view: ViewLike,
+        *,
+        enters: bool = True,
+        leaf: bool = False,
+        forced: str = "",
+        in_force: Mapping[int, frozenset[str]] | None = None,
     ) -> CgroupView:
         """From the facts of a cgroup manager; `enters` when the init enters by itself."""
         found = [
@@ -102,4 +111,5 @@ class CgroupView:
             tasks=len(old) if enters else 0,
             leaf=leaf,
             forced=forced,
+            in_force=in_force,
         )

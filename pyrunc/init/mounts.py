@@ -55,7 +55,7 @@ def plan(mounts: Mounts, config: Config, *, notify: str = "") -> None:
             mounts.dev_bound = mounts.dev_bound or options.bind
         if not _allowed(mounts, mount, options):
             continue
-        if options.flags & (table.MS_REMOUNT | table.MS_I_VERSION):
+        if _needs_mount(options):
             _classic(mounts, mount, options)
         elif options.bind:
             _bind(mounts, mount, options)
@@ -124,13 +124,6 @@ def _bind(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
     if options.copy_symlink and source in mounts.links:
         _copy_link(mounts, mount)
         return
-    superblock = [key for key in options.superblock if key != "ro"]
-    if superblock:
-        context.problem(
-            pointer + "/options",
-            "a bind mount cannot change a property of the file system",
-            value=", ".join(superblock),
-        )
     if mount_idmap.wanted(mount, options):
         slot = mounts.request_slot
         mounts.request_slot += 1
@@ -174,20 +167,22 @@ def _bind_attributes(
 ) -> list[Op]:
     """As the remount of a bind mount does: with one flag given, those that are not are cleared.
 
-    Access times are the source's unless an option names them.
+    Access times are the source's unless an option names them; one that says which rule it shall not
+    be (`atime`, `nostrictatime`) leaves the others alone.
     """
     cleared = options.attributes_cleared
     given = options.attributes & (ACCESS | table.MOUNT_ATTR_NODIRATIME)
-    if options.atime_given:
+    if options.atime_set:
         given |= options.atime
-    if not given and not cleared and not options.atime_given:
+    if not given and not cleared and not options.atime_set:
         return []
     clear = ACCESS & ~given
-    if options.atime_given:
+    if options.atime_set:
         clear |= table.MOUNT_ATTR__ATIME
     if cleared & table.MOUNT_ATTR_NODIRATIME:
         clear |= table.MOUNT_ATTR_NODIRATIME
-    return [
+    pointer, what = mount.pointer + "/options", describe(mount, options)
+    found: list[Op] = [
         ops.SetAttributes(
             slot=slot,
             set=given & ~leave,
@@ -195,10 +190,13 @@ def _bind_attributes(
             recursive=0,
             keep_locked=int(context.confined),
             explicit=cleared & (ACCESS | table.MOUNT_ATTR_NODIRATIME),
-            pointer=mount.pointer + "/options",
-            what=describe(mount, options),
+            pointer=pointer,
+            what=what,
         )
     ]
+    if rules := options.atime_reset:
+        found.append(ops.ResetAtime(slot=slot, rules=rules, pointer=pointer, what=what))
+    return found
 
 
 def _copy_link(mounts: Mounts, mount: Mount) -> None:
@@ -348,12 +346,15 @@ def _from_host(
     attach(mounts, mount, options, slot=slot, late=0, attributes=given)
 
 
+def _needs_mount(options: MountOptions) -> bool:
+    """Is it for mount(2) alone? A bind has no inode versions: the file system has, or has not."""
+    alone = table.MS_REMOUNT if options.bind else table.MS_REMOUNT | table.MS_I_VERSION
+    return bool(options.flags & alone)
+
+
 def _classic(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
     """Plan mount(2), which alone can change an existing mount or keep versions of inodes."""
     flags = options.flags | (table.MS_BIND if options.bind else 0)
-    if options.bind and not options.flags & table.MS_REMOUNT:
-        pointer = mount.pointer + "/options"
-        mounts.context.problem(pointer, "a bind mount cannot have inode versions", value="iversion")
     mounts.inside.append(
         ops.MountClassic(
             path=paths.absolute(mount.destination),

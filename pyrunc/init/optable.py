@@ -125,6 +125,12 @@ OPS = {
         {"slot": SLOT, "set": U64, "clear": U64, "recursive": U32, "keep_locked": U32, "explicit": U64},
         ("setattr", "locked"),
     ),
+    "reset_atime": (
+        "mount_setattr on a slot: a mount with one of the access time rules in `rules` (1 << rule / 16 for MOUNT_ATTR_NOATIME "
+        "and MOUNT_ATTR_STRICTATIME) gets the kernel's default, any other keeps its own.",
+        {"slot": SLOT, "rules": U32},
+        ("look", "setattr"),
+    ),
     "set_propagation": (
         "mount_setattr with a propagation flag (MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE) on a slot.",
         {"slot": SLOT, "flags": U64, "recursive": U32},

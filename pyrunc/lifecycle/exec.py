@@ -43,7 +43,8 @@ def saved_config(container: Container, *, whole: bool = True) -> Config:
     text = container.directory.read(CONFIG)
     if text is None:
         raise StateError(f"the state of container {container.id} has no {CONFIG}")
-    return parse_config(text.encode("utf-8", "surrogateescape"), source=CONFIG, whole=whole)
+    data, bundle = text.encode("utf-8", "surrogateescape"), str(container.state["bundle"])
+    return parse_config(data, source=CONFIG, whole=whole, bundle=bundle)
 
 
 def check_status(container: Container, *, ignore_paused: bool) -> None:

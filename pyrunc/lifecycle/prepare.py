@@ -24,10 +24,11 @@ from pyrunc.log import log
 from pyrunc.spec.check_host import check_host
 from pyrunc.spec.config import parse_config
 from pyrunc.spec.load import read_bounded
+from pyrunc.spec.options import parse_mount_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from pyrunc.cgroups import Manager, rdt
@@ -96,7 +97,7 @@ class PreparedCreate:
         self.data = amend(read_bounded(os.path.join(self.bundle, name), name=name), source=name)
         if options.transform is not None:
             self.data = options.transform(self.data)
-        self.config = parse_config(self.data, source=name)
+        self.config = parse_config(self.data, source=name, bundle=self.bundle)
         self.host = facts.probe()
         self.rootfs = find_rootfs(self.config, self.bundle)
         self.rootless = self.host.rootless if options.rootless is None else options.rootless
@@ -129,7 +130,7 @@ class PreparedCreate:
             container_id=self.id,
             rootfs=self.rootfs,
             bundle=self.bundle,
-            cgroup=cgroup_view(self.cgroup, self.config.annotations),
+            cgroup=cgroup_view(self.cgroup, self.config),
             seccomp=self.explanation.filter if self.explanation else self.filter,
             listen_fds=self.listen_fds,
             preserve_fds=self.preserve_fds - self.listen_fds,
@@ -239,11 +240,26 @@ def container_root(mappings: Sequence[IdMapping]) -> int:
     return next((one.host_id for one in mappings if one.container_id == 0 and one.size), -1)
 
 
-def cgroup_view(manager: Manager, annotations: Mapping[str, str]) -> CgroupView:
+def cgroup_view(manager: Manager, config: Config) -> CgroupView:
     """Return what the plan has to know about the container's cgroups."""
     view = manager.view()
-    forced = annotations.get(FORCE_V1, "")
-    return CgroupView.of(view, enters=view.enters, leaf=view.leaf, forced=forced)
+    return CgroupView.of(
+        view,
+        enters=view.enters,
+        leaf=view.leaf,
+        forced=config.annotations.get(FORCE_V1, ""),
+        in_force=cgroup_options(config),
+    )
+
+
+def cgroup_options(config: Config) -> dict[int, frozenset[str]]:
+    """The options that the host's cgroup mounts have, by version; read for those who give some."""
+    from pyrunc.cgroups.layout import parse_mountinfo, read_whole, shared_options
+
+    mine = [mount for mount in config.mounts if mount.type in ("cgroup", "cgroup2")]
+    if not any(parse_mount_options(mount).data for mount in mine):
+        return {}
+    return shared_options(parse_mountinfo(read_whole("/proc/self/mountinfo")))
 
 
 def read_links(sources: list[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from pyrunc.init.mounts import symlink_sources
 from pyrunc.lifecycle.container import Container
 from pyrunc.lifecycle.exec import joined_namespaces
 from pyrunc.lifecycle.idmapped_mounts import Mapper
-from pyrunc.lifecycle.prepare import read_links
+from pyrunc.lifecycle.prepare import cgroup_options, read_links
 from pyrunc.lifecycle.state import CONFIG
 from pyrunc.log import log
 from pyrunc.spec.config import parse_config
@@ -60,7 +60,11 @@ def read_mounts(container: Container, data: bytes, *, source: str) -> Config:
     if saved is None:
         raise StateError(f"the state of container {container.id} has no {CONFIG}")
     whole = {**jsontext.decode(saved), KEY: given}
-    config = parse_config(jsontext.encode(whole).encode("utf-8", "surrogateescape"), source=source)
+    config = parse_config(
+        jsontext.encode(whole).encode("utf-8", "surrogateescape"),
+        source=source,
+        bundle=str(container.state["bundle"]),
+    )
     if not config.mounts:
         raise Failure(f"{source}: there is no mount in it", pointer="/mounts")
     return config
@@ -89,7 +93,9 @@ class Change:
                 self.config,
                 host.probe(),
                 joined=joined_namespaces(self.container, self.config),
-                cgroup=CgroupView.of(manager.view(), enters=False),
+                cgroup=CgroupView.of(
+                    manager.view(), enters=False, in_force=cgroup_options(self.config)
+                ),
                 source=self.source,
                 links=read_links(symlink_sources(self.config)),
             )

@@ -82,6 +82,9 @@ def _hooks(config: Config, problems: Problems) -> None:
         entries: tuple[Hook, ...] = getattr(hooks, attribute)
         count += len(entries)
         for hook in entries:
+            if hook.env and "" in hook.env:
+                hook.env = tuple(filter(None, hook.env))
+                problems.warn(hook.pointer + "/env", "an empty string sets nothing and is ignored")
             if hook.env:
                 check_environment(hook.env, hook.pointer + "/env", problems)
     if count > MAX_HOOKS:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_linux import IdMapping
     from pyrunc.spec.options import MountOptions
 
+LAYERS = frozenset(("lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"))  # of an overlay
 # What shows the kernel and not files.
 KERNEL_VIEWS = frozenset(("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts"))
 
@@ -35,6 +36,8 @@ def check_mounts(mounts: tuple[Mount, ...], problems: Problems, *, in_user_names
         _options(mount, options, problems)
         if mount.has("destination") and mount.destination and not components(mount.destination):
             _on_root(mount, options, problems, first=mount is mounts[0])
+        if mount.type == "overlay" and not options.bind:
+            _layers(mount, options, problems)
         if options.bind:
             _bind(mount, options, problems)
         elif not (mount.type or options.flags or options.propagation) and not problems.touches(
@@ -105,6 +108,24 @@ def _options(mount: Mount, options: MountOptions, problems: Problems) -> None:
         problems.add(pointer, "the options are too long", allowed=f"at most {MAX_DATA} bytes")
 
 
+def _layers(mount: Mount, options: MountOptions, problems: Problems) -> None:
+    """The kernel takes a relative layer from the working directory of whoever mounts, which no
+    configuration names.
+    """
+    for option in options.data:
+        name, _, value = option.partition("=")
+        if name not in LAYERS:
+            continue
+        layers = value.replace("\\:", "").split(":") if name == "lowerdir" else [value]
+        if not all(layer.startswith("/") for layer in layers if layer):
+            problems.add(
+                f"{mount.pointer}/options/{mount.options.index(option)}",
+                "a layer of an overlay has a relative path",
+                value=show(option),
+                allowed="absolute paths",
+            )
+
+
 def _bind(mount: Mount, options: MountOptions, problems: Problems) -> None:
     if not mount.source:
         problems.add(mount.pointer, "a bind mount needs a source", allowed="a path on the host")
@@ -116,12 +137,12 @@ def _bind(mount: Mount, options: MountOptions, problems: Problems) -> None:
 
 
 def _data_of_bind(mount: Mount, options: MountOptions, problems: Problems) -> None:
-    """Warn of the data of a bind mount, which mount(2) ignores.
+    """Warn of the data of a bind mount and of flags of the super block, which mount(2) ignores.
 
     A single word is a misspelt flag and no data, and so is a flag with a value: the mount would
     lack what it names.
     """
-    data: list[str] = []
+    data = [option for option in mount.options if option in options.of_superblock]
     for option in options.data:
         word, equals, _ = option.partition("=")
         if equals and word and not (word.lower() in MISSPELT or word.lower() in names()):

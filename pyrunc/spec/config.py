@@ -11,6 +11,7 @@ from pyrunc.spec.check import check_config, check_process, check_resources
 from pyrunc.spec.model import Config, Process, User
 from pyrunc.spec.model_linux import Linux
 from pyrunc.spec.model_resources import Resources
+from pyrunc.spec.options import asks_for_bind
 from pyrunc.spec.problems import Problems
 from pyrunc.spec.readers import read_node
 
@@ -33,11 +34,14 @@ OF_THE_CONTAINER_LINUX = (
 )
 
 
-def parse_config(data: bytes, *, source: str = "config.json", whole: bool = True) -> Config:
+def parse_config(
+    data: bytes, *, source: str = "config.json", whole: bool = True, bundle: str = ""
+) -> Config:
     """Parse the configuration of a container; ConfigErrors with everything that is wrong.
 
     Not `whole`: a configuration that was checked when it was saved, without what `exec` does not
-    look at.
+    look at. `bundle` is an absolute path: what relative sources of mounts start from. `raw` keeps
+    them as they were written.
     """
     raw, problems = _decode(data, source)
     if not whole:
@@ -50,6 +54,8 @@ def parse_config(data: bytes, *, source: str = "config.json", whole: bool = True
         _complete(config.process)
     check_config(config, problems)
     problems.finish(source=source)
+    if bundle:
+        _place_sources(config, bundle)
     config.raw = raw
     config.warnings = tuple(problems.warnings)
     return config
@@ -81,6 +87,16 @@ def _decode(data: bytes, source: str) -> tuple[dict[str, Any], Problems]:
         problems.kind("", raw, "an object")
         problems.finish(source=source)
     return raw, problems
+
+
+def _place_sources(config: Config, bundle: str) -> None:
+    """config.md, Mounts: the source of a bind is absolute or relative to the bundle. Of the other
+    types many have sources that are no paths; a leading dot says that one is.
+    """
+    for mount in config.mounts:
+        source = mount.source or ""
+        if source and source[0] != "/" and (source[0] == "." or asks_for_bind(mount)):
+            mount.source = f"{bundle}/{source}"
 
 
 def _leave_out(node: Any, names: tuple[str, ...]) -> None:

@@ -26,7 +26,8 @@ def load(bundle: str, name: str = CONFIG) -> Config:
     # The model is only needed here, and `state` or `kill` import this package for `strict`.
     from pyrunc.spec.config import parse_config
 
-    return parse_config(read_bounded(os.path.join(bundle, name), name=name), source=name)
+    data = read_bounded(os.path.join(bundle, name), name=name)
+    return parse_config(data, source=name, bundle=os.path.abspath(bundle))
 
 
 def read_named(path: str) -> tuple[bytes, str]:

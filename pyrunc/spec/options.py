@@ -111,6 +111,7 @@ SUPERBLOCK = (  # flag, key of fsconfig that sets it, key that clears it
     (MS_RDONLY, "ro", "rw"), (MS_SYNCHRONOUS, "sync", "async"), (MS_DIRSYNC, "dirsync", ""),
     (MS_MANDLOCK, "mand", "nomand"), (MS_LAZYTIME, "lazytime", "nolazytime"),
 )
+OF_SUPERBLOCK = MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME | MS_I_VERSION
 CLASSIC_ONLY = MS_REMOUNT | MS_I_VERSION | MS_SILENT  # the new interface does not carry these
 # fmt: on
 
@@ -177,6 +178,19 @@ class MountOptions:
         return value
 
     @property
+    def atime_set(self) -> bool:
+        """An option asks for a rule, and not only for the absence of one."""
+        return bool(self.flags & MS_ATIMES)
+
+    @property
+    def atime_reset(self) -> int:
+        """The rules that the mount shall not have, as a bit for each (`reset_atime`)."""
+        if self.atime_set:
+            return 0
+        strict = 1 << MOUNT_ATTR_STRICTATIME // MOUNT_ATTR_NOATIME
+        return bool(self.cleared & MS_NOATIME) << 1 | bool(self.cleared & MS_STRICTATIME) * strict
+
+    @property
     def atime(self) -> int:
         # As the kernel's path_mount: strict wins over noatime, relatime is the default.
         if self.flags & MS_STRICTATIME:
@@ -189,12 +203,28 @@ class MountOptions:
         return tuple(key for flag, key, _ in SUPERBLOCK if self.flags & flag)
 
     @property
+    def of_superblock(self) -> frozenset[str]:
+        """The options that change the file system and not the mount, as far as they are set."""
+        found = self.flags & OF_SUPERBLOCK
+        return frozenset(
+            name for name, (set_it, flag) in FLAGS.items() if set_it and flag and flag & found
+        )
+
+    @property
     def superblock_cleared(self) -> tuple[str, ...]:
         return tuple(key for flag, _, key in SUPERBLOCK if key and self.cleared & flag)
 
 
+def asks_for_bind(mount: MountLike) -> bool:
+    """Is it a bind mount, by its type or by an option?"""
+    return mount.type in BINDS or any(option in BINDS for option in mount.options)
+
+
 def parse_mount_options(mount: MountLike) -> MountOptions:
-    """Read the options of a mount; its type `bind` or `rbind` counts as the option."""
+    """Read the options of a mount; its type `bind` or `rbind` counts as the option.
+
+    Engines put lists together from parts that may be empty: an empty option is none.
+    """
     result = MountOptions()
     data: list[str] = []
     propagation: list[int] = []
@@ -209,7 +239,7 @@ def parse_mount_options(mount: MountLike) -> MountOptions:
             propagation.append(PROPAGATIONS[option])
         elif option in RECURSIVE:
             _attribute(result, *RECURSIVE[option])
-        elif not _extra(result, option):
+        elif option and not _extra(result, option):
             data.append(option)
     result.data = tuple(data)
     result.propagation = tuple(propagation)

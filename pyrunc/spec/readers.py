@@ -142,6 +142,14 @@ def _path(value: Any, pointer: str, name: str, problems: Problems) -> str | None
     return text
 
 
+def _path_or_nothing(value: Any, pointer: str, name: str, problems: Problems) -> str | None:
+    """A path of a list that engines put together; an empty string names nothing."""
+    if value != "":
+        return _path(value, pointer, name, problems)
+    problems.warn(join(pointer, name), "an empty path names nothing and is ignored")
+    return None
+
+
 def _boolean(value: Any, pointer: str, name: str, problems: Problems) -> bool | None:
     if value is True or value is False:
         return value is True
@@ -281,6 +289,7 @@ def _text_map(value: Any, pointer: str, name: str, problems: Problems) -> dict[s
 TEXT: Kind = (_text, None)
 LINE: Kind = (_line, None)
 PATH: Kind = (_path, None)
+PATH_OR_NOTHING: Kind = (_path_or_nothing, None)
 BOOLEAN: Kind = (_boolean, None)
 TEXTS: Kind = (_texts, ())
 TEXTS_OR_NONE: Kind = (_texts, None)

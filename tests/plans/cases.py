@@ -54,6 +54,12 @@ def _v2(mount: str) -> CgroupDirectory:
 CGROUPS = {
     "none": CgroupView(2),
     "v2": CgroupView(2, [_v2("/sys/fs/cgroup")], into=True),
+    "v2-options": CgroupView(
+        2,
+        [_v2("/sys/fs/cgroup")],
+        into=True,
+        in_force={2: frozenset(("rw", "nsdelegate", "memory_recursiveprot"))},
+    ),
     "leaf": CgroupView(2, [_v2("/sys/fs/cgroup")], into=True, leaf=True),
     "forced": CgroupView(
         2,

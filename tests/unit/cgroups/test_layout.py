@@ -124,6 +124,18 @@ def test_names_with_spaces_and_the_word_cgroup_in_other_mounts_do_no_harm() -> N
     assert [one.point for one in layout.cgroup_mounts(mounts)] == ["/a b\\c"]
 
 
+def test_the_options_in_force_are_those_of_all_mounts_of_a_version() -> None:
+    mounts = (
+        b"29 23 0:26 / /u rw - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n"
+        b"30 23 0:27 / /p rw - cgroup cgroup rw,xattr,pids\n"
+        b"31 23 0:28 / /m rw - cgroup cgroup rw,xattr,memory\n"
+    )
+    assert layout.shared_options(layout.parse_mountinfo(mounts)) == {
+        1: {"rw", "xattr"},
+        2: {"rw", "nsdelegate", "memory_recursiveprot"},
+    }
+
+
 def test_a_hierarchy_with_only_a_name_makes_no_host_hybrid() -> None:
     def hierarchy(name: str, *, version: int = 1) -> layout.Hierarchy:
         named = name.startswith("name=") or not name

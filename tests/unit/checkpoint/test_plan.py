@@ -262,12 +262,11 @@ def test_a_restore_takes_paths_of_the_host_from_the_configuration_alone() -> Non
         config(
             mounts=[
                 bind("/srv/a", "/mnt", "rbind"),
-                bind("data", "/data"),
+                bind("/b/data", "/data"),
                 {"type": "cgroup", "source": "cgroup", "destination": "/sys/fs/cgroup"},
             ],
             linux={"namespaces": [{"type": "mount"}], "maskedPaths": ["/proc/kcore"]},
         ),
-        bundle="/b",
         rootfs="/b/rootfs",
         points={"/mnt": ["/mnt", "/real"], "/data": ["/data"]},
         below={"/srv/a": ["/sub"], "/b/rootfs": ["/vol"]},

@@ -56,6 +56,16 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     },
     "mount-propagation-without-type": {"/mounts": [{"destination": "/x", "options": ["rslave"]}]},
     "mount-dots": {"/mounts": [{"destination": "/../x/..a", "type": "tmpfs"}]},
+    "mount-empty-options": {"/mounts": [{**BIND, "options": ["", "bind", ""]}]},
+    "mount-overlay": {
+        "/mounts": [
+            {
+                "destination": "/x",
+                "type": "overlay",
+                "options": ["lowerdir=/a\\:b:/c::/d", "upperdir=/u", "workdir=/w", ""],
+            }
+        ]
+    },
     "mount-bind-of-type-none": {"/mounts": [{**BIND, "type": "none"}]},
     "mount-idmap": {"/mounts": [{**BIND, "uidMappings": MAPPING, "gidMappings": MAPPING}]},
     "mount-ridmap": {
