@@ -80,8 +80,9 @@ def cgroup_mounts(data: bytes) -> list[Mount]:
 
 
 def shared_options(mounts: list[Mounted]) -> dict[int, frozenset[str]]:
-    """Version -> the options that all of the host's mounts of this version have. Those are in force
-    for every further mount: they belong to a hierarchy, and the kernel takes no others there.
+    """Return for each version the options that all of the host's mounts of it have.
+
+    They belong to a hierarchy, so that they are in force for every further mount.
     """
     found: dict[int, frozenset[str]] = {}
     for mounted in mounts:

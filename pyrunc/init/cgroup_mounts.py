@@ -48,8 +48,9 @@ def plan(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
 
 
 def _own_data(mounts: Mounts, options: MountOptions, *, version: int) -> list[str]:
-    """The options without those that the host's hierarchies have anyway: containerd copies the
-    host's nsdelegate and memory_recursiveprot.
+    """Return the options without those that the host's hierarchies have anyway.
+
+    containerd copies the host's nsdelegate and memory_recursiveprot.
     """
     in_force = mounts.cgroup.in_force.get(version, ())
     return [option for option in options.data if option not in in_force]

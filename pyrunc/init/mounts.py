@@ -347,7 +347,10 @@ def _from_host(
 
 
 def _needs_mount(options: MountOptions) -> bool:
-    """Is it for mount(2) alone? A bind has no inode versions: the file system has, or has not."""
+    """Tell whether it is for mount(2) alone.
+
+    A bind has no inode versions of its own: the file system has them, or has not.
+    """
     alone = table.MS_REMOUNT if options.bind else table.MS_REMOUNT | table.MS_I_VERSION
     return bool(options.flags & alone)
 

@@ -253,7 +253,7 @@ def cgroup_view(manager: Manager, config: Config) -> CgroupView:
 
 
 def cgroup_options(config: Config) -> dict[int, frozenset[str]]:
-    """The options that the host's cgroup mounts have, by version; read for those who give some."""
+    """Read the options of the host's cgroup mounts, by version, for those who give some."""
     from pyrunc.cgroups.layout import parse_mountinfo, read_whole, shared_options
 
     mine = [mount for mount in config.mounts if mount.type in ("cgroup", "cgroup2")]

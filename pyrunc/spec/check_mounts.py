@@ -109,8 +109,10 @@ def _options(mount: Mount, options: MountOptions, problems: Problems) -> None:
 
 
 def _layers(mount: Mount, options: MountOptions, problems: Problems) -> None:
-    """The kernel takes a relative layer from the working directory of whoever mounts, which no
-    configuration names.
+    """Refuse relative layers of an overlay.
+
+    The kernel would take them from the working directory of whoever mounts, which no configuration
+    names.
     """
     for option in options.data:
         name, _, value = option.partition("=")

@@ -90,8 +90,9 @@ def _decode(data: bytes, source: str) -> tuple[dict[str, Any], Problems]:
 
 
 def _place_sources(config: Config, bundle: str) -> None:
-    """config.md, Mounts: the source of a bind is absolute or relative to the bundle. Of the other
-    types many have sources that are no paths; a leading dot says that one is.
+    """Make relative sources absolute: those of binds are relative to the bundle (config.md).
+
+    Of the other types many have sources that are no paths; a leading dot says that one is.
     """
     for mount in config.mounts:
         source = mount.source or ""

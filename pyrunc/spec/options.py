@@ -179,12 +179,12 @@ class MountOptions:
 
     @property
     def atime_set(self) -> bool:
-        """An option asks for a rule, and not only for the absence of one."""
+        """Whether an option asks for a rule, and not only for the absence of one."""
         return bool(self.flags & MS_ATIMES)
 
     @property
     def atime_reset(self) -> int:
-        """The rules that the mount shall not have, as a bit for each (`reset_atime`)."""
+        """Access time rules that the mount shall not have, as a bit for each (`reset_atime`)."""
         if self.atime_set:
             return 0
         strict = 1 << MOUNT_ATTR_STRICTATIME // MOUNT_ATTR_NOATIME
@@ -204,7 +204,7 @@ class MountOptions:
 
     @property
     def of_superblock(self) -> frozenset[str]:
-        """The options that change the file system and not the mount, as far as they are set."""
+        """Options that change the file system and not the mount, as far as they are set."""
         found = self.flags & OF_SUPERBLOCK
         return frozenset(
             name for name, (set_it, flag) in FLAGS.items() if set_it and flag and flag & found
@@ -216,7 +216,7 @@ class MountOptions:
 
 
 def asks_for_bind(mount: MountLike) -> bool:
-    """Is it a bind mount, by its type or by an option?"""
+    """Tell whether it is a bind mount, by its type or by an option."""
     return mount.type in BINDS or any(option in BINDS for option in mount.options)
 
 

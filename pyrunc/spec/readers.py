@@ -143,7 +143,7 @@ def _path(value: Any, pointer: str, name: str, problems: Problems) -> str | None
 
 
 def _path_or_nothing(value: Any, pointer: str, name: str, problems: Problems) -> str | None:
-    """A path of a list that engines put together; an empty string names nothing."""
+    """Read a path of a list that engines put together; an empty string names nothing."""
     if value != "":
         return _path(value, pointer, name, problems)
     problems.warn(join(pointer, name), "an empty path names nothing and is ignored")
