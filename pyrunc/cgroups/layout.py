@@ -79,15 +79,15 @@ def cgroup_mounts(data: bytes) -> list[Mount]:
     return list(mountinfo.parse(data, types=("cgroup", "cgroup2")))
 
 
-def shared_options(mounts: list[Mounted]) -> dict[int, frozenset[str]]:
+def shared_options(mounts: list[Mount]) -> dict[int, frozenset[str]]:
     """Return for each version the options that all of the host's mounts of it have.
 
     They belong to a hierarchy, so that they are in force for every further mount.
     """
     found: dict[int, frozenset[str]] = {}
     for mounted in mounts:
-        options = frozenset(mounted.options)
-        found[mounted.version] = found.get(mounted.version, options) & options
+        version, options = 2 if mounted.type == "cgroup2" else 1, frozenset(mounted.options)
+        found[version] = found.get(version, options) & options
     return found
 
 

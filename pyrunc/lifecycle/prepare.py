@@ -254,12 +254,12 @@ def cgroup_view(manager: Manager, config: Config) -> CgroupView:
 
 def cgroup_options(config: Config) -> dict[int, frozenset[str]]:
     """Read the options of the host's cgroup mounts, by version, for those who give some."""
-    from pyrunc.cgroups.layout import parse_mountinfo, read_whole, shared_options
+    from pyrunc.cgroups.layout import cgroup_mounts, read_whole, shared_options
 
     mine = [mount for mount in config.mounts if mount.type in ("cgroup", "cgroup2")]
     if not any(parse_mount_options(mount).data for mount in mine):
         return {}
-    return shared_options(parse_mountinfo(read_whole("/proc/self/mountinfo")))
+    return shared_options(cgroup_mounts(read_whole("/proc/self/mountinfo")))
 
 
 def read_links(sources: list[str]) -> dict[str, str]:

@@ -130,7 +130,7 @@ def test_the_options_in_force_are_those_of_all_mounts_of_a_version() -> None:
         b"30 23 0:27 / /p rw - cgroup cgroup rw,xattr,pids\n"
         b"31 23 0:28 / /m rw - cgroup cgroup rw,xattr,memory\n"
     )
-    assert layout.shared_options(layout.parse_mountinfo(mounts)) == {
+    assert layout.shared_options(layout.cgroup_mounts(mounts)) == {
         1: {"rw", "xattr"},
         2: {"rw", "nsdelegate", "memory_recursiveprot"},
     }
