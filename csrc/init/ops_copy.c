@@ -15,6 +15,11 @@
 
 #define DEPTH_MAX 64
 #define CHUNK (1U << 20)
+#define BYTES_MAX (4ULL << 30) /* of data; memory of the container, if nothing else limits it */
+#define SECONDS_MAX 60
+
+static uint64_t bytes_left;
+static int64_t deadline_s;
 
 struct level {
 	int from;
@@ -41,10 +46,57 @@ static int copy_owner(int fd, const struct stat *status)
 	return result;
 }
 
+static int64_t now_s(void)
+{
+	struct timespec now;
+
+	return clock_gettime(CLOCK_MONOTONIC, &now) < 0 ? 0 : (int64_t)now.tv_sec;
+}
+
+/* Data up to an offset, or to the end of a file that has no size (procfs). */
+static int copy_data(int from, int to, off_t at, off_t end)
+{
+	for (;;) {
+		size_t most = end >= 0 && end - at < (off_t)CHUNK ? (size_t)(end - at) : CHUNK;
+		long copied;
+
+		if (now_s() > deadline_s)
+			return -ETIMEDOUT;
+		if (most > bytes_left)
+			return -EFBIG;
+		copied = most == 0 ? 0 : sendfile(to, from, &at, most);
+		if (copied < 0 && errno == EINTR)
+			continue;
+		if (copied <= 0)
+			return copied < 0 ? -errno : 0;
+		bytes_left -= (uint64_t)copied;
+	}
+}
+
+/* Holes stay holes: an image's sparse file may be larger than all memory. */
+static int copy_sparse(int from, int to, off_t size)
+{
+	off_t end = 0;
+	int result = 0;
+
+	while (result >= 0 && end < size) {
+		off_t at = lseek(from, end, SEEK_DATA);
+
+		if (at < 0 && errno == ENXIO) /* a hole up to the end */
+			break;
+		end = at < 0 ? -1 : lseek(from, at, SEEK_HOLE);
+		if (end < 0)
+			return -errno;
+		if (lseek(to, at, SEEK_SET) < 0)
+			return -errno;
+		result = copy_data(from, to, at, end);
+	}
+	return result < 0 ? result : sys_result(ftruncate(to, size));
+}
+
 static int copy_file(const struct level *level, const char *name, const struct stat *status)
 {
 	struct stat opened;
-	long copied;
 	int result;
 	CLEANUP_CLOSE int to = -1;
 	CLEANUP_CLOSE int from =
@@ -60,10 +112,12 @@ static int copy_file(const struct level *level, const char *name, const struct s
 	to = sys_openat(level->to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	if (to < 0)
 		return to;
-	do
-		copied = sendfile(to, from, NULL, CHUNK);
-	while (copied > 0);
-	return copied < 0 ? -errno : copy_owner(to, status);
+	result = opened.st_size > 0 ? copy_sparse(from, to, opened.st_size) : -EINVAL;
+	if (result == -EINVAL) { /* a file system without sizes or without SEEK_DATA */
+		result = sys_result((int)lseek(to, 0, SEEK_SET));
+		result = result < 0 ? result : copy_data(from, to, 0, -1);
+	}
+	return result < 0 ? result : copy_owner(to, status);
 }
 
 static int copy_link(const struct level *level, const char *name, const struct stat *status)
@@ -119,6 +173,8 @@ static int copy_entry(struct level *level, const struct entry *entry, struct lev
 	if (strcmp(entry->name, ".") == 0 || strcmp(entry->name, "..") == 0)
 		return 0;
 	detail(entry->name);
+	if (now_s() > deadline_s)
+		return -ETIMEDOUT;
 	result = sys_result(fstatat(level->from, entry->name, &status, AT_SYMLINK_NOFOLLOW));
 	if (result < 0)
 		return result;
@@ -196,6 +252,8 @@ int run_copy_up(const struct op_copy_up *op, uint32_t *step)
 	if (levels[0].from < 0 || levels[0].to < 0)
 		return levels[0].from < 0 ? levels[0].from : levels[0].to;
 	*step = STEP_COPY_UP_COPY;
+	bytes_left = BYTES_MAX;
+	deadline_s = now_s() + SECONDS_MAX;
 	result = sys_fstat(levels[0].from, &status);
 	if (result >= 0)
 		result = copy_owner(levels[0].to, &status);

@@ -27,6 +27,14 @@ int run_propagate_root(const struct op_propagate_root *op, uint32_t *step)
 	return sys_mount(NULL, "/", NULL, (unsigned long)op->flags, NULL);
 }
 
+/* The parent has its rights over the host's files still, and clones where nothing is locked yet. */
+static int clone_failed(const struct op_clone_tree *op, int result, int by_parent)
+{
+	if (op->ask == 0 || result != by_parent)
+		return result;
+	return sync_await_receiving(RENDEZVOUS_SOURCE, op->slot, 1);
+}
+
 int run_clone_tree(const struct op_clone_tree *op, uint32_t *step)
 {
 	struct stat status;
@@ -37,7 +45,7 @@ int run_clone_tree(const struct op_clone_tree *op, uint32_t *step)
 	CLEANUP_CLOSE int fd = sys_open(op->path, O_PATH | (op->nofollow != 0 ? O_NOFOLLOW : 0));
 
 	if (fd < 0)
-		return fd;
+		return clone_failed(op, fd, -EACCES);
 	*step = STEP_CLONE_TREE_VERIFY;
 	result = sys_fstat(fd, &status);
 	if (result < 0)
@@ -48,7 +56,7 @@ int run_clone_tree(const struct op_clone_tree *op, uint32_t *step)
 		return -ENODEV;
 	*step = STEP_CLONE_TREE_CLONE;
 	tree = sys_open_tree(fd, "", flags);
-	return tree < 0 ? tree : slot_put(op->slot, tree);
+	return tree < 0 ? clone_failed(op, tree, -EINVAL) : slot_put(op->slot, tree);
 }
 
 /* The kernel tells in words what it dislikes, one message per read: "e overlay: Unrecognized mount

@@ -79,6 +79,34 @@ int run_attach(const struct op_attach *op, uint32_t *step)
 	return slot_close(op->slot);
 }
 
+int run_clone_inside(const struct op_clone_inside *op, uint32_t *step)
+{
+	unsigned int flags =
+		OPEN_TREE_CLONE | AT_EMPTY_PATH | (op->recursive != 0 ? AT_RECURSIVE : 0);
+	int tree;
+	CLEANUP_CLOSE int fd =
+		resolve(op->path, O_PATH | (op->nofollow != 0 ? O_NOFOLLOW : 0), op->resolve);
+
+	if (fd < 0)
+		return fd;
+	*step = STEP_CLONE_INSIDE_VERIFY;
+	if (op->proc == 0 && is_procfs(fd)) {
+		detail("a link of the image leads to procfs");
+		return -EPERM;
+	}
+	*step = STEP_CLONE_INSIDE_CLONE;
+	tree = sys_open_tree(fd, "", flags);
+	return tree < 0 ? tree : slot_put(op->slot, tree);
+}
+
+int run_map_mount(const struct op_map_mount *op, uint32_t *step)
+{
+	int tree = slot_get(op->slot);
+
+	(void)step;
+	return tree < 0 ? tree : sync_await_sending(RENDEZVOUS_MAP, tree);
+}
+
 /* mount(2) takes a string: "." of the resolved directory, so that nothing is looked up a second
  * time. */
 int run_mount_classic(const struct op_mount_classic *op, uint32_t *step)

@@ -104,13 +104,44 @@ static int resolve_above(const char *path)
 }
 
 /*
- * 1: the very mount is seen. 0: a later one of the plan lies over it; then the path may lead
- * nowhere any more, but on the way there the later one is met.
+ * The number of the first mount of the plan that is met on the way up from a path; 0: there is none.
+ * A mount that is not of the plan came with a recursive clone, whose top is one.
+ */
+static int64_t number_above(const char *path)
+{
+	struct mount_status status;
+	char above[PATH_MAX];
+	uint32_t number = 0;
+	char *slash;
+
+	if (strlen(path) >= sizeof(above))
+		return -ENAMETOOLONG;
+	memcpy(above, path, strlen(path) + 1);
+	while (number == 0 && (slash = strrchr(above, '/')) != NULL) {
+		CLEANUP_CLOSE int fd = -1;
+		int result;
+
+		*slash = '\0';
+		fd = resolve(above, O_PATH, 0);
+		if (nothing_there(fd))
+			continue;
+		result = fd < 0 ? fd : look_at(fd, "", &status);
+		if (result < 0)
+			return result;
+		number = number_of(status.mount_id);
+	}
+	return number;
+}
+
+/*
+ * 1: the very mount is seen. 0: a later one of the plan lies over it, or a mount that came along
+ * with a later one; then the path may lead nowhere any more, but on the way there the later one is
+ * met.
  */
 static int find_mount(const struct op_verify_mount *op, int *fd, uint32_t *step)
 {
 	struct mount_status status;
-	uint32_t number;
+	int64_t number;
 	bool whole;
 	int result;
 
@@ -125,6 +156,10 @@ static int find_mount(const struct op_verify_mount *op, int *fd, uint32_t *step)
 	if (result < 0)
 		return result;
 	number = number_of(status.mount_id);
+	if (number == 0)
+		number = number_above(op->path);
+	if (number < 0)
+		return (int)number;
 	if (number > op->index)
 		return 0;
 	return whole && number == op->index ? 1 : -ESTALE;

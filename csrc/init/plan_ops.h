@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x3b01262030f5dc03ULL
+#define PLAN_DIGEST 0x2b0229fb85566a24ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -17,6 +17,8 @@ enum rendezvous {
 	RENDEZVOUS_READY = 6,
 	RENDEZVOUS_MOUNTED = 7,
 	RENDEZVOUS_CGROUPS = 8,
+	RENDEZVOUS_SOURCE = 9,
+	RENDEZVOUS_MAP = 10,
 };
 
 #define PROC_PIDS 0U
@@ -48,55 +50,58 @@ enum op_code {
 	OP_CLONE_TREE = 16,
 	OP_NEW_MOUNT = 17,
 	OP_SET_ATTRIBUTES = 18,
-	OP_SET_PROPAGATION = 19,
-	OP_ATTACH_ROOT = 20,
-	OP_ENTER_ROOT = 21,
-	OP_LEAVE_ROOT = 22,
-	OP_COVER_ROOT = 23,
-	OP_ATTACH = 24,
-	OP_MOUNT_CLASSIC = 25,
-	OP_INHERIT_MODE = 26,
-	OP_COPY_UP = 27,
-	OP_MAKE_DIRECTORY = 28,
-	OP_MAKE_SYMLINK = 29,
-	OP_MAKE_DEVICE = 30,
-	OP_MASK = 31,
-	OP_MAKE_READONLY = 32,
-	OP_PIVOT = 33,
-	OP_MOVE_ROOT = 34,
-	OP_CHANGE_ROOT = 35,
-	OP_SET_ROOT_ATTRIBUTES = 36,
-	OP_VERIFY_MOUNT = 37,
-	OP_VERIFY_ROOT = 38,
-	OP_SEND_MOUNT = 39,
-	OP_DETACH_MOUNT = 40,
-	OP_SET_HOSTNAME = 41,
-	OP_SET_DOMAINNAME = 42,
-	OP_NEW_KEYRING = 43,
-	OP_OPEN_CONSOLE = 44,
-	OP_OWN_STDIO = 45,
-	OP_REOPEN_NULL = 46,
-	OP_SET_UMASK = 47,
-	OP_SET_LIMIT = 48,
-	OP_SET_AFFINITY = 49,
-	OP_SET_SCHEDULER = 50,
-	OP_SET_IO_PRIORITY = 51,
-	OP_SET_PERSONALITY = 52,
-	OP_SET_MEMORY_POLICY = 53,
-	OP_SET_NO_NEW_PRIVILEGES = 54,
-	OP_LIMIT_BOUNDING_SET = 55,
-	OP_SET_GROUPS = 56,
-	OP_SET_IDS = 57,
-	OP_SET_CAPABILITIES = 58,
-	OP_ADJUST_CAPABILITIES = 59,
-	OP_CLOSE_DESCRIPTORS = 60,
-	OP_LOAD_SECCOMP = 61,
-	OP_CHANGE_DIRECTORY = 62,
-	OP_FIND_HOME = 63,
-	OP_FIND_EXECUTABLE = 64,
-	OP_RUN_HOOK = 65,
-	OP_WAIT_AT_GATE = 66,
-	OP_EXECUTE = 67,
+	OP_RESET_ATIME = 19,
+	OP_SET_PROPAGATION = 20,
+	OP_ATTACH_ROOT = 21,
+	OP_ENTER_ROOT = 22,
+	OP_LEAVE_ROOT = 23,
+	OP_COVER_ROOT = 24,
+	OP_ATTACH = 25,
+	OP_CLONE_INSIDE = 26,
+	OP_MAP_MOUNT = 27,
+	OP_MOUNT_CLASSIC = 28,
+	OP_INHERIT_MODE = 29,
+	OP_COPY_UP = 30,
+	OP_MAKE_DIRECTORY = 31,
+	OP_MAKE_SYMLINK = 32,
+	OP_MAKE_DEVICE = 33,
+	OP_MASK = 34,
+	OP_MAKE_READONLY = 35,
+	OP_PIVOT = 36,
+	OP_MOVE_ROOT = 37,
+	OP_CHANGE_ROOT = 38,
+	OP_SET_ROOT_ATTRIBUTES = 39,
+	OP_VERIFY_MOUNT = 40,
+	OP_VERIFY_ROOT = 41,
+	OP_SEND_MOUNT = 42,
+	OP_DETACH_MOUNT = 43,
+	OP_SET_HOSTNAME = 44,
+	OP_SET_DOMAINNAME = 45,
+	OP_NEW_KEYRING = 46,
+	OP_OPEN_CONSOLE = 47,
+	OP_OWN_STDIO = 48,
+	OP_REOPEN_NULL = 49,
+	OP_SET_UMASK = 50,
+	OP_SET_LIMIT = 51,
+	OP_SET_AFFINITY = 52,
+	OP_SET_SCHEDULER = 53,
+	OP_SET_IO_PRIORITY = 54,
+	OP_SET_PERSONALITY = 55,
+	OP_SET_MEMORY_POLICY = 56,
+	OP_SET_NO_NEW_PRIVILEGES = 57,
+	OP_LIMIT_BOUNDING_SET = 58,
+	OP_SET_GROUPS = 59,
+	OP_SET_IDS = 60,
+	OP_SET_CAPABILITIES = 61,
+	OP_ADJUST_CAPABILITIES = 62,
+	OP_CLOSE_DESCRIPTORS = 63,
+	OP_LOAD_SECCOMP = 64,
+	OP_CHANGE_DIRECTORY = 65,
+	OP_FIND_HOME = 66,
+	OP_FIND_EXECUTABLE = 67,
+	OP_RUN_HOOK = 68,
+	OP_WAIT_AT_GATE = 69,
+	OP_EXECUTE = 70,
 };
 
 #define FOR_EACH_OP(X) \
@@ -118,12 +123,15 @@ enum op_code {
 	X(clone_tree) \
 	X(new_mount) \
 	X(set_attributes) \
+	X(reset_atime) \
 	X(set_propagation) \
 	X(attach_root) \
 	X(enter_root) \
 	X(leave_root) \
 	X(cover_root) \
 	X(attach) \
+	X(clone_inside) \
+	X(map_mount) \
 	X(mount_classic) \
 	X(inherit_mode) \
 	X(copy_up) \
@@ -297,7 +305,8 @@ struct op_propagate_root {
 int run_propagate_root(const struct op_propagate_root *op, uint32_t *step);
 
 /* open_tree(OPEN_TREE_CLONE) of a host path into a slot. `type` (S_IFMT bits, 0: any) and `rdev` */
-/* are verified. */
+/* are verified. With `ask`, EACCES of a directory on the way and EINVAL (locked mounts below) */
+/* are answered by asking the parent for the clone (rendezvous source). */
 enum step_clone_tree { STEP_CLONE_TREE_OPEN, STEP_CLONE_TREE_CLONE, STEP_CLONE_TREE_VERIFY };
 struct op_clone_tree {
 	uint32_t slot;
@@ -306,6 +315,7 @@ struct op_clone_tree {
 	uint32_t nofollow;
 	uint32_t type;
 	uint64_t rdev;
+	uint32_t ask;
 };
 int run_clone_tree(const struct op_clone_tree *op, uint32_t *step);
 
@@ -333,6 +343,16 @@ struct op_set_attributes {
 	uint64_t explicit;
 };
 int run_set_attributes(const struct op_set_attributes *op, uint32_t *step);
+
+/* mount_setattr on a slot: a mount with one of the access time rules in `rules` (1 << rule / 16 */
+/* for MOUNT_ATTR_NOATIME and MOUNT_ATTR_STRICTATIME) gets the kernel's default, any other keeps */
+/* its own. */
+enum step_reset_atime { STEP_RESET_ATIME_LOOK, STEP_RESET_ATIME_SETATTR };
+struct op_reset_atime {
+	uint32_t slot;
+	uint32_t rules;
+};
+int run_reset_atime(const struct op_reset_atime *op, uint32_t *step);
 
 /* mount_setattr with a propagation flag (MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE) on a */
 /* slot. */
@@ -386,6 +406,27 @@ struct op_attach {
 	uint32_t flags;
 };
 int run_attach(const struct op_attach *op, uint32_t *step);
+
+/* open_tree(OPEN_TREE_CLONE) of a path into a slot: what earlier ops have attached there is */
+/* seen. `resolve` are RESOLVE_* flags besides the usual ones. Procfs is refused unless `proc`: a */
+/* link of the image could lead to it, past its masks. */
+enum step_clone_inside { STEP_CLONE_INSIDE_RESOLVE, STEP_CLONE_INSIDE_VERIFY, STEP_CLONE_INSIDE_CLONE };
+struct op_clone_inside {
+	uint32_t slot;
+	const char *path;
+	uint32_t recursive;
+	uint32_t nofollow;
+	uint32_t resolve;
+	uint32_t proc;
+};
+int run_clone_inside(const struct op_clone_inside *op, uint32_t *step);
+
+/* Send the detached mount in a slot to the parent (rendezvous map), which maps its ids. */
+enum step_map_mount { STEP_MAP_MOUNT_SEND };
+struct op_map_mount {
+	uint32_t slot;
+};
+int run_map_mount(const struct op_map_mount *op, uint32_t *step);
 
 /* mount(2) on a resolved directory, for flags that the new mount interface does not carry */
 /* (MS_REMOUNT, MS_I_VERSION, MS_SILENT). */
@@ -937,6 +978,8 @@ static bool decode_clone_tree(struct reader *reader, struct op_clone_tree *op)
 		return false;
 	if (!read_u64(reader, &op->rdev))
 		return false;
+	if (!read_u32(reader, &op->ask))
+		return false;
 	return read_end(reader);
 }
 
@@ -968,6 +1011,15 @@ static bool decode_set_attributes(struct reader *reader, struct op_set_attribute
 	if (!read_u32(reader, &op->keep_locked))
 		return false;
 	if (!read_u64(reader, &op->explicit))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_reset_atime(struct reader *reader, struct op_reset_atime *op)
+{
+	if (!read_slot(reader, &op->slot))
+		return false;
+	if (!read_u32(reader, &op->rules))
 		return false;
 	return read_end(reader);
 }
@@ -1024,6 +1076,30 @@ static bool decode_attach(struct reader *reader, struct op_attach *op)
 	if (!read_str(reader, &op->path))
 		return false;
 	if (!read_u32(reader, &op->flags))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_clone_inside(struct reader *reader, struct op_clone_inside *op)
+{
+	if (!read_slot(reader, &op->slot))
+		return false;
+	if (!read_str(reader, &op->path))
+		return false;
+	if (!read_u32(reader, &op->recursive))
+		return false;
+	if (!read_u32(reader, &op->nofollow))
+		return false;
+	if (!read_u32(reader, &op->resolve))
+		return false;
+	if (!read_u32(reader, &op->proc))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_map_mount(struct reader *reader, struct op_map_mount *op)
+{
+	if (!read_slot(reader, &op->slot))
 		return false;
 	return read_end(reader);
 }
@@ -1555,6 +1631,11 @@ static bool check_op(uint32_t code, struct reader *reader)
 
 		return decode_set_attributes(reader, &op);
 	}
+	case OP_RESET_ATIME: {
+		struct op_reset_atime op;
+
+		return decode_reset_atime(reader, &op);
+	}
 	case OP_SET_PROPAGATION: {
 		struct op_set_propagation op;
 
@@ -1584,6 +1665,16 @@ static bool check_op(uint32_t code, struct reader *reader)
 		struct op_attach op;
 
 		return decode_attach(reader, &op);
+	}
+	case OP_CLONE_INSIDE: {
+		struct op_clone_inside op;
+
+		return decode_clone_inside(reader, &op);
+	}
+	case OP_MAP_MOUNT: {
+		struct op_map_mount op;
+
+		return decode_map_mount(reader, &op);
 	}
 	case OP_MOUNT_CLASSIC: {
 		struct op_mount_classic op;
@@ -1934,6 +2025,13 @@ static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 			return -EPROTO;
 		return run_set_attributes(&op, step);
 	}
+	case OP_RESET_ATIME: {
+		struct op_reset_atime op;
+
+		if (!decode_reset_atime(reader, &op))
+			return -EPROTO;
+		return run_reset_atime(&op, step);
+	}
 	case OP_SET_PROPAGATION: {
 		struct op_set_propagation op;
 
@@ -1975,6 +2073,20 @@ static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 		if (!decode_attach(reader, &op))
 			return -EPROTO;
 		return run_attach(&op, step);
+	}
+	case OP_CLONE_INSIDE: {
+		struct op_clone_inside op;
+
+		if (!decode_clone_inside(reader, &op))
+			return -EPROTO;
+		return run_clone_inside(&op, step);
+	}
+	case OP_MAP_MOUNT: {
+		struct op_map_mount op;
+
+		if (!decode_map_mount(reader, &op))
+			return -EPROTO;
+		return run_map_mount(&op, step);
 	}
 	case OP_MOUNT_CLASSIC: {
 		struct op_mount_classic op;

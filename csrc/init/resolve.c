@@ -222,7 +222,7 @@ static int step_into(struct walk *walk, const struct creation *creation)
 	walk->path[end] = '\0';
 	fd = resolve(walk->path, O_PATH | (nofollow ? O_NOFOLLOW : 0), creation->resolve);
 	walk->path[end] = after;
-	if (fd >= 0 && nofollow && is_link(fd)) {
+	if (fd >= 0 && nofollow && creation->type == S_IFDIR && is_link(fd)) {
 		close(fd);
 		fd = -ELOOP;
 	}

@@ -11,7 +11,7 @@ from pyrunc.lifecycle.exec import Execution
 from pyrunc.lifecycle.options import ExecOptions
 from pyrunc.spec.config import parse_process
 from pyrunc.spec.constants import CAPABILITIES
-from pyrunc.spec.load import read_bounded
+from pyrunc.spec.load import read_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def wanted_process(args: Args, config: Config) -> Process:
 
 
 def _from_file(args: Args, config: Config) -> Process:
-    path = args.text("process")
-    wanted = parse_process(read_bounded(path, name=path), source=path)
+    data, source = read_named(args.text("process"))
+    wanted = parse_process(data, source=source)
     base = config.process
     for name in INHERITED:
         if getattr(wanted, name) is None:

@@ -19,10 +19,10 @@ def run(args: Args) -> int:
     action, name, path = args.positionals
     if action not in ACTIONS:
         raise UsageError(f'"mounts" does not know {action[:32]!r}: it is add or remove')
+    data, source = read_named(path)  # before the lock, which others wait for
     container = Container.load(args.text("root"), name, lock=True)
     if container.status() == STOPPED:
         raise StateError(GONE)
-    data, source = read_named(path)
     change = Change(container, read_mounts(container, data, source=source), source=source)
     change.add() if action == "add" else change.remove()
     return 0

@@ -118,6 +118,7 @@ def _bind(
             nofollow=0,
             type=0,
             rdev=0,
+            ask=0,
             pointer=mount.pointer,
             what=what,
         ),

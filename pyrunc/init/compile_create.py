@@ -160,6 +160,7 @@ def compile_create(
         found,
         objects=this.objects,
         requests=[request for request, _slot in this.mounts.requests],
+        mapped=this.mounts.mapped,
         rlimits=attributes.rlimits(this.context, config.process),
         warnings=this.context.warnings,
         host_mounts="" if this.context.has("mount") or not this.mounts.inside else rootfs,
@@ -199,6 +200,7 @@ def _prepare(
         links=links,
         sys_admin=capabilities.may_hold_sys_admin(config.process),
         root_slot=this.root.slot,
+        rootfs=path,
         # The ids do not change, and no peer parts, before the new file systems are made.
         in_order=context.has("mount") and not context.userns and not roots.keeps_peers(config),
     )

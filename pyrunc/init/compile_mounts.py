@@ -19,6 +19,8 @@ from pyrunc.spec.constants import NAMESPACES
 from pyrunc.spec.options import MS_I_VERSION, MS_REMOUNT, parse_mount_options
 
 TYPE_CHECKING = False
+RESOLVE_NO_SYMLINKS = 0x04  # openat2(2)
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -37,6 +39,7 @@ def compile_add(
     cgroup: CgroupView,
     source: str,
     links: Mapping[str, str] | None = None,
+    rootfs: str = "",
 ) -> Plan:
     """Compile the plan of `mounts add`; `config` has the new mounts instead of the container's.
 
@@ -49,6 +52,8 @@ def compile_add(
         label=labels.mount_option(context, config.linux.mount_label, config.annotations),
         links=links,
         sys_admin=capabilities.may_hold_sys_admin(config.process),
+        rootfs=rootfs,
+        inside_resolve=RESOLVE_NO_SYMLINKS,  # the container may have changed them
     )
     _check(context, config)
     mounts.plan(planned, config)
@@ -62,7 +67,13 @@ def compile_add(
     found.append(_done())
     context.finish()
     requests = [request for request, _slot in planned.requests]
-    return Plan(found, objects=("process",), requests=requests, warnings=context.warnings)
+    return Plan(
+        found,
+        objects=("process",),
+        requests=requests,
+        mapped=planned.mapped,
+        warnings=context.warnings,
+    )
 
 
 def compile_remove(

@@ -168,6 +168,7 @@ def _bind(context: Context, found: Devices, node: Node) -> None:
             nofollow=0,
             type=node.mode & 0o170000,
             rdev=node.rdev,
+            ask=0,
             pointer=node.pointer,
             what=what,
         )

@@ -4,9 +4,6 @@
 Engines match parts of the sentences (`executable file not found in $PATH`, `not a directory`, ...),
 so these stay.
 
-Engines match parts of the sentences (`executable file not found in $PATH`, `not a directory`, ...),
-so these stay.
-
 PURE.
 """
 
@@ -18,6 +15,7 @@ from errno import (
     EAGAIN,
     EBUSY,
     EDQUOT,
+    EFBIG,
     EINVAL,
     ELOOP,
     EMFILE,
@@ -31,6 +29,7 @@ from errno import (
     EPERM,
     EROFS,
     ESTALE,
+    ETIMEDOUT,
     EUSERS,
 )
 
@@ -88,6 +87,22 @@ HINTS = {
     ("clone_tree", "open", ELOOP): "the source is a symbolic link and src-nofollow is set",
     (
         "clone_tree",
+        "clone",
+        EINVAL,
+    ): "the source lies on an unbindable mount or has locked mounts below it: use rbind",
+    ("copy_up", "copy", EFBIG): (
+        "tmpcopyup copies at most 4 GiB of data into memory: bind a volume instead"
+    ),
+    ("copy_up", "copy", ETIMEDOUT): ("tmpcopyup takes at most 60 seconds: bind a volume instead"),
+    ("copy_up", "copy", ENOSPC): "the tmpfs is too small for what it covers: raise its size=",
+    ("clone_inside", "resolve", ENOENT): (
+        "the source lies in the root file system: create it there, or mount it before"
+    ),
+    ("clone_inside", "resolve", EACCES): (
+        "the source lies in the root file system, where the container's mapped root looks for it"
+    ),
+    (
+        "clone_inside",
         "clone",
         EINVAL,
     ): "the source lies on an unbindable mount or has locked mounts below it: use rbind",

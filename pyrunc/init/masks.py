@@ -69,6 +69,7 @@ def _mask(context: Context, found: Masks, masked: tuple[str, ...], *, label: str
             nofollow=1,
             type=S_IFCHR,
             rdev=makedev(1, 3),
+            ask=0,
             pointer="/linux/maskedPaths",
             what="clone /dev/null of the host",
         )

@@ -38,13 +38,16 @@ class Mounts:
         "expected",
         "in_order",
         "inside",
+        "inside_resolve",
         "label",
         "late",
         "links",
         "made",
+        "mapped",
         "request_slot",
         "requests",
         "root_slot",
+        "rootfs",
         "sources",
         "sys_admin",
     )
@@ -58,6 +61,8 @@ class Mounts:
         links: Mapping[str, str] | None = None,
         sys_admin: bool = False,
         root_slot: int = 0,
+        rootfs: str = "",
+        inside_resolve: int = 0,
         in_order: bool = False,
     ) -> None:
         self.context = context
@@ -65,7 +70,9 @@ class Mounts:
         self.label = label  # an option for new file systems
         self.links = links or {}  # the targets of symbolic links, for `copy-symlink`
         self.sys_admin = sys_admin
+        self.rootfs = rootfs  # the host's path of the container's root
         self.root_slot = root_slot  # of the container's root, for a mount over it
+        self.inside_resolve = inside_resolve  # RESOLVE_* for sources in the container's root
         # mountinfo lists by age since Linux 6.8: binds are cloned between the new file systems.
         self.in_order = in_order
         self.sources: list[Op] = []
@@ -78,6 +85,7 @@ class Mounts:
         self.dev_mounted = False  # something lies on /dev, so that the directory exists
         self.request_slot = 0  # of the next one
         self.requests: list[tuple[MountRequest, int]] = []
+        self.mapped: list[MountRequest] = []  # of clones that the init makes (`map_mount`)
 
 
 def describe(mount: Mount, options: MountOptions) -> str:
@@ -200,3 +208,13 @@ def _cover_root(
         mounts.late += _finish_late(mount, slot=slot, late=late)
     else:
         mounts.inside.append(ops.CloseSlot(slot=slot))
+
+
+def inside_root(mounts: Mounts, mount: Mount) -> str:
+    """Return the path in the container's root of a source that lies in it; "" for others.
+
+    The whole host as the root is what it was: there the caller's rights may count (decision 003).
+    """
+    if mounts.rootfs == "/" and mounts.context.userns:
+        return ""
+    return paths.inside(mount.source or "", mounts.rootfs) if mounts.rootfs else ""

@@ -11,7 +11,14 @@ PURE.
 from __future__ import annotations
 
 from pyrunc.init import cgroup_mounts, mount_idmap, ops, paths
-from pyrunc.init.mount_parts import ACCESS, REAL_DIRECTORY, attach, describe, finish
+from pyrunc.init.mount_parts import (
+    ACCESS,
+    REAL_DIRECTORY,
+    attach,
+    describe,
+    finish,
+    inside_root,
+)
 from pyrunc.spec import options as table
 from pyrunc.spec.options import parse_mount_options
 
@@ -47,7 +54,10 @@ def plan(mounts: Mounts, config: Config, *, notify: str = "") -> None:
     """Every mount of the configuration, then the directory of the notification socket."""
     parsed = [(mount, parse_mount_options(mount)) for mount in config.mounts]
     # The parent's answer fills slots in a row.
-    mapped = sum(mount_idmap.wanted(mount, options) for mount, options in parsed)
+    mapped = sum(
+        mount_idmap.wanted(mount, options) and not inside_root(mounts, mount)
+        for mount, options in parsed
+    )
     mounts.request_slot = mounts.context.slot(mapped) if mapped else 0
     for mount, options in parsed:
         if paths.is_dev(mount.destination):
@@ -124,7 +134,10 @@ def _bind(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
     if options.copy_symlink and source in mounts.links:
         _copy_link(mounts, mount)
         return
-    if mount_idmap.wanted(mount, options):
+    if inside_root(mounts, mount):
+        slot = _clone_inside(mounts, mount, options)
+        target = mounts.inside
+    elif mount_idmap.wanted(mount, options):
         slot = mounts.request_slot
         mounts.request_slot += 1
         request = mount_idmap.request(context, mount, options, sys_admin=mounts.sys_admin)
@@ -141,6 +154,7 @@ def _bind(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
                 nofollow=int(options.src_nofollow),
                 type=0,
                 rdev=0,
+                ask=int(context.userns and context.host.euid == 0),
                 pointer=pointer + "/source",
                 what=what,
             )
@@ -160,6 +174,33 @@ def _bind(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
                 what=what,
             )
         )
+
+
+def _clone_inside(mounts: Mounts, mount: Mount, options: MountOptions) -> int:
+    """Clone a source that lies in the container's root, when all before it is attached.
+
+    Peers look for it with the host's root, where a link of the image leads to the host's files.
+    Here it leads to the image's, and for a running container nowhere. Returns the slot.
+    """
+    context, path = mounts.context, inside_root(mounts, mount)
+    slot, what = context.slot(), describe(mount, options)
+    mounts.inside.append(
+        ops.CloneInside(
+            slot=slot,
+            path=path,
+            recursive=int(options.recursive),
+            nofollow=int(options.src_nofollow),
+            resolve=mounts.inside_resolve,
+            proc=int(paths.components(path)[:1] == ("proc",)),
+            pointer=mount.pointer + "/source",
+            what=what,
+        )
+    )
+    if mount_idmap.wanted(mount, options):
+        # The clone was made in the container's namespaces, so that its flags are locked there.
+        mounts.mapped.append(mount_idmap.request(context, mount, options, sys_admin=False))
+        mounts.inside.append(ops.MapMount(slot=slot, pointer=mount.pointer, what=what))
+    return slot
 
 
 def _bind_attributes(
@@ -219,7 +260,7 @@ def _notify(mounts: Mounts, directory: str) -> None:
     what = f"bind {directory} on {NOTIFY_DIRECTORY}"
     mounts.sources += [
         ops.CloneTree(
-            slot=slot, path=directory, recursive=0, nofollow=0, type=0, rdev=0, what=what
+            slot=slot, path=directory, recursive=0, nofollow=0, type=0, rdev=0, ask=0, what=what
         ),
         ops.SetAttributes(
             slot=slot,
@@ -325,6 +366,7 @@ def _from_host(
             nofollow=0,
             type=0,
             rdev=0,
+            ask=0,
             pointer=pointer,
             what=what,
         )

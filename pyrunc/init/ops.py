@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0x3B01262030F5DC03
+DIGEST = 0x2B0229FB85566A24
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -19,6 +19,8 @@ RENDEZVOUS_SECCOMP = 5
 RENDEZVOUS_READY = 6
 RENDEZVOUS_MOUNTED = 7
 RENDEZVOUS_CGROUPS = 8
+RENDEZVOUS_SOURCE = 9
+RENDEZVOUS_MAP = 10
 RENDEZVOUS = (
     "namespaces",
     "mounts",
@@ -28,6 +30,8 @@ RENDEZVOUS = (
     "ready",
     "mounted",
     "cgroups",
+    "source",
+    "map",
 )
 
 PROC_PIDS = 0
@@ -494,13 +498,15 @@ class PropagateRoot(Op):
 class CloneTree(Op):
     """open_tree(OPEN_TREE_CLONE) of a host path into a slot.
 
-    `type` (S_IFMT bits, 0: any) and `rdev` are verified.
+    `type` (S_IFMT bits, 0: any) and `rdev` are verified. With `ask`, EACCES of a directory on
+    the way and EINVAL (locked mounts below) are answered by asking the parent for the clone
+    (rendezvous source).
     """
 
-    __slots__ = ("nofollow", "path", "rdev", "recursive", "slot", "type")
+    __slots__ = ("ask", "nofollow", "path", "rdev", "recursive", "slot", "type")
     NAME = "clone_tree"
     CODE = 16
-    FIELDS = ("slot", "path", "recursive", "nofollow", "type", "rdev")
+    FIELDS = ("slot", "path", "recursive", "nofollow", "type", "rdev", "ask")
     STEPS = ("open", "clone", "verify")
 
     def __init__(
@@ -512,6 +518,7 @@ class CloneTree(Op):
         nofollow: int,
         type: int,
         rdev: int,
+        ask: int,
         pointer: str = "",
         what: str = "",
     ) -> None:
@@ -521,13 +528,14 @@ class CloneTree(Op):
         self.nofollow = nofollow
         self.type = type
         self.rdev = rdev
+        self.ask = ask
         self.pointer = pointer
         self.what = what
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
         body += _str(self.path)
-        body += pack("<IIIQ", self.recursive, self.nofollow, self.type, self.rdev)
+        body += pack("<IIIQI", self.recursive, self.nofollow, self.type, self.rdev, self.ask)
         return _op(16, body)
 
 
@@ -606,12 +614,38 @@ class SetAttributes(Op):
         return _op(18, pack("<IQQIIQ", self.slot, self.set, self.clear, self.recursive, self.keep_locked, self.explicit))
 
 
+class ResetAtime(Op):
+    """mount_setattr on a slot: a mount with one of the access time rules in `rules` (1 << rule / 16 for MOUNT_ATTR_NOATIME and MOUNT_ATTR_STRICTATIME) gets the kernel's default, any other keeps its own."""
+
+    __slots__ = ("rules", "slot")
+    NAME = "reset_atime"
+    CODE = 19
+    FIELDS = ("slot", "rules")
+    STEPS = ("look", "setattr")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        rules: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.rules = rules
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(19, pack("<II", self.slot, self.rules))
+
+
 class SetPropagation(Op):
     """mount_setattr with a propagation flag (MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE) on a slot."""
 
     __slots__ = ("flags", "recursive", "slot")
     NAME = "set_propagation"
-    CODE = 19
+    CODE = 20
     FIELDS = ("slot", "flags", "recursive")
     STEPS = ("setattr",)
 
@@ -631,7 +665,7 @@ class SetPropagation(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(19, pack("<IQI", self.slot, self.flags, self.recursive))
+        return _op(20, pack("<IQI", self.slot, self.flags, self.recursive))
 
 
 class AttachRoot(Op):
@@ -639,7 +673,7 @@ class AttachRoot(Op):
 
     __slots__ = ("path", "slot")
     NAME = "attach_root"
-    CODE = 20
+    CODE = 21
     FIELDS = ("slot", "path")
     STEPS = ("open", "clone", "attach")
 
@@ -659,7 +693,7 @@ class AttachRoot(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
         body += _str(self.path)
-        return _op(20, body)
+        return _op(21, body)
 
 
 class EnterRoot(Op):
@@ -667,7 +701,7 @@ class EnterRoot(Op):
 
     __slots__ = ("host", "root")
     NAME = "enter_root"
-    CODE = 21
+    CODE = 22
     FIELDS = ("root", "host")
     STEPS = ("open", "chdir", "chroot")
 
@@ -685,7 +719,7 @@ class EnterRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(21, pack("<II", self.root, self.host))
+        return _op(22, pack("<II", self.root, self.host))
 
 
 class LeaveRoot(Op):
@@ -693,7 +727,7 @@ class LeaveRoot(Op):
 
     __slots__ = ("host",)
     NAME = "leave_root"
-    CODE = 22
+    CODE = 23
     FIELDS = ("host",)
     STEPS = ("chdir", "chroot")
 
@@ -709,7 +743,7 @@ class LeaveRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(22, pack("<I", self.host))
+        return _op(23, pack("<I", self.host))
 
 
 class CoverRoot(Op):
@@ -717,7 +751,7 @@ class CoverRoot(Op):
 
     __slots__ = ("root", "slot")
     NAME = "cover_root"
-    CODE = 23
+    CODE = 24
     FIELDS = ("slot", "root")
     STEPS = ("verify", "attach", "chdir", "chroot")
 
@@ -735,7 +769,7 @@ class CoverRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(23, pack("<II", self.slot, self.root))
+        return _op(24, pack("<II", self.slot, self.root))
 
 
 class Attach(Op):
@@ -743,7 +777,7 @@ class Attach(Op):
 
     __slots__ = ("flags", "path", "slot")
     NAME = "attach"
-    CODE = 24
+    CODE = 25
     FIELDS = ("slot", "path", "flags")
     STEPS = ("resolve", "create", "verify", "attach")
 
@@ -766,7 +800,72 @@ class Attach(Op):
         body = pack("<I", self.slot)
         body += _str(self.path)
         body += pack("<I", self.flags)
-        return _op(24, body)
+        return _op(25, body)
+
+
+class CloneInside(Op):
+    """open_tree(OPEN_TREE_CLONE) of a path into a slot: what earlier ops have attached there is seen.
+
+    `resolve` are RESOLVE_* flags besides the usual ones. Procfs is refused unless `proc`: a
+    link of the image could lead to it, past its masks.
+    """
+
+    __slots__ = ("nofollow", "path", "proc", "recursive", "resolve", "slot")
+    NAME = "clone_inside"
+    CODE = 26
+    FIELDS = ("slot", "path", "recursive", "nofollow", "resolve", "proc")
+    STEPS = ("resolve", "verify", "clone")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        recursive: int,
+        nofollow: int,
+        resolve: int,
+        proc: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.recursive = recursive
+        self.nofollow = nofollow
+        self.resolve = resolve
+        self.proc = proc
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        body += pack("<IIII", self.recursive, self.nofollow, self.resolve, self.proc)
+        return _op(26, body)
+
+
+class MapMount(Op):
+    """Send the detached mount in a slot to the parent (rendezvous map), which maps its ids."""
+
+    __slots__ = ("slot",)
+    NAME = "map_mount"
+    CODE = 27
+    FIELDS = ("slot",)
+    STEPS = ("send",)
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(27, pack("<I", self.slot))
 
 
 class MountClassic(Op):
@@ -774,7 +873,7 @@ class MountClassic(Op):
 
     __slots__ = ("data", "flags", "fstype", "path", "source")
     NAME = "mount_classic"
-    CODE = 25
+    CODE = 28
     FIELDS = ("path", "fstype", "source", "flags", "data")
     STEPS = ("resolve", "create", "mount")
 
@@ -803,7 +902,7 @@ class MountClassic(Op):
         body += _str(self.source)
         body += pack("<Q", self.flags)
         body += _str(self.data)
-        return _op(25, body)
+        return _op(28, body)
 
 
 class InheritMode(Op):
@@ -811,7 +910,7 @@ class InheritMode(Op):
 
     __slots__ = ("path", "slot")
     NAME = "inherit_mode"
-    CODE = 26
+    CODE = 29
     FIELDS = ("slot", "path")
     STEPS = ("resolve", "chmod")
 
@@ -831,7 +930,7 @@ class InheritMode(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
         body += _str(self.path)
-        return _op(26, body)
+        return _op(29, body)
 
 
 class CopyUp(Op):
@@ -839,7 +938,7 @@ class CopyUp(Op):
 
     __slots__ = ("path", "slot")
     NAME = "copy_up"
-    CODE = 27
+    CODE = 30
     FIELDS = ("slot", "path")
     STEPS = ("open", "copy")
 
@@ -859,7 +958,7 @@ class CopyUp(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
         body += _str(self.path)
-        return _op(27, body)
+        return _op(30, body)
 
 
 class MakeDirectory(Op):
@@ -867,7 +966,7 @@ class MakeDirectory(Op):
 
     __slots__ = ("gid", "mode", "path", "uid")
     NAME = "make_directory"
-    CODE = 28
+    CODE = 31
     FIELDS = ("path", "mode", "uid", "gid")
     STEPS = ("resolve", "create")
 
@@ -891,7 +990,7 @@ class MakeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<III", self.mode, self.uid, self.gid)
-        return _op(28, body)
+        return _op(31, body)
 
 
 class MakeSymlink(Op):
@@ -902,7 +1001,7 @@ class MakeSymlink(Op):
 
     __slots__ = ("path", "replace", "target")
     NAME = "make_symlink"
-    CODE = 29
+    CODE = 32
     FIELDS = ("path", "target", "replace")
     STEPS = ("resolve", "remove", "symlink")
 
@@ -925,7 +1024,7 @@ class MakeSymlink(Op):
         body = _str(self.path)
         body += _str(self.target)
         body += pack("<I", self.replace)
-        return _op(29, body)
+        return _op(32, body)
 
 
 class MakeDevice(Op):
@@ -936,7 +1035,7 @@ class MakeDevice(Op):
 
     __slots__ = ("gid", "mode", "path", "rdev", "uid")
     NAME = "make_device"
-    CODE = 30
+    CODE = 33
     FIELDS = ("path", "mode", "rdev", "uid", "gid")
     STEPS = ("resolve", "mknod", "verify", "chmod", "chown")
 
@@ -962,7 +1061,7 @@ class MakeDevice(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<IQII", self.mode, self.rdev, self.uid, self.gid)
-        return _op(30, body)
+        return _op(33, body)
 
 
 class Mask(Op):
@@ -973,7 +1072,7 @@ class Mask(Op):
 
     __slots__ = ("directory", "null", "path")
     NAME = "mask"
-    CODE = 31
+    CODE = 34
     FIELDS = ("path", "null", "directory")
     STEPS = ("resolve", "clone", "attach", "verify")
 
@@ -995,7 +1094,7 @@ class Mask(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.null, self.directory)
-        return _op(31, body)
+        return _op(34, body)
 
 
 class MakeReadonly(Op):
@@ -1006,7 +1105,7 @@ class MakeReadonly(Op):
 
     __slots__ = ("path",)
     NAME = "make_readonly"
-    CODE = 32
+    CODE = 35
     FIELDS = ("path",)
     STEPS = ("resolve", "clone", "setattr", "attach", "verify")
 
@@ -1022,7 +1121,7 @@ class MakeReadonly(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(32, _str(self.path))
+        return _op(35, _str(self.path))
 
 
 class Pivot(Op):
@@ -1030,7 +1129,7 @@ class Pivot(Op):
 
     __slots__ = ("slot",)
     NAME = "pivot"
-    CODE = 33
+    CODE = 36
     FIELDS = ("slot",)
     STEPS = ("chdir", "pivot", "propagation", "detach", "root")
 
@@ -1046,7 +1145,7 @@ class Pivot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(33, pack("<I", self.slot))
+        return _op(36, pack("<I", self.slot))
 
 
 class MoveRoot(Op):
@@ -1054,7 +1153,7 @@ class MoveRoot(Op):
 
     __slots__ = ("path", "slot")
     NAME = "move_root"
-    CODE = 34
+    CODE = 37
     FIELDS = ("slot", "path")
     STEPS = ("hide", "chdir", "move", "chroot")
 
@@ -1074,7 +1173,7 @@ class MoveRoot(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
         body += _str(self.path)
-        return _op(34, body)
+        return _op(37, body)
 
 
 class ChangeRoot(Op):
@@ -1082,7 +1181,7 @@ class ChangeRoot(Op):
 
     __slots__ = ("path",)
     NAME = "change_root"
-    CODE = 35
+    CODE = 38
     FIELDS = ("path",)
     STEPS = ("open", "chroot")
 
@@ -1098,7 +1197,7 @@ class ChangeRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(35, _str(self.path))
+        return _op(38, _str(self.path))
 
 
 class SetRootAttributes(Op):
@@ -1106,7 +1205,7 @@ class SetRootAttributes(Op):
 
     __slots__ = ("clear", "recursive", "set")
     NAME = "set_root_attributes"
-    CODE = 36
+    CODE = 39
     FIELDS = ("set", "clear", "recursive")
     STEPS = ("setattr",)
 
@@ -1126,7 +1225,7 @@ class SetRootAttributes(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(36, pack("<QQI", self.set, self.clear, self.recursive))
+        return _op(39, pack("<QQI", self.set, self.clear, self.recursive))
 
 
 class VerifyMount(Op):
@@ -1139,7 +1238,7 @@ class VerifyMount(Op):
 
     __slots__ = ("attributes", "index", "magic", "path")
     NAME = "verify_mount"
-    CODE = 37
+    CODE = 40
     FIELDS = ("path", "attributes", "magic", "index")
     STEPS = ("resolve", "mount", "flags", "magic")
 
@@ -1163,7 +1262,7 @@ class VerifyMount(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<QQI", self.attributes, self.magic, self.index)
-        return _op(37, body)
+        return _op(40, body)
 
 
 class VerifyRoot(Op):
@@ -1171,7 +1270,7 @@ class VerifyRoot(Op):
 
     __slots__ = ()
     NAME = "verify_root"
-    CODE = 38
+    CODE = 41
     FIELDS = ()
     STEPS = ("look", "compare")
 
@@ -1185,7 +1284,7 @@ class VerifyRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(38, b"")
+        return _op(41, b"")
 
 
 class SendMount(Op):
@@ -1193,7 +1292,7 @@ class SendMount(Op):
 
     __slots__ = ("slot",)
     NAME = "send_mount"
-    CODE = 39
+    CODE = 42
     FIELDS = ("slot",)
     STEPS = ("send",)
 
@@ -1209,7 +1308,7 @@ class SendMount(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(39, pack("<I", self.slot))
+        return _op(42, pack("<I", self.slot))
 
 
 class DetachMount(Op):
@@ -1217,7 +1316,7 @@ class DetachMount(Op):
 
     __slots__ = ("id", "path")
     NAME = "detach_mount"
-    CODE = 40
+    CODE = 43
     FIELDS = ("path", "id")
     STEPS = ("resolve", "verify", "detach")
 
@@ -1237,7 +1336,7 @@ class DetachMount(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<Q", self.id)
-        return _op(40, body)
+        return _op(43, body)
 
 
 class SetHostname(Op):
@@ -1245,7 +1344,7 @@ class SetHostname(Op):
 
     __slots__ = ("name",)
     NAME = "set_hostname"
-    CODE = 41
+    CODE = 44
     FIELDS = ("name",)
     STEPS = ("sethostname",)
 
@@ -1261,7 +1360,7 @@ class SetHostname(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(41, _str(self.name))
+        return _op(44, _str(self.name))
 
 
 class SetDomainname(Op):
@@ -1269,7 +1368,7 @@ class SetDomainname(Op):
 
     __slots__ = ("name",)
     NAME = "set_domainname"
-    CODE = 42
+    CODE = 45
     FIELDS = ("name",)
     STEPS = ("setdomainname",)
 
@@ -1285,7 +1384,7 @@ class SetDomainname(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(42, _str(self.name))
+        return _op(45, _str(self.name))
 
 
 class NewKeyring(Op):
@@ -1296,7 +1395,7 @@ class NewKeyring(Op):
 
     __slots__ = ("permissions", "tolerate")
     NAME = "new_keyring"
-    CODE = 43
+    CODE = 46
     FIELDS = ("permissions", "tolerate")
     STEPS = ("join", "permissions")
 
@@ -1314,7 +1413,7 @@ class NewKeyring(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(43, pack("<II", self.permissions, self.tolerate))
+        return _op(46, pack("<II", self.permissions, self.tolerate))
 
 
 class OpenConsole(Op):
@@ -1322,7 +1421,7 @@ class OpenConsole(Op):
 
     __slots__ = ("bind", "columns", "rows", "uid")
     NAME = "open_console"
-    CODE = 44
+    CODE = 47
     FIELDS = ("rows", "columns", "uid", "bind")
     STEPS = (
         "open",
@@ -1356,7 +1455,7 @@ class OpenConsole(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(44, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
+        return _op(47, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
 
 
 class OwnStdio(Op):
@@ -1364,7 +1463,7 @@ class OwnStdio(Op):
 
     __slots__ = ("uid",)
     NAME = "own_stdio"
-    CODE = 45
+    CODE = 48
     FIELDS = ("uid",)
     STEPS = ("chown",)
 
@@ -1380,7 +1479,7 @@ class OwnStdio(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(45, pack("<I", self.uid))
+        return _op(48, pack("<I", self.uid))
 
 
 class ReopenNull(Op):
@@ -1388,7 +1487,7 @@ class ReopenNull(Op):
 
     __slots__ = ()
     NAME = "reopen_null"
-    CODE = 46
+    CODE = 49
     FIELDS = ()
     STEPS = ("open", "verify")
 
@@ -1402,7 +1501,7 @@ class ReopenNull(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(46, b"")
+        return _op(49, b"")
 
 
 class SetUmask(Op):
@@ -1410,7 +1509,7 @@ class SetUmask(Op):
 
     __slots__ = ("mask",)
     NAME = "set_umask"
-    CODE = 47
+    CODE = 50
     FIELDS = ("mask",)
     STEPS = ("umask",)
 
@@ -1426,7 +1525,7 @@ class SetUmask(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(47, pack("<I", self.mask))
+        return _op(50, pack("<I", self.mask))
 
 
 class SetLimit(Op):
@@ -1434,7 +1533,7 @@ class SetLimit(Op):
 
     __slots__ = ("hard", "resource", "soft")
     NAME = "set_limit"
-    CODE = 48
+    CODE = 51
     FIELDS = ("resource", "soft", "hard")
     STEPS = ("setrlimit",)
 
@@ -1454,7 +1553,7 @@ class SetLimit(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(48, pack("<IQQ", self.resource, self.soft, self.hard))
+        return _op(51, pack("<IQQ", self.resource, self.soft, self.hard))
 
 
 class SetAffinity(Op):
@@ -1462,7 +1561,7 @@ class SetAffinity(Op):
 
     __slots__ = ("mask",)
     NAME = "set_affinity"
-    CODE = 49
+    CODE = 52
     FIELDS = ("mask",)
     STEPS = ("affinity",)
 
@@ -1478,7 +1577,7 @@ class SetAffinity(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(49, _bytes(self.mask, 0))
+        return _op(52, _bytes(self.mask, 0))
 
 
 class SetScheduler(Op):
@@ -1486,7 +1585,7 @@ class SetScheduler(Op):
 
     __slots__ = ("deadline", "flags", "nice", "period", "policy", "priority", "runtime")
     NAME = "set_scheduler"
-    CODE = 50
+    CODE = 53
     FIELDS = ("policy", "flags", "nice", "priority", "runtime", "deadline", "period")
     STEPS = ("setattr",)
 
@@ -1514,7 +1613,7 @@ class SetScheduler(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(50, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
+        return _op(53, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
 
 
 class SetIoPriority(Op):
@@ -1522,7 +1621,7 @@ class SetIoPriority(Op):
 
     __slots__ = ("value",)
     NAME = "set_io_priority"
-    CODE = 51
+    CODE = 54
     FIELDS = ("value",)
     STEPS = ("ioprio",)
 
@@ -1538,7 +1637,7 @@ class SetIoPriority(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(51, pack("<I", self.value))
+        return _op(54, pack("<I", self.value))
 
 
 class SetPersonality(Op):
@@ -1546,7 +1645,7 @@ class SetPersonality(Op):
 
     __slots__ = ("persona",)
     NAME = "set_personality"
-    CODE = 52
+    CODE = 55
     FIELDS = ("persona",)
     STEPS = ("personality",)
 
@@ -1562,7 +1661,7 @@ class SetPersonality(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(52, pack("<Q", self.persona))
+        return _op(55, pack("<Q", self.persona))
 
 
 class SetMemoryPolicy(Op):
@@ -1570,7 +1669,7 @@ class SetMemoryPolicy(Op):
 
     __slots__ = ("mode", "nodes")
     NAME = "set_memory_policy"
-    CODE = 53
+    CODE = 56
     FIELDS = ("mode", "nodes")
     STEPS = ("mempolicy",)
 
@@ -1590,7 +1689,7 @@ class SetMemoryPolicy(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.mode)
         body += _bytes(self.nodes, len(body))
-        return _op(53, body)
+        return _op(56, body)
 
 
 class SetNoNewPrivileges(Op):
@@ -1598,7 +1697,7 @@ class SetNoNewPrivileges(Op):
 
     __slots__ = ()
     NAME = "set_no_new_privileges"
-    CODE = 54
+    CODE = 57
     FIELDS = ()
     STEPS = ("prctl",)
 
@@ -1612,7 +1711,7 @@ class SetNoNewPrivileges(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(54, b"")
+        return _op(57, b"")
 
 
 class LimitBoundingSet(Op):
@@ -1620,7 +1719,7 @@ class LimitBoundingSet(Op):
 
     __slots__ = ("keep",)
     NAME = "limit_bounding_set"
-    CODE = 55
+    CODE = 58
     FIELDS = ("keep",)
     STEPS = ("read", "drop")
 
@@ -1636,7 +1735,7 @@ class LimitBoundingSet(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(55, pack("<Q", self.keep))
+        return _op(58, pack("<Q", self.keep))
 
 
 class SetGroups(Op):
@@ -1644,7 +1743,7 @@ class SetGroups(Op):
 
     __slots__ = ("gids",)
     NAME = "set_groups"
-    CODE = 56
+    CODE = 59
     FIELDS = ("gids",)
     STEPS = ("setgroups", "verify")
 
@@ -1660,7 +1759,7 @@ class SetGroups(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(56, _bytes(self.gids, 0))
+        return _op(59, _bytes(self.gids, 0))
 
 
 class SetIds(Op):
@@ -1668,7 +1767,7 @@ class SetIds(Op):
 
     __slots__ = ("gid", "uid")
     NAME = "set_ids"
-    CODE = 57
+    CODE = 60
     FIELDS = ("uid", "gid")
     STEPS = ("keepcaps", "setgid", "setuid", "verify")
 
@@ -1686,7 +1785,7 @@ class SetIds(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(57, pack("<II", self.uid, self.gid))
+        return _op(60, pack("<II", self.uid, self.gid))
 
 
 class SetCapabilities(Op):
@@ -1694,7 +1793,7 @@ class SetCapabilities(Op):
 
     __slots__ = ("ambient", "effective", "inheritable", "permitted")
     NAME = "set_capabilities"
-    CODE = 58
+    CODE = 61
     FIELDS = ("effective", "permitted", "inheritable", "ambient")
     STEPS = ("keepcaps", "capset", "clear", "ambient", "verify")
 
@@ -1716,7 +1815,7 @@ class SetCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(58, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
+        return _op(61, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
 
 
 class AdjustCapabilities(Op):
@@ -1724,7 +1823,7 @@ class AdjustCapabilities(Op):
 
     __slots__ = ("effective", "inheritable", "permitted")
     NAME = "adjust_capabilities"
-    CODE = 59
+    CODE = 62
     FIELDS = ("effective", "permitted", "inheritable")
     STEPS = ("capset",)
 
@@ -1744,7 +1843,7 @@ class AdjustCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(59, pack("<QQQ", self.effective, self.permitted, self.inheritable))
+        return _op(62, pack("<QQQ", self.effective, self.permitted, self.inheritable))
 
 
 class CloseDescriptors(Op):
@@ -1755,7 +1854,7 @@ class CloseDescriptors(Op):
 
     __slots__ = ("err", "gate", "out", "preserved", "report")
     NAME = "close_descriptors"
-    CODE = 60
+    CODE = 63
     FIELDS = ("preserved", "gate", "report", "out", "err")
     STEPS = ("close",)
 
@@ -1779,7 +1878,7 @@ class CloseDescriptors(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(60, pack("<IIIII", self.preserved, self.gate, self.report, self.out, self.err))
+        return _op(63, pack("<IIIII", self.preserved, self.gate, self.report, self.out, self.err))
 
 
 class LoadSeccomp(Op):
@@ -1791,7 +1890,7 @@ class LoadSeccomp(Op):
 
     __slots__ = ("filter", "flags", "listener")
     NAME = "load_seccomp"
-    CODE = 61
+    CODE = 64
     FIELDS = ("flags", "filter", "listener")
     STEPS = ("load", "listener")
 
@@ -1814,7 +1913,7 @@ class LoadSeccomp(Op):
         body = pack("<I", self.flags)
         body += _bytes(self.filter, len(body))
         body += pack("<I", self.listener)
-        return _op(61, body)
+        return _op(64, body)
 
 
 class ChangeDirectory(Op):
@@ -1826,7 +1925,7 @@ class ChangeDirectory(Op):
 
     __slots__ = ("create", "path", "retry_later")
     NAME = "change_directory"
-    CODE = 62
+    CODE = 65
     FIELDS = ("path", "create", "retry_later")
     STEPS = ("open", "create", "chdir", "verify")
 
@@ -1848,7 +1947,7 @@ class ChangeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.create, self.retry_later)
-        return _op(62, body)
+        return _op(65, body)
 
 
 class FindHome(Op):
@@ -1856,7 +1955,7 @@ class FindHome(Op):
 
     __slots__ = ("uid",)
     NAME = "find_home"
-    CODE = 63
+    CODE = 66
     FIELDS = ("uid",)
     STEPS = ("read",)
 
@@ -1872,7 +1971,7 @@ class FindHome(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(63, pack("<I", self.uid))
+        return _op(66, pack("<I", self.uid))
 
 
 class FindExecutable(Op):
@@ -1880,7 +1979,7 @@ class FindExecutable(Op):
 
     __slots__ = ("name", "search")
     NAME = "find_executable"
-    CODE = 64
+    CODE = 67
     FIELDS = ("name", "search")
     STEPS = ("path", "stat", "directory", "permission")
 
@@ -1900,7 +1999,7 @@ class FindExecutable(Op):
     def encode(self) -> bytes:
         body = _str(self.name)
         body += _str(self.search)
-        return _op(64, body)
+        return _op(67, body)
 
 
 class RunHook(Op):
@@ -1928,7 +2027,7 @@ class RunHook(Op):
         "timeout_ms",
     )
     NAME = "run_hook"
-    CODE = 65
+    CODE = 68
     FIELDS = (
         "path",
         "argv",
@@ -1988,7 +2087,7 @@ class RunHook(Op):
         body += _str(self.cwd)
         body += pack("<III", self.out, self.err, self.filter_flags)
         body += _bytes(self.filter, len(body))
-        return _op(65, body)
+        return _op(68, body)
 
 
 class WaitAtGate(Op):
@@ -1996,7 +2095,7 @@ class WaitAtGate(Op):
 
     __slots__ = ("gate", "report")
     NAME = "wait_at_gate"
-    CODE = 66
+    CODE = 69
     FIELDS = ("gate", "report")
     STEPS = ("wait",)
 
@@ -2014,7 +2113,7 @@ class WaitAtGate(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(66, pack("<II", self.gate, self.report))
+        return _op(69, pack("<II", self.gate, self.report))
 
 
 class Execute(Op):
@@ -2027,7 +2126,7 @@ class Execute(Op):
 
     __slots__ = ("argv", "env", "home", "listen", "preserved")
     NAME = "execute"
-    CODE = 67
+    CODE = 70
     FIELDS = ("argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
@@ -2054,7 +2153,7 @@ class Execute(Op):
         body = _strs(self.argv, 0)
         body += _strs(self.env, len(body))
         body += pack("<III", self.home, self.listen, self.preserved)
-        return _op(67, body)
+        return _op(70, body)
 
 
 OPS: tuple[type[Op], ...] = (
@@ -2076,12 +2175,15 @@ OPS: tuple[type[Op], ...] = (
     CloneTree,
     NewMount,
     SetAttributes,
+    ResetAtime,
     SetPropagation,
     AttachRoot,
     EnterRoot,
     LeaveRoot,
     CoverRoot,
     Attach,
+    CloneInside,
+    MapMount,
     MountClassic,
     InheritMode,
     CopyUp,

@@ -30,7 +30,7 @@ PURE.
 U32, SLOT, I32, U64, STR, BYTES, STRS = "U32", "SLOT", "I32", "U64", "STR", "BYTES", "STRS"
 
 # Names of the places where the init waits for its parent, in the order of their numbers (from 1).
-RENDEZVOUS = ("namespaces", "mounts", "hooks", "console", "seccomp", "ready", "mounted", "cgroups")
+RENDEZVOUS = ("namespaces", "mounts", "hooks", "console", "seccomp", "ready", "mounted", "cgroups", "source", "map")
 
 # Values that both sides share; the generator writes them into both files.
 CONSTANTS = {
@@ -110,8 +110,9 @@ OPS = {
     # -- mounts: host objects, before entering the root ---------------------------------------------------------------
     "propagate_root": ("mount(NULL, /, NULL, flags): MS_REC and one of the propagation flags.", {"flags": U64}, ("mount",)),
     "clone_tree": (
-        "open_tree(OPEN_TREE_CLONE) of a host path into a slot. `type` (S_IFMT bits, 0: any) and `rdev` are verified.",
-        {"slot": SLOT, "path": STR, "recursive": U32, "nofollow": U32, "type": U32, "rdev": U64},
+        "open_tree(OPEN_TREE_CLONE) of a host path into a slot. `type` (S_IFMT bits, 0: any) and `rdev` are verified. With `ask`, EACCES "
+        "of a directory on the way and EINVAL (locked mounts below) are answered by asking the parent for the clone (rendezvous source).",
+        {"slot": SLOT, "path": STR, "recursive": U32, "nofollow": U32, "type": U32, "rdev": U64, "ask": U32},
         ("open", "clone", "verify"),
     ),
     "new_mount": (
@@ -157,6 +158,17 @@ OPS = {
         "Resolve a path, create what is missing (a directory or an empty file, as the mounted object is), move_mount the slot there.",
         {"slot": SLOT, "path": STR, "flags": U32},
         ("resolve", "create", "verify", "attach"),
+    ),
+    "clone_inside": (
+        "open_tree(OPEN_TREE_CLONE) of a path into a slot: what earlier ops have attached there is seen. `resolve` are RESOLVE_* flags "
+        "besides the usual ones. Procfs is refused unless `proc`: a link of the image could lead to it, past its masks.",
+        {"slot": SLOT, "path": STR, "recursive": U32, "nofollow": U32, "resolve": U32, "proc": U32},
+        ("resolve", "verify", "clone"),
+    ),
+    "map_mount": (
+        "Send the detached mount in a slot to the parent (rendezvous map), which maps its ids.",
+        {"slot": SLOT},
+        ("send",),
     ),
     "mount_classic": (
         "mount(2) on a resolved directory, for flags that the new mount interface does not carry (MS_REMOUNT, MS_I_VERSION, MS_SILENT).",

@@ -33,6 +33,12 @@ def absolute(path: str) -> str:
     return path if path.startswith("/") else "/" + path
 
 
+def inside(path: str, directory: str) -> str:
+    """Return a path as it is seen with a directory as the root; "" when it is not below it."""
+    above, parts = components(directory), components(path)
+    return "/" + "/".join(parts[len(above) :]) if parts[: len(above)] == above else ""
+
+
 def is_root(path: str) -> bool:
     return components(path) == ()
 

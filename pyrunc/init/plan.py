@@ -29,11 +29,12 @@ class Plan:
 
     `objects` names the descriptors that the parent hands over at the start, in the order of their
     slots from 1. `requests` are the mounts that the parent makes at the rendezvous `mounts`;
+    `mapped` are those, by their pointers, that it gets at the rendezvous `map` to map their ids;
     `rlimits` (resource, soft, hard) are set from outside when the init is ready. `host_mounts` is
     the directory below which mounts are made in the caller's own mount namespace, if any.
     """
 
-    __slots__ = ("host_mounts", "object_names", "ops", "requests", "rlimits", "warnings")
+    __slots__ = ("host_mounts", "mapped", "object_names", "ops", "requests", "rlimits", "warnings")
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Plan:
         *,
         objects: Sequence[str] = (),
         requests: Sequence[MountRequest] = (),
+        mapped: Sequence[MountRequest] = (),
         rlimits: Sequence[tuple[int, int, int]] = (),
         warnings: Sequence[Problem] = (),
         host_mounts: str = "",
@@ -48,6 +50,7 @@ class Plan:
         self.ops = tuple(ops)
         self.object_names = tuple(objects)
         self.requests = tuple(requests)
+        self.mapped = {request.pointer: request for request in mapped}
         self.rlimits = tuple(rlimits)
         self.warnings = tuple(warnings)
         self.host_mounts = host_mounts

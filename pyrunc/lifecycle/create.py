@@ -122,6 +122,8 @@ class Creation:
             {
                 ops.RENDEZVOUS_NAMESPACES: self._on_namespaces,
                 ops.RENDEZVOUS_MOUNTS: self._on_mounts,
+                ops.RENDEZVOUS_SOURCE: self._on_source,
+                ops.RENDEZVOUS_MAP: self._on_map,
                 ops.RENDEZVOUS_HOOKS: self._on_hooks,
                 ops.RENDEZVOUS_CONSOLE: self._on_console,
                 ops.RENDEZVOUS_SECCOMP: self._on_seccomp,
@@ -222,15 +224,27 @@ class Creation:
 
     def _on_mounts(self, message: Message) -> Sequence[int]:
         """Id-mapped mounts; a plan may ask in several goes."""
+        child, asked = self.child, self.prepared.plan.ops[message.op]
+        assert child is not None
+        assert isinstance(asked, ops.Await)
+        return self._mapper().next(asked.count, pid=child.pid)
+
+    def _on_map(self, message: Message) -> Sequence[int]:
+        assert self.child is not None
+        return self._mapper().map(message, self.prepared.plan, pid=self.child.pid)
+
+    def _mapper(self) -> Mapper:
         from pyrunc.lifecycle.idmapped_mounts import Mapper
 
-        child, plan = self.child, self.prepared.plan
-        assert child is not None
-        asked = plan.ops[message.op]
-        assert isinstance(asked, ops.Await)
         if self.mapper is None:
-            self.mapper = Mapper(plan.requests)
-        return self.mapper.next(asked.count, pid=child.pid)
+            self.mapper = Mapper(self.prepared.plan.requests)
+        return self.mapper
+
+    def _on_source(self, message: Message) -> Sequence[int]:
+        from pyrunc.lifecycle import mount_sources
+
+        assert self.child is not None
+        return mount_sources.answer(message, self.prepared.plan, pid=self.child.pid)
 
     def _on_hooks(self, message: Message) -> Sequence[int]:
         """Run the hooks that see the new namespaces and mounts, before the root is entered."""

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pyrunc.init.launch import Message
     from pyrunc.init.mount_idmap import MountRequest
 
+MADE_INSIDE = (
+    "a file system that the container makes itself has the ids of its user namespace already: "
+    "leave idmap away"
+)
 CLONE_NEWUSER = 0x10000000
 MOUNT_ATTR_IDMAP = 0x100000
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
@@ -51,6 +55,17 @@ class Mapper:
             raise
         self._done += count
         return made
+
+    def map(self, message: Message, plan: Plan, *, pid: int) -> Sequence[int]:
+        """Answer the rendezvous `map`: map the ids of a mount that the init has cloned."""
+        request = plan.mapped[plan.ops[message.op].pointer]
+        try:
+            _map(message.fds[0], request, self._user_namespace(request, pid))
+        except Failure as failure:
+            if failure.errno == errno.EINVAL and not request.uids:
+                failure.hint = MADE_INSIDE
+            raise
+        return ()
 
     def close(self) -> None:
         for fd in self._maps.values():
@@ -108,6 +123,15 @@ def _make(request: MountRequest, user_namespace: int) -> int:
             pointer=request.pointer,
         ) from None
     try:
+        _map(tree, request, user_namespace)
+    except Failure:
+        os.close(tree)
+        raise
+    return tree
+
+
+def _map(tree: int, request: MountRequest, user_namespace: int) -> None:
+    try:
         syscalls.mount_setattr(
             tree,
             "",
@@ -116,9 +140,7 @@ def _make(request: MountRequest, user_namespace: int) -> int:
             userns_fd=user_namespace,
         )
     except OSError as error:
-        os.close(tree)
         raise _refused(request, error.errno or 0) from None
-    return tree
 
 
 def _refused(request: MountRequest, number: int) -> Failure:

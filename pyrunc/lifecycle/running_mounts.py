@@ -18,6 +18,7 @@ from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_mounts import compile_add, compile_remove
 from pyrunc.init.launch import spawn
 from pyrunc.init.mounts import symlink_sources
+from pyrunc.lifecycle import mount_sources
 from pyrunc.lifecycle.container import Container
 from pyrunc.lifecycle.exec import joined_namespaces
 from pyrunc.lifecycle.idmapped_mounts import Mapper
@@ -98,6 +99,7 @@ class Change:
                 ),
                 source=self.source,
                 links=read_links(symlink_sources(self.config)),
+                rootfs=str(self.container.state["rootfs"]),
             )
         finally:
             manager.close()
@@ -149,6 +151,12 @@ class Change:
                     int(getattr(plan.ops[message.op], "count", 0)), pid=self.container.pid
                 ),
                 ops.RENDEZVOUS_MOUNTED: self._noter(plan),
+                ops.RENDEZVOUS_SOURCE: lambda message: mount_sources.answer(
+                    message, plan, pid=self.container.pid
+                ),
+                ops.RENDEZVOUS_MAP: lambda message: mapper.map(
+                    message, plan, pid=self.container.pid
+                ),
                 ops.RENDEZVOUS_READY: self._on_ready,
             }
             try:

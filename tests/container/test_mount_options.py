@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -156,3 +157,60 @@ def test_an_empty_variable_of_the_process_is_refused(pyrunc: Runtime, config: Co
 def test_an_empty_capability_is_ignored(run: Run, config: Config, lists: str) -> None:
     config.process["capabilities"][lists].insert(0, "")
     run(config, "true").ok()
+
+
+# -- tmpcopyup ------------------------------------------------------------------------------------
+
+
+def test_holes_of_a_copied_file_stay_holes(pyrunc: Runtime, shell: Shell, config: Config) -> None:
+    """An image's sparse file may be larger than all memory."""
+    config.file("data/small", "small")
+    with (config.rootfs / "data/large").open("wb") as file:
+        file.write(b"begin")
+        file.seek(5 << 40)
+        file.write(b"middle")
+        file.truncate(6 << 40)
+    (config.rootfs / "data/empty").touch()
+    config.mount("/data", "tmpfs", "tmpfs", "tmpcopyup", "size=1m")
+    script = (
+        "cat /data/small; stat -c %s /data/large /data/empty; head -c 5 /data/large;"
+        f"dd if=/data/large bs=1024k skip={5 << 20} count=1 2>/dev/null | head -c 6"
+    )
+    assert shell(config, script) == f"small{6 << 40}\n0\nbeginmiddle"
+
+
+def test_a_copied_file_of_several_parts_is_the_same(shell: Shell, config: Config) -> None:
+    content = bytes(range(256)) * 20000  # larger than what is copied at once
+    with config.file("data/file").open("wb") as file:
+        file.write(content)
+        file.seek(32 << 20)
+        file.write(content)
+    config.mount("/data", "tmpfs", "tmpfs", "tmpcopyup")
+    found = shell(config, "md5sum </data/file").split()[0]
+    wanted = hashlib.md5((config.rootfs / "data/file").read_bytes(), usedforsecurity=False)
+    assert found == wanted.hexdigest()
+
+
+def test_a_copy_does_not_leave_the_image_through_a_link(
+    shell: Shell, config: Config, workspace: Path
+) -> None:
+    outside = workspace / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("of the host")
+    (config.rootfs / "data").symlink_to(outside)
+    config.file("other/file", "of the image")
+    (config.rootfs / "other/link").symlink_to(outside / "secret")
+    config.mount("/data", "tmpfs", "tmpfs", "tmpcopyup")
+    config.mount("/other", "tmpfs", "tmpfs", "tmpcopyup")
+    assert shell(config, "ls -A /data; cat /other/file; readlink /other/link") == (
+        f"of the image{outside}/secret\n"
+    )
+
+
+def test_a_copy_that_does_not_fit_says_so(pyrunc: Runtime, config: Config) -> None:
+    config.file("data/file", "x" * 20000)
+    config.mount("/data", "tmpfs", "tmpfs", "tmpcopyup", "size=8k")
+    result = pyrunc.run(config, "true")
+    assert result.status == 1
+    assert "no space left on device" in result.error
+    assert "raise its size=" in result.stderr

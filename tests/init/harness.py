@@ -265,7 +265,7 @@ def attach(slot: int, path: str, flags: int = 0) -> Op:
 
 def clone(slot: int, path: str | Path, *, kind: int = 0, rdev: int = 0, recursive: int = 0) -> Op:
     return ops.CloneTree(
-        slot=slot, path=str(path), recursive=recursive, nofollow=0, type=kind, rdev=rdev
+        slot=slot, path=str(path), recursive=recursive, nofollow=0, type=kind, rdev=rdev, ask=0
     )
 
 

@@ -251,7 +251,13 @@ def test_clone_tree_of_a_link(rootfs: Path) -> None:
     with Init(plan) as init:
         init.pause()
     nofollow = ops.CloneTree(
-        slot=FIRST, path=str(rootfs / "link"), recursive=0, nofollow=1, type=S_IFCHR, rdev=NULL
+        slot=FIRST,
+        path=str(rootfs / "link"),
+        recursive=0,
+        nofollow=1,
+        type=S_IFCHR,
+        rdev=NULL,
+        ask=0,
     )
     assert failure([*private_mounts(), nofollow, stop()]).short == (
         "clone_tree",

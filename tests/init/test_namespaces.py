@@ -498,7 +498,7 @@ def test_a_file_mounted_over_an_entry_of_proc_is_not_written_to(rootfs: Path) ->
     (fake / "hostname").write_text("fake")
     plan = [
         *enter(rootfs)[:2],
-        ops.CloneTree(slot=FIRST, path=str(fake), recursive=0, nofollow=0, type=0, rdev=0),
+        ops.CloneTree(slot=FIRST, path=str(fake), recursive=0, nofollow=0, type=0, rdev=0, ask=0),
         ops.Attach(slot=FIRST, path="/proc/sys/kernel", flags=ops.ATTACH_PROC_ALLOWED),
         ops.OpenProc(slot=PROC, kind=ops.PROC_HOST),
         write("sys/kernel/hostname", "escaped"),

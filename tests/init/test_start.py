@@ -166,7 +166,9 @@ def test_a_program_is_judged_with_the_rights_of_the_user(rootfs: Path) -> None:
 def test_a_program_on_a_mount_without_exec(rootfs: Path) -> None:
     plan = [
         *enter(rootfs)[:-1],
-        ops.CloneTree(slot=50, path=str(rootfs / "bin"), recursive=0, nofollow=0, type=0, rdev=0),
+        ops.CloneTree(
+            slot=50, path=str(rootfs / "bin"), recursive=0, nofollow=0, type=0, rdev=0, ask=0
+        ),
         ops.SetAttributes(slot=50, set=8, clear=0, recursive=0, keep_locked=0, explicit=0),
         enter(rootfs)[-1],
         ops.Attach(slot=50, path="/tmp", flags=0),

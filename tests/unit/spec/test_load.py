@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -35,17 +37,52 @@ def test_a_missing_file_is_reported_with_the_phrase_that_clients_know(tmp_path: 
     assert failure_of(tmp_path) == "JSON specification file config.json not found"
 
 
-def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
-    """ST-6"""
+def test_a_symbolic_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real").write_bytes(encode(engine_config()))
     (tmp_path / "config.json").symlink_to("real")
+    assert spec.load(str(tmp_path)).hostname == "1234567890ab"
+
+
+def test_a_link_to_itself_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").symlink_to("config.json")
     assert "config.json: too many levels of symbolic links" in failure_of(tmp_path)
 
 
-def test_a_fifo_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
-    """RS-1"""
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.json")
-    assert "is not a regular file" in failure_of(tmp_path)
+    text = encode(engine_config())
+
+    def write() -> None:
+        with open(tmp_path / "config.json", "wb") as file:
+            file.write(text[:100])
+            file.flush()
+            time.sleep(0.05)
+            file.write(text[100:])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert spec.load(str(tmp_path)).hostname == "1234567890ab"
+    writer.join()
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_pipe_without_an_end_is_waited_for_in_bounds(tmp_path: Path, opened: bool) -> None:
+    """RS-1"""
+    path = tmp_path / "config.json"
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR) if opened else -1
+    try:
+        if opened:
+            os.write(writer, b"{")
+        with pytest.raises(Failure, match="is a pipe that nobody has written to its end"):
+            spec.read_bounded(str(path), patience_s=0.05)
+    finally:
+        if opened:
+            os.close(writer)
+
+
+def test_an_endless_pipe_is_not_read_to_its_end() -> None:
+    assert len(spec.read_bounded("/dev/zero", limit=100)) == 101
 
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:

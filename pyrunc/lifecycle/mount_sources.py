@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sources of bind mounts that the container's init cannot clone itself (decision 021).
+
+In its user namespace it lacks the caller's rights over the host's files, and finds the mounts below
+a source locked. A throw-away init clones them with all rights of the caller, and once more in the
+container's user namespace, so that the flags of the host's mounts are locked in the clone.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pyrunc.errors import HostError
+from pyrunc.init import ops
+from pyrunc.init.launch import spawn
+from pyrunc.init.plan import Plan
+from pyrunc.spec.constants import NAMESPACES
+from pyrunc.spec.options import MS_REC, MS_SLAVE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrunc.init.launch import Message
+
+USER_NAMESPACE, CLONE, LOCKED = 1, 2, 3  # slots
+# Where the first clone is attached in a mount namespace that nobody else sees: paths that every
+# host has, and that every user gets to.
+STAGES = {True: "/proc", False: "/proc/version"}
+
+
+def answer(message: Message, plan: Plan, *, pid: int) -> Sequence[int]:
+    """Answer the rendezvous `source` of an init whose user namespace a process is in."""
+    wanted = plan.ops[message.op]
+    assert isinstance(wanted, ops.CloneTree)
+    return clone(wanted, pid=pid)
+
+
+def clone(wanted: ops.CloneTree, *, pid: int) -> list[int]:
+    """Return a detached clone of a source, locked for the user namespace of a process.
+
+    Raises Failure with the words of the mount for what the caller may not do either. The caller
+    owns the descriptor.
+    """
+    plan = _plan(wanted, stage=STAGES[_is_directory(wanted)])
+    namespace = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    found: list[int] = []
+
+    def take(message: Message) -> Sequence[int]:
+        found.append(os.dup(message.fds[0]))
+        return ()
+
+    try:
+        child = spawn(plan, [namespace])
+        try:
+            handlers = {ops.RENDEZVOUS_MOUNTED: take}
+            child.serve(handlers, until=ops.RENDEZVOUS_MOUNTED, on_forked=lambda: None)
+        finally:
+            child.kill()
+    finally:
+        os.close(namespace)
+    return found
+
+
+def _is_directory(wanted: ops.CloneTree) -> bool:
+    try:
+        mode = os.stat(wanted.path, follow_symlinks=not wanted.nofollow).st_mode
+    except OSError as error:
+        number = error.errno or 0
+        raise HostError(f"cannot {wanted.what}", errno=number, pointer=wanted.pointer) from None
+    return stat.S_ISDIR(mode)
+
+
+def _plan(wanted: ops.CloneTree, *, stage: str) -> Plan:
+    what, pointer, mount = wanted.what, wanted.pointer, NAMESPACES["mount"]
+
+    def cloned(slot: int, path: str, *, nofollow: int) -> ops.CloneTree:
+        return ops.CloneTree(
+            slot=slot,
+            path=path,
+            recursive=wanted.recursive,
+            nofollow=nofollow,
+            type=wanted.type,
+            rdev=wanted.rdev,
+            ask=0,
+            pointer=pointer,
+            what=what,
+        )
+
+    return Plan(
+        [
+            ops.SetDumpable(value=0),
+            ops.Unshare(flags=mount, what=what),
+            ops.PropagateRoot(flags=MS_REC | MS_SLAVE, what=what),
+            cloned(CLONE, wanted.path, nofollow=wanted.nofollow),
+            ops.Attach(slot=CLONE, path=stage, flags=ops.ATTACH_PROC_ALLOWED, what=what),
+            ops.JoinNamespace(slot=USER_NAMESPACE, kind=NAMESPACES["user"], tolerate=0, what=what),
+            ops.Unshare(flags=mount, what=what),
+            cloned(LOCKED, stage, nofollow=0),
+            ops.SendMount(slot=LOCKED, what=what),
+        ],
+        objects=("user namespace",),
+    )
