@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     Sentence = tuple[str, int]
 
 SIGSYS = 31
+UNBINDABLE = "the source lies on an unbindable mount or has locked mounts below it: use rbind"
 MAX_OUTPUT = 400  # characters of a hook's output in an error line
 
 MOVED = "somebody moves directories of a volume that is shared with the container"
@@ -85,27 +86,16 @@ HINTS = {
     ),
     ("clone_tree", "open", ENOENT): "create the source on the host first; binds never create it",
     ("clone_tree", "open", ELOOP): "the source is a symbolic link and src-nofollow is set",
-    (
-        "clone_tree",
-        "clone",
-        EINVAL,
-    ): "the source lies on an unbindable mount or has locked mounts below it: use rbind",
+    ("clone_tree", "clone", EINVAL): UNBINDABLE,
     ("copy_up", "copy", EFBIG): (
         "tmpcopyup copies at most 4 GiB of data into memory: bind a volume instead"
     ),
-    ("copy_up", "copy", ETIMEDOUT): ("tmpcopyup takes at most 60 seconds: bind a volume instead"),
+    ("copy_up", "copy", ETIMEDOUT): "tmpcopyup takes at most 60 seconds: bind a volume instead",
     ("copy_up", "copy", ENOSPC): "the tmpfs is too small for what it covers: raise its size=",
     ("clone_inside", "resolve", ENOENT): (
         "the source lies in the root file system: create it there, or mount it before"
     ),
-    ("clone_inside", "resolve", EACCES): (
-        "the source lies in the root file system, where the container's mapped root looks for it"
-    ),
-    (
-        "clone_inside",
-        "clone",
-        EINVAL,
-    ): "the source lies on an unbindable mount or has locked mounts below it: use rbind",
+    ("clone_inside", "clone", EINVAL): UNBINDABLE,
     ("clone_tree", "verify", 0): "the node on the host is not the device that was expected",
     ("new_mount", "open", ENODEV): "the kernel does not know this type of file system",
     (

@@ -218,3 +218,8 @@ def inside_root(mounts: Mounts, mount: Mount) -> str:
     if mounts.rootfs == "/" and mounts.context.userns:
         return ""
     return paths.inside(mount.source or "", mounts.rootfs) if mounts.rootfs else ""
+
+
+def filled(mount: Mount) -> bool:
+    """We make directories or nodes in it."""
+    return paths.is_dev(mount.destination) or paths.is_root(mount.destination)
