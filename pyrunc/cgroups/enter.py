@@ -117,7 +117,7 @@ def places(
     """Hierarchy name -> path beneath the container's cgroup, for a process that joins."""
     chosen = dict(below)
     for member in members:
-        if member.hierarchy.version == 2 and not chosen.get(""):
+        if member.hierarchy.version == 2 and "" not in chosen:
             chosen[""] = _where_init_is(member, init_pid, always=leaf)
     return chosen
 

@@ -51,6 +51,31 @@ def frozen(member: Cgroup) -> bool:
         raise
 
 
+def held_by(member: Cgroup, *, depth: int) -> str:
+    """Return the path of the first cgroup down to a depth that holds what is below it frozen.
+
+    On cgroup2 every level is asked what is wanted of it: one that is not yet frozen will be. A v1
+    freezer knows about those above it. Empty: nothing is frozen, or there is no freezer.
+    """
+    top = member.open_top()
+    if member.hierarchy.version == 2:
+        file, free, first = "cgroup.freeze", "0", 1
+    elif "freezer" in member.hierarchy.controllers:
+        file, free, first = "freezer.state", "THAWED", depth
+    else:
+        return ""
+    for level in range(max(first, 1), depth + 1):
+        path = "/".join(member.parts[:level])
+        try:
+            if tree.read_text(top, f"{path}/{file}") != free:
+                return f"{member.hierarchy.mount}/{path}"
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            return ""
+    return ""
+
+
 def thaw(member: Cgroup) -> None:
     try:
         if member.hierarchy.version == 2:

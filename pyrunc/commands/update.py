@@ -141,6 +141,10 @@ def _split_unit(text: str) -> tuple[str, int]:
     return plain, 1
 
 
+IDLE = "cpu.idle"  # and the weights, as keys of unified
+WEIGHTS = ("cpu.weight", "cpu.weight.nice")
+
+
 def merge(stored: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     """Merge a change into the stored resources: properties one by one, devices by their numbers."""
     result = dict(stored)
@@ -150,9 +154,36 @@ def merge(stored: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
             result[group] = _merge_group(before, value)
         elif value is not None:
             result[group] = value
-    if change.get("cpu", {}).get("idle") is not None and "shares" not in change["cpu"]:
-        result["cpu"].pop("shares", None)  # the kernel forgets them, too
+    _settle_idle(result, change)
     return result
+
+
+def _settle_idle(result: dict[str, Any], change: dict[str, Any]) -> None:
+    """Forget what the kernel forgets: the weight of a group that becomes idle or is so no more.
+
+    Raises Failure for a weight in unified while the group is idle, which has none.
+    """
+    cpu, unified = change.get("cpu") or {}, change.get("unified") or {}
+    made_idle = cpu.get("idle") is not None or IDLE in unified
+    weight = next((key for key in WEIGHTS if key in unified), "")
+    if not made_idle and not weight and not cpu.get("shares"):
+        return
+    before = result.get("cpu") or {}, result.get("unified") or {}
+    was_idle = before[0].get("idle") == 1 or before[1].get(IDLE, "0").strip() == "1"
+    if weight and was_idle and not made_idle:
+        raise Failure(
+            f"{weight} cannot be changed while cpu.idle is 1",
+            pointer=f"/unified/{weight}",
+            hint="an idle cgroup has no weight: set cpu.idle to 0 (--cpu-idle 0) with it",
+        )
+    idle = {"idle"} if made_idle else set()
+    forgotten = (
+        {"shares", *idle} - cpu.keys() if made_idle or weight else set(),
+        {*WEIGHTS, *(f"cpu.{name}" for name in idle)} - unified.keys(),
+    )
+    for group, stored, gone in zip(("cpu", "unified"), before, forgotten, strict=True):
+        if stored:
+            result[group] = {key: value for key, value in stored.items() if key not in gone}
 
 
 def _merge_group(before: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -275,6 +275,110 @@ def test_a_container_can_be_a_slice_of_its_own(start: Start) -> None:
     assert not manager.members[-1].present()
 
 
+@pytest.fixture
+def frozen_slice() -> Iterator[str]:
+    """A slice with a process that is frozen, as `systemctl freeze` does it."""
+    unit = f"f{machine.TOKEN}.slice"
+    argv = ["systemd-run", "--quiet", f"--slice={unit}", f"--unit=f{machine.TOKEN}", "sleep", "100"]
+    subprocess.run(argv, check=True)
+    freeze = Path(f"/sys/fs/cgroup/{unit}/cgroup.freeze")
+    freeze.write_text("1")
+    yield unit
+    freeze.write_text("0")
+    subprocess.run(["systemctl", "stop", unit], check=True)
+
+
+@pytest.mark.parametrize("below", ["", "-x"])
+def test_nothing_is_started_where_it_would_be_frozen(
+    runtime: Runtime, config: Config, frozen_slice: str, below: str
+) -> None:
+    """At once: it would not answer, and nobody would know why."""
+    slice_name = f"{frozen_slice.removesuffix('.slice')}{below}.slice"
+    config.linux["cgroupsPath"] = f"{slice_name}:pyrunc:x"
+    before = time.monotonic()
+    result = replace(runtime, globals=("--systemd-cgroup",)).run(config, "true")
+    assert result.status == 1
+    assert f"container's cgroup unexpectedly frozen: /sys/fs/cgroup/{frozen_slice}" in result.stderr
+    assert time.monotonic() - before < 5
+    assert show("pyrunc-x.scope", "LoadState")["LoadState"] == "not-found"
+
+
+def test_a_cgroup_that_is_left_frozen_is_refused(runtime: Runtime, config: Config) -> None:
+    unit = Path(f"/sys/fs/cgroup/system.slice/pyrunc-{machine.TOKEN}z.scope")
+    unit.mkdir()
+    (unit / "cgroup.freeze").write_text("1")
+    config.linux["cgroupsPath"] = name("z")
+    result = replace(runtime, globals=("--systemd-cgroup",)).run(config, "true")
+    assert f"unexpectedly frozen: {unit}" in result.stderr
+    unit.rmdir()
+
+
+def test_a_unit_that_has_failed_is_forgotten_with_its_container(start: Start) -> None:
+    """Its cgroup is gone by then, but systemd keeps it in its list."""
+    manager, task = start(
+        name("q"), annotations={"org.systemd.property.RuntimeMaxUSec": "uint64 200000"}
+    )
+    task.wait()
+    unit = manager.unit.name
+    until(lambda: show(unit, "ActiveState")["ActiveState"] == "failed", "the failure of the unit")
+    assert not manager.members[-1].present()
+    again = cgroups.from_record(json.loads(json.dumps(manager.record())))
+    again.destroy()
+    again.close()
+    assert show(unit, "LoadState")["LoadState"] == "not-found"
+
+
+def test_a_failed_unit_is_no_reason_to_keep_a_container(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager, task = start(
+        name("r"), annotations={"org.systemd.property.RuntimeMaxUSec": "uint64 200000"}
+    )
+    task.wait()
+    unit = manager.unit.name
+    until(lambda: show(unit, "ActiveState")["ActiveState"] == "failed", "the failure of the unit")
+    with monkeypatch.context() as patch:
+        patch.setattr("pyrunc.cgroups.systemd.dbus.addresses", lambda **_: [("/nowhere", True)])
+        manager.destroy()
+    assert show(unit, "ActiveState")["ActiveState"] == "failed"
+
+
+def test_a_group_that_is_idle_no_more_stays_so_across_a_reload(start: Start) -> None:
+    idle = resources(cpu={"idle": 1})
+    manager, _ = start(name("s"), idle)
+    for wanted, weight in (
+        (resources(cpu={"idle": 0}), "100"),
+        (resources(cpu={"idle": 0}, unified={"cpu.weight": "50"}), "50"),
+        (resources(cpu={"idle": 1}, unified={"cpu.weight": "50"}), "idle"),
+        (resources(cpu={"idle": 0, "shares": 512}), "59"),
+    ):
+        manager.update(idle, wanted)
+        subprocess.run(["systemctl", "daemon-reload"], check=True)
+        assert show(manager.unit.name, "CPUWeight")["CPUWeight"] == weight
+        assert manager.members[-1].read("cpu.idle") == str(int(weight == "idle"))
+        assert weight == "idle" or manager.members[-1].read("cpu.weight") == weight
+        idle = wanted
+
+
+def test_a_device_of_a_driver_that_is_loaded_later_is_allowed(start: Start) -> None:
+    """Character devices 188 are serial adapters on USB: without one there is no such driver."""
+    rule = {"allow": True, "type": "c", "major": 188, "access": "rwm"}
+    every = {"allow": True, "type": "b", "minor": 5, "access": "r"}
+    manager, _ = start(name("t"), resources(devices=[rule, every]))
+    assert " 188 " not in Path("/proc/devices").read_text()
+    allowed = show(manager.unit.name, "DeviceAllow")["DeviceAllow"].split("; ")
+    assert "char-188 rwm" in allowed
+    assert "block-* rm" in allowed
+
+
+def test_properties_in_all_forms_of_gvariant_reach_systemd(start: Start) -> None:
+    given = {"AllowedCPUs": "[byte 1]", "TimeoutStopSec": "1e1", "Documentation": "@as []"}
+    annotations = {f"org.systemd.property.{key}": value for key, value in given.items()}
+    manager, _ = start(name("u"), annotations=annotations)
+    found = show(manager.unit.name, "AllowedCPUs", "TimeoutStopUSec", "Documentation")
+    assert found == {"AllowedCPUs": "0", "TimeoutStopUSec": "10s", "Documentation": ""}
+
+
 def test_without_a_bus_systemd_is_asked_by_its_private_socket(
     runtime: Runtime, config: Config, workspace: Path
 ) -> None:

@@ -31,6 +31,7 @@ PRESENT = (
     ("net_prio", "network"),
 )
 V2_NAMES = {"blkio": "io"}
+WEIGHTS = ("cpu.weight", "cpu.weight.nice")
 
 
 def to_writes(
@@ -57,7 +58,11 @@ def to_writes(
 
 
 def _unified(resources: Resources, versions: Mapping[str, int]) -> list[Write]:
-    found = list(writes.unified(resources))
+    found = sorted(writes.unified(resources), key=lambda write: write.file != "cpu.idle")
+    idle = resources.cpu is not None and resources.cpu.idle == 1
+    if resources.unified.get("cpu.idle", str(int(idle))).strip() == "1":
+        # As for the shares: an idle group has no weight, the kernel answers EINVAL.
+        found = [write for write in found if write.file not in WEIGHTS]
     for write in found:
         if versions.get(write.controller) == 1:
             raise Failure(

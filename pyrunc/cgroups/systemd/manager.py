@@ -9,7 +9,10 @@ too, so that daemon-reload changes nothing.
 
 from __future__ import annotations
 
-from pyrunc.cgroups import delegate, enable, enter, layout, tree
+import os
+import posix
+
+from pyrunc.cgroups import delegate, enable, enter, freezer, layout, tree
 from pyrunc.cgroups.base import Entry, View
 from pyrunc.cgroups.fs import DESTROY_S, FsManager
 from pyrunc.cgroups.limits import device_target
@@ -18,11 +21,12 @@ from pyrunc.cgroups.stats import oom
 from pyrunc.cgroups.systemd import annotations as variants
 from pyrunc.cgroups.systemd import unit_names, unit_properties
 from pyrunc.cgroups.systemd.unit_names import Unit
-from pyrunc.errors import Failure
+from pyrunc.errors import Failure, HostError
+from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from pyrunc.cgroups.layout import Layout
@@ -82,15 +86,21 @@ class SystemdManager(FsManager):
     # -- making ------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Refuse a cgroup that is in use; the unit itself is made by `attach`."""
-        if self.unit.is_slice:
-            return
+        """Refuse a cgroup that is in use or frozen; the unit itself is made by `attach`."""
         for member in map(self._of_unit, self.members):
             try:
-                if member.kept == len(member.parts) and member.pids():
+                used = not self.unit.is_slice and member.kept == len(member.parts)
+                if used and member.pids():
                     self._refuse_used(member)
+                held = freezer.held_by(member, depth=member.kept)
             finally:
                 member.close_fd()
+            if held:
+                raise Failure(
+                    f"container's cgroup unexpectedly frozen: {held}",
+                    pointer="/linux/cgroupsPath",
+                    hint="resume what is paused there; a unit: `systemctl thaw` with its name",
+                )
 
     def apply(self, resources: Resources | None) -> None:
         """Check now that all can be applied; `attach` does it."""
@@ -167,11 +177,10 @@ class SystemdManager(FsManager):
         found = unit_properties.resource_properties(
             resources, version=self.version, manager=manager
         )
-        classes = unit_properties.device_classes(
-            layout.read_whole("/proc/devices").decode("utf-8", "replace")
-        )
         access = device_target(resources)
-        return found + unit_properties.device_properties(access, classes=classes)
+        return found + unit_properties.device_properties(
+            access, manager=manager, classes=_device_classes
+        )
 
     def _join(self, member: Cgroup, pid: int) -> None:
         """Hierarchies that systemd does not manage (v1), or where it put the process elsewhere."""
@@ -245,14 +254,41 @@ class SystemdManager(FsManager):
     # -- going away --------------------------------------------------------------------------------
 
     def destroy(self, *, limit_s: float = DESTROY_S) -> None:
-        """Stop the unit if it is still there, then remove what is left of its cgroups."""
+        """Stop the unit if it is still there, then remove what is left of its cgroups.
+
+        A unit that has failed (its time was up, it was killed for its memory) has no cgroup and
+        stays loaded until it is reset.
+        """
         if any(member.ours and member.present() for member in self.members):
-            manager = self._manager()
+            self._ask(lambda manager: manager.stop(self.unit.name))
+        elif any(member.ours for member in self.members) and self._loaded():
             try:
-                manager.stop(self.unit.name)
-            finally:
-                manager.close()
+                self._ask(lambda manager: manager.reset(self.unit.name))
+            except HostError as error:  # nothing of the container is left but a line in a list
+                log.warning(str(error))
         super().destroy(limit_s=limit_s)
+
+    def _ask(self, order: Callable[[Manager1], None]) -> None:
+        manager = self._manager()
+        try:
+            order(manager)
+        finally:
+            manager.close()
+
+    def _loaded(self) -> bool:
+        """Whether systemd may still know the unit: its file is removed when it is forgotten."""
+        above = f"/run/user/{posix.geteuid()}" if self.rootless else "/run"
+        if self.rootless:
+            above = os.environ.get("XDG_RUNTIME_DIR") or above
+        units = f"{above}/systemd/transient"
+        return not posix.access(units, posix.F_OK) or posix.access(
+            f"{units}/{self.unit.name}", posix.F_OK
+        )
+
+
+def _device_classes() -> dict[tuple[str, int], str]:
+    text = layout.read_whole("/proc/devices").decode("utf-8", "replace")
+    return unit_properties.device_classes(text)
 
 
 def resolve(

@@ -64,15 +64,16 @@ def parse(cgroups_path: str | None, *, container_id: str, rootless: bool) -> Uni
 
 
 def _unit(slice_name: str, prefix: str, name: str, *, shown: str) -> Unit:
-    if not name:
-        raise _bad(shown, "the name is empty")
+    if not prefix and not name:
+        raise _bad(shown, "prefix and name are empty")
     if slice_name == "-":
         slice_name = ROOT_SLICE
     check_slice(slice_name)
     if name.endswith(".slice"):
         check_slice(name)
         return Unit(name, slice_name)
-    unit = f"{escape(prefix)}-{escape(name)}.scope" if prefix else f"{escape(name)}.scope"
+    # As the other runtimes name it, also when one of the two is empty: engines know the name.
+    unit = f"{escape(prefix)}-{escape(name)}.scope"
     if len(unit) > MAX_UNIT:
         raise _bad(shown, f"the unit's name is longer than {MAX_UNIT} bytes")
     return Unit(unit, slice_name)

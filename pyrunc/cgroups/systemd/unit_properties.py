@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     Property = tuple[str, tuple[str, Any]]
 
 INFINITY = 2**64 - 1
+DEFAULT_WEIGHT = 100
+SUFFIXES = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 TEN_MS = 10_000
+VERSION_MAJOR = 240  # from which on a device class may be the number of a driver
 VERSION_PERIOD, VERSION_CPUSET, VERSION_IDLE, VERSION_OOM = 242, 244, 252, 253
 
 
@@ -57,6 +60,11 @@ def resource_properties(
         return []
     found = [*_memory(resources, version), *_cpu(resources, version, manager)]
     found += _cpuset(resources, version, manager)
+    if version == 2:
+        try:
+            found += _weight(resources, manager)
+        except ValueError:
+            raise _no_value(resources, "cpu.weight") from None
     if resources.pids is not None and resources.pids.limit is not None:
         value = writes.pids_value(resources.pids.limit)
         found.append(("TasksMax", ("t", INFINITY if value == "max" else int(value or 1))))
@@ -70,8 +78,18 @@ def resource_properties(
         for key, value in resources.unified.items():
             convert = UNIFIED.get(key)
             if convert is not None:
-                found.extend(convert(value, manager))
+                try:
+                    found.extend(convert(value, manager))
+                except ValueError:
+                    raise _no_value(resources, key) from None
     return found
+
+
+def _no_value(resources: Resources, key: str) -> Failure:
+    return Failure(
+        f"unified resource {key} is {resources.unified[key][:80]!r}: no value for systemd",
+        pointer=f"{resources.pointer}/unified/{key}",
+    )
 
 
 def _limit(value: int) -> int:
@@ -102,17 +120,31 @@ def _cpu(resources: Resources, version: int, manager: int) -> list[Property]:
     if node is None:
         return []
     found: list[Property] = []
-    if version == 1:
-        if node.shares:
-            found.append(("CPUShares", ("t", node.shares)))
-    elif node.idle:
-        if manager >= VERSION_IDLE:
-            found.append(("CPUWeight", ("t", 0)))
-    elif node.shares:
-        found.append(("CPUWeight", ("t", weight_of_shares(node.shares))))
+    if version == 1 and node.shares:
+        found.append(("CPUShares", ("t", node.shares)))
     if node.quota or node.period:
         found.extend(_quota(node.quota or 0, node.period or DEFAULT_PERIOD, manager))
     return found
+
+
+def _weight(resources: Resources, manager: int) -> list[Property]:
+    """Give the weight, which is 0 for an idle group and 100 again for one that is idle no more."""
+    node, unified = resources.cpu, resources.unified
+    idle = node.idle if node is not None else None
+    if "cpu.idle" in unified:
+        idle = int(unified["cpu.idle"].strip() == "1")
+    weight = None
+    if idle and manager >= VERSION_IDLE:
+        weight = 0
+    elif idle:
+        return []
+    elif "cpu.weight" in unified:
+        weight = amount(unified["cpu.weight"])
+    elif node is not None and node.shares:
+        weight = weight_of_shares(node.shares)
+    elif idle is not None and manager >= VERSION_IDLE:
+        weight = DEFAULT_WEIGHT
+    return [("CPUWeight", ("t", weight))] if weight is not None else []
 
 
 def _quota(quota: int, period: int, manager: int) -> list[Property]:
@@ -148,7 +180,22 @@ def _cpuset(resources: Resources, version: int, manager: int) -> list[Property]:
 
 
 def _bytes(name: str) -> Callable[[str, int], list[Property]]:
-    return lambda value, manager: [(name, ("t", parse.number(value)))]
+    return lambda value, manager: [(name, ("t", amount(value)))]
+
+
+def amount(text: str) -> int:
+    """Return a number as the kernel reads it, 64M or 0x40 too; "max" is all ones.
+
+    Raises ValueError.
+    """
+    plain = text.strip()
+    if plain == "max":
+        return INFINITY
+    shift = SUFFIXES.get(plain[-1:].lower(), 0)
+    value = int(plain[:-1] if shift else plain, 0 if plain[:2].lower() == "0x" else 10) << shift
+    if not 0 <= value <= INFINITY:
+        raise ValueError(text)
+    return value
 
 
 def _unified_cpu_max(value: str, manager: int) -> list[Property]:
@@ -169,10 +216,6 @@ def _unified_oom(value: str, manager: int) -> list[Property]:
     return [("OOMPolicy", ("s", "kill" if value.strip() == "1" else "continue"))]
 
 
-def _unified_idle(value: str, manager: int) -> list[Property]:
-    return [("CPUWeight", ("t", 0))] if value.strip() == "1" and manager >= VERSION_IDLE else []
-
-
 UNIFIED: Mapping[str, Callable[[str, int], list[Property]]] = {
     "memory.max": _bytes("MemoryMax"),
     "memory.high": _bytes("MemoryHigh"),
@@ -181,8 +224,6 @@ UNIFIED: Mapping[str, Callable[[str, int], list[Property]]] = {
     "memory.swap.max": _bytes("MemorySwapMax"),
     "memory.oom.group": _unified_oom,
     "pids.max": _bytes("TasksMax"),
-    "cpu.weight": _bytes("CPUWeight"),
-    "cpu.idle": _unified_idle,
     "cpu.max": _unified_cpu_max,
     "cpuset.cpus": _unified_set("AllowedCPUs"),
     "cpuset.mems": _unified_set("AllowedMemoryNodes"),
@@ -192,32 +233,34 @@ UNIFIED: Mapping[str, Callable[[str, int], list[Property]]] = {
 # -- devices ---------------------------------------------------------------------------------------
 
 
-def device_properties(access: Access, *, classes: Mapping[tuple[str, int], str]) -> list[Property]:
-    """DevicePolicy and DeviceAllow; `classes`: (type, major) -> name, as /proc/devices has them.
+def device_properties(
+    access: Access, *, manager: int, classes: Callable[[], Mapping[tuple[str, int], str]]
+) -> list[Property]:
+    """Return DevicePolicy and DeviceAllow; `classes`: (type, major) -> name of /proc/devices.
 
-    systemd attaches a program of its own beside ours, and makes it again at daemon-reload.
+    systemd attaches a program of its own beside ours, and makes it again at daemon-reload. A device
+    needs the consent of both: what systemd cannot express is given to it wider, never left out.
     """
     if access.allow:
         # systemd cannot express "all but": its own filter lets everything pass, ours refuses.
         return [("DevicePolicy", ("s", "auto")), ("DeviceAllow", ("a(ss)", []))]
-    entries = []
+    entries: dict[str, int] = {}
     for (kind, major, minor), bits in access.exceptions.items():
         family = "char" if kind == "c" else "block"
-        letters = access_text(bits)
         if major == ANY:
-            if minor == ANY:
-                entries.append((f"{family}-*", letters))
-        elif minor == ANY:
-            name = classes.get((kind, major))
-            if name is not None:
-                entries.append((f"{family}-{name}", letters))
+            name = f"{family}-*"  # with one minor number, too
+        elif minor != ANY:
+            name = f"/dev/{family}/{major}:{minor}"
+        elif manager >= VERSION_MAJOR:
+            name = f"{family}-{major}"  # also of a driver that is loaded later
         else:
-            entries.append((f"/dev/{family}/{major}:{minor}", letters))
+            name = f"{family}-{classes().get((kind, major), '*')}"
+        entries[name] = entries.get(name, 0) | bits
     # An assignment adds to the list: empty it first.
     return [
         ("DevicePolicy", ("s", "strict")),
         ("DeviceAllow", ("a(ss)", [])),
-        ("DeviceAllow", ("a(ss)", entries)),
+        ("DeviceAllow", ("a(ss)", [(name, access_text(bits)) for name, bits in entries.items()])),
     ]
 
 

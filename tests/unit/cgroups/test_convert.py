@@ -333,3 +333,14 @@ def test_controllers_are_written_in_the_order_that_is_safe() -> None:
 def test_no_resources_are_no_writes() -> None:
     assert convert.to_writes(None, versions={}, default=2) == []
     assert v2() == []
+
+
+def test_an_idle_group_gets_no_weight_by_any_name() -> None:
+    """The kernel answers EINVAL to it; and a group is idle no more before it gets one."""
+    weights = {"cpu.weight": "50", "cpu.weight.nice": "3"}
+    assert v2(cpu={"idle": 1}, unified=weights) == [("cpu.idle", "1")]
+    assert v2(unified={**weights, "cpu.idle": "1"}) == [("cpu.idle", "1")]
+    found = v2(unified={"cpu.weight": "50", "cpu.idle": "0"})
+    assert found == [("cpu.idle", "0"), ("cpu.weight", "50")]
+    found = v2(cpu={"idle": 1}, unified={"cpu.weight": "50", "cpu.idle": "0"})
+    assert found == [("cpu.idle", "1"), ("cpu.idle", "0"), ("cpu.weight", "50")]

@@ -10,7 +10,7 @@ import pytest
 from pyrunc.cli import flags
 from pyrunc.cli.flag_table import VERBS
 from pyrunc.commands import events, update
-from pyrunc.errors import UsageError
+from pyrunc.errors import Failure, UsageError
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,34 @@ def test_a_change_keeps_the_other_properties() -> None:
 def test_idle_forgets_the_shares() -> None:
     stored = {"cpu": {"shares": 5, "quota": 1}}
     assert update.merge(stored, {"cpu": {"idle": 1}}) == {"cpu": {"quota": 1, "idle": 1}}
+
+
+@pytest.mark.parametrize(
+    ("stored", "change", "merged"),
+    [
+        ({"unified": {"cpu.idle": "1"}}, {"cpu": {"idle": 0}}, {"idle": 0}),
+        ({"unified": {"cpu.weight": "5"}}, {"cpu": {"idle": 1}}, {"idle": 1}),
+        ({"unified": {"cpu.weight": "5"}}, {"cpu": {"shares": 9}}, {"shares": 9}),
+        ({"cpu": {"idle": 1}}, {"cpu": {"idle": 0, "shares": 9}}, {"idle": 0, "shares": 9}),
+        ({"cpu": {"idle": 1}}, {"unified": {"cpu.idle": "0", "cpu.weight": "5"}}, {}),
+        ({"cpu": {"shares": 9}}, {"unified": {"cpu.idle": "1"}}, {}),
+        ({"cpu": {"shares": 9}}, {"unified": {"cpu.weight": "5"}}, {}),
+        ({"cpu": {"shares": 9}}, {"pids": {"limit": 5}}, {"shares": 9}),
+    ],
+)
+def test_what_the_kernel_forgets_of_weights_and_idle_groups_is_forgotten(
+    stored: dict[str, Any], change: dict[str, Any], merged: dict[str, Any]
+) -> None:
+    found = update.merge(stored, change)
+    assert found["cpu"] == merged
+    given = change.get("unified", {})
+    assert {k: v for k, v in found.get("unified", {}).items() if k.startswith("cpu.")} == given
+
+
+@pytest.mark.parametrize("idle", [{"cpu": {"idle": 1}}, {"unified": {"cpu.idle": "1"}}])
+def test_a_weight_for_an_idle_group_is_an_error(idle: dict[str, Any]) -> None:
+    with pytest.raises(Failure, match=r"cpu.weight cannot be changed while cpu.idle is 1"):
+        update.merge(idle, {"unified": {"cpu.weight": "50"}})
 
 
 def test_block_devices_are_changed_by_their_numbers() -> None:
