@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno as errno_module
 import os
 
+DID_YOU_MEAN = "did you mean"  # how the hint of a misspelt name begins
 MAX_VALUE = 120  # characters of a value that a message quotes
 
 
@@ -114,6 +115,11 @@ class Problem:
         self.value = value
         self.allowed = allowed
         self.hint = hint
+
+    @property
+    def misspelt(self) -> bool:
+        """Whether the property has a name that is near to a known one."""
+        return self.hint.startswith(DID_YOU_MEAN)
 
     def line(self) -> str:
         """One sentence: the pointer, what is wrong, the value, what is allowed, what to do."""

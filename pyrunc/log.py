@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Final
 
+    from pyrunc.errors import Problem
+
 LEVELS: Final = {"debug": 0, "info": 1, "warning": 2, "error": 3, "fatal": 4}
 MAX_MESSAGE = 4096
 MAX_STDERR = 8000  # conmon reads at most 8191 bytes of an error
@@ -72,6 +74,12 @@ class Log:
             self.divert(level, message)
         elif LEVELS[level] >= self.least:
             _write(STDERR if self.fd < 0 else self.fd, self._record(level, message))
+
+    def misspelt(self, warnings: Iterable[Problem]) -> None:
+        """Warn of properties that are ignored and whose names are near to known ones."""
+        for problem in warnings:
+            if problem.misspelt:
+                self.warning(problem.line())
 
     def tell(self, lines: Iterable[str]) -> None:
         """Print lines that the user has asked for on standard error."""

@@ -9,6 +9,7 @@ from pyrunc.lifecycle import exec, handover
 from pyrunc.lifecycle.container import Container
 from pyrunc.lifecycle.exec import Execution
 from pyrunc.lifecycle.options import ExecOptions
+from pyrunc.log import log
 from pyrunc.spec.config import parse_process
 from pyrunc.spec.constants import CAPABILITIES
 from pyrunc.spec.load import read_named
@@ -16,6 +17,8 @@ from pyrunc.spec.load import read_named
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cli.flags import Args
+    from pyrunc.errors import Problem
+    from pyrunc.init.launch import Child
     from pyrunc.spec.model import Capabilities, Config, Process
 
 MAX_ID = 2**32 - 2
@@ -36,12 +39,13 @@ def run(args: Args) -> int:
     container = Container.load(options.root, args.positionals[0])
     exec.check_status(container, ignore_paused=options.ignore_paused)
     config = exec.saved_config(container, whole=False)
-    one = Execution(container, config, wanted_process(args, config), options=options)
+    warnings: list[Problem] = []
+    wanted = wanted_process(args, config, warnings=warnings)
+    one = Execution(container, config, wanted, options=options)
     if options.detached:
-        child = one.perform()
-        _write_pid_file(args, child.pid)
+        _start(args, one, warnings)
         return 0
-    return _stay(args, one)
+    return _stay(args, one, warnings)
 
 
 def exec_options(args: Args) -> ExecOptions:
@@ -56,30 +60,37 @@ def exec_options(args: Args) -> ExecOptions:
     )
 
 
-def _stay(args: Args, one: Execution) -> int:
+def _stay(args: Args, one: Execution, warnings: list[Problem]) -> int:
     from pyrunc.lifecycle.foreground import Foreground
 
     foreground = Foreground()
     if not args.flag("no-subreaper"):
         syscalls.set_subreaper()
-    child = one.perform()
-    _write_pid_file(args, child.pid)
+    child = _start(args, one, warnings)
     return foreground.wait(child.pid, child.pidfd, terminal=one.terminal)
 
 
-def _write_pid_file(args: Args, pid: int) -> None:
+def _start(args: Args, one: Execution, warnings: list[Problem]) -> Child:
+    child = one.perform()
+    log.misspelt(warnings)
     if args.text("pid-file"):
-        handover.write_pid_file(args.text("pid-file"), pid)
+        handover.write_pid_file(args.text("pid-file"), child.pid)
+    return child
 
 
-def wanted_process(args: Args, config: Config) -> Process:
-    """Return the process to run: of a file, or the container's own with the command line."""
-    return _from_file(args, config) if args.given("process") else _from_flags(args, config)
+def wanted_process(args: Args, config: Config, *, warnings: list[Problem] | None = None) -> Process:
+    """Return the process to run: of a file, or the container's own with the command line.
+
+    `warnings` is extended with those about the file.
+    """
+    if args.given("process"):
+        return _from_file(args, config, warnings=warnings)
+    return _from_flags(args, config)
 
 
-def _from_file(args: Args, config: Config) -> Process:
+def _from_file(args: Args, config: Config, *, warnings: list[Problem] | None) -> Process:
     data, source = read_named(args.text("process"))
-    wanted = parse_process(data, source=source)
+    wanted = parse_process(data, source=source, warnings=warnings)
     base = config.process
     for name in INHERITED:
         if getattr(wanted, name) is None:

@@ -8,6 +8,7 @@ from pyrunc.cgroups import update
 from pyrunc.cli.output import emit
 from pyrunc.errors import Failure, StateError, UsageError
 from pyrunc.lifecycle.container import STOPPED, Container
+from pyrunc.log import log
 from pyrunc.spec.config import parse_resources
 from pyrunc.spec.load import read_named
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cli.flags import Args
+    from pyrunc.errors import Problem
     from pyrunc.spec.model_resources import Resources
 
 # flag -> (object, property, kind)
@@ -50,8 +52,10 @@ def run(args: Args) -> int:
     schemata = [args.text(name) for name in RDT_FLAGS if args.given(name)]
     if schemata and container.rdt() is None:
         raise StateError("updating a non-existent Intel RDT configuration is not supported")
-    change = _read_change(args, allow_none=bool(schemata))
+    warnings: list[Problem] = []
+    change = _read_change(args, allow_none=bool(schemata), warnings=warnings)
     lines = apply_change(container, change, schemata=schemata, dry_run=args.flag("dry-run"))
+    log.misspelt(warnings)
     if args.flag("dry-run"):
         emit("".join(f"{line}\n" for line in lines))
     return 0
@@ -93,12 +97,15 @@ def _parse_partial(change: dict[str, Any]) -> Resources:
     return parse_resources(jsontext.encode(change).encode(), source="resources")
 
 
-def _read_change(args: Args, *, allow_none: bool) -> dict[str, Any]:
-    """Return a partial linux.resources, from a file, standard input or flags."""
+def _read_change(args: Args, *, allow_none: bool, warnings: list[Problem]) -> dict[str, Any]:
+    """Return a partial linux.resources, from a file, standard input or flags.
+
+    `warnings` is extended with those about the file.
+    """
     if not args.given("resources"):
         return from_flags(args, allow_none=allow_none)
     data, source = read_named(args.text("resources"))
-    parse_resources(data, source=source)
+    parse_resources(data, source=source, warnings=warnings)
     found = jsontext.decode(data.decode())
     assert isinstance(found, dict)
     return found

@@ -364,6 +364,7 @@ def _start(this: CreateCompiler) -> list[Op]:
     filtered = process.filter_ops(config.process, this.sets, filter)
     kept = this.output if runs else hooks.NO_OUTPUT
     found = [process.close_descriptors(this.preserved, gate=GATE, report=REPORT, output=kept)]
+    found += namespaces.open_up(this.context)
     found += filtered if early else []
     found.append(process.ready())
     found.append(ops.WaitAtGate(gate=GATE, report=REPORT, what="wait for start"))

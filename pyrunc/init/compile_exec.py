@@ -82,7 +82,7 @@ def compile_exec(
     filtered = process.filter_ops(wanted, sets, seccomp)
     listens = seccomp is not None and seccomp.listener
     found.append(process.close_descriptors(listen_fds + preserve_fds))
-    found += filtered if listens else []
+    found += [*namespaces.open_up(context), *filtered] if listens else []
     found.append(process.ready())
     found += [] if listens else filtered
     found.append(process.execute(wanted, environment, preserved=listen_fds + preserve_fds))

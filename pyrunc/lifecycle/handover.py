@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 
-from pyrunc.errors import Failure, InitError, UsageError
+from pyrunc.errors import Failure, HostError, InitError, UsageError
 from pyrunc.host import syscalls
 
 TYPE_CHECKING = False
@@ -92,16 +92,29 @@ def hand_over_listener(
     from pyrunc.seccomp import notify
 
     assert node is not None
-    listener = syscalls.pidfd_getfd(child.pidfd, message.step)
+    listener = _fetch_listener(child, message)
     try:
         notify.hand_over(node, listener, pid=child.pid, state=state, agent=agent)
     finally:
         os.close(listener)
 
 
+def _fetch_listener(child: Child, message: Message) -> int:
+    """Take the listener of the filter out of the init, which the filter may forbid to send it."""
+    try:
+        return syscalls.pidfd_getfd(child.pidfd, message.step)
+    except OSError as error:
+        raise HostError(
+            "cannot take the listener of the seccomp filter from the container's init: pidfd_getfd",
+            errno=error.errno or 0,
+            pointer="/linux/seccomp",
+            hint="a filter of an outer container or a security module may refuse pidfd_getfd",
+        ) from None
+
+
 def supervise(child: Child, message: Message, *, explanation: Explanation) -> None:
     """Start the process that answers and counts the notifications of --explain-seccomp."""
-    listener = syscalls.pidfd_getfd(child.pidfd, message.step)
+    listener = _fetch_listener(child, message)
     try:
         explanation.start(listener)
     finally:

@@ -157,11 +157,13 @@ class PreparedCreate:
     def log_warnings(self) -> None:
         """Log what was asked for and is not in force.
 
-        For capabilities config.md, Linux Process, asks for this; unknown properties are
-        left to `check`.
+        For capabilities config.md, Linux Process, asks for this. Of unknown properties those are
+        logged whose names are near to known ones: a filter or a limit that was meant is missing.
         """
         for problem in self.all_warnings():
-            if problem.pointer.startswith(("/mounts/", "/process/capabilities/")):
+            if problem.misspelt or problem.pointer.startswith(
+                ("/mounts/", "/process/capabilities/")
+            ):
                 log.warning(problem.line())
 
     @property

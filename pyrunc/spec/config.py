@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyrunc.errors import Problem
     from pyrunc.spec.readers import AnyNode
 
 
@@ -61,22 +62,36 @@ def parse_config(
     return config
 
 
-def parse_process(data: bytes, *, source: str = "process.json") -> Process:
-    """Parse a process that `exec` adds to a container; pointers start at the process."""
+def parse_process(
+    data: bytes, *, source: str = "process.json", warnings: list[Problem] | None = None
+) -> Process:
+    """Parse a process that `exec` adds to a container; pointers start at the process.
+
+    `warnings` is extended with what is no error.
+    """
     raw, problems = _decode(data, source)
     process = read_node(Process, raw, "", problems)
     _complete(process)
     check_process(process, problems)
     problems.finish(source=source)
+    if warnings is not None:
+        warnings += problems.warnings
     return process
 
 
-def parse_resources(data: bytes, *, source: str = "resources.json") -> Resources:
-    """Limits that `update` changes; pointers start at the resources."""
+def parse_resources(
+    data: bytes, *, source: str = "resources.json", warnings: list[Problem] | None = None
+) -> Resources:
+    """Limits that `update` changes; pointers start at the resources.
+
+    `warnings` is extended with what is no error.
+    """
     raw, problems = _decode(data, source)
     resources = read_node(Resources, raw, "", problems)
     check_resources(resources, problems, partial=True)
     problems.finish(source=source)
+    if warnings is not None:
+        warnings += problems.warnings
     return resources
 
 

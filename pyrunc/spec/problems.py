@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrunc.errors import ConfigErrors, Problem, shorten
+from pyrunc.errors import DID_YOU_MEAN, ConfigErrors, Problem, shorten
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ def suggestion(word: str, names: Iterable[str]) -> str:
     folded = {name.lower().replace("_", "").replace("-", ""): name for name in known}
     same = folded.get(word.lower().replace("_", "").replace("-", ""))
     if same:
-        return f"did you mean '{same}'?"
+        return f"{DID_YOU_MEAN} '{same}'?"
     import difflib
 
     close = difflib.get_close_matches(word[:64], known, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else ""
+    return f"{DID_YOU_MEAN} '{close[0]}'?" if close else ""
 
 
 class Problems:

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user without privileges can do with the init that waits for `start`: all that runc can."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.features.conftest import User
+from tests.support.bundle import Config
+from tests.support.runtime import Container
+
+Create = Callable[..., Container]
+
+
+@pytest.fixture
+def created(user: User) -> Iterator[str]:
+    """The id of a container of a user that waits for `start`."""
+    user.config.process["args"] = ["sleep", "600"]
+    yield user.runtime.new_id()
+    for name in os.listdir(user.runtime.root):
+        if not name.startswith("."):
+            user("delete", "--force", name)
+
+
+def create(user: User, name: str) -> None:
+    user.config.write()
+    user("create", "--bundle", user.config.bundle, name).ok()
+
+
+def test_a_user_can_exec_into_a_created_container(user: User, created: str) -> None:
+    create(user, created)
+    assert user("exec", created, "cat", "/proc/1/comm").ok().stdout != "sleep\n"
+    user("start", created).ok()
+    assert user("exec", created, "id", "-u").ok().stdout == "0\n"
+
+
+class Agent:
+    """A seccomp agent that keeps what it is sent."""
+
+    def __init__(self, path: Path) -> None:
+        self.messages: list[tuple[dict[str, object], int]] = []
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        path.chmod(0o777)
+        self.socket.listen()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            with connection:
+                data, descriptors, _, _ = socket.recv_fds(connection, 65536, 2)
+            for fd in descriptors:
+                os.close(fd)
+            if data:
+                self.messages.append((json.loads(data), len(descriptors)))
+
+    def close(self) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join()
+
+
+def test_a_user_can_hand_notifications_to_an_agent(
+    user: User, created: str, workspace: Path
+) -> None:
+    agent = Agent(workspace / "agent")
+    rule = {"names": ["sethostname"], "action": "SCMP_ACT_NOTIFY"}
+    user.config.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": str(workspace / "agent"),
+        "syscalls": [rule],
+    }
+    try:
+        create(user, created)
+        user("start", created).ok()
+        user("exec", created, "true").ok()
+    finally:
+        agent.close()
+    assert [count for _message, count in agent.messages] == [1, 1]
+    states = [message["state"] for message, _count in agent.messages]
+    assert all(isinstance(state, dict) and state.get("created") != "" for state in states)
+
+
+def test_the_waiting_init_of_root_stays_closed(create: Create, config: Config) -> None:
+    """Root can look into it as it is; its files in /proc belong to root of the host."""
+    config.user_namespace()
+    waiting = create(config, "sleep", "600")
+    assert os.stat(f"/proc/{waiting.pid}/fd").st_uid == 0
+    waiting.start()
+    assert os.stat(f"/proc/{waiting.pid}/fd").st_uid == 100000
