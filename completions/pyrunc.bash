@@ -34,7 +34,7 @@ _pyrunc() {
     spec) flags='--bundle --file --rootless --help' ;;
     features) flags='--help' ;;
     checkpoint) flags='--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --leave-running --pre-dump --help' ;;
-    restore) flags='--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --bundle --config --detach --pid-file --console-socket --no-pivot --no-subreaper --lsm-profile --lsm-mount-context --help' ;;
+    restore) flags='--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --bundle --config --detach --pid-file --console-socket --no-pivot --no-subreaper --no-new-keyring --lsm-profile --lsm-mount-context --help' ;;
     mounts) flags='--help' ;;
     explain) flags='--config --id --no-pivot --no-new-keyring --preserve-fds --help' ;;
     check) flags='--config --format --no-schema --help' ;;

@@ -168,6 +168,7 @@ complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l pid-file -r -d 'w
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l console-socket -r -d 'unix socket that receives the terminal\'s master'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l no-pivot -d 'use MS_MOVE instead of pivot_root (root file system on a ramdisk)'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l no-subreaper -d 'do not adopt orphans of the container'
+complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l no-new-keyring -d 'accepted: restored processes join no new keyring'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l lsm-profile -x -d 'security profile of the restored processes'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l lsm-mount-context -x -d 'SELinux context of the restored mounts'
 complete -c pyrunc -n '__fish_seen_subcommand_from restore' -l help -s h -d 'show this help'

@@ -92,13 +92,17 @@ class CgroupSet:
 
     # -- processes ---------------------------------------------------------------------------------
 
-    def pids(self) -> list[int]:
-        """Every process of the container, sub-cgroups included, in the kernel's order."""
+    def pids(self, *, ours: bool = False) -> list[int]:
+        """Every process of the container, sub-cgroups included, in the kernel's order.
+
+        With `ours` only where the cgroup belongs to the container alone.
+        """
+        members = [member for member in self.members if member.ours or not ours]
         for controller in LISTING:
-            for member in self.members:
+            for member in members:
                 if controller in member.hierarchy.controllers:
                     return member.pids()
-        return self.members[-1].pids() if self.members else []
+        return members[-1].pids() if members else []
 
     def kill(self) -> None:
         """SIGKILL to every process in the cgroups."""

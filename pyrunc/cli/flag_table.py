@@ -191,6 +191,7 @@ VERBS: Final[dict[str, VerbRow]] = {
         "restore a saved container", "ID", 1, 1, False,
         (
             *_CRIU, _BUNDLE, _CONFIG, _DETACH, _PID_FILE, _CONSOLE, _NO_PIVOT, _NO_SUBREAPER,
+            ("no-new-keyring", "", "bool", "", "accepted: restored processes join no new keyring", "", False),
             ("lsm-profile", "", "text", "TYPE:NAME", "security profile of the restored processes", "", False),
             ("lsm-mount-context", "", "text", "CONTEXT", "SELinux context of the restored mounts", "", False),
         ), False,

@@ -33,6 +33,7 @@ TRACED_PATIENCE_MS: Final = 1_000
 # What the init writes to the report fifo (init/launch.py has the same for its socket).
 MESSAGE: Final = Struct("<IIIi240s")
 ERROR: Final = 3
+ENDING: Final = (1, 2, 3, 15)  # SIGHUP, SIGINT, SIGQUIT, SIGTERM
 RUN_HOOK: Final = "run_hook"  # the op of a startContainer hook
 EXEC: Final = 5
 
@@ -230,13 +231,17 @@ class Container:
     def kill(self, number: int) -> bool:
         """Signal the init, or with SIGKILL everything when the init's end would not end the rest.
 
-        Returns False when the container is stopped.
+        Returns whether there was something to signal. Before `start` nobody can handle a signal
+        that asks for the end, and the kernel drops it for the first process of a pid namespace.
         """
+        if number in ENDING and self._waits():
+            number = process.SIGKILL
         everything = number == process.SIGKILL and self.state["sharedPid"]
         pidfd = process.open_pidfd(self.pid, self.start_time)
         try:
             sent = pidfd >= 0 and process.signal(pidfd, number)
             if everything:
+                sent = sent or bool(self.pids_left())
                 self.cgroup().kill()
             elif sent and number == process.SIGKILL and self.frozen():
                 self.cgroup().kill()  # a frozen v1 task dies only when it is thawed
@@ -244,6 +249,22 @@ class Container:
             if pidfd >= 0:
                 os.close(pidfd)
         return sent
+
+    def _waits(self) -> bool:
+        """Whether the init waits for `start`."""
+        gate = self.directory.open_gate()
+        if gate >= 0:
+            os.close(gate)
+        return gate >= 0
+
+    def pids_left(self) -> list[int]:
+        """List what the end of the init has left in the cgroups that are the container's own.
+
+        Without a pid namespace of its own a container can outlive its first process.
+        """
+        if not process.this_boot(self.state.get("boot")):
+            return []
+        return self.cgroup().pids(ours=True)
 
     def kill_all(self, number: int) -> None:
         """Signal every process of the container's cgroups, also when the init has ended."""

@@ -190,5 +190,8 @@ def check_preserved(count: int, *, listen: int = 0) -> int:
         except OSError:
             ours = fcntl.FD_CLOEXEC
         if ours:
-            raise UsageError(f"unable to stat preserved-fd {fd} of {count}: bad file descriptor")
+            raise UsageError(
+                f"unable to stat preserved-fd {fd} of {count}: bad file descriptor",
+                hint="descriptors are passed from 3 on without gaps: close up, or open /dev/null",
+            )
     return count

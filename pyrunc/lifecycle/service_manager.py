@@ -8,6 +8,7 @@ on that it is ready and say which process it is.
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from pyrunc.errors import Failure, UsageError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from pyrunc.lifecycle.state import StateDirectory
 
+FIRST_SOCKET: Final = 3  # sd_listen_fds(3)
 DIRECTORY: Final = "notify"
 SOCKET: Final = "notify.sock"
 MAX_MESSAGE: Final = 4096
@@ -36,7 +38,18 @@ def listen_fds() -> int:
         return 0
     if not (count.isascii() and count.isdigit() and len(count) < 5):
         raise UsageError(f"LISTEN_FDS is {count[:32]!r}: it must be a number of descriptors")
-    return int(count)
+    # Without LISTEN_PID it is for whoever has the sockets: a parent, which has closed them.
+    return int(count) if pid or _all_open(int(count)) else 0
+
+
+def _all_open(count: int) -> bool:
+    try:
+        return all(
+            not fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+            for fd in range(FIRST_SOCKET, FIRST_SOCKET + count)
+        )
+    except OSError:  # EBADF
+        return False
 
 
 def notify_directory(root: str, container_id: str) -> str:

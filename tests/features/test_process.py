@@ -216,7 +216,18 @@ def test_sockets_for_another_process_are_not_passed_on(
 
 
 @feature("12.2 LISTEN_FDS")
-@pytest.mark.parametrize("value", ["2", "x", "-1", "99999"])
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_a_number_of_sockets_for_nobody_is_not_passed_on(
+    pyrunc: Runtime, config: Config, count: str
+) -> None:
+    """LISTEN_FDS without LISTEN_PID and without the sockets: the environment of a parent."""
+    env = {**os.environ, "LISTEN_FDS": count}
+    done = pyrunc.run(config, "sh", "-c", "echo [$LISTEN_FDS]", env=env).ok()
+    assert done.stdout == "[]\n"
+
+
+@feature("12.2 LISTEN_FDS")
+@pytest.mark.parametrize("value", ["x", "-1", "99999"])
 def test_sockets_that_are_not_there_are_an_error(
     pyrunc: Runtime, config: Config, workspace: Path, value: str
 ) -> None:

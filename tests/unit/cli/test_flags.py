@@ -32,6 +32,7 @@ READ = [
     ("create -- -web", "create", ["-web"], {}),
     ("create --bundle -x web", "create", ["web"], {"bundle": "-x"}),
     ("--root /r create web", "create", ["web"], {"root": "/r"}),
+    ("restore --no-new-keyring web", "restore", ["web"], {"no-new-keyring": True}),
     ("--root=/a --root=/b --systemd-cgroup --systemd-cgroup create --bundle /b --pid-file /p web",
      "create", ["web"], {"root": "/b", "systemd-cgroup": True, "pid-file": "/p"}),
     ("--log /l --log-format json create web", "create", ["web"],
