@@ -14,10 +14,10 @@ _pyrunc() {
     --format|--log-format) COMPREPLY=($(compgen -W "text json" -- "$word")); return ;;
     esac
     for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $each in create|start|state|kill|delete|run|exec|list|ps|pause|resume|update|events|spec|features|checkpoint|restore|mounts|explain|check|info|completion|doctor) verb=$each; break ;; esac
+        case $each in create|start|state|kill|delete|run|exec|list|ps|pause|resume|update|events|spec|features|checkpoint|restore|mounts|explain|check|info|completion|verify|doctor) verb=$each; break ;; esac
     done
     case $verb in
-    '') flags='--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --policy --rootless --version --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts explain check info completion doctor' ;;
+    '') flags='--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --policy --rootless --version --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts explain check info completion verify doctor' ;;
     create) flags='--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --help' ;;
     start) flags='--help' ;;
     state) flags='--help' ;;
@@ -40,10 +40,11 @@ _pyrunc() {
     check) flags='--config --format --no-schema --help' ;;
     info) flags='--format --help' ;;
     completion) flags='--help' ;;
+    verify) flags='--format --help' ;;
     doctor) flags='--fix --force --help' ;;
     esac
     COMPREPLY=($(compgen -W "$flags" -- "$word"))
-    case $verb in start|state|kill|delete|exec|ps|pause|resume|update|events|checkpoint|restore)
+    case $verb in start|state|kill|delete|exec|ps|pause|resume|update|events|checkpoint|restore|verify)
         [ "${word#-}" != "$word" ] || COMPREPLY=($(compgen -W "$(pyrunc list -q 2>/dev/null)" -- "$word")) ;;
     esac
 }

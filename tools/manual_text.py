@@ -83,6 +83,17 @@ Report everything that is wrong with a bundle at once: the problems that would s
 warnings, such as properties that are not known and are ignored, or options that do nothing on a
 bind mount.
 """,
+    "verify": """
+Compare a living container with its configuration, from outside: namespaces and id maps, the mounts
+with the flags that protect, masked and read-only paths, devices, values of its cgroups, and, once
+it is started, capabilities, no_new_privs and the filter of its first process, and descriptors that
+lead out of it. One line for each difference; the exit status is 1 then.
+
+What a program gives up by itself is no difference. What it has beyond its configuration is one.
+
+    pyrunc verify web1
+    /linux/resources: /sys/fs/cgroup/web1/pids.max: max, expected 100
+""",
     "doctor": """
 Report what this machine offers to containers: kernel, namespaces, cgroups, security modules.
 """,

@@ -220,6 +220,10 @@ VERBS: Final[dict[str, VerbRow]] = {
         (("format", "f", "text|json", "FORMAT", "format of the output", "text", False),), False,
     ),
     "completion": ("write the completion of a shell", "bash|zsh|fish", 1, 1, False, (), False),
+    "verify": (
+        "compare a living container with its configuration", "ID", 1, 1, False,
+        (("format", "f", "text|json", "FORMAT", "format of the output", "text", False),), False,
+    ),
     "doctor": (
         "find and remove what belongs to no container", "", 0, 0, False,
         (

@@ -20,11 +20,12 @@ class Entry:
     """One mount.
 
     `device` is MAJOR:MINOR, `root` the path in the file system that is on top at `point`, `type`
-    the kind of file system, `options` those of the super block. `id` and `parent` are mount ids,
+    the kind of file system, `attributes` the options of the mount itself, such as ro and nosuid,
+    `options` those of the super block. `id` and `parent` are mount ids,
     which the kernel gives to others when a mount is gone.
     """
 
-    __slots__ = ("device", "id", "options", "parent", "point", "root", "type")
+    __slots__ = ("attributes", "device", "id", "options", "parent", "point", "root", "type")
 
     def __init__(self, line: str) -> None:
         fields = line.split(" ")
@@ -34,6 +35,7 @@ class Entry:
         self.device = fields[2]
         self.root = unescape(fields[3])
         self.point = unescape(fields[4])
+        self.attributes = tuple(fields[5].split(","))
         self.type = fields[end + 1]
         self.options = tuple(fields[-1].split(","))
 
