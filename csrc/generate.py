@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write both sides of the op table: ``pyrunc/init/ops.py`` and ``csrc/init/plan_ops.h``.
+"""Write both sides of the op table.
 
-``python3 csrc/generate.py`` rewrites the two files, ``--check`` only tells whether they are stale.
-Both are committed, so that building the C program needs no Python.
+These are ``pyrunc/init/ops.py`` and ``messages.py``, and ``csrc/init/plan_ops.h``.
+
+``python3 csrc/generate.py`` rewrites the files, ``--check`` only tells whether they are stale.
+They are committed, so that building the C program needs no Python.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "pyrunc" / "init" / "optable.py"
 PYTHON = ROOT / "pyrunc" / "init" / "ops.py"
+MESSAGES = ROOT / "pyrunc" / "init" / "messages.py"
 HEADER = ROOT / "csrc" / "init" / "plan_ops.h"
 
 # The first sentence of an op's text, and the rest.
@@ -66,6 +69,9 @@ class Table(NamedTuple):
     ops: list[Spec]
     rendezvous: tuple[str, ...]
     constants: dict[str, int]
+    message: dict[str, str]
+    detail_size: int
+    messages: dict[str, str]
     digest: int
 
 
@@ -82,11 +88,20 @@ def load() -> Table:
             [[op.name, list(op.fields.items()), op.steps] for op in ops],
             module.RENDEZVOUS,
             list(module.CONSTANTS.items()),
+            [list(module.MESSAGE.items()), module.DETAIL_SIZE, list(module.MESSAGES)],
         ],
         separators=(",", ":"),
     )
     digest = int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:8], "little")
-    return Table(ops, module.RENDEZVOUS, module.CONSTANTS, digest)
+    return Table(
+        ops,
+        module.RENDEZVOUS,
+        module.CONSTANTS,
+        module.MESSAGE,
+        module.DETAIL_SIZE,
+        module.MESSAGES,
+        digest,
+    )
 
 
 PYTHON_HEAD = '''\
@@ -230,6 +245,42 @@ def python_text(table: Table) -> str:
     return "".join(parts)
 
 
+MESSAGES_HEAD = '''\
+# SPDX-License-Identifier: Apache-2.0
+"""The messages between the init and its parent. Generated from optable.py: do not edit. PURE."""
+
+from __future__ import annotations
+
+from struct import Struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+'''
+
+
+def messages_text(table: Table) -> str:
+    """Return the whole of messages.py."""
+    lines = []
+    for number, (name, text) in enumerate(table.messages.items(), start=1):
+        lines.append(f"{name.upper()}: Final = {number}  # {text}")
+    form = "<" + "".join(SCALARS[kind] for kind in table.message.values())
+    fields = ", ".join((*table.message, "detail"))
+    lines += ["", f"# {fields}", f'MESSAGE: Final = Struct("{form}{table.detail_size}s")']
+    return MESSAGES_HEAD + "\n".join(lines) + "\n"
+
+
+def c_messages(table: Table) -> list[str]:
+    """Return the types and the structure of messages."""
+    lines = ["", "enum message_type {"]
+    for number, (name, text) in enumerate(table.messages.items(), start=1):
+        lines.append(f"\tMESSAGE_{name.upper()} = {number}, /* {text} */")
+    lines += ["};", "", f"#define DETAIL_SIZE {table.detail_size}", "struct message {"]
+    lines += [f"\t{C_TYPES[kind]}{name};" for name, kind in table.message.items()]
+    return [*lines, "\tchar detail[DETAIL_SIZE];", "};"]
+
+
 HEADER_HEAD = """\
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Generated from pyrunc/init/optable.py by csrc/generate.py: do not edit. */
@@ -291,6 +342,7 @@ def header_text(table: Table) -> str:
         lines.append(f"\tRENDEZVOUS_{name.upper()} = {number},")
     lines += ["};", ""]
     lines += [f"#define {name} {value}U" for name, value in table.constants.items()]
+    lines += c_messages(table)
     lines += ["", "enum op_code {"]
     lines += [f"\tOP_{op.name.upper()} = {op.code}," for op in table.ops]
     lines += [
@@ -311,7 +363,12 @@ def main(arguments: list[str]) -> int:
     """Write the files, or with --check tell which of them are stale."""
     table = load()
     stale = []
-    for path, text in ((PYTHON, python_text(table)), (HEADER, header_text(table))):
+    texts = {
+        PYTHON: python_text(table),
+        MESSAGES: messages_text(table),
+        HEADER: header_text(table),
+    }
+    for path, text in texts.items():
         if path.exists() and path.read_text() == text:
             continue
         stale.append(str(path.relative_to(ROOT)))

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "plan_ops.h"
+
 #define CLEANUP_CLOSE __attribute__((cleanup(close_descriptor)))
 
 /* Descriptors have one owner: -1 after they are closed or given away. */
@@ -20,7 +22,6 @@ int give(int *fd);
 
 /* The bounded text of an error report: the most useful fact, such as the component of a path that
  * failed. */
-#define DETAIL_SIZE 240
 extern char detail_text[DETAIL_SIZE];
 void detail_clear(void);
 void detail(const char *text);
@@ -32,23 +33,7 @@ int slot_get(uint32_t slot);
 int slot_put(uint32_t slot, int fd);
 int slot_close(uint32_t slot);
 
-/* sync.c: messages of a fixed size, one expected type in each state. */
-enum message_type {
-	MESSAGE_AWAIT = 1,
-	MESSAGE_FORKED = 2,
-	MESSAGE_ERROR = 3,
-	MESSAGE_GO = 4,
-	MESSAGE_EXEC = 5,
-};
-
-struct message {
-	uint32_t type;
-	uint32_t op;
-	uint32_t step;
-	int32_t value;
-	char detail[DETAIL_SIZE];
-};
-
+/* sync.c: messages (plan_ops.h), one expected type in each state. */
 extern uint32_t current_op; /* index of the op that runs */
 extern int sync_fd;
 int sync_send(enum message_type type, uint32_t step, int32_t value);

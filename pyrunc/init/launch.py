@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start pyrunc-init with a plan and answer it. The one impure module of this package.
 
-Messages are fixed: ``{u32 type, u32 op, u32 step, i32 value, char detail[240]}``, one packet each,
-both ways.
+Messages have a fixed size (messages.py), one packet each, both ways.
 """
 
 from __future__ import annotations
 
 import os
-from struct import Struct
 
 from pyrunc.errors import Failure, HostError, InitError
 from pyrunc.host import process, syscalls
 from pyrunc.init import image
+from pyrunc.init.messages import AWAIT, ERROR, EXEC, FORKED, GO, MESSAGE
 from pyrunc.init.ops import RENDEZVOUS
 
 TYPE_CHECKING = False
@@ -25,13 +24,6 @@ if TYPE_CHECKING:
     # Takes a report, gives the descriptors that go back with the answer; they are closed then.
     Handler = Callable[["Message"], Sequence[int]]
 
-AWAIT: Final = 1
-FORKED: Final = 2
-ERROR: Final = 3
-GO: Final = 4
-EXEC: Final = 5
-
-MESSAGE: Final = Struct("<IIIi240s")
 FIRST_FREE: Final = 3  # descriptors above stdio
 INHERIT: Final = (-1, -1, -1)  # as standard descriptors: those of the caller
 

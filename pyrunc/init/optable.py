@@ -32,6 +32,19 @@ U32, SLOT, I32, U64, STR, BYTES, STRS = "U32", "SLOT", "I32", "U64", "STR", "BYT
 # Names of the places where the init waits for its parent, in the order of their numbers (from 1).
 RENDEZVOUS = ("namespaces", "mounts", "hooks", "console", "seccomp", "ready", "mounted", "cgroups", "source", "map")
 
+# A message between the init and its parent: one packet of a fixed size each way, and the same in the report FIFO.
+MESSAGE = {"type": U32, "op": U32, "step": U32, "value": I32}
+DETAIL_SIZE = 240  # bytes of text behind these fields, filled up with NUL
+
+# The types of messages, in the order of their numbers (from 1), and what they say.
+MESSAGES = {
+    "await": "init to parent: a rendezvous; `value` is its number",
+    "forked": "init to parent: the init goes on as process `value`",
+    "error": "init to parent: `op`, `step` and errno; `value` is the errno",
+    "go": "parent to init: go on; descriptors may come along",
+    "exec": "init to parent: about to execute the program",
+}
+
 # Values that both sides share; the generator writes them into both files.
 CONSTANTS = {
     "PROC_PIDS": 0,  # open_proc: a new procfs with subset=pid

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import select
-from struct import Struct
 
 from pyrunc.errors import Failure, InitError, StateError, UsageError
 from pyrunc.host import process
+from pyrunc.init.messages import ERROR, EXEC, MESSAGE
 from pyrunc.lifecycle.state import StateDirectory, check_id, list_ids, missing, open_root
 from pyrunc.log import log
 
@@ -30,12 +30,8 @@ CREATING: Final = "creating"
 
 TRACED_PATIENCE_MS: Final = 1_000
 
-# What the init writes to the report fifo (init/launch.py has the same for its socket).
-MESSAGE: Final = Struct("<IIIi240s")
-ERROR: Final = 3
 ENDING: Final = (1, 2, 3, 15)  # SIGHUP, SIGINT, SIGQUIT, SIGTERM
 RUN_HOOK: Final = "run_hook"  # the op of a startContainer hook
-EXEC: Final = 5
 
 
 class Container:

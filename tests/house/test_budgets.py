@@ -15,7 +15,7 @@ MODULE_LINES = 400
 FUNCTION_LINES = 80
 FUNCTION_LINES_P95 = 40
 HANDLER_LINES = 40
-GENERATED = ("pyrunc/init/ops.py", "csrc/init/plan_ops.h")
+GENERATED = ("pyrunc/init/ops.py", "pyrunc/init/messages.py", "csrc/init/plan_ops.h")
 TABLES = ("pyrunc/init/optable.py",)
 SOURCES = (".py", ".c", ".h", ".mk", ".sh", ".toml")
 

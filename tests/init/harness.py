@@ -15,15 +15,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from pyrunc.host import syscalls
-from pyrunc.init import ops
+from pyrunc.init import messages, ops
 from pyrunc.init.ops import Op
 from tests.support.wait import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-AWAIT, FORKED, ERROR, GO, EXEC = 1, 2, 3, 4, 5
-MESSAGE = struct.Struct("<IIIi240s")
+AWAIT, FORKED, ERROR = messages.AWAIT, messages.FORKED, messages.ERROR
+GO, EXEC = messages.GO, messages.EXEC
+MESSAGE = messages.MESSAGE
 HEADER = struct.Struct("<8sQIIII")
 MAGIC = b"PYRUNC\0\1"
 PATIENCE_S = 20

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -15,16 +14,15 @@ import pytest
 
 from pyrunc.errors import Failure, InitError, StateError
 from pyrunc.host import process
-from pyrunc.lifecycle import container, delete
+from pyrunc.init.messages import ERROR, EXEC, MESSAGE
+from pyrunc.lifecycle import delete
 from pyrunc.lifecycle.container import Container
 from pyrunc.lifecycle.state import StateDirectory
 from pyrunc.spec.signals import parse_signal
 
-ERROR, EXEC = 3, 5
-
 
 def message(kind: int, *, op: int = 0, step: int = 0, value: int = 0, detail: bytes = b"") -> bytes:
-    return struct.pack("<IIIi240s", kind, op, step, value, detail)
+    return MESSAGE.pack(kind, op, step, value, detail)
 
 
 @pytest.fixture
@@ -364,4 +362,4 @@ def test_a_name_of_a_process_cannot_forge_its_state(tmp_path: Path) -> None:
 
 
 def test_the_message_of_the_gate_is_256_bytes() -> None:
-    assert container.MESSAGE.size == 256
+    assert MESSAGE.size == 256
