@@ -62,9 +62,6 @@ class Log:
         if self.least == 0:
             self.write("debug", message)
 
-    def info(self, message: str) -> None:
-        self.write("info", message)
-
     def warning(self, message: str) -> None:
         self.write("warning", message)
 

@@ -36,11 +36,6 @@ int native_mount_setattr(int dir_fd, const char *path, unsigned int flags, uint6
 	return native_result(syscall(SYS_mount_setattr, dir_fd, path, flags, &attr, sizeof(attr)));
 }
 
-int native_fsopen(const char *fstype, unsigned int flags)
-{
-	return native_result(syscall(SYS_fsopen, fstype, flags | FSOPEN_CLOEXEC));
-}
-
 int native_fspick(const char *path)
 {
 	return native_result(syscall(SYS_fspick, AT_FDCWD, path, FSPICK_CLOEXEC));
@@ -49,11 +44,6 @@ int native_fspick(const char *path)
 int native_fsconfig(int fs_fd, unsigned int command, const char *key, const char *value, int aux)
 {
 	return native_result(syscall(SYS_fsconfig, fs_fd, command, key, value, aux));
-}
-
-int native_fsmount(int fs_fd, unsigned int flags, unsigned int attributes)
-{
-	return native_result(syscall(SYS_fsmount, fs_fd, flags | FSMOUNT_CLOEXEC, attributes));
 }
 
 int native_mount(const char *source, const char *target, const char *fstype, uint64_t flags,

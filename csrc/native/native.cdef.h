@@ -42,10 +42,8 @@ int native_open_tree(int dir_fd, const char *path, unsigned int flags);
 int native_move_mount(int from_fd, const char *from_path, int to_fd, const char *to_path, unsigned int flags);
 int native_mount_setattr(int dir_fd, const char *path, unsigned int flags, uint64_t attr_set, uint64_t attr_clear,
 			 uint64_t propagation, int userns_fd);
-int native_fsopen(const char *fstype, unsigned int flags);
 int native_fspick(const char *path);
 int native_fsconfig(int fs_fd, unsigned int command, const char *key, const char *value, int aux);
-int native_fsmount(int fs_fd, unsigned int flags, unsigned int attributes);
 int native_mount(const char *source, const char *target, const char *fstype, uint64_t flags, const char *data);
 int native_umount2(const char *target, int flags);
 

@@ -13,11 +13,12 @@ import errno
 import posix
 import time
 
-from pyrunc.cgroups import freezer, kill, layout, names, tree
+from pyrunc.cgroups import freezer, kill, layout, tree
 from pyrunc.cgroups.layout import Hierarchy
 from pyrunc.cgroups.member import MARKS, Cgroup
 from pyrunc.cgroups.systemd import unit_names as units
 from pyrunc.errors import Failure
+from pyrunc.spec.limits import MAX_CGROUP_DEPTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def orphan_units(found: Iterable[str], *, live: set[str], prefix: str = units.PR
 
 
 def scan_cgroups(
-    hierarchies: Iterable[Hierarchy], *, depth: int = names.MAX_DEPTH
+    hierarchies: Iterable[Hierarchy], *, depth: int = MAX_CGROUP_DEPTH
 ) -> list[tuple[Hierarchy, str]]:
     """Every cgroup of every hierarchy, as a path without a leading slash."""
     found = []

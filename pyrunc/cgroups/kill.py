@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import posix
-import time
 
 from pyrunc.cgroups import freezer, tree
 from pyrunc.cgroups.member import GONE, Cgroup
@@ -101,19 +100,3 @@ def _signal_members(member: Cgroup, signal: int) -> int:
             finally:
                 posix.close(pidfd)
     return len(done)
-
-
-def wait_empty(member: Cgroup, *, deadline: float) -> list[int]:
-    """Wait until a cgroup is empty; return the pids that are still there at the deadline."""
-    wait = 0.0005
-    while True:
-        try:
-            pids = tree.subtree_pids(member.open())
-        except OSError as error:
-            if error.errno in GONE:
-                return []
-            raise
-        if not pids or time.monotonic() >= deadline:
-            return pids
-        time.sleep(wait)
-        wait = min(wait * 2, 0.05)

@@ -8,9 +8,9 @@ mean.
 from __future__ import annotations
 
 from pyrunc.errors import Failure
+from pyrunc.spec.limits import MAX_CGROUP_DEPTH
 
 MAX_PATH = 4096
-MAX_DEPTH = 32
 MAX_FILE = 64
 MAX_COMPONENT = 255
 
@@ -26,8 +26,8 @@ def components(path: str, *, pointer: str, what: str = "cgroup path") -> tuple[s
     if len(path.encode("utf-8", "surrogateescape")) > MAX_PATH:
         raise _bad(what, path, f"longer than {MAX_PATH} bytes", pointer)
     parts = tuple(path.removeprefix("/").split("/")) if path.strip("/") else ()
-    if len(parts) > MAX_DEPTH:
-        raise _bad(what, path, f"deeper than {MAX_DEPTH} levels", pointer)
+    if len(parts) > MAX_CGROUP_DEPTH:
+        raise _bad(what, path, f"deeper than {MAX_CGROUP_DEPTH} levels", pointer)
     for part in parts:
         if part in ("", ".", ".."):
             raise _bad(what, path, f"a component is {part!r}", pointer)

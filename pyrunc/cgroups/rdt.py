@@ -15,6 +15,7 @@ from pyrunc.cgroups import layout, tree
 from pyrunc.cgroups.stats import parse
 from pyrunc.errors import Failure, HostError
 from pyrunc.host import mountinfo
+from pyrunc.spec.constants import RDT_RESERVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_linux import IntelRdt
 
 POINTER = "/linux/intelRdt"
-MEM_BW_FILES = ("bandwidth_gran", "delay_linear", "min_bandwidth", "num_closids")
-RESERVED = ("info", "mon_groups", "mon_data")
 
 
 def find_mount(*, proc: str = "/proc/self") -> str | None:
@@ -38,7 +37,7 @@ def check_group(name: str) -> str:
     """Check a closID, a directory's name to be: one component, not a reserved name (IN-6)."""
     if name == "/":
         return name
-    bad = not name or len(name) > 255 or "/" in name or name in (".", "..") or name in RESERVED
+    bad = not name or len(name) > 255 or "/" in name or name in (".", "..") or name in RDT_RESERVED
     if bad or any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
         raise Failure(f"closID {name[:120]!r} is not valid", pointer=f"{POINTER}/closID")
     return name

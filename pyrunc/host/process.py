@@ -14,14 +14,11 @@ import os
 import select
 
 from pyrunc.errors import Failure
+from pyrunc.host import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from signal import pidfd_send_signal
     from typing import Final
-else:
-    # The module `signal` imports enum (3 ms) to give the same functions other types.
-    from _signal import pidfd_send_signal
 
 SIGKILL: Final = 9
 DEAD: Final = "ZXx"  # zombies and the dying have ended as far as users can tell
@@ -98,7 +95,7 @@ def open_pidfd(pid: int, start_time: int) -> int:
     if pid <= 1:
         return -1
     try:
-        pidfd = os.pidfd_open(pid)
+        pidfd = syscalls.pidfd_open(pid)
     except ProcessLookupError:
         return -1
     except OSError as error:
@@ -115,7 +112,7 @@ def open_pidfd(pid: int, start_time: int) -> int:
 def signal(pidfd: int, number: int) -> bool:
     """Send a signal; False when the process has ended."""
     try:
-        pidfd_send_signal(pidfd, number)
+        syscalls.pidfd_send_signal(pidfd, number)
     except ProcessLookupError:
         return False
     except PermissionError as error:

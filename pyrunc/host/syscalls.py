@@ -27,28 +27,18 @@ OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 0x04
 MOVE_MOUNT_T_EMPTY_PATH = 0x40
 
-RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
-RESOLVE_NO_SYMLINKS = 0x04
-RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 FSCONFIG_SET_FLAG = 0
-FSCONFIG_SET_STRING = 1
-FSCONFIG_SET_FD = 5
-FSCONFIG_CMD_CREATE = 6
 FSCONFIG_CMD_RECONFIGURE = 7
 
 SOCK_STREAM = 1
 SOCK_DGRAM = 2
-SOCK_SEQPACKET = 5
 
 POLLIN = 0x01
 POLLOUT = 0x04
-POLLERR = 0x08
 POLLHUP = 0x10
-
-SEAL_SEAL, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE, SEAL_EXEC = 1, 2, 4, 8, 0x20
 
 # si_code of waitid: the status is an exit code; any other value: the signal that ended the process.
 CLD_EXITED = 1
@@ -314,10 +304,6 @@ def mount_setattr(
     _check(result, path or None)
 
 
-def fsopen(fstype: str | bytes, flags: int = 0) -> int:
-    return _check(lib.native_fsopen(_path(fstype), flags), fstype)
-
-
 def fspick(path: str | bytes) -> int:
     """Open the file system that is mounted at a path, to configure it again."""
     return _check(lib.native_fspick(_path(path)), path)
@@ -334,10 +320,6 @@ def fsconfig(
     key_text = ffi.NULL if key is None else _path(key)
     value_text = ffi.NULL if value is None else _path(value)
     _check(lib.native_fsconfig(fs_fd, command, key_text, value_text, aux), key)
-
-
-def fsmount(fs_fd: int, flags: int = 0, attributes: int = 0) -> int:
-    return _check(lib.native_fsmount(fs_fd, flags, attributes))
 
 
 def mount(

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attributes of a process that are not rights, such as umask, scheduling and limits. PURE.
-
-PURE.
-"""
+"""Attributes of a process that are not rights, such as umask, scheduling and limits. PURE."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from pyrunc.spec.constants import (
     SCHEDULER_FLAGS,
     SCHEDULER_POLICIES,
 )
+from pyrunc.spec.readers import is_decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def _range_mask(part: str) -> int:
     first, dash, last = ends.partition("-")
     used, _, group = stride.partition("/")
     numbers = [first, *([last] if dash else []), *([used, group] if stride else [])]
-    if not all(_is_number(number) for number in numbers):
+    if not all(is_decimal(number, digits=5) for number in numbers):
         return 0
     low, high = int(first), int(last) if dash else int(first)
     if not low <= high < MAX_NUMBER:
@@ -70,10 +68,6 @@ def _range_mask(part: str) -> int:
     if not 0 < width <= step:
         return 0
     return sum(1 << bit for bit in range(low, high + 1) if (bit - low) % step < width)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 5
 
 
 def umask(process: Process) -> list[Op]:

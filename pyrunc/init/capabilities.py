@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""process.capabilities as bit masks, less the ones that cannot be granted. PURE.
-
-PURE.
-"""
+"""process.capabilities as bit masks, less the ones that cannot be granted. PURE."""
 
 from __future__ import annotations
 

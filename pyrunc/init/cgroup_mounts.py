@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mounts of type cgroup and cgroup2: the container's view of the host's hierarchies. PURE.
-
-PURE.
-"""
+"""Mounts of type cgroup and cgroup2: the container's view of the host's hierarchies. PURE."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a plan enters the container's cgroups, and what a mount of type cgroup shows. PURE.
-
-PURE.
-"""
+"""How a plan enters the container's cgroups, and what a mount of type cgroup shows. PURE."""
 
 from __future__ import annotations
 

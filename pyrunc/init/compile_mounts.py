@@ -16,7 +16,7 @@ from pyrunc.init.compile_exec import TARGET, become_process, join_container, set
 from pyrunc.init.mount_parts import Mounts
 from pyrunc.init.plan import Plan
 from pyrunc.spec.constants import NAMESPACES
-from pyrunc.spec.options import MS_I_VERSION, MS_REMOUNT, parse_mount_options
+from pyrunc.spec.options import CLASSIC_ONLY, parse_mount_options
 
 TYPE_CHECKING = False
 RESOLVE_NO_SYMLINKS = 0x04  # openat2(2)
@@ -109,7 +109,7 @@ def _context(config: Config, host: Host, joined: Iterable[str], *, source: str) 
 def _check(context: Context, config: Config) -> None:
     """Refuse what only a container that is being made can have."""
     for mount in config.mounts:
-        if parse_mount_options(mount).flags & (MS_REMOUNT | MS_I_VERSION):
+        if parse_mount_options(mount).flags & CLASSIC_ONLY:
             # The container could have put a link to a protected path there.
             context.problem(
                 mount.pointer + "/options",

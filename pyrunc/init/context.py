@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parts of one compilation share: host facts, slots in use, ids, and problems. PURE.
-
-PURE.
-"""
+"""What the parts of one compilation share: host facts, slots in use, ids, and problems. PURE."""
 
 from __future__ import annotations
 

@@ -9,58 +9,56 @@ PURE.
 from __future__ import annotations
 
 from pyrunc.init import ops
+from pyrunc.spec import options
+from pyrunc.spec.constants import NAMESPACES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.init.plan import Plan
 
-CLONE = {
-    0x80: "time",
-    0x20000: "mount",
-    0x2000000: "cgroup",
-    0x4000000: "uts",
-    0x8000000: "ipc",
-    0x10000000: "user",
-    0x20000000: "pid",
-    0x40000000: "network",
-}
+CLONE = {flag: kind for kind, flag in sorted(NAMESPACES.items(), key=lambda item: item[1])}
 MOUNT_ATTR = {
-    0x1: "ro",
-    0x2: "nosuid",
-    0x4: "nodev",
-    0x8: "noexec",
-    0x10: "noatime",
-    0x20: "strictatime",
-    0x40: "atime-bits",
-    0x80: "nodiratime",
-    0x100000: "idmap",
-    0x200000: "nosymfollow",
+    options.MOUNT_ATTR_RDONLY: "ro",
+    options.MOUNT_ATTR_NOSUID: "nosuid",
+    options.MOUNT_ATTR_NODEV: "nodev",
+    options.MOUNT_ATTR_NOEXEC: "noexec",
+    options.MOUNT_ATTR_NOATIME: "noatime",
+    options.MOUNT_ATTR_STRICTATIME: "strictatime",
+    0x40: "atime-bits",  # the third bit of MOUNT_ATTR__ATIME, which has no name
+    options.MOUNT_ATTR_NODIRATIME: "nodiratime",
+    options.MOUNT_ATTR_IDMAP: "idmap",
+    options.MOUNT_ATTR_NOSYMFOLLOW: "nosymfollow",
 }
-ATIME_BITS = 0x70  # MOUNT_ATTR__ATIME: a field of three bits, in `clear` always as a whole
+ATIME_BITS = options.MOUNT_ATTR__ATIME  # three bits, in `clear` always as a whole
 MS = {
-    0x1: "ro",
-    0x2: "nosuid",
-    0x4: "nodev",
-    0x8: "noexec",
-    0x10: "sync",
-    0x20: "remount",
-    0x40: "mand",
-    0x80: "dirsync",
-    0x400: "noatime",
-    0x800: "nodiratime",
-    0x1000: "bind",
-    0x4000: "rec",
-    0x8000: "silent",
-    0x20000: "unbindable",
-    0x40000: "private",
-    0x80000: "slave",
-    0x100000: "shared",
-    0x200000: "relatime",
-    0x800000: "iversion",
-    0x1000000: "strictatime",
-    0x2000000: "lazytime",
+    options.MS_RDONLY: "ro",
+    options.MS_NOSUID: "nosuid",
+    options.MS_NODEV: "nodev",
+    options.MS_NOEXEC: "noexec",
+    options.MS_SYNCHRONOUS: "sync",
+    options.MS_REMOUNT: "remount",
+    options.MS_MANDLOCK: "mand",
+    options.MS_DIRSYNC: "dirsync",
+    options.MS_NOATIME: "noatime",
+    options.MS_NODIRATIME: "nodiratime",
+    options.MS_BIND: "bind",
+    options.MS_REC: "rec",
+    options.MS_SILENT: "silent",
+    options.MS_UNBINDABLE: "unbindable",
+    options.MS_PRIVATE: "private",
+    options.MS_SLAVE: "slave",
+    options.MS_SHARED: "shared",
+    options.MS_RELATIME: "relatime",
+    options.MS_I_VERSION: "iversion",
+    options.MS_STRICTATIME: "strictatime",
+    options.MS_LAZYTIME: "lazytime",
 }
-ATTACH = {1: "keep", 2: "real-directory", 4: "proc-allowed", 8: "nofollow"}
+ATTACH = {
+    ops.ATTACH_KEEP: "keep",
+    ops.ATTACH_REAL_DIRECTORY: "real-directory",
+    ops.ATTACH_PROC_ALLOWED: "proc-allowed",
+    ops.ATTACH_NOFOLLOW: "nofollow",
+}
 PROC = {ops.PROC_PIDS: "pids", ops.PROC_FULL: "full", ops.PROC_HOST: "host"}
 TYPES = {0o010000: "fifo", 0o020000: "char", 0o040000: "directory", 0o060000: "block"}
 OCTAL = ("mode", "mask")

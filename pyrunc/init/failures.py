@@ -3,8 +3,6 @@
 
 Engines match parts of the sentences (`executable file not found in $PATH`, `not a directory`, ...),
 so these stay.
-
-PURE.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Id-mapped mounts, from the properties or the option `idmap=uids=0-1-10#..;gids=..`. PURE.
-
-PURE.
-"""
+"""Id-mapped mounts, from the properties or the option `idmap=uids=0-1-10#..;gids=..`. PURE."""
 
 from __future__ import annotations
+
+from pyrunc.spec.readers import is_decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def _parse(context: Context, mount: Mount, text: str) -> tuple[list[Range], list
 def _range(text: str, container: Sequence[IdMapping]) -> Range | None:
     """With a leading `@` the second number is an id of the container's user namespace."""
     numbers = text.removeprefix("@").split("-")
-    if len(numbers) != 3 or not all(_is_number(number) for number in numbers):
+    if len(numbers) != 3 or not all(is_decimal(number, digits=10) for number in numbers):
         return None
     first, second, size = map(int, numbers)
     if text.startswith("@"):
@@ -151,10 +150,6 @@ def _range(text: str, container: Sequence[IdMapping]) -> Range | None:
             return None
     fits = size > 0 and first + size <= MAX_ID and second + size <= MAX_ID
     return Range(first, second, size) if fits else None
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 10
 
 
 def _refuse(context: Context, mount: Mount, part: str) -> None:

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The namespaces of a container, new and joined, in the order that kernel rights demand. PURE.
-
-PURE.
-"""
+"""The namespaces of a container, new and joined, in the order that kernel rights demand. PURE."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plan: the ops of one init, their encoding, their text, and words for their failures. PURE.
-
-PURE.
-"""
+"""A plan: the ops of one init, their encoding, their text, and words for their failures. PURE."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The root file system: entered first, filled from inside, made the only one (AR-1). PURE.
-
-PURE.
-"""
+"""The root file system: entered first, filled from inside, made the only one (AR-1). PURE."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def filter_cache(root: str) -> str:
-    """Where the compiled filters of a state root are kept; no id begins with a dot."""
-    return f"{os.path.abspath(root or default_root())}/.seccomp"
+    """Return where the compiled filters of a state root are kept, the default one if empty."""
+    return seccomp.cache_directory(os.path.abspath(root or default_root()))
 
 
 def compile_filter(config: Config, *, cache: str | None) -> Filter | None:

@@ -7,6 +7,7 @@
     profile   PURE  the checks of a profile, its rules with values
     arguments PURE  the code for calls with conditions on their arguments
     multiplexers PURE  rules about calls behind `socketcall` and `ipc`
+    opcodes   PURE  the instructions of classic BPF
     bpf       PURE  an interpreter of the programs, for `explain` and the tests
     filter    PURE  the result
     library         libseccomp
@@ -63,7 +64,7 @@ def compile(
 
 
 def cache_directory(root: str) -> str:
-    """Where the compiled filters of a state root are. No container's id begins with a dot."""
+    """Return where the compiled filters of a state root are; no id begins with a dot."""
     return root + "/.seccomp"
 
 

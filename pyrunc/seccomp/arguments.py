@@ -15,13 +15,14 @@ from _operator import itemgetter
 from itertools import groupby
 
 from pyrunc.seccomp.names import OPERATORS, WORD, strictness
+from pyrunc.seccomp.opcodes import AND, JUMP_ABOVE, JUMP_AT_LEAST, JUMP_EQUAL, LOAD, RETURN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
-    from pyrunc.seccomp.numbers import Instruction
+    from pyrunc.seccomp.opcodes import Instruction
     from pyrunc.seccomp.profile import Condition
 
     Shared = tuple[int, int, int]  # argument, mask, upper word
@@ -31,8 +32,7 @@ NE, LT, LE, EQ, GE, GT, MASKED_EQ = (
     OPERATORS["SCMP_CMP_" + name] for name in ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")
 )
 
-LOAD, AND, RETURN = 0x20, 0x54, 0x06
-JEQ, JGT, JGE = 0x15, 0x25, 0x35
+JEQ, JGT, JGE = JUMP_EQUAL, JUMP_ABOVE, JUMP_AT_LEAST
 ARGS = 16  # offset of args[0] in struct seccomp_data
 
 ALL = (1 << 64) - 1

@@ -10,21 +10,23 @@ from __future__ import annotations
 
 import struct
 
+from pyrunc.seccomp.opcodes import INSTRUCTION_SIZE, JUMP, LOAD, MAX_INSTRUCTIONS, RETURN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    Instruction = tuple[int, int, int, int]
+    from pyrunc.seccomp.opcodes import Instruction
 
 FORMAT = "HBBI"  # struct sock_filter: code, jt, jf, k
 DATA_SIZE = 64  # struct seccomp_data: nr, arch, instruction_pointer, args
-MAX_INSTRUCTIONS = 4096
 SCRATCH = 16  # BPF_MEMWORDS
 MASK = 0xFFFFFFFF
 
-LD_ABS, LD_LEN, LDX_LEN, LD_IMM, LDX_IMM = 0x20, 0x80, 0x81, 0x00, 0x01
+LD_ABS, RET_K, JA = LOAD, RETURN, JUMP
+LD_LEN, LDX_LEN, LD_IMM, LDX_IMM = 0x80, 0x81, 0x00, 0x01
 LD_MEM, LDX_MEM, ST, STX = 0x60, 0x61, 0x02, 0x03
-RET_K, RET_A, TAX, TXA, JA, NEG = 0x06, 0x16, 0x07, 0x87, 0x05, 0x84
+RET_A, TAX, TXA, NEG = 0x16, 0x07, 0x87, 0x84
 
 # The operation bits of ALU (0x04) and JMP (0x05) instructions; bit 3 (0x08) takes X instead of k.
 ALU: dict[int, Callable[[int, int], int | None]] = {
@@ -51,7 +53,7 @@ class InvalidProgram(ValueError):
 
 
 def decode(program: bytes) -> list[Instruction]:
-    if len(program) % 8:
+    if len(program) % INSTRUCTION_SIZE:
         raise InvalidProgram(f"{len(program)} bytes are no whole number of instructions")
     return [(code, jt, jf, k) for code, jt, jf, k in struct.iter_unpack("=" + FORMAT, program)]
 

@@ -15,7 +15,8 @@ import time
 from _blake2 import blake2b  # hashlib would load OpenSSL
 from marshal import dumps
 
-from pyrunc.seccomp.filter import INSTRUCTION, Filter, Report
+from pyrunc.seccomp.filter import Filter, Report
+from pyrunc.seccomp.opcodes import INSTRUCTION_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _decode(data: bytes, entry_key: bytes) -> Filter | None:
     magic, found_key, digest, flags, listener, *sizes = struct.unpack_from(HEADER, data)
     if magic != MAGIC or found_key != entry_key or digest != _digest(memoryview(data)[72:]):
         return None
-    if HEADER_SIZE + sum(sizes) != len(data) or sizes[0] % INSTRUCTION or sizes[3] % 8:
+    if HEADER_SIZE + sum(sizes) != len(data) or sizes[0] % INSTRUCTION_SIZE or sizes[3] % 8:
         return None
     parts, start = [], HEADER_SIZE
     for size in sizes:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pyrunc.errors import Failure
 from pyrunc.seccomp import arguments, library, multiplexers, names, numbers, tables
-from pyrunc.seccomp.filter import INSTRUCTION, Filter, Report
+from pyrunc.seccomp.filter import Filter, Report
+from pyrunc.seccomp.opcodes import INSTRUCTION_SIZE, MAX_INSTRUCTIONS
 from pyrunc.seccomp.profile import Profile
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.seccomp.arguments import Alternative
-    from pyrunc.seccomp.numbers import Instruction
+    from pyrunc.seccomp.opcodes import Instruction
     from pyrunc.spec.model_linux import Seccomp
 
 
@@ -190,11 +191,11 @@ class _Compilation:
         return ~index
 
     def check_size(self, program: bytes) -> None:
-        size = len(program) // INSTRUCTION
-        if size > numbers.MAX_INSTRUCTIONS:
+        size = len(program) // INSTRUCTION_SIZE
+        if size > MAX_INSTRUCTIONS:
             raise Failure(
                 f"{self.profile.pointer}: the filter has {size} instructions, more than the "
-                f"kernel's {numbers.MAX_INSTRUCTIONS}",
+                f"kernel's {MAX_INSTRUCTIONS}",
                 pointer=self.profile.pointer,
                 hint="use fewer rules with conditions, or fewer architectures",
             )

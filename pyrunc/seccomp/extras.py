@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from pyrunc.errors import Failure
 from pyrunc.seccomp import names
-from pyrunc.seccomp.filter import INSTRUCTION, Filter, Report
+from pyrunc.seccomp.filter import Filter, Report
+from pyrunc.seccomp.opcodes import INSTRUCTION_SIZE, MAX_INSTRUCTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 PREFIX: Final = "run.oci.seccomp"
 DATA: Final = "run.oci.seccomp_bpf_data"
 FAIL_UNKNOWN: Final = "run.oci.seccomp_fail_unknown_syscall"
-MAX_INSTRUCTIONS: Final = 4096  # kernel: BPF_MAXINSNS
 
 
 def raw_filter(node: Seccomp, annotations: Mapping[str, str]) -> Filter | None:
@@ -38,9 +38,9 @@ def raw_filter(node: Seccomp, annotations: Mapping[str, str]) -> Filter | None:
         program = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         raise _refused(DATA, "the program is no base64") from None
-    if not program or len(program) % INSTRUCTION:
-        raise _refused(DATA, f"{len(program)} bytes are no whole instructions of {INSTRUCTION}")
-    if len(program) // INSTRUCTION > MAX_INSTRUCTIONS:
+    if not program or len(program) % INSTRUCTION_SIZE:
+        raise _refused(DATA, f"{len(program)} bytes are no whole instructions")
+    if len(program) // INSTRUCTION_SIZE > MAX_INSTRUCTIONS:
         raise _refused(DATA, f"the program has more than {MAX_INSTRUCTIONS} instructions")
     return Filter(program, flags=_flags(node), listener=False, report=Report())
 

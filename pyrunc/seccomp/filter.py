@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from pyrunc.seccomp.names import ARCHITECTURE_NAMES
+from pyrunc.seccomp.opcodes import INSTRUCTION_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-INSTRUCTION = 8  # sizeof(struct sock_filter)
 
 
 class Report:
@@ -60,4 +59,4 @@ class Filter:
 
     def __len__(self) -> int:
         """Instructions."""
-        return len(self.program) // INSTRUCTION
+        return len(self.program) // INSTRUCTION_SIZE

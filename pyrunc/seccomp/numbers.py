@@ -22,26 +22,20 @@ from pyrunc.seccomp.names import (
     audit_arch,
     enosys,
 )
+from pyrunc.seccomp.opcodes import JUMP, JUMP_AT_LEAST, JUMP_EQUAL, LOAD, RETURN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import TypeAlias
 
+    from pyrunc.seccomp.opcodes import Instruction
     from pyrunc.seccomp.tables import Table
 
-    Instruction = tuple[int, int, int, int]  # code, jt, jf, k of struct sock_filter
     Leaf = tuple[int, int]  # first number, verdict: an action, or ~index of a block
     # Two numbers for each instruction: code, jt and jf as one word, and k. Few of the words differ,
     # so that little memory is touched.
     Program: TypeAlias = list[int]
-
-# linux/bpf_common.h
-LOAD = 0x20  # BPF_LD | BPF_W | BPF_ABS
-JUMP = 0x05  # BPF_JMP | BPF_JA
-JUMP_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
-JUMP_AT_LEAST = 0x35  # BPF_JMP | BPF_JGE | BPF_K
-RETURN = 0x06  # BPF_RET | BPF_K
 
 # struct seccomp_data
 NUMBER, ARCHITECTURE = 0, 4
@@ -50,7 +44,6 @@ CANCELLED = 0xFFFFFFFF
 FAR = 255  # the farthest conditional jump
 NEAR = 128  # a search among so many leaves can be jumped over
 END = 1 << 32  # numbers have 32 bits
-MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 
 
 def word(code: int, true: int = 0, false: int = 0) -> int:

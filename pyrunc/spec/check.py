@@ -16,7 +16,7 @@ from pyrunc.spec.check_resources import check_resources
 from pyrunc.spec.constants import VERSION_MAX, VERSION_MIN
 from pyrunc.spec.limits import MAX_HOOKS, MAX_HOSTNAME
 from pyrunc.spec.problems import Problems, join, show
-from pyrunc.spec.readers import has_control
+from pyrunc.spec.readers import has_control, is_decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _version(version: str, problems: Problems) -> None:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10 and (text == "0" or text[0] != "0")
+    return is_decimal(text, digits=9) and (text == "0" or text[0] != "0")
 
 
 def _names(config: Config, problems: Problems) -> None:

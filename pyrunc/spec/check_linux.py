@@ -11,16 +11,14 @@ from pyrunc.spec.check_process import check_label, check_list
 from pyrunc.spec.check_resources import check_resources
 from pyrunc.spec.check_seccomp import check_seccomp
 from pyrunc.spec.check_sysctl import sysctl_problem
-from pyrunc.spec.constants import PERSONALITY_FLAGS
-from pyrunc.spec.limits import MAX_INTERFACE, MAX_PATH
+from pyrunc.spec.constants import PERSONALITY_FLAGS, RDT_RESERVED
+from pyrunc.spec.limits import MAX_CGROUP_DEPTH, MAX_INTERFACE, MAX_PATH
 from pyrunc.spec.problems import Problems, join, show, suggestion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.spec.model_linux import Device, IntelRdt, Linux, MemoryPolicy
 
-MAX_CGROUP_DEPTH = 32
-RDT_RESERVED = ("info", "mon_groups", "mon_data", ".", "..")
 
 # Without nodes these modes mean nothing; DEFAULT and LOCAL take none (kernel: EINVAL).
 NEED_NODES = ("MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE")
@@ -226,7 +224,7 @@ def _cgroups_path(path: str, problems: Problems) -> None:
 def _intel_rdt(rdt: IntelRdt, problems: Problems) -> None:
     pointer = rdt.pointer
     name = rdt.clos_id
-    if name and name != "/" and ("/" in name or name in RDT_RESERVED):
+    if name and name != "/" and ("/" in name or name in (".", "..", *RDT_RESERVED)):
         problems.add(
             pointer + "/closID",
             "not the name of a group",

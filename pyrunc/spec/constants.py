@@ -52,7 +52,6 @@ RLIMITS = {
     "RLIMIT_LOCKS": 10, "RLIMIT_SIGPENDING": 11, "RLIMIT_MSGQUEUE": 12, "RLIMIT_NICE": 13,
     "RLIMIT_RTPRIO": 14, "RLIMIT_RTTIME": 15,
 }
-RLIM_INFINITY = 2**64 - 1
 
 SCHEDULER_POLICIES = {
     "SCHED_OTHER": 0, "SCHED_FIFO": 1, "SCHED_RR": 2, "SCHED_BATCH": 3, "SCHED_ISO": 4,
@@ -90,6 +89,9 @@ CLOCKS = ("monotonic", "boottime")
 HOOK_KINDS = (
     "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
 )
+
+# What resctrl has in a group beside the control files.
+RDT_RESERVED = ("info", "mon_groups", "mon_data")
 
 DEVICE_TYPES = ("c", "b", "u", "p")
 DEVICE_RULE_TYPES = ("a", "c", "b")

@@ -112,7 +112,7 @@ SUPERBLOCK = (  # flag, key of fsconfig that sets it, key that clears it
     (MS_MANDLOCK, "mand", "nomand"), (MS_LAZYTIME, "lazytime", "nolazytime"),
 )
 OF_SUPERBLOCK = MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME | MS_I_VERSION
-CLASSIC_ONLY = MS_REMOUNT | MS_I_VERSION | MS_SILENT  # the new interface does not carry these
+CLASSIC_ONLY = MS_REMOUNT | MS_I_VERSION  # what the new interface cannot do
 # fmt: on
 
 

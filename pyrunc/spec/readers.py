@@ -157,6 +157,11 @@ def _boolean(value: Any, pointer: str, name: str, problems: Problems) -> bool | 
     return None
 
 
+def is_decimal(text: str, *, digits: int) -> bool:
+    """Return whether a text is a number of at most so many ASCII digits (PY-6)."""
+    return text.isascii() and text.isdigit() and len(text) <= digits
+
+
 def has_control(text: str) -> bool:
     return not text.isprintable() and any(char < " " or char == "\x7f" for char in text)
 

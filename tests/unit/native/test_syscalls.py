@@ -32,7 +32,7 @@ def test_a_sealed_memory_file_cannot_be_changed() -> None:
     """EX-1: WRITE, GROW, SHRINK and SEAL are sealed."""
     fd = syscalls.memfd_sealed(b"test", b"content", exec=True)
     try:
-        every = syscalls.SEAL_WRITE | syscalls.SEAL_GROW | syscalls.SEAL_SHRINK | syscalls.SEAL_SEAL
+        every = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
         assert fcntl.fcntl(fd, fcntl.F_GET_SEALS) & every == every
         assert cloexec(fd)
         assert os.read(fd, 100) == b"content"
