@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest import tmpdir
 
 from tests.support import machine
 from tests.support.bundle import BUSYBOX, Config, make_base, make_bundle
 from tests.support.programs import PROGRAMS, static_program
 from tests.support.runtime import FRONTS, TREE, Container, Result, Runtime, find_program
 from tests.support.wait import until
+
+# A directory whose name says nothing: that of the test would answer for a word of a message.
+tmpdir._mk_tmp = lambda request, factory: factory.mktemp("t", numbered=True)
 
 pytest_plugins = ["tests.support.criu", "tests.support.features"]
 LEFT_OPEN = 32  # descriptors that a session may leave: those of failed tests, of the harness

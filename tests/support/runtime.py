@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,8 +29,32 @@ TIMEOUT_S = 60
 NUMBERS: Iterator[int] = itertools.count(1)
 
 
+# The paths of a test and the ids of its containers: its own words, not those of the program.
+OWN = re.compile(
+    rf"/[^\s\"']*/pytest-[0-9]+(?:/[^\s\"':,;()]*)?|{TOKEN}-[0-9]+|{TREE}[^\s\"':,;()]*"
+)
+
+
 class Failed(AssertionError):
     """A command that had to succeed did not."""
+
+
+class Message(str):
+    """What a program has said, in which `in` finds no word that only a path of the test has.
+
+    What is looked for and is itself a path (it has a slash) or an id is found anywhere.
+    """
+
+    @property
+    def words(self) -> str:
+        return OWN.sub("", self)
+
+    def __contains__(self, part: object) -> bool:
+        own = isinstance(part, str) and ("/" in part or TOKEN in part)
+        return str.__contains__(self if own else self.words, part)  # type: ignore[operator]
+
+    def lower(self) -> Message:
+        return Message(super().lower())
 
 
 @dataclass(frozen=True)
@@ -40,6 +65,9 @@ class Result:
     status: int
     stdout: str
     stderr: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stderr", Message(self.stderr))
 
     def ok(self) -> Result:
         """This result, if the command succeeded."""
@@ -52,9 +80,9 @@ class Result:
         return self.stdout.splitlines()
 
     @property
-    def error(self) -> str:
+    def error(self) -> Message:
         """The first line on the standard error, which is all that engines show."""
-        return (self.stderr.splitlines() or [""])[0]
+        return Message((self.stderr.splitlines() or [""])[0])
 
 
 @dataclass
