@@ -17,10 +17,9 @@ from tests.support import machine
 from tests.support.bundle import DEFAULT_CAPABILITIES, Config
 from tests.support.cgroups import closed_afterwards, manager_of
 from tests.support.runtime import Container, Runtime
+from tests.support.types import Create, Shell
 from tests.support.wait import until
 
-Create = Callable[..., Container]
-Shell = Callable[..., str]
 MB = 1 << 20
 
 

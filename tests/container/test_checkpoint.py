@@ -12,7 +12,6 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,9 +29,9 @@ from tests.support.criu import (
     numbers,
 )
 from tests.support.runtime import Container, Runtime
+from tests.support.types import Create
 from tests.support.wait import until
 
-Create = Callable[..., Container]
 MS_BIND = 4096
 MS_SHARED = 1 << 20
 KILLS = 12

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Runtime
-
-Create = Callable[..., Container]
+from tests.support.runtime import Runtime
+from tests.support.types import Create
 
 
 def dockerd(text: str) -> int:

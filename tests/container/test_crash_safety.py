@@ -12,16 +12,14 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Runtime
+from tests.support.runtime import Runtime
+from tests.support.types import Create
 from tests.support.wait import until
-
-Create = Callable[..., Container]
 
 KILLS = 200
 STARTUP_CALLS = 20  # of the interpreter: before the first call that is about containers

@@ -6,16 +6,14 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.bundle import CAPABILITY_SETS, Config
-from tests.support.runtime import Result, Runtime
+from tests.support.runtime import Runtime
+from tests.support.types import Run, Shell
 
-Shell = Callable[..., str]
-Run = Callable[..., Result]
 NUMBERS = {
     "CAP_CHOWN": 0,
     "CAP_DAC_OVERRIDE": 1,

@@ -14,9 +14,8 @@ from pyrunc.cgroups.fs import FsManager
 from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.runtime import Container, Runtime
+from tests.support.types import Create
 from tests.support.wait import until
-
-Create = Callable[..., Container]
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,10 @@ import pytest
 
 from tests.container import test_errors as mistakes
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Result, Runtime
+from tests.support.runtime import Result, Runtime
+from tests.support.types import Create
 
 Outcome = tuple[str, int]
-Create = Callable[..., Container]
 
 MOUNT_ADVICE = "with the advice about files and directories"
 

@@ -11,17 +11,13 @@ import json
 import os
 import resource
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Result, Runtime
-
-Create = Callable[..., Container]
-Run = Callable[..., Result]
-Change = Callable[[Config], None]
+from tests.support.runtime import Runtime
+from tests.support.types import Change, Create, Run
 
 
 def args(*argv: str) -> Change:

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.bundle import Config
 from tests.support.runtime import Container
+from tests.support.types import Create
 from tests.support.wait import until
-
-Create = Callable[..., Container]
 
 
 def test_exec_joins_every_namespace(running: Container) -> None:

@@ -17,11 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Result, Runtime
+from tests.support.runtime import Runtime
+from tests.support.types import Create, Run
 from tests.support.wait import until
-
-Create = Callable[..., Container]
-Run = Callable[..., Result]
 
 # A shell that ends at SIGTERM, which the first process of a pid namespace ignores otherwise.
 PATIENT = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done"

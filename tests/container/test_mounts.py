@@ -11,10 +11,9 @@ import pytest
 
 from tests.support import machine, mountinfo
 from tests.support.bundle import Config
-from tests.support.runtime import Result, Runtime
+from tests.support.runtime import Runtime
+from tests.support.types import Run, Shell
 
-Shell = Callable[..., str]
-Run = Callable[..., Result]
 TABLE = "cat /proc/self/mountinfo"
 
 # option -> (shown by the mount or the file system, not shown)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Result, Runtime
+from tests.support.runtime import Container, Runtime
+from tests.support.types import Hold, Run, Shell
 
 FILES = {
     "pid": "pid",
@@ -22,9 +23,6 @@ FILES = {
     "user": "user",
     "time": "time",
 }
-Shell = Callable[..., str]
-Run = Callable[..., Result]
-Hold = Callable[..., int]
 
 
 def host(kind: str) -> str:

@@ -12,10 +12,9 @@ import pytest
 
 from tests.support import machine, mountinfo
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Result, Runtime
+from tests.support.runtime import Container, Runtime
+from tests.support.types import Run, Shell
 
-Shell = Callable[..., str]
-Run = Callable[..., Result]
 DEVICES = {
     "null": "1:3",
     "zero": "1:5",

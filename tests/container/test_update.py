@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from tests.cgroups.conftest import Disk, disk, weighed
 from tests.support.bundle import Config
 from tests.support.cgroups import manager_of
 from tests.support.runtime import Container, Runtime
+from tests.support.types import Create
 
-Create = Callable[..., Container]
 __all__ = ["disk", "weighed"]  # fixtures
 feature = pytest.mark.feature
 MB = 1 << 20

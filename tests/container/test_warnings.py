@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import pytest
 from tests.support import mountinfo
 from tests.support.bundle import Config
 from tests.support.runtime import Container, Runtime
+from tests.support.types import Create
 
-Create = Callable[..., Container]
 NOTHING = "these options do nothing: 'mode=755,size=1k'"
 REMEDY = "set them on the source's own mount, or use the type tmpfs"
 

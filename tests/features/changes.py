@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tests.support.bundle import Config
-
-Change = Callable[[Config], None]
+from tests.support.types import Change
 
 
 def process(**values: object) -> Change:

@@ -17,12 +17,8 @@ import pytest
 from tests.features.conftest import Mode
 from tests.support import machine
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Result, Runtime
-from tests.support.terminal import FdSocket
-
-Create = Callable[..., Container]
-Run = Callable[..., Result]
-Sockets = Callable[[Path], FdSocket]
+from tests.support.runtime import Runtime
+from tests.support.types import Create, Run, Sockets
 
 feature = pytest.mark.feature
 

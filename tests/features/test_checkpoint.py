@@ -11,7 +11,7 @@ import os
 import socket
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +19,10 @@ import pytest
 from tests.support.bundle import Config
 from tests.support.criu import Saving, goes_on, keep, need_feature, numbers, said, says_again
 from tests.support.runtime import Container, Runtime
-from tests.support.terminal import FdSocket, Terminal
+from tests.support.types import Serve, Terminals
 from tests.support.wait import readable, until
 
 feature = pytest.mark.feature
-
-Sockets = Callable[[Path], FdSocket]
-Terminals = Callable[..., Terminal]
-Serve = Callable[..., "subprocess.Popen[bytes]"]
 
 
 # -- the two commands ------------------------------------------------------------------------------

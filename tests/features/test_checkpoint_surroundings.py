@@ -25,13 +25,10 @@ from tests.support.criu import (
     unified,
 )
 from tests.support.runtime import Container, Runtime
-from tests.support.terminal import FdSocket, Terminal
+from tests.support.types import Sockets, Terminals
 from tests.support.wait import readable, until
 
 feature = pytest.mark.feature
-
-Sockets = Callable[[Path], FdSocket]
-Terminals = Callable[..., Terminal]
 
 
 # -- flags of restore ------------------------------------------------------------------------------

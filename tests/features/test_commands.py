@@ -19,14 +19,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Result, Runtime
-from tests.support.terminal import FdSocket, Terminal, window
+from tests.support.runtime import Container, Runtime
+from tests.support.terminal import window
+from tests.support.types import Create, Run, Sockets, Terminals
 from tests.support.wait import until
-
-Create = Callable[..., Container]
-Run = Callable[..., Result]
-Sockets = Callable[[Path], FdSocket]
-Terminals = Callable[..., Terminal]
 
 feature = pytest.mark.feature
 

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.features.changes import Change, clock, linux, mount, process
+from tests.features.changes import clock, linux, mount, process
 from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.runtime import TREE, Result, Runtime
+from tests.support.types import Change
 
 feature = pytest.mark.feature
 PEERS = ("runc", "crun")

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ import pytest
 
 from tests.features.conftest import User
 from tests.support.bundle import Config
-from tests.support.runtime import TREE, Container, Result, Runtime
+from tests.support.runtime import TREE, Runtime
+from tests.support.types import Create, Run
 
 SEARCH = "/usr/bin:/bin"
-Create = Callable[..., Container]
-Run = Callable[..., Result]
 
 feature = pytest.mark.feature
 # How each extension is used: a verb, and a word of its help or of the program's.

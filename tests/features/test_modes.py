@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
-from tests.features.changes import Change, clock, linux, mount, process
+from tests.features.changes import clock, linux, mount, process
 from tests.features.conftest import Mode
 from tests.support.bundle import Config
 from tests.support.features import MODES
+from tests.support.types import Change
 from tests.support.wait import until
 
 feature = pytest.mark.feature

@@ -15,11 +15,8 @@ import pytest
 from tests.features.conftest import Mode, User
 from tests.support import machine, mountinfo
 from tests.support.bundle import Config
-from tests.support.runtime import TREE, Container, Result, Runtime
-
-Create = Callable[..., Container]
-Run = Callable[..., Result]
-Shell = Callable[..., str]
+from tests.support.runtime import TREE, Runtime
+from tests.support.types import Run, Shell
 
 feature = pytest.mark.feature
 # What a runtime inside a container needs.

@@ -16,11 +16,8 @@ import pytest
 from tests.features.conftest import User
 from tests.support.bundle import Config
 from tests.support.programs import static_program
-from tests.support.runtime import Container, Result, Runtime
-
-Create = Callable[..., Container]
-Run = Callable[..., Result]
-Shell = Callable[..., str]
+from tests.support.runtime import Runtime
+from tests.support.types import Create, Run, Shell
 
 feature = pytest.mark.feature
 RESET = ["SCHED_FLAG_RESET_ON_FORK"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,8 @@ import pytest
 from tests.support import strace
 from tests.support.bundle import Config
 from tests.support.programs import static_program
-from tests.support.runtime import TREE, Container, Result, Runtime
-
-Create = Callable[..., Container]
-Run = Callable[..., Result]
+from tests.support.runtime import TREE, Runtime
+from tests.support.types import Create, Run
 
 feature = pytest.mark.feature
 

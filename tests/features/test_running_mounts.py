@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ from tests.features.conftest import Mode
 from tests.support import machine, mountinfo, strace
 from tests.support.bundle import Config
 from tests.support.runtime import Container, Result, Runtime
-
-Create = Callable[..., Container]
+from tests.support.types import Create
 
 feature = pytest.mark.feature
 pytestmark = feature("2.105 mounts add|remove")

@@ -7,7 +7,7 @@ import os
 import signal
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,8 @@ from tests.support.bundle import Config
 from tests.support.canary import Canary
 from tests.support.runtime import Container, Runtime
 from tests.support.terminal import FdSocket
+from tests.support.types import Create
 from tests.support.wait import until
-
-Create = Callable[..., Container]
 
 EXECS = int(os.environ.get("PYRUNC_WATCHED_EXECS", "25"))
 O_PATH = 0o10000000
