@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.container import test_errors as mistakes
+from tests.support import mistakes
 from tests.support.bundle import Config
 from tests.support.runtime import Result, Runtime
 from tests.support.types import Create

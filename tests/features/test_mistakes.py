@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.container.test_errors import MISTAKES
 from tests.support import machine
 from tests.support.bundle import Config
+from tests.support.mistakes import MISTAKES
 from tests.support.runtime import TREE, Result, Runtime
 
 TABLE = TREE / "build/errors.json"

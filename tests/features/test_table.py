@@ -44,6 +44,6 @@ def test_a_row_says_where_it_was_proved(
 
 
 def test_every_guest_is_a_kind_of_host(table: ModuleType) -> None:
-    from tests.vm.test_guests import JOBS
+    from tests.vm.jobs import JOBS
 
     assert set(JOBS) - {"security"} == set(table.HOSTS) - {"host"}

@@ -29,7 +29,7 @@ from tests.init.harness import (
     stop,
     tmpfs,
 )
-from tests.init.test_mounts import inside
+from tests.init.scenes import inside
 from tests.support.wait import readable
 
 pytestmark = pytest.mark.root

@@ -11,12 +11,9 @@ import pytest
 from pyrunc.host import syscalls
 from pyrunc.init import ops
 from tests.init.harness import (
-    CLONE_NEWNS,
-    CLONE_NEWUSER,
     FIRST,
     HOST,
     ROOT,
-    Failed,
     Init,
     attach,
     clone,
@@ -26,19 +23,23 @@ from tests.init.harness import (
     stop,
     tmpfs,
 )
-from tests.init.test_namespaces import write_maps
+from tests.init.scenes import (
+    ATIME,
+    NOATIME,
+    NODEV,
+    NOEXEC,
+    NOSUID,
+    RDONLY,
+    STRICTATIME,
+    Outer,
+    change,
+    inside,
+)
 
 pytestmark = pytest.mark.root
 
-RDONLY, NOSUID, NODEV, NOEXEC = 1, 2, 4, 8
-ATIME, NOATIME, STRICTATIME, NODIRATIME = 0x70, 0x10, 0x20, 0x80
 S_IFDIR, S_IFCHR, S_IFREG = 0o040000, 0o020000, 0o100000
 NULL = os.makedev(1, 3)
-
-
-def inside(rootfs: Path, host: list[ops.Op], *after: ops.Op) -> list[ops.Op]:
-    head = enter(rootfs)
-    return [*head[:-1], *host, head[-1], *after, stop()]
 
 
 def options(pid: int, rootfs: Path, path: str) -> list[str]:
@@ -47,20 +48,6 @@ def options(pid: int, rootfs: Path, path: str) -> list[str]:
     found = [line.split() for line in lines if line.split()[4] == path]
     assert found, f"nothing is mounted on {path}"
     return found[-1][5].split(",")
-
-
-def change(
-    slot: int,
-    *,
-    set: int = 0,
-    clear: int = 0,
-    recursive: int = 0,
-    keep: int = 0,
-    explicit: int = 0,
-) -> ops.Op:
-    return ops.SetAttributes(
-        slot=slot, set=set, clear=clear, recursive=recursive, keep_locked=keep, explicit=explicit
-    )
 
 
 def test_attach_makes_the_target_as_the_mounted_object_is(rootfs: Path) -> None:
@@ -338,45 +325,6 @@ def test_set_attributes_sets_and_clears(rootfs: Path) -> None:
     with Init(plan) as init:
         init.pause()
         assert options(init.pid, rootfs, "/tmp") == ["rw", "nosuid", "nodev"]
-
-
-def locked(then: list[ops.Op]) -> list[ops.Op]:
-    """In a user namespace whose mounts below /tmp/locked are those of somebody else."""
-    return [
-        ops.Unshare(flags=CLONE_NEWUSER | CLONE_NEWNS),
-        ops.Await(name=ops.RENDEZVOUS_NAMESPACES, slot=0, count=0),
-        *then,
-        stop(),
-    ]
-
-
-class Outer:
-    """A mount namespace with a tmpfs that is ro, nosuid and noatime, to be entered first."""
-
-    def __init__(self, rootfs: Path) -> None:
-        self.point = rootfs / "tmp"
-        self.init = Init(
-            [
-                *private_mounts(),
-                tmpfs(FIRST, attributes=RDONLY | NOSUID | NOATIME),
-                ops.Attach(slot=FIRST, path=str(self.point), flags=0),
-                stop(),
-            ]
-        )
-        self.init.pause()
-
-    def run(self, *then: ops.Op) -> Failed | None:
-        plan = [
-            ops.JoinProcess(slot=1, flags=CLONE_NEWNS),
-            *locked([ops.Become(uid=0, gid=0, keep_groups=0), clone(FIRST, self.point), *then]),
-        ]
-        with Init(plan, objects=[self.init.pidfd]) as init:
-            init.pause()
-            write_maps(init.pid)
-            init.go()
-            message = init.receive()
-            assert message is not None
-            return None if message.type == 1 else Failed(plan, message)
 
 
 def test_locked_flags_are_kept_where_nobody_asked_to_clear_them(rootfs: Path) -> None:

@@ -35,6 +35,7 @@ from tests.init.harness import (
     shell,
     stop,
 )
+from tests.init.scenes import write_maps
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("clean_machine")]
 
@@ -236,13 +237,6 @@ def user_namespace(then: list[ops.Op]) -> list[ops.Op]:
         ops.Await(name=ops.RENDEZVOUS_NAMESPACES, slot=0, count=0),
         *then,
     ]
-
-
-def write_maps(pid: int, *, deny: bool = False) -> None:
-    if deny:
-        Path(f"/proc/{pid}/setgroups").write_text("deny")
-    Path(f"/proc/{pid}/uid_map").write_text("0 100000 65536\n")
-    Path(f"/proc/{pid}/gid_map").write_text("0 200000 65536\n")
 
 
 def test_become_takes_the_ids_that_the_maps_give() -> None:

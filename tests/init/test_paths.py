@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pyrunc.init import ops
-from tests.init.harness import FIRST, Failed, Init, attach, clone, enter, shell, stop, tmpfs
+from tests.init.harness import FIRST, Failed, Init, attach, clone, enter, shell, tmpfs
+from tests.init.scenes import arranged, snapshot
 
 pytestmark = pytest.mark.root
 
@@ -114,26 +115,6 @@ ODDITIES: list[Oddity] = [
 PLACES = ("tmp/x", "x/y", "dev", "dev/null", "dev/console", "proc", "etc/passwd", "a/b/c")
 
 
-def snapshot(directory: Path) -> list[tuple[str, int, int, int, int, int, str]]:
-    """Names, inodes, modes, owners, times and content of the canary."""
-    found = []
-    for path in [directory, *sorted(directory.rglob("*"))]:
-        facts = path.lstat()
-        content = path.read_text() if path.is_file() else ""
-        found.append(
-            (
-                str(path),
-                facts.st_ino,
-                facts.st_mode,
-                facts.st_uid,
-                facts.st_nlink,
-                facts.st_ctime_ns,
-                content,
-            )
-        )
-    return found
-
-
 def spoil(rootfs: Path, place: str, oddity: Oddity, canary: Path) -> None:
     path = rootfs / place
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,16 +164,6 @@ ACTIONS: dict[str, Callable[[str], Sequence[ops.Op]]] = {
     "find_home": lambda path: [ops.FindHome(uid=1000)],
     "reopen_null": lambda path: [ops.ReopenNull()],
 }
-
-HOST_OPS = ("clone_tree", "new_mount")
-
-
-def arranged(rootfs: Path, actions: Sequence[ops.Op]) -> list[ops.Op]:
-    """Objects of the host before the root is entered, the rest after."""
-    before = [op for op in actions if op.NAME in HOST_OPS]
-    after = [op for op in actions if op.NAME not in HOST_OPS]
-    head = enter(rootfs)
-    return [*head[:-1], *before, head[-1], *after, stop()]
 
 
 @pytest.mark.parametrize("oddity", ODDITIES, ids=lambda oddity: oddity.__name__)

@@ -14,7 +14,7 @@ import pytest
 
 from pyrunc.init import ops
 from tests.init.harness import AWAIT, FIRST, Init, attach, clone, enter, stop, tmpfs
-from tests.init.test_paths import arranged, snapshot
+from tests.init.scenes import arranged, snapshot
 
 pytestmark = pytest.mark.root
 

@@ -33,7 +33,7 @@ from tests.init.harness import (
     stop,
     tmpfs,
 )
-from tests.init.test_namespaces import write_maps
+from tests.init.scenes import Outer, change, write_maps
 
 pytestmark = pytest.mark.root
 
@@ -202,8 +202,6 @@ def test_a_device_node_cannot_be_made(unprivileged: Path) -> None:
 
 def test_host_mounts_cannot_be_unlocked_by_the_container(rootfs: Path) -> None:
     """UN-10: a clone made after the user namespace was entered keeps its locks."""
-    from tests.init.test_mounts import Outer, change
-
     outer = Outer(rootfs)
     with outer.init:
         for flag in (RDONLY, NOSUID):

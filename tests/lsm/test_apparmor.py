@@ -8,38 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.seccomp.profiles_list import PROFILES
+from tests.lsm.kinds import DENIED, KINDS
 from tests.support.bundle import Config
 from tests.support.runtime import Result, Runtime
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("apparmor")]
 
 READ = "cat /proc/self/attr/current; cat /open; cat /secret"
-DENIED = "can't open '{}': Permission denied"
 NOBODY = "no-such-profile"
-
-
-def plain(config: Config) -> None:
-    """Nothing else."""
-
-
-def new_privileges(config: Config) -> None:
-    config.process["noNewPrivileges"] = False
-
-
-def filtered(config: Config) -> None:
-    config.linux["seccomp"] = PROFILES["docker-default"]
-
-
-def in_user_namespace(config: Config) -> None:
-    config.user_namespace()
-
-
-def as_worker(config: Config) -> None:
-    config.process["user"] = {"uid": 1000, "gid": 1000}
-
-
-KINDS = [plain, new_privileges, filtered, in_user_namespace, as_worker]
 
 
 @pytest.mark.parametrize("kind", KINDS)

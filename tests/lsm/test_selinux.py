@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lsm.test_apparmor import DENIED, KINDS
+from tests.lsm.kinds import DENIED, KINDS
 from tests.support.bundle import Config
 from tests.support.runtime import Result, Runtime
 

@@ -21,9 +21,9 @@ import pytest
 
 from pyrunc.seccomp.refusals import NOTIF_RECV, NOTIF_SEND
 from tests.seccomp import kernel, support
+from tests.seccomp.kernel import calls, comparable
 from tests.seccomp.profiles_list import PROFILES
 from tests.seccomp.support import I386, X32_BIT, X86_64
-from tests.seccomp.test_kernel import calls, comparable
 from tests.support.bundle import Config
 from tests.support.runtime import Result, Runtime
 

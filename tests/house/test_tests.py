@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests are as clean as the code: what they share is in modules that are no tests."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).resolve().parents[2]
+TESTS = sorted((TREE / "tests").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(TREE)))
+def test_no_module_imports_a_test_module(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            assert parts[0] != "tests" or not any(part.startswith("test_") for part in parts), name
+
+
+def test_the_name_of_a_test_file_is_there_once() -> None:
+    counts = Counter(path.name for path in TESTS if path.name.startswith("test_"))
+    assert not [name for name, count in counts.items() if count > 1]
