@@ -335,7 +335,7 @@ def test_a_root_that_is_missing_is_named(run: Run, config: Config) -> None:
     config["root"]["path"] = "absent"
     result = run(config, "true")
     assert result.status == 1
-    assert "absent" in result.stderr
+    assert "/absent: no such file or directory" in result.stderr
 
 
 def test_a_root_that_is_a_link_is_refused(run: Run, config: Config) -> None:
