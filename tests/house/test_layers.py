@@ -10,26 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.house.layers import LAYERS
+
 TREE = Path(__file__).resolve().parents[2]
 MODULES = sorted(TREE.glob("pyrunc/**/*.py"))
 
-# From the top down. A module imports from its own room and from lower lines. SEPARATE rooms share a
-# line and never import each other; on other lines neighbours may.
-LAYERS = (
-    ("__main__",),
-    ("commands", "library", "aio"),
-    ("checkpoint",),
-    ("lifecycle",),
-    ("init", "cgroups"),
-    ("seccomp",),
-    ("helpers",),
-    ("spec",),
-    ("cli",),
-    ("host",),
-    ("jsontext",),
-    ("buildinfo",),
-    ("errors", "log", "_native"),
-)
 SEPARATE = {"init", "cgroups", "seccomp"}
 RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
