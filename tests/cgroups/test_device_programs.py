@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from pyrunc.cgroups.devices import attach, program, rules
 from pyrunc.cgroups.devices.rules import ANY, READ, WRITE, Access, Rule
 from pyrunc.errors import Failure
-from tests.unit.cgroups.test_devices import COVERING
-from tests.unit.cgroups.test_devices import rules as lists_of_rules
+from tests.unit.cgroups.device_rules import COVERING
+from tests.unit.cgroups.device_rules import rules as lists_of_rules
 
 
 def load(access: Access) -> None:

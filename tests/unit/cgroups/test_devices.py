@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pyrunc.cgroups.devices import program
 from pyrunc.cgroups.devices import rules as devices
 from pyrunc.cgroups.devices.rules import ANY, MKNOD, READ, WRITE, Access, Rule
 from pyrunc.errors import Failure
 from tests.support.cgroups import resources
+from tests.unit.cgroups.device_rules import COVERING, requests, rules
 from tests.unit.cgroups.support import Machine, check_reachable
 
 pytestmark = pytest.mark.generated
@@ -78,19 +78,6 @@ def program_permits(access: Access, request: Request) -> bool:
     )
     assert result in (0, 1)
     return bool(result)
-
-
-numbers = st.sampled_from([0, 1, 2, 2**31, 2**32 - 1])
-wild = st.sampled_from([ANY, 0, 1, 2, 2**31, 2**32 - 1])
-access_bits = st.integers(1, 7)
-rules = st.lists(
-    st.one_of(
-        st.builds(Rule, st.sampled_from("bc"), wild, wild, access_bits, allow=st.booleans()),
-        st.builds(Rule, st.just("a"), allow=st.booleans()),
-    ),
-    max_size=8,
-)
-requests = st.tuples(st.sampled_from("bc"), numbers, numbers, access_bits)
 
 
 def evaluated(listed: list[Rule]) -> Access | None:
@@ -237,20 +224,6 @@ def test_a_transition_writes_only_the_difference() -> None:
     new.apply(Rule("c", 10, 229))
     assert devices.transition(old, new) == [("devices.allow", "c 10:229 rwm")]
     assert devices.transition(new, old) == [("devices.deny", "c 10:229 rwm")]
-
-
-COVERING = [  # a wide exception, and a narrower one that it may make superfluous
-    [Rule("c"), Rule("c", 188, 0)],
-    [Rule("c"), Rule("b"), Rule("c", 10, 200)],
-    [Rule("c", 10), Rule("c", 10, 232)],
-    [Rule("c", 10, 232), Rule("c", 10)],
-    [Rule("c", ANY, 7), Rule("c", 10, 7), Rule("c", 10, 8)],
-    [Rule("b", 8, access=READ), Rule("b", 8, 0, READ | WRITE)],
-    [Rule("c", 10, access=WRITE), Rule("c", 10, 5), Rule("c", ANY, 5, READ)],
-    [Rule("a"), Rule("c", 10, allow=False), Rule("c", 10, 5, allow=False)],
-    [Rule("a"), Rule("c", allow=False), Rule("c", 10, 5, WRITE, allow=False)],
-    [Rule("a"), Rule("c", allow=False), Rule("b", allow=False), Rule("b", 8, allow=False)],
-]
 
 
 @pytest.mark.parametrize("listed", COVERING)
