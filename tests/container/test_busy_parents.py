@@ -19,9 +19,9 @@ from pyrunc.cgroups import layout
 from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.cgroups import closed_afterwards
-from tests.support.runtime import Container, Runtime
+from tests.support.runtime import Runtime
+from tests.support.types import Create
 
-Create = Callable[..., Container]
 TOP = Path("/sys/fs/cgroup")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,9 @@ from typing import Any
 import pytest
 
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Result, Runtime
+from tests.support.runtime import Runtime
+from tests.support.types import Create, Run
 from tests.support.wait import until
-
-Create = Callable[..., Container]
-Run = Callable[..., Result]
 
 OUTSIDE = ("prestart", "createRuntime", "poststart", "poststop")
 INSIDE = ("createContainer", "startContainer")
