@@ -237,7 +237,7 @@ MORE = [
     Mistake(
         "missing capability", without_rights, ("operation not permitted",), "", "CAP_SYS_ADMIN"
     ),
-    Mistake("bundle closed to the user", closed_bundle, ("permission denied",), "config.json"),
+    Mistake("bundle closed to the user", closed_bundle, ("permission denied",), "/config.json"),
     Mistake(
         "image closed to the mapped root", created(closed_image), ("permission denied",), "", "a+x"
     ),
