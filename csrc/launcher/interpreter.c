@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "interpreter.h"
@@ -282,7 +283,8 @@ void interpreter_reattach(void)
 /*
  * What every start of the process has to do itself, since nothing before main has: the descriptors
  * 0-2 must be open, or the first file opened would pose as one of them; and a write to a closed
- * pipe is an error, not the end.
+ * pipe is an error, not the end. Installed setuid, it would lend its owner's rights to whoever calls
+ * it (ST-8). AT_SECURE says more than that: it is also set where a security module changes domains.
  */
 void process_prepare(void)
 {
@@ -290,6 +292,8 @@ void process_prepare(void)
 		if (fcntl(fd, F_GETFD) < 0 &&
 		    open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) < 0)
 			_exit(1); /* without /dev there is nobody to tell */
+	if (getauxval(AT_UID) != getauxval(AT_EUID) || getauxval(AT_GID) != getauxval(AT_EGID))
+		die("it must not run setuid or setgid: the caller would get the rights of another");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 }
