@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x2b0229fb85566a24ULL
+#define PLAN_DIGEST 0x8eb7f24fd4fabeb0ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -30,6 +30,23 @@ enum rendezvous {
 #define ATTACH_NOFOLLOW 8U
 #define SLOT_LIMIT 4096U
 #define NO_INDEX 4294967295U
+
+enum message_type {
+	MESSAGE_AWAIT = 1, /* init to parent: a rendezvous; `value` is its number */
+	MESSAGE_FORKED = 2, /* init to parent: the init goes on as process `value` */
+	MESSAGE_ERROR = 3, /* init to parent: `op`, `step` and errno; `value` is the errno */
+	MESSAGE_GO = 4, /* parent to init: go on; descriptors may come along */
+	MESSAGE_EXEC = 5, /* init to parent: about to execute the program */
+};
+
+#define DETAIL_SIZE 240
+struct message {
+	uint32_t type;
+	uint32_t op;
+	uint32_t step;
+	int32_t value;
+	char detail[DETAIL_SIZE];
+};
 
 enum op_code {
 	OP_SET_DUMPABLE = 1,

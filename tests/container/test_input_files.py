@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ import pytest
 from tests.support.bundle import PATH, Config
 from tests.support.runtime import Container, Result, Runtime
 
-Run = Callable[..., Result]
 PROCESS = {"args": ["echo", "hello"], "cwd": "/", "env": [PATH], "user": {"uid": 0, "gid": 0}}
 
 

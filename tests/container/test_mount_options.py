@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import machine, mountinfo
 from tests.support.bundle import Config
-from tests.support.runtime import Result, Runtime
+from tests.support.runtime import Runtime
+from tests.support.types import Run, Shell
 
-Shell = Callable[..., str]
-Run = Callable[..., Result]
 TABLE = "cat /proc/self/mountinfo"
 NOATIME, STRICTATIME = 1024, 1 << 24
 RULES = {"relatime": 0, "noatime": NOATIME, "strictatime": STRICTATIME}

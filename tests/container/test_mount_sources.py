@@ -12,10 +12,9 @@ import pytest
 
 from tests.support import machine, mountinfo
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Result, Runtime
+from tests.support.runtime import Container, Runtime
+from tests.support.types import Run, Shell
 
-Shell = Callable[..., str]
-Run = Callable[..., Result]
 READ_ONLY_REMOUNT = 0x1 | 0x20 | 0x1000  # MS_RDONLY, MS_REMOUNT, MS_BIND
 
 # -- relative sources -----------------------------------------------------------------------------
