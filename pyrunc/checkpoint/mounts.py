@@ -4,7 +4,7 @@
 CRIU saves what a file system contains unless the mount is *external*: ``mnt[MOUNT POINT]:NAME``
 when it saves, ``mnt[NAME]:PATH OF THE HOST`` when it restores. The names are the mount points, so
 that nothing but the configuration says which paths of the host a restored container sees: the
-images are not believed (CK-1). runc uses the same names.
+images decide nothing (CK-1). runc uses the same names.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from pyrunc.errors import Failure, HostError
 from pyrunc.host import syscalls
 from pyrunc.init.launch import Child
 from pyrunc.lifecycle import handover, host_mounts, service_manager
-from pyrunc.lifecycle.create import Creation
+from pyrunc.lifecycle.create import Create
 from pyrunc.lifecycle.prepare import PreparedCreate, container_root
 from pyrunc.lifecycle.state import CONFIG
 from pyrunc.log import log
@@ -87,7 +87,7 @@ def _open_namespace(path: str, *, pointer: str) -> int:
         ) from None
 
 
-class Restoration(Creation):
+class Restoration(Create):
     """One restore under way. `undo` takes back whatever was made."""
 
     __slots__ = ("_root", "_saved", "_worker")

@@ -9,7 +9,7 @@ from pyrunc.lifecycle.create import prepare as prepare_creation
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cli.flags import Args
-    from pyrunc.lifecycle.create import Creation
+    from pyrunc.lifecycle.create import Create
 
 
 def run(args: Args) -> int:
@@ -19,7 +19,7 @@ def run(args: Args) -> int:
     return 0
 
 
-def prepare(args: Args, *, detached: bool) -> Creation:
+def prepare(args: Args, *, detached: bool) -> Create:
     """Decide everything, then claim the id."""
     options = create_options(args, container_id=args.positionals[0], bundle=args.text("bundle"))
     return prepare_creation(options, detached=detached)

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cli.flags import Args
     from pyrunc.lifecycle.container import Container
-    from pyrunc.lifecycle.create import Creation
+    from pyrunc.lifecycle.create import Create
     from pyrunc.lifecycle.foreground import Foreground
     from pyrunc.seccomp.refusals import Explanation
 
@@ -56,7 +56,7 @@ def _start(container: Container, *, keep: bool) -> None:
         raise
 
 
-def _stay(creation: Creation, foreground: Foreground, *, keep: bool) -> int:
+def _stay(creation: Create, foreground: Foreground, *, keep: bool) -> int:
     """Wait for the end of the container; its exit code is ours."""
     child = creation.child
     assert child is not None

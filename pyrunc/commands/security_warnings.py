@@ -91,7 +91,7 @@ class _View:
         return capability in self.capabilities and not self.own_user
 
     def private(self, kind: str) -> bool:
-        """Whether a namespace is not the host's. Any path but the first process's is believed."""
+        """Return whether a namespace is not the host's, as far as its path tells."""
         one = self.linux.namespace(kind)
         return one is not None and one.path not in HOST_NAMESPACES
 

@@ -131,7 +131,7 @@ def compile_create(
     `rootfs` is absolute. `links` maps the sources of `mounts.symlink_sources` to their
     targets. `state_json` gives the state for a hook, split at the place of the pid.
     """
-    this = _prepare(
+    compiler = _prepare(
         config,
         host,
         cgroup=cgroup or CgroupView(),
@@ -140,30 +140,32 @@ def compile_create(
         notify=notify_directory,
         links=links,
     )
-    this.filter = seccomp
-    this.terminal = bool(config.process.terminal) if console is None else console
-    this.keyring = not no_new_keyring
-    this.state_json = state_json or _bare_state(config, container_id, bundle)
-    this.preserved = listen_fds + preserve_fds
+    compiler.filter = seccomp
+    compiler.terminal = bool(config.process.terminal) if console is None else console
+    compiler.keyring = not no_new_keyring
+    compiler.state_json = state_json or _bare_state(config, container_id, bundle)
+    compiler.preserved = listen_fds + preserve_fds
     extra = [f"NOTIFY_SOCKET={mounts.NOTIFY_DIRECTORY}/notify.sock"] if notify_directory else []
-    this.environment = process.Environment(config.process.env, extra=extra, listen_fds=listen_fds)
+    compiler.environment = process.Environment(
+        config.process.env, extra=extra, listen_fds=listen_fds
+    )
     found = [
-        *_outside(this),
-        *_inside(this),
-        *_change_root(this),
-        *_finish_root(this),
-        *_process(this),
-        *_start(this),
+        *_outside(compiler),
+        *_inside(compiler),
+        *_change_root(compiler),
+        *_finish_root(compiler),
+        *_process(compiler),
+        *_start(compiler),
     ]
-    this.context.finish()
+    compiler.context.finish()
     return Plan(
         found,
-        objects=this.objects,
-        requests=[request for request, _slot in this.mounts.requests],
-        mapped=this.mounts.mapped,
-        rlimits=attributes.rlimits(this.context, config.process),
-        warnings=this.context.warnings,
-        host_mounts="" if this.context.has("mount") or not this.mounts.inside else rootfs,
+        objects=compiler.objects,
+        requests=[request for request, _slot in compiler.mounts.requests],
+        mapped=compiler.mounts.mapped,
+        rlimits=attributes.rlimits(compiler.context, config.process),
+        warnings=compiler.context.warnings,
+        host_mounts="" if compiler.context.has("mount") or not compiler.mounts.inside else rootfs,
     )
 
 
@@ -178,44 +180,49 @@ def _prepare(
     links: Mapping[str, str] | None,
 ) -> CreateCompiler:
     """Everything that needs slots, before the ops are put in order."""
-    this = CreateCompiler()
-    this.config, this.cgroup = config, cgroup
-    this.objects = (*OBJECTS, *hooks.output_objects(config))
-    this.output = hooks.output_slots(this.objects)
-    this.context = context = Context(host, objects=len(this.objects))
+    compiler = CreateCompiler()
+    compiler.config, compiler.cgroup = config, cgroup
+    compiler.objects = (*OBJECTS, *hooks.output_objects(config))
+    compiler.output = hooks.output_slots(compiler.objects)
+    compiler.context = context = Context(host, objects=len(compiler.objects))
     namespaces.settle(context, config)
     process.check(context, config.process)
     labels.check(context, config.process)
     if not context.has("mount"):
         roots.check_without_namespace(context, config)
-    this.into = context.slot() if cgroup.into else 0
-    this.tasks = context.slot(cgroup.tasks) if cgroup.tasks else 0
-    this.leaf = context.slot() if cgroup.leaf else 0
-    this.root = roots.Root(context, path, pivot=not no_pivot)
+    compiler.into = context.slot() if cgroup.into else 0
+    compiler.tasks = context.slot(cgroup.tasks) if cgroup.tasks else 0
+    compiler.leaf = context.slot() if cgroup.leaf else 0
+    compiler.root = roots.Root(context, path, pivot=not no_pivot)
     label = labels.mount_option(context, config.linux.mount_label, config.annotations)
-    this.mounts = Mounts(
+    compiler.mounts = Mounts(
         context,
         cgroup=cgroup,
         label=label,
         links=links,
         sys_admin=capabilities.may_hold_sys_admin(config.process),
-        root_slot=this.root.slot,
+        root_slot=compiler.root.slot,
         rootfs=path,
         # The ids do not change, and no peer parts, before the new file systems are made.
         in_order=context.has("mount") and not context.userns and not roots.keeps_peers(config),
     )
-    mounts.plan(this.mounts, config, notify=notify)
-    this.dev_is_bound = this.mounts.dev_bound
-    this.devices = devices.plan(context, config.linux.devices, dev_mounted=this.mounts.dev_mounted)
-    this.masks = masks.plan(context, config.linux, label=label)
-    this.proc_ops, this.proc = labels.open_proc(context, config.process)
-    this.sets = capabilities.resolve(context, config.process)
-    return this
+    mounts.plan(compiler.mounts, config, notify=notify)
+    compiler.dev_is_bound = compiler.mounts.dev_bound
+    compiler.devices = devices.plan(
+        context, config.linux.devices, dev_mounted=compiler.mounts.dev_mounted
+    )
+    compiler.masks = masks.plan(context, config.linux, label=label)
+    compiler.proc_ops, compiler.proc = labels.open_proc(context, config.process)
+    compiler.sets = capabilities.resolve(context, config.process)
+    return compiler
 
 
-def _outside(this: CreateCompiler) -> list[Op]:
-    """With the host around: namespaces, cgroups, and all objects that the container gets."""
-    context, config = this.context, this.config
+def _outside(compiler: CreateCompiler) -> list[Op]:
+    """Plan what comes before the root is entered, while host paths can be reached.
+
+    These are namespaces, cgroups, and all objects that the container gets.
+    """
+    context, config = compiler.context, compiler.config
     proc = config.process
     found = namespaces.begin(
         context, oom_score_adj=proc.oom_score_adj, pointer=proc.pointer + "/oomScoreAdj"
@@ -223,95 +230,99 @@ def _outside(this: CreateCompiler) -> list[Op]:
     found += namespaces.join(context, config.linux)
     found += namespaces.unshare(context)
     waits = namespaces.await_parent(
-        context, this.cgroup, into=this.into, tasks=this.tasks, leaf=this.leaf
+        context, compiler.cgroup, into=compiler.into, tasks=compiler.tasks, leaf=compiler.leaf
     )
     if "user" in context.new:
         # Capabilities count for files of mapped ids only (kernel: capable_wrt_inode_uidgid), so
         # the maps come before the look-up of what may lie below the container's own directories.
-        found += [*waits, *_clone(this)]
+        found += [*waits, *_clone(compiler)]
     else:
         # The parent makes the cgroups meanwhile.
-        found += [*_clone(this), *waits]
-    found += namespaces.settle_down(context, this.cgroup, into=this.into, tasks=this.tasks)
-    found += namespaces.enter_leaf(this.cgroup, leaf=this.leaf)
-    found += this.proc_ops
-    found += labels.keyring(proc, proc=this.proc, begin=True) if this.keyring else []
-    found += namespaces.session(context, keyring=this.keyring)
-    found += labels.keyring(proc, proc=this.proc, begin=False) if this.keyring else []
+        found += [*_clone(compiler), *waits]
+    found += namespaces.settle_down(
+        context, compiler.cgroup, into=compiler.into, tasks=compiler.tasks
+    )
+    found += namespaces.enter_leaf(compiler.cgroup, leaf=compiler.leaf)
+    found += compiler.proc_ops
+    found += labels.keyring(proc, proc=compiler.proc, begin=True) if compiler.keyring else []
+    found += namespaces.session(context, keyring=compiler.keyring)
+    found += labels.keyring(proc, proc=compiler.proc, begin=False) if compiler.keyring else []
     found += namespaces.loopback(context)
     found += sysctl.write(context, config.linux.sysctl)
     found.append(ops.SetUmask(mask=0, what="clear the umask"))
-    found += mounts.await_requests(this.mounts)
-    found += this.mounts.made
-    found += this.masks.made
+    found += mounts.await_requests(compiler.mounts)
+    found += compiler.mounts.made
+    found += compiler.masks.made
     if context.has("mount"):
-        found.append(roots.enter(this.root))
+        found.append(roots.enter(compiler.root))
     return found
 
 
-def _clone(this: CreateCompiler) -> list[Op]:
+def _clone(compiler: CreateCompiler) -> list[Op]:
     """Clones of the host's mounts, made in the new mount namespace: so their locks hold (UN-10).
 
     The task still has the caller's ids, which get through directories that the container's root
     may not enter.
     """
-    clones = [*this.mounts.sources, *this.masks.sources]
-    if not this.dev_is_bound:
-        clones += this.devices.sources
-    if not this.context.has("mount"):
+    clones = [*compiler.mounts.sources, *compiler.masks.sources]
+    if not compiler.dev_is_bound:
+        clones += compiler.devices.sources
+    if not compiler.context.has("mount"):
         return clones
-    part = roots.part_from_host(this.config)
-    found = [*clones, part] if roots.keeps_peers(this.config) else [part, *clones]
-    return [*found, roots.attach(this.root)]
+    part = roots.part_from_host(compiler.config)
+    found = [*clones, part] if roots.keeps_peers(compiler.config) else [part, *clones]
+    return [*found, roots.attach(compiler.root)]
 
 
-def _inside(this: CreateCompiler) -> list[Op]:
+def _inside(compiler: CreateCompiler) -> list[Op]:
     """With the container's root as the root."""
-    if not this.context.has("mount"):
+    if not compiler.context.has("mount"):
         return []
-    filled = _fill(this)
-    if not _hooked(this):
+    filled = _fill(compiler)
+    if not _hooked(compiler):
         return filled
     # Hooks may mount what they like over it, so what the plan has done is looked at before.
-    return [*filled, *verify.mounts(filled, this.mounts.expected, early=True)]
+    return [*filled, *verify.mounts(filled, compiler.mounts.expected, early=True)]
 
 
-def _hooked(this: CreateCompiler) -> bool:
+def _hooked(compiler: CreateCompiler) -> bool:
     """Return whether hooks run while the mounts are made."""
-    found = this.config.hooks
+    found = compiler.config.hooks
     kinds = (found.prestart, found.create_runtime, found.create_container) if found else ()
     return any(kinds)
 
 
-def _fill(this: CreateCompiler) -> list[Op]:
+def _fill(compiler: CreateCompiler) -> list[Op]:
     """Mounts in the order of the configuration, devices, the terminal."""
-    found = list(this.mounts.inside)
-    if not this.dev_is_bound:
-        found += this.devices.inside
-    this.filled = [*found, *_console(this)]
-    return this.filled
+    found = list(compiler.mounts.inside)
+    if not compiler.dev_is_bound:
+        found += compiler.devices.inside
+    compiler.filled = [*found, *_console(compiler)]
+    return compiler.filled
 
 
-def _console(this: CreateCompiler) -> list[Op]:
+def _console(compiler: CreateCompiler) -> list[Op]:
     """Plan a terminal, on /dev/console too where the mount stays inside the container."""
-    if not this.terminal:
+    if not compiler.terminal:
         return []
-    return process.console(this.config.process, bind=this.context.has("mount"))
+    return process.console(compiler.config.process, bind=compiler.context.has("mount"))
 
 
-def _change_root(this: CreateCompiler) -> list[Op]:
+def _change_root(compiler: CreateCompiler) -> list[Op]:
     """Plan the hooks that see both trees, then leave the host's."""
-    config, root = this.config, this.root
+    config, root = compiler.config, compiler.root
     waits = hooks.await_hooks(config)
-    runs = hooks.create_container(config, this.state_json, cwd=root.path, output=this.output)
-    if not this.context.has("mount"):
-        return [*waits, *runs, roots.chroot(root.path), *_fill(this)]
+    runs = hooks.create_container(
+        config, compiler.state_json, cwd=root.path, output=compiler.output
+    )
+    if not compiler.context.has("mount"):
+        return [*waits, *runs, roots.chroot(root.path), *_fill(compiler)]
     return [*waits, roots.leave(root), *runs, *roots.change(root)]
 
 
-def _finish_root(this: CreateCompiler) -> list[Op]:
+def _finish_root(compiler: CreateCompiler) -> list[Op]:
     """Identity, the working directory, then everything that may not be written or seen any more."""
-    config = this.config
+    config = compiler.config
     found: list[Op] = []
     if config.hostname:
         what = f"set the hostname {config.hostname}"
@@ -319,56 +330,58 @@ def _finish_root(this: CreateCompiler) -> list[Op]:
     if config.domainname:
         what = f"set the domainname {config.domainname}"
         found.append(ops.SetDomainname(name=config.domainname, pointer="/domainname", what=what))
-    if not this.dev_is_bound and not this.terminal:
+    if not compiler.dev_is_bound and not compiler.terminal:
         found.append(ops.ReopenNull(what="open the container's /dev/null"))
     found += process.enter_cwd(config.process, create=True, retry_later=True)
-    found += this.mounts.late
-    found += roots.finish(config) if this.context.has("mount") else []
-    if not (_hooked(this) and this.context.has("mount")):
-        found += verify.mounts(this.filled, this.mounts.expected, early=False)
+    found += compiler.mounts.late
+    found += roots.finish(config) if compiler.context.has("mount") else []
+    if not (_hooked(compiler) and compiler.context.has("mount")):
+        found += verify.mounts(compiler.filled, compiler.mounts.expected, early=False)
     # These look for themselves; a read-only path puts clones in the place of the mounts below it.
-    found += this.masks.inside
-    return [*found, verify.root()] if this.context.has("mount") else found
+    found += compiler.masks.inside
+    return [*found, verify.root()] if compiler.context.has("mount") else found
 
 
-def _process(this: CreateCompiler) -> list[Op]:
+def _process(compiler: CreateCompiler) -> list[Op]:
     """From the container's root to the program's user."""
-    context, config = this.context, this.config
+    context, config = compiler.context, compiler.config
     found = attributes.umask(config.process)
     found.append(attributes.reset_affinity())
     found += attributes.scheduling(context, config.process)
     found += attributes.memory_and_domain(context, config.linux)
-    found += labels.program(context, config.process, proc=this.proc)
+    found += labels.program(context, config.process, proc=compiler.proc)
     found += process.stdio(context, config.process)
     found += attributes.limits(context, config.process)
-    found += process.credentials(context, config.process, this.sets, this.filter)
+    found += process.credentials(context, config.process, compiler.sets, compiler.filter)
     found += process.enter_cwd(config.process, create=False, retry_later=False)
-    found += process.look_up(config.process, this.environment)
+    found += process.look_up(config.process, compiler.environment)
     return found
 
 
-def _start(this: CreateCompiler) -> list[Op]:
+def _start(compiler: CreateCompiler) -> list[Op]:
     """Wait for `start`.
 
     A filter comes as late as it can; one with a listener needs the parent, so it comes before.
     """
-    config, filter = this.config, this.filter
+    config, filter = compiler.config, compiler.filter
     early = filter is not None and filter.listener
     runs = hooks.start_container(
         config,
-        this.state_json,
-        inherited=this.environment,
+        compiler.state_json,
+        inherited=compiler.environment,
         filter=None if early else filter,
-        output=this.output,
+        output=compiler.output,
     )
-    filtered = process.filter_ops(config.process, this.sets, filter)
-    kept = this.output if runs else hooks.NO_OUTPUT
-    found = [process.close_descriptors(this.preserved, gate=GATE, report=REPORT, output=kept)]
-    found += namespaces.open_up(this.context)
+    filtered = process.filter_ops(config.process, compiler.sets, filter)
+    kept = compiler.output if runs else hooks.NO_OUTPUT
+    found = [process.close_descriptors(compiler.preserved, gate=GATE, report=REPORT, output=kept)]
+    found += namespaces.open_up(compiler.context)
     found += filtered if early else []
     found.append(process.ready())
     found.append(ops.WaitAtGate(gate=GATE, report=REPORT, what="wait for start"))
     found += runs
     found += [] if early else filtered
-    found.append(process.execute(config.process, this.environment, preserved=this.preserved))
+    found.append(
+        process.execute(config.process, compiler.environment, preserved=compiler.preserved)
+    )
     return found

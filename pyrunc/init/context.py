@@ -72,9 +72,6 @@ class Context:
 
         A namespace belongs to the user namespace in which it was made. Of joined ones, the
         joined user namespace is assumed to own the others.
-
-        A namespace belongs to the user namespace in which it was made. Whoever joins both is
-        believed to join a pair.
         """
         if kind in self.new:
             return True

@@ -45,7 +45,7 @@ MAX_OUTPUT = 400  # characters of a hook's output in an error line
 
 MOVED = "somebody moves directories of a volume that is shared with the container"
 
-# (op, step, errno) -> what to do. An errno of 0 stands for every other errno of the step.
+# (op, step, errno) -> what to do. Errno 0 is the fallback of a step.
 HINTS = {
     ("open_namespace", "open", ENOENT): "the process or the bind mount behind the path is gone",
     ("open_namespace", "open", EACCES): "the namespace belongs to a process of another user",

@@ -79,7 +79,7 @@ class Mounts:
         self.made: list[Op] = []
         self.inside: list[Op] = []
         self.late: list[Op] = []
-        # Slots of what is attached: the attributes in force at the end, and those that come last.
+        # Slots of what is attached: the attributes in force at the end, and those of the last pass.
         self.expected: dict[int, tuple[int, int]] = {}
         self.dev_bound = False  # /dev is a bind: what is in it is the host's business
         self.dev_mounted = False  # something lies on /dev, so that the directory exists

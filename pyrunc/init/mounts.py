@@ -107,7 +107,7 @@ def await_requests(mounts: Mounts) -> list[Op]:
 
 
 def _allowed(mounts: Mounts, mount: Mount, options: MountOptions) -> bool:
-    """Nothing covers a part of procfs that says who one is (MT-7)."""
+    """Refuse to cover entries of /proc that show identity or labels (MT-7)."""
     parts = paths.components(mount.destination)
     if parts[:1] != ("proc",):
         return True

@@ -24,8 +24,8 @@ def mounts(
 ) -> list[Op]:
     """Plan a check for every mount among the ops that fill the root, in their order.
 
-    `expected` says for slots which attributes their mounts must have, and which of these come last;
-    `early` is before that.
+    `expected` says for slots which attributes their mounts must have, and which of these are
+    applied in the last pass; `early` is before that.
     """
     found: list[ops.VerifyMount] = []
     for op in filled:

@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     from pyrunc.lifecycle.options import CreateOptions
 
 
-# Intents whose content has a place of its own in the state.
+# Kinds of intents that state.json stores under another key.
 KEPT_ELSEWHERE = ("hooks", "process")
 
 
-def prepare(options: CreateOptions, *, detached: bool) -> Creation:
+def prepare(options: CreateOptions, *, detached: bool) -> Create:
     """Decide everything, then claim the id. `detached`: nobody will relay a terminal."""
     prepared = PreparedCreate(options, cache=filter_cache(options.root))
     handover.check_terminal(
         prepared.terminal, console_socket=prepared.console_socket, detached=detached
     )
-    return Creation(prepared, root=options.root)
+    return Create(prepared, root=options.root)
 
 
-class Creation:
+class Create:
     """One create under way. `undo` takes back whatever was made."""
 
     __slots__ = ("agent", "boot", "child", "directory", "made", "mapper", "prepared", "terminal")

@@ -59,11 +59,11 @@ def compile_profile(profile: Profile) -> Filter:
 
 
 class _Compilation:
-    """The state of one run. Names are known by their places in the tables."""
+    """The state of one run. Names are known by their indexes in the tables."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        # By place: the action of each name in the profile; the default also for those with
+        # By index: the action of each name in the profile; the default also for those with
         # conditions, which are in `open`. The last one is for numbers without a name.
         self.actions: list[int | None] = []
         self.open: dict[int, list[Alternative]] = {}
@@ -96,12 +96,12 @@ class _Compilation:
         """Return the indexes of each rule's names, and the names that nothing knows."""
         rules = self.profile.rules
         try:
-            return [tables.places(rule.names) for rule in rules], []
+            return [tables.indexes(rule.names) for rule in rules], []
         except KeyError:
             ignored = tables.learn(name for rule in rules for name in rule.names)
         unknown = set(ignored)
         known = ([name for name in rule.names if name not in unknown] for rule in rules)
-        return [tables.places(names) for names in known], ignored
+        return [tables.indexes(names) for names in known], ignored
 
     def sort_rules(self, found: list[list[int]]) -> None:
         """Sort the rules: one without conditions outweighs those with; of several, the first holds.
@@ -113,30 +113,30 @@ class _Compilation:
         actions = self.actions = [None] * (tables.count() + 1)
         conditional: dict[int, list[Alternative]] = {}
         decisive = []
-        for rule, places in zip(self.profile.rules, found, strict=True):
+        for rule, indexes in zip(self.profile.rules, found, strict=True):
             if rule.action != default and not rule.alternatives:
-                decisive.append((rule.action, places))
+                decisive.append((rule.action, indexes))
                 continue
             alternatives = [(rule.action, conditions) for conditions in rule.alternatives]
-            for place in places:
-                actions[place] = default
+            for index in indexes:
+                actions[index] = default
                 if rule.action != default:
-                    conditional.setdefault(place, []).extend(alternatives)
-        for action, places in reversed(decisive):
-            for place in places:
-                actions[place] = action
+                    conditional.setdefault(index, []).extend(alternatives)
+        for action, indexes in reversed(decisive):
+            for index in indexes:
+                actions[index] = action
         self.open = {
-            place: each for place, each in conditional.items() if actions[place] == default
+            index: each for index, each in conditional.items() if actions[index] == default
         }
 
     def verdicts(self, table: tables.Table) -> list[int | None]:
         """Return the verdict of each name on an architecture: an action, or ~index of a block."""
         verdicts = self.actions.copy()
         layout = arguments.Layout(table.token)
-        undecided = {**self.open, **self.carriers(table)}
-        for place, alternatives in undecided.items():
-            if table.numbers[place] >= 0:
-                verdicts[place] = self.block(layout, alternatives)
+        undecided = {**self.open, **self.multiplexer_rules(table)}
+        for index, alternatives in undecided.items():
+            if table.numbers[index] >= 0:
+                verdicts[index] = self.block(layout, alternatives)
         return verdicts
 
     def newest(self, table: tables.Table) -> int:
@@ -148,33 +148,33 @@ class _Compilation:
                 return newest
         return numbers.END
 
-    def carriers(self, table: tables.Table) -> dict[int, list[Alternative]]:
+    def multiplexer_rules(self, table: tables.Table) -> dict[int, list[Alternative]]:
         """Return what `socketcall` and `ipc` get where rules are about calls behind them."""
         default = self.profile.default
-        places = [tables.place(name) for name in multiplexers.MEMBERS if table.carriers]
-        if all(place is None or self.actions[place] is None for place in places):
+        indexes = [tables.index(name) for name in multiplexers.MEMBERS if table.multiplexers]
+        if all(index is None or self.actions[index] is None for index in indexes):
             return {}
         return {
-            place: [*self.open.get(place, ()), *self.carried(name)]
-            for name in table.carriers
-            if (place := tables.place(name)) is not None and self.actions[place] in (None, default)
+            index: [*self.open.get(index, ()), *self.rules_behind(name)]
+            for name in table.multiplexers
+            if (index := tables.index(name)) is not None and self.actions[index] in (None, default)
         }
 
-    def carried(self, carrier: str) -> list[Alternative]:
+    def rules_behind(self, multiplexer: str) -> list[Alternative]:
         """Return what the rules about the calls behind a multiplexer mean for it."""
         default = self.profile.default
         inner: dict[str, list[int]] = {}
-        for name in multiplexers.CARRIERS[carrier][0]:
-            place = tables.place(name)
-            if place in self.open:
+        for name in multiplexers.MULTIPLEXERS[multiplexer][0]:
+            index = tables.index(name)
+            if index in self.open:
                 inner[name] = [
                     action
-                    for action, _ in self.open[place]
+                    for action, _ in self.open[index]
                     if names.strictness(action) < names.strictness(default)
                 ]
-            elif place is not None and (action := self.actions[place]) not in (None, default):
+            elif index is not None and (action := self.actions[index]) not in (None, default):
                 inner[name] = [action]
-        return multiplexers.alternatives(carrier, inner)
+        return multiplexers.alternatives(multiplexer, inner)
 
     def block(self, layout: arguments.Layout, alternatives: list[Alternative]) -> int:
         """Return the verdict of a call with conditions, or of a multiplexer that may have none.

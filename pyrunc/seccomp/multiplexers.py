@@ -53,9 +53,9 @@ IPC = {
     "shmget": 23,
     "shmctl": 24,
 }
-# libseccomp answers with a pseudo number for these names where a carrier exists. The numbers of the
-# direct calls of i386, which are in every default profile; for other architectures the library is
-# searched (`library.numbers_of`).
+# libseccomp answers with a pseudo number for these names where a multiplexer exists. The numbers
+# of the direct calls of i386, which are in every default profile; for other architectures the
+# library is searched (`library.numbers_of`).
 DIRECT_I386 = {
     "recvmmsg": 337,
     "sendmmsg": 345,
@@ -88,12 +88,12 @@ DIRECT_I386 = {
 MEMBERS = frozenset(SOCKETCALL) | frozenset(IPC)
 DIRECT_RANGE = range(100, 500)  # where the direct calls are, above an architecture's base
 
-CARRIERS = {"socketcall": (SOCKETCALL, 0xFFFFFFFF), "ipc": (IPC, 0xFFFF)}
+MULTIPLEXERS = {"socketcall": (SOCKETCALL, 0xFFFFFFFF), "ipc": (IPC, 0xFFFF)}
 
 
-def alternatives(carrier: str, inner: Mapping[str, Sequence[int]]) -> list[Alternative]:
+def alternatives(multiplexer: str, inner: Mapping[str, Sequence[int]]) -> list[Alternative]:
     """Return what the actions for inner calls, by their names, mean for the multiplexer."""
-    members, mask = CARRIERS[carrier]
+    members, mask = MULTIPLEXERS[multiplexer]
     equal = OPERATORS["SCMP_CMP_MASKED_EQ"]
     return [
         (action, ((0, equal, mask, members[name]),))

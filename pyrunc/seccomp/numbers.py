@@ -42,7 +42,7 @@ NUMBER, ARCHITECTURE = 0, 4
 CANCELLED = 0xFFFFFFFF
 
 FAR = 255  # the farthest conditional jump
-NEAR = 128  # a search among so many leaves can be jumped over
+NEAR = 128  # as many leaves as one 8-bit jump can pass
 END = 1 << 32  # numbers have 32 bits
 
 
@@ -96,7 +96,7 @@ def ranges(
     if newest < END and table.token in (S390, S390X):
         # Numbers too large for the instruction arrive as call 0, which has no name.
         leaves, current, expected = [(0, beyond)], beyond, 1
-    for start, places in (*runs(table, newest), (END, [])):
+    for start, indexes in (*runs(table, newest), (END, [])):
         for cut in (expected, low, high + 1):
             if expected <= cut < start:  # nobody has named what lies between
                 answer = default if cut <= newest or low <= cut <= high else beyond
@@ -105,26 +105,26 @@ def ranges(
                     current = answer
         unnamed = default if start <= newest or low <= start <= high else beyond
         last: int | None = END  # no verdict
-        for number, verdict in enumerate(map(verdicts.__getitem__, places), start):
+        for number, verdict in enumerate(map(verdicts.__getitem__, indexes), start):
             if verdict is not last:
                 last = verdict
                 answer = unnamed if verdict is None else verdict
                 if answer != current:
                     leaves.append((number, answer))
                     current = answer
-        expected = start + len(places)
+        expected = start + len(indexes)
     return leaves
 
 
 def runs(table: Table, newest: int) -> Iterable[tuple[int, list[int]]]:
     """Return the segments of a table; one that goes beyond `newest` in two."""
-    for start, places in table.segments:
+    for start, indexes in table.segments:
         count = newest + 1 - start
-        if 0 < count < len(places) and not table.is_private(start):
-            yield start, places[:count]
-            yield start + count, places[count:]
+        if 0 < count < len(indexes) and not table.is_private(start):
+            yield start, indexes[:count]
+            yield start + count, indexes[count:]
         else:
-            yield start, places
+            yield start, indexes
 
 
 def split(count: int) -> int:

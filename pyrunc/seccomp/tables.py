@@ -2,8 +2,9 @@
 """The system calls of each architecture, in the order of their numbers.
 
 What libseccomp answers never changes: each name that it knows is asked for once in a process, and
-has a place from then on; lists by place stand for dictionaries by name. The launcher's dump knows
-all names, and has the tables of its architectures: a new process there asks nothing.
+has a fixed index from then on. Lists by this index are quicker than dictionaries by name. The
+launcher's dump knows all names, and has the tables of its architectures: a new process there asks
+nothing.
 """
 
 from __future__ import annotations
@@ -21,30 +22,32 @@ PRIVATE_RANGES = {
     names.ARM: (0x0F0000, 0x0FFFFF),
     names.X32: (names.X32_BIT + 512, names.X32_BIT + 547),
 }
-HOLE = -1  # in the place of a name: the number has none. Also the last place of a list.
+HOLE = -1  # instead of an index: the number has no name. Also the index of the last item of a list.
 
 _places: dict[str, int] = {}
 _tables: dict[int, Table] = {}
 
 
-def places(asked: Collection[str]) -> list[int]:
+def indexes(asked: Collection[str]) -> list[int]:
     """Return the indexes of these names; KeyError for an unknown name, or before `learn`."""
     return list(map(_places.__getitem__, asked))
 
 
-def place(name: str) -> int | None:
+def index(name: str) -> int | None:
     """Return the index of a name, if it has been asked for."""
     return _places.get(name)
 
 
 def count() -> int:
-    """How many names have a place."""
+    """How many names have a index."""
     return len(_places)
 
 
 def learn(asked: Iterable[str]) -> list[str]:
-    """Give places to these names; those that neither libseccomp nor `newer` knows are returned."""
-    new = [*dict.fromkeys(name for name in (*multiplexers.CARRIERS, *asked) if name not in _places)]
+    """Give indexes to these names; those that neither libseccomp nor `newer` knows are returned."""
+    new = [
+        *dict.fromkeys(name for name in (*multiplexers.MULTIPLEXERS, *asked) if name not in _places)
+    ]
     numbers = library.resolve(library.NATIVE, new)
     unknown = []
     for name, number in zip(new, numbers, strict=True):
@@ -72,28 +75,28 @@ def table(token: int) -> Table | None:
 class Table:
     """One architecture."""
 
-    __slots__ = ("carriers", "numbers", "private", "segments", "token")
+    __slots__ = ("multiplexers", "numbers", "private", "segments", "token")
 
     def __init__(self, token: int) -> None:
         self.token = token
         self.private = PRIVATE_RANGES.get(token, NOWHERE)
-        self.numbers: list[int] = []  # by place; -1 where the architecture lacks the call
-        # First number, and the places of the names from there on: each number has one name.
+        self.numbers: list[int] = []  # by index; -1 where the architecture lacks the call
+        # First number, and the indexes of the names from there on: each number has one name.
         self.segments: list[tuple[int, list[int]]] = []
-        self.carriers: list[str] = []  # of multiplexers.CARRIERS
+        self.multiplexers: list[str] = []  # of multiplexers.MULTIPLEXERS
 
     def learn(self) -> None:
-        """Take in the numbers of the names that have got a place since the last time."""
+        """Take in the numbers of the names that have got a index since the last time."""
         if len(self.numbers) == len(_places):
             return
         asked = [*_places][len(self.numbers) :]
         found = library.resolve(self.token, asked)
-        self.carriers += [
+        self.multiplexers += [
             name
             for name, number in zip(asked, found, strict=True)
-            if name in multiplexers.CARRIERS and number >= 0
+            if name in multiplexers.MULTIPLEXERS and number >= 0
         ]
-        direct = self._direct_numbers(asked) if self.carriers else {}
+        direct = self._direct_numbers(asked) if self.multiplexers else {}
         self.numbers += [
             number if number >= 0 else direct.get(name, newer.number(self.token, name))
             for name, number in zip(asked, found, strict=True)
@@ -106,10 +109,10 @@ class Table:
 
     def newest(self, actions: Sequence[int | None]) -> int:
         """Return the largest number outside the private range whose name has an action, or -1."""
-        for start, places in reversed(self.segments):
+        for start, indexes in reversed(self.segments):
             if not self.is_private(start):
-                for distance in range(len(places) - 1, -1, -1):
-                    if actions[places[distance]] is not None:
+                for distance in range(len(indexes) - 1, -1, -1):
+                    if actions[indexes[distance]] is not None:
                         return start + distance
         return -1
 
@@ -126,7 +129,7 @@ class Table:
 
     def _arrange(self) -> None:
         low, high = self.private
-        by_number = {number: place for place, number in enumerate(self.numbers) if number >= 0}
+        by_number = {number: index for index, number in enumerate(self.numbers) if number >= 0}
         parts: tuple[list[int], ...] = ([], [], [])  # below the private range, inside, above
         for number in by_number:
             parts[(number >= low) + (number > high)].append(number)

@@ -211,8 +211,8 @@ def transition(current: Access, target: Access) -> list[tuple[str, str]]:
 
     Additions come first, so that no device in use is lost for a moment.
 
-    The caller takes care that `current` is the whole truth: devices.list hides the exceptions to a
-    base of "allow".
+    `current` must have all exceptions: devices.list shows only `a *:* rwm` while everything is
+    allowed.
     """
     grant, withdraw = (
         ("devices.deny", "devices.allow") if target.allow else ("devices.allow", "devices.deny")

@@ -16,7 +16,8 @@ def apply(
     `new`: the cgroup has no process yet, so everything may be denied before the rules are
     written.
 
-    `old` is what was applied before: the kernel hides the exceptions of a base that allows.
+    `old` is what was applied before: devices.list shows only `a *:* rwm` while everything is
+    allowed.
     """
     if new and not target.allow:
         current = rules.Access(True)

@@ -38,7 +38,7 @@ def test_a_table_says_of_each_number_whose_it_is(architecture: str) -> None:
     numbers = {name: support.number_of(token, name) for name in NAMES}
     expected = {number: name for name, number in numbers.items() if number >= 0}
     assert len(expected) == sum(number >= 0 for number in numbers.values()) > 200
-    by_place = dict(zip(tables.places(NAMES), NAMES, strict=True))
+    by_place = dict(zip(tables.indexes(NAMES), NAMES, strict=True))
     assert {
         start + distance: by_place[place]
         for start, places in table(token).segments
@@ -71,24 +71,24 @@ def test_a_name_that_comes_later_is_in_tables_that_are_there(
     there = table(names.I386)
     assert there.segments == []
     with pytest.raises(KeyError):
-        tables.places(["write"])
+        tables.indexes(["write"])
     assert tables.learn(["write", "no_such_call", "bind", "nor_this"]) == [
         *("no_such_call", "nor_this")
     ]
     with pytest.raises(KeyError):
-        tables.places(["write", "no_such_call"])
+        tables.indexes(["write", "no_such_call"])
     tables.learn(["read", "write"])
-    assert [there.numbers[place] for place in tables.places(["read", "write", "bind"])] == [
+    assert [there.numbers[place] for place in tables.indexes(["read", "write", "bind"])] == [
         3,
         4,
         361,
     ]
-    assert there.carriers == ["socketcall", "ipc"]
+    assert there.multiplexers == ["socketcall", "ipc"]
 
 
 def test_the_newest_call_is_looked_for_outside_the_private_range() -> None:
     there = table(names.ARM)
-    places = tables.places(["read", "set_tls", "openat2"])
+    places = tables.indexes(["read", "set_tls", "openat2"])
     actions: list[int | None] = [None] * (tables.count() + 1)
     assert there.newest(actions) == -1
     for place, newest in zip(places, (3, 3, 437), strict=True):
