@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.bundle import Config
 from tests.support.runtime import Container
+from tests.support.types import Create
 from tests.support.wait import until
-
-Create = Callable[..., Container]
 
 
 @pytest.fixture

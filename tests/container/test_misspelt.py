@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.bundle import Config
-from tests.support.runtime import Container, Runtime
+from tests.support.runtime import Runtime
+from tests.support.types import Create
 
-Create = Callable[..., Container]
 FILTER = {"defaultAction": "SCMP_ACT_ALLOW"}
 
 # Where, the name as it was written, its value, the name that was meant.

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ import pytest
 from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.runtime import Container, Runtime
+from tests.support.types import Create
 
 NOSUID, BIND_REMOUNT = 2, 0x1020
-Create = Callable[..., Container]
 
 
 @pytest.fixture

@@ -7,16 +7,14 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.features.conftest import User
 from tests.support.bundle import Config
-from tests.support.runtime import Container
-
-Create = Callable[..., Container]
+from tests.support.types import Create
 
 
 @pytest.fixture
