@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 PREFIX = "org.systemd.property."
 # What the driver itself decides: placement, membership and access may not come from an annotation.
-RESERVED = frozenset(
-    ["Slice", "Wants", "PIDs", "Delegate", "DevicePolicy", "DeviceAllow", "DefaultDependencies"]
-)
+RESERVED = frozenset(["Slice", "Wants", "PIDs", "Delegate", "DevicePolicy", "DeviceAllow"])
 USEC = 1_000_000
 
 

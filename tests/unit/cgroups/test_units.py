@@ -69,6 +69,16 @@ def test_object_paths_are_escaped_as_systemd_does() -> None:
     assert unit_names.object_path("1a").endswith("/unit/_31a")
 
 
+def test_an_engine_may_ask_for_the_default_dependencies() -> None:
+    """So that a shutdown stops containers of CRI-O with the services that are stopped by it."""
+    annotations = {
+        "org.systemd.property.DefaultDependencies": "true",
+        "org.systemd.property.After": "['crio.service']",
+    }
+    found = dict(variants.properties(annotations))
+    assert found == {"DefaultDependencies": ("b", True), "After": ("as", ["crio.service"])}
+
+
 def test_annotations_become_properties() -> None:
     found = variants.properties(
         {
