@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from tests.support.bundle import Config
 from tests.support.runtime import Container, Runtime
 from tests.support.types import Run, Shell
 
+UNPRIVILEGED = 65534
 READ_ONLY_REMOUNT = 0x1 | 0x20 | 0x1000  # MS_RDONLY, MS_REMOUNT, MS_BIND
 
 # -- relative sources -----------------------------------------------------------------------------
@@ -406,3 +408,41 @@ def test_one_directory_at_several_places_with_other_flags(shell: Shell, config: 
     config.bind("v", "/mnt/rw", "bind", "rw")
     script = "echo new >/mnt/rw/file; cat /mnt/ro/file; ! echo >/mnt/ro/file"
     assert shell(config, script) == "new\n"
+
+
+# -- unprivileged callers -------------------------------------------------------------------------
+
+
+def test_sources_of_an_unprivileged_caller(
+    runtime: Runtime, config: Config, elsewhere: Path, workspace: Path
+) -> None:
+    """Relative ones, and those in the root after a mount."""
+    volume(config.bundle / "v")
+    config.mount("/tmp", "tmpfs", "tmpfs", "", "mode=1777")
+    config.bind("v", "/mnt", "rbind", "")
+    config.bind(config.rootfs / "tmp", "/one", "bind")
+    config.bind("rootfs/mnt/file", "/two", "bind")
+    config.user_namespace(UNPRIVILEGED, 1)
+    for mount in config["mounts"]:
+        mount["options"] = [one for one in mount.get("options", []) if one != "gid=5"]
+    config.process["args"] = ["sh", "-c", "echo here >/tmp/x; cat /mnt/file /one/x /two"]
+    config.write()
+    root = workspace / "unprivileged"
+    root.mkdir()
+    os.chown(root, UNPRIVILEGED, UNPRIVILEGED)
+    prefix = ["setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups"]
+    own = dataclasses.replace(runtime, root=root)
+    done = own("run", "--bundle", config.bundle, own.new_id(), cwd=elsewhere, prefix=prefix)
+    assert done.ok().stdout == "of the bundlehere\nof the bundle"
+
+
+def test_ids_of_a_file_system_of_the_container_are_not_mapped_again(
+    pyrunc: Runtime, config: Config
+) -> None:
+    """The kernel refuses to map a file system to the user namespace that it belongs to."""
+    config.user_namespace()
+    config.mount("/mnt", "tmpfs", "tmpfs")
+    config.bind(config.rootfs / "mnt", "/one", "bind", "idmap")
+    result = pyrunc.run(config, "true")
+    assert result.status == 1
+    assert "has the ids of its user namespace already" in result.stderr
