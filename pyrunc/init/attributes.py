@@ -104,15 +104,15 @@ def initial_affinity(process: Process) -> bytes | None:
 
 def scheduling(context: Context, process: Process) -> list[Op]:
     """Scheduler and I/O priority."""
-    found: list[Op] = []
+    planned: list[Op] = []
     if process.scheduler is not None:
-        found.append(_scheduler(process.scheduler))
+        planned.append(_scheduler(process.scheduler))
     wanted = process.io_priority
     if wanted is not None:
         value = IO_CLASSES[wanted.class_] << IO_CLASS_SHIFT | wanted.priority
         what = f"set the I/O priority {wanted.class_} {wanted.priority}"
-        found.append(ops.SetIoPriority(value=value, pointer=wanted.pointer, what=what))
-    return found
+        planned.append(ops.SetIoPriority(value=value, pointer=wanted.pointer, what=what))
+    return planned
 
 
 def _scheduler(wanted: Scheduler) -> Op:
@@ -134,12 +134,12 @@ def _scheduler(wanted: Scheduler) -> Op:
 
 def memory_and_domain(context: Context, linux: Linux) -> list[Op]:
     """Personality and NUMA policy, before a filter could forbid the calls."""
-    found: list[Op] = []
+    planned: list[Op] = []
     if linux.personality is not None:
-        found += _personality(linux.personality)
+        planned += _personality(linux.personality)
     if linux.memory_policy is not None:
-        found += _memory_policy(context, linux.memory_policy)
-    return found
+        planned += _memory_policy(context, linux.memory_policy)
+    return planned
 
 
 def _personality(wanted: Personality) -> list[Op]:

@@ -116,7 +116,7 @@ def _bind_attributes(
     if cleared & table.MOUNT_ATTR_NODIRATIME:
         clear |= table.MOUNT_ATTR_NODIRATIME
     pointer, what = mount.pointer + "/options", describe(mount, options)
-    found: list[Op] = [
+    planned: list[Op] = [
         ops.SetAttributes(
             slot=slot,
             set=given & ~leave,
@@ -129,8 +129,8 @@ def _bind_attributes(
         )
     ]
     if rules := options.atime_reset:
-        found.append(ops.ResetAtime(slot=slot, rules=rules, pointer=pointer, what=what))
-    return found
+        planned.append(ops.ResetAtime(slot=slot, rules=rules, pointer=pointer, what=what))
+    return planned
 
 
 def _copy_link(mounts: Mounts, mount: Mount) -> None:

@@ -149,7 +149,7 @@ def compile_create(
     compiler.environment = process.Environment(
         config.process.env, extra=extra, listen_fds=listen_fds
     )
-    found = [
+    planned = [
         *_outside(compiler),
         *_inside(compiler),
         *_change_root(compiler),
@@ -159,7 +159,7 @@ def compile_create(
     ]
     compiler.context.finish()
     return Plan(
-        found,
+        planned,
         objects=compiler.objects,
         requests=[request for request, _slot in compiler.mounts.requests],
         mapped=compiler.mounts.mapped,
@@ -224,38 +224,38 @@ def _outside(compiler: CreateCompiler) -> list[Op]:
     """
     context, config = compiler.context, compiler.config
     proc = config.process
-    found = namespaces.begin(
+    planned = namespaces.begin(
         context, oom_score_adj=proc.oom_score_adj, pointer=proc.pointer + "/oomScoreAdj"
     )
-    found += namespaces.join(context, config.linux)
-    found += namespaces.unshare(context)
+    planned += namespaces.join(context, config.linux)
+    planned += namespaces.unshare(context)
     waits = namespaces.await_parent(
         context, compiler.cgroup, into=compiler.into, tasks=compiler.tasks, leaf=compiler.leaf
     )
     if "user" in context.new:
         # Capabilities count for files of mapped ids only (kernel: capable_wrt_inode_uidgid), so
         # the maps come before the look-up of what may lie below the container's own directories.
-        found += [*waits, *_clone(compiler)]
+        planned += [*waits, *_clone(compiler)]
     else:
         # The parent makes the cgroups meanwhile.
-        found += [*_clone(compiler), *waits]
-    found += namespaces.settle_down(
+        planned += [*_clone(compiler), *waits]
+    planned += namespaces.settle_down(
         context, compiler.cgroup, into=compiler.into, tasks=compiler.tasks
     )
-    found += namespaces.enter_leaf(compiler.cgroup, leaf=compiler.leaf)
-    found += compiler.proc_ops
-    found += labels.keyring(proc, proc=compiler.proc, begin=True) if compiler.keyring else []
-    found += namespaces.session(context, keyring=compiler.keyring)
-    found += labels.keyring(proc, proc=compiler.proc, begin=False) if compiler.keyring else []
-    found += namespaces.loopback(context)
-    found += sysctl.write(context, config.linux.sysctl)
-    found.append(ops.SetUmask(mask=0, what="clear the umask"))
-    found += mounts.await_requests(compiler.mounts)
-    found += compiler.mounts.made
-    found += compiler.masks.made
+    planned += namespaces.enter_leaf(compiler.cgroup, leaf=compiler.leaf)
+    planned += compiler.proc_ops
+    planned += labels.keyring(proc, proc=compiler.proc, begin=True) if compiler.keyring else []
+    planned += namespaces.session(context, keyring=compiler.keyring)
+    planned += labels.keyring(proc, proc=compiler.proc, begin=False) if compiler.keyring else []
+    planned += namespaces.loopback(context)
+    planned += sysctl.write(context, config.linux.sysctl)
+    planned.append(ops.SetUmask(mask=0, what="clear the umask"))
+    planned += mounts.await_requests(compiler.mounts)
+    planned += compiler.mounts.made
+    planned += compiler.masks.made
     if context.has("mount"):
-        found.append(roots.enter(compiler.root))
-    return found
+        planned.append(roots.enter(compiler.root))
+    return planned
 
 
 def _clone(compiler: CreateCompiler) -> list[Op]:
@@ -270,8 +270,8 @@ def _clone(compiler: CreateCompiler) -> list[Op]:
     if not compiler.context.has("mount"):
         return clones
     part = roots.part_from_host(compiler.config)
-    found = [*clones, part] if roots.keeps_peers(compiler.config) else [part, *clones]
-    return [*found, roots.attach(compiler.root)]
+    planned = [*clones, part] if roots.keeps_peers(compiler.config) else [part, *clones]
+    return [*planned, roots.attach(compiler.root)]
 
 
 def _inside(compiler: CreateCompiler) -> list[Op]:
@@ -294,10 +294,10 @@ def _hooked(compiler: CreateCompiler) -> bool:
 
 def _fill(compiler: CreateCompiler) -> list[Op]:
     """Mounts in the order of the configuration, devices, the terminal."""
-    found = list(compiler.mounts.inside)
+    planned = list(compiler.mounts.inside)
     if not compiler.dev_is_bound:
-        found += compiler.devices.inside
-    compiler.filled = [*found, *_console(compiler)]
+        planned += compiler.devices.inside
+    compiler.filled = [*planned, *_console(compiler)]
     return compiler.filled
 
 
@@ -323,39 +323,39 @@ def _change_root(compiler: CreateCompiler) -> list[Op]:
 def _finish_root(compiler: CreateCompiler) -> list[Op]:
     """Identity, the working directory, then everything that may not be written or seen any more."""
     config = compiler.config
-    found: list[Op] = []
+    planned: list[Op] = []
     if config.hostname:
         what = f"set the hostname {config.hostname}"
-        found.append(ops.SetHostname(name=config.hostname, pointer="/hostname", what=what))
+        planned.append(ops.SetHostname(name=config.hostname, pointer="/hostname", what=what))
     if config.domainname:
         what = f"set the domainname {config.domainname}"
-        found.append(ops.SetDomainname(name=config.domainname, pointer="/domainname", what=what))
+        planned.append(ops.SetDomainname(name=config.domainname, pointer="/domainname", what=what))
     if not compiler.dev_is_bound and not compiler.terminal:
-        found.append(ops.ReopenNull(what="open the container's /dev/null"))
-    found += process.enter_cwd(config.process, create=True, retry_later=True)
-    found += compiler.mounts.late
-    found += roots.finish(config) if compiler.context.has("mount") else []
+        planned.append(ops.ReopenNull(what="open the container's /dev/null"))
+    planned += process.enter_cwd(config.process, create=True, retry_later=True)
+    planned += compiler.mounts.late
+    planned += roots.finish(config) if compiler.context.has("mount") else []
     if not (_hooked(compiler) and compiler.context.has("mount")):
-        found += verify.mounts(compiler.filled, compiler.mounts.expected, early=False)
+        planned += verify.mounts(compiler.filled, compiler.mounts.expected, early=False)
     # These look for themselves; a read-only path puts clones in the place of the mounts below it.
-    found += compiler.masks.inside
-    return [*found, verify.root()] if compiler.context.has("mount") else found
+    planned += compiler.masks.inside
+    return [*planned, verify.root()] if compiler.context.has("mount") else planned
 
 
 def _process(compiler: CreateCompiler) -> list[Op]:
     """From the container's root to the program's user."""
     context, config = compiler.context, compiler.config
-    found = attributes.umask(config.process)
-    found.append(attributes.reset_affinity())
-    found += attributes.scheduling(context, config.process)
-    found += attributes.memory_and_domain(context, config.linux)
-    found += labels.program(context, config.process, proc=compiler.proc)
-    found += process.stdio(context, config.process)
-    found += attributes.limits(context, config.process)
-    found += process.credentials(context, config.process, compiler.sets, compiler.filter)
-    found += process.enter_cwd(config.process, create=False, retry_later=False)
-    found += process.look_up(config.process, compiler.environment)
-    return found
+    planned = attributes.umask(config.process)
+    planned.append(attributes.reset_affinity())
+    planned += attributes.scheduling(context, config.process)
+    planned += attributes.memory_and_domain(context, config.linux)
+    planned += labels.program(context, config.process, proc=compiler.proc)
+    planned += process.stdio(context, config.process)
+    planned += attributes.limits(context, config.process)
+    planned += process.credentials(context, config.process, compiler.sets, compiler.filter)
+    planned += process.enter_cwd(config.process, create=False, retry_later=False)
+    planned += process.look_up(config.process, compiler.environment)
+    return planned
 
 
 def _start(compiler: CreateCompiler) -> list[Op]:
@@ -374,14 +374,14 @@ def _start(compiler: CreateCompiler) -> list[Op]:
     )
     filtered = process.filter_ops(config.process, compiler.sets, filter)
     kept = compiler.output if runs else hooks.NO_OUTPUT
-    found = [process.close_descriptors(compiler.preserved, gate=GATE, report=REPORT, output=kept)]
-    found += namespaces.open_up(compiler.context)
-    found += filtered if early else []
-    found.append(process.ready())
-    found.append(ops.WaitAtGate(gate=GATE, report=REPORT, what="wait for start"))
-    found += runs
-    found += [] if early else filtered
-    found.append(
+    planned = [process.close_descriptors(compiler.preserved, gate=GATE, report=REPORT, output=kept)]
+    planned += namespaces.open_up(compiler.context)
+    planned += filtered if early else []
+    planned.append(process.ready())
+    planned.append(ops.WaitAtGate(gate=GATE, report=REPORT, what="wait for start"))
+    planned += runs
+    planned += [] if early else filtered
+    planned.append(
         process.execute(config.process, compiler.environment, preserved=compiler.preserved)
     )
-    return found
+    return planned

@@ -59,36 +59,36 @@ def compile_exec(
     environment = process.Environment(wanted.env, listen_fds=listen_fds)
     score = oom_score_adj if wanted.oom_score_adj is None else wanted.oom_score_adj
     early, late, proc = _label_proc(context, wanted)
-    found = namespaces.begin(context, oom_score_adj=score, pointer="/oomScoreAdj")
-    found += early
-    found += _enter_cgroups(tasks=tasks, attached=attached)
-    found += _enter(context, rootfs=rootfs)
-    found += late
-    found += _session(wanted, proc=proc, context=context, keyring=not no_new_keyring)
-    found += attributes.umask(wanted)
+    planned = namespaces.begin(context, oom_score_adj=score, pointer="/oomScoreAdj")
+    planned += early
+    planned += _enter_cgroups(tasks=tasks, attached=attached)
+    planned += _enter(context, rootfs=rootfs)
+    planned += late
+    planned += _session(wanted, proc=proc, context=context, keyring=not no_new_keyring)
+    planned += attributes.umask(wanted)
     if terminal:
-        found += process.console(wanted, bind=False)
-    found += attributes.affinity(context, wanted)
-    found += attributes.scheduling(context, wanted)
-    found += attributes.memory_and_domain(context, linux)
-    found += labels.program(context, wanted, proc=proc)
-    found += process.enter_cwd(wanted, create=False, retry_later=True)
-    found += process.stdio(context, wanted)
+        planned += process.console(wanted, bind=False)
+    planned += attributes.affinity(context, wanted)
+    planned += attributes.scheduling(context, wanted)
+    planned += attributes.memory_and_domain(context, linux)
+    planned += labels.program(context, wanted, proc=proc)
+    planned += process.enter_cwd(wanted, create=False, retry_later=True)
+    planned += process.stdio(context, wanted)
     sets = capabilities.resolve(context, wanted)
-    found += attributes.limits(context, wanted)
-    found += process.credentials(context, wanted, sets, seccomp)
-    found += process.enter_cwd(wanted, create=False, retry_later=False)
-    found += process.look_up(wanted, environment)
+    planned += attributes.limits(context, wanted)
+    planned += process.credentials(context, wanted, sets, seccomp)
+    planned += process.enter_cwd(wanted, create=False, retry_later=False)
+    planned += process.look_up(wanted, environment)
     filtered = process.filter_ops(wanted, sets, seccomp)
     listens = seccomp is not None and seccomp.listener
-    found.append(process.close_descriptors(listen_fds + preserve_fds))
-    found += [*namespaces.open_up(context), *filtered] if listens else []
-    found.append(process.ready())
-    found += [] if listens else filtered
-    found.append(process.execute(wanted, environment, preserved=listen_fds + preserve_fds))
+    planned.append(process.close_descriptors(listen_fds + preserve_fds))
+    planned += [*namespaces.open_up(context), *filtered] if listens else []
+    planned.append(process.ready())
+    planned += [] if listens else filtered
+    planned.append(process.execute(wanted, environment, preserved=listen_fds + preserve_fds))
     context.finish()
     return Plan(
-        found,
+        planned,
         objects=("process", *("tasks",) * tasks),
         rlimits=attributes.rlimits(context, wanted),
         warnings=context.warnings,
@@ -133,13 +133,13 @@ def _enter_cgroups(*, tasks: int, attached: bool) -> list[Op]:
 
 def _enter(context: Context, *, rootfs: str) -> list[Op]:
     """Plan to enter all namespaces at once or none, as the container's root (JN-2, JN-3)."""
-    found = namespaces.drop_groups(context)
+    planned = namespaces.drop_groups(context)
     if context.joined:
-        found.append(join_container(context.joined))
-    found.append(ops.CloseSlot(slot=TARGET))
+        planned.append(join_container(context.joined))
+    planned.append(ops.CloseSlot(slot=TARGET))
     if rootfs and not context.has("mount"):
-        found.append(roots.chroot(rootfs))
-    return found + become_process(context)
+        planned.append(roots.chroot(rootfs))
+    return planned + become_process(context)
 
 
 def join_container(kinds: Iterable[str]) -> Op:
@@ -151,10 +151,10 @@ def join_container(kinds: Iterable[str]) -> Op:
 
 def become_process(context: Context) -> list[Op]:
     """After the join: its root user, and a process inside its pid and time namespaces."""
-    found = namespaces.become_root(context)
+    planned = namespaces.become_root(context)
     if context.has("pid") or context.has("time"):
-        found.append(ops.Fork(cgroup=0, what="start a process in the container"))
-    return found
+        planned.append(ops.Fork(cgroup=0, what="start a process in the container"))
+    return planned
 
 
 def _label_proc(context: Context, wanted: Process) -> tuple[list[Op], list[Op], int]:
@@ -174,7 +174,7 @@ def _label_proc(context: Context, wanted: Process) -> tuple[list[Op], list[Op], 
 
 
 def _session(wanted: Process, *, proc: int, context: Context, keyring: bool) -> list[Op]:
-    found = labels.keyring(wanted, proc=proc, begin=True) if keyring else []
-    found += namespaces.session(context, keyring=keyring)
-    found += labels.keyring(wanted, proc=proc, begin=False) if keyring else []
-    return found
+    planned = labels.keyring(wanted, proc=proc, begin=True) if keyring else []
+    planned += namespaces.session(context, keyring=keyring)
+    planned += labels.keyring(wanted, proc=proc, begin=False) if keyring else []
+    return planned

@@ -86,15 +86,15 @@ def compile_remove(
     """`targets` are mount point, mount id and pointer, in the order of their going."""
     context = _context(config, host, joined, source="mounts")
     kinds = context.joined & {"user", "mount"}
-    found = namespaces.begin(context, oom_score_adj=None, pointer="")
-    found += [*namespaces.drop_groups(context), join_container(kinds), ops.CloseSlot(slot=TARGET)]
-    found += namespaces.become_root(context)
+    planned = namespaces.begin(context, oom_score_adj=None, pointer="")
+    planned += [*namespaces.drop_groups(context), join_container(kinds), ops.CloseSlot(slot=TARGET)]
+    planned += namespaces.become_root(context)
     for path, number, pointer in targets:
         what = f"unmount {path}"
-        found.append(ops.DetachMount(path=path, id=number, pointer=pointer, what=what))
-    found.append(_done())
+        planned.append(ops.DetachMount(path=path, id=number, pointer=pointer, what=what))
+    planned.append(_done())
     context.finish()
-    return Plan(found, objects=("process",))
+    return Plan(planned, objects=("process",))
 
 
 def _context(config: Config, host: Host, joined: Iterable[str], *, source: str) -> Context:
@@ -132,28 +132,28 @@ def _enter(context: Context, config: Config, sources: Sequence[Op]) -> list[Op]:
     to the container's user namespace, so that the locks on their flags hold (UN-10) and no
     mount of the container reaches the host.
     """
-    found = namespaces.drop_groups(context)
+    planned = namespaces.drop_groups(context)
     first = context.joined - {"mount"}
-    found += [join_container(first)] if first else []
+    planned += [join_container(first)] if first else []
     what = "copy the host's mount namespace"
-    found.append(ops.Unshare(flags=NAMESPACES["mount"], what=what))
+    planned.append(ops.Unshare(flags=NAMESPACES["mount"], what=what))
     part = roots.part_from_host(config)
-    found += [*sources, part] if roots.keeps_peers(config) else [part, *sources]
-    found += [join_container({"mount"}), ops.CloseSlot(slot=TARGET)]
-    return found + become_process(context)
+    planned += [*sources, part] if roots.keeps_peers(config) else [part, *sources]
+    planned += [join_container({"mount"}), ops.CloseSlot(slot=TARGET)]
+    return planned + become_process(context)
 
 
 def _reported(inside: Sequence[Op]) -> list[Op]:
     """Plan to send the first mount of each entry to the parent; what lies below goes with it."""
-    found: list[Op] = []
+    planned: list[Op] = []
     seen = set()
     for op in inside:
-        found.append(op)
+        planned.append(op)
         if isinstance(op, ops.Attach) and op.pointer not in seen:
             seen.add(op.pointer)
             op.flags |= ops.ATTACH_KEEP
-            found.append(ops.SendMount(slot=op.slot, pointer=op.pointer, what=op.what))
-    return found
+            planned.append(ops.SendMount(slot=op.slot, pointer=op.pointer, what=op.what))
+    return planned
 
 
 def _done() -> Op:

@@ -182,9 +182,9 @@ def _links(context: Context) -> list[Op]:
     links = list(LINKS)
     if context.host.kcore:
         links.append(("/dev/core", "/proc/kcore"))
-    found: list[Op] = [_link(path, target, replace=0) for path, target in links]
+    planned: list[Op] = [_link(path, target, replace=0) for path, target in links]
     # The ptmx of an image would be that of another devpts.
-    return [*found, _link("/dev/ptmx", "pts/ptmx", replace=1)]
+    return [*planned, _link("/dev/ptmx", "pts/ptmx", replace=1)]
 
 
 def _link(path: str, target: str, *, replace: int) -> Op:

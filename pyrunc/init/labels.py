@@ -74,11 +74,11 @@ def keyring(process: Process, *, proc: int, begin: bool) -> list[Op]:
 
 def program(context: Context, process: Process, *, proc: int) -> list[Op]:
     """Plan the label of the program, and read it back: a label that did not take is no label."""
-    found: list[Op] = []
+    planned: list[Op] = []
     profile = apparmor_profile(process)
     if profile:
         path = f"thread-self/{context.host.apparmor_attr}"
-        found.append(
+        planned.append(
             ops.WriteProc(
                 proc=proc,
                 path=path,
@@ -91,7 +91,7 @@ def program(context: Context, process: Process, *, proc: int) -> list[Op]:
         )
     if process.selinux_label:
         path = "thread-self/attr/exec"
-        found.append(
+        planned.append(
             ops.WriteProc(
                 proc=proc,
                 path=path,
@@ -103,8 +103,8 @@ def program(context: Context, process: Process, *, proc: int) -> list[Op]:
             )
         )
     if proc:
-        found.append(ops.CloseSlot(slot=proc))
-    return found
+        planned.append(ops.CloseSlot(slot=proc))
+    return planned
 
 
 def mount_option(context: Context, label: str | None, annotations: dict[str, str]) -> str:

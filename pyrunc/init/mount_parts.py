@@ -97,11 +97,11 @@ def describe(mount: Mount, options: MountOptions) -> str:
 
 def finish(context: Context, mount: Mount, options: MountOptions, *, slot: int) -> list[Op]:
     """Recursive attributes and propagation, before anybody can see the mount."""
-    found: list[Op] = []
+    planned: list[Op] = []
     what = describe(mount, options)
     if options.recursive_set or options.recursive_clear:
         clear = options.recursive_clear
-        found.append(
+        planned.append(
             ops.SetAttributes(
                 slot=slot,
                 set=options.recursive_set,
@@ -114,7 +114,7 @@ def finish(context: Context, mount: Mount, options: MountOptions, *, slot: int) 
             )
         )
     for flags in options.propagation:
-        found.append(
+        planned.append(
             ops.SetPropagation(
                 slot=slot,
                 flags=flags & ~table.MS_REC,
@@ -123,7 +123,7 @@ def finish(context: Context, mount: Mount, options: MountOptions, *, slot: int) 
                 what=what,
             )
         )
-    return found
+    return planned
 
 
 def in_force(options: MountOptions) -> int:

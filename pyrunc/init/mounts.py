@@ -89,12 +89,12 @@ def symlink_sources(config: Config) -> list[str]:
 
 def await_requests(mounts: Mounts) -> list[Op]:
     """Fetch the mounts that the parent made."""
-    found: list[Op] = []
+    planned: list[Op] = []
     slots = [slot for _request, slot in mounts.requests]
     for start in range(0, len(slots), REQUESTS_AT_ONCE):
         part = slots[start : start + REQUESTS_AT_ONCE]
         first = mounts.requests[start][0]
-        found.append(
+        planned.append(
             ops.Await(
                 name=ops.RENDEZVOUS_MOUNTS,
                 slot=part[0],
@@ -103,7 +103,7 @@ def await_requests(mounts: Mounts) -> list[Op]:
                 what="wait for the parent to make id-mapped mounts",
             )
         )
-    return found
+    return planned
 
 
 def _allowed(mounts: Mounts, mount: Mount, options: MountOptions) -> bool:

@@ -86,10 +86,10 @@ def begin(context: Context, *, oom_score_adj: int | None, pointer: str) -> list[
 
     The file belongs to the caller only while the init is dumpable, so it comes first.
     """
-    found: list[Op] = []
+    planned: list[Op] = []
     if oom_score_adj is not None:
         slot = context.slot()
-        found += [
+        planned += [
             ops.OpenProc(slot=slot, kind=ops.PROC_HOST, what="open /proc"),
             ops.WriteProc(
                 proc=slot,
@@ -105,8 +105,8 @@ def begin(context: Context, *, oom_score_adj: int | None, pointer: str) -> list[
             ops.CloseSlot(slot=slot),
         ]
     if not _late_dumpable(context):
-        found.append(ops.SetDumpable(value=0))
-    return found
+        planned.append(ops.SetDumpable(value=0))
+    return planned
 
 
 def _late_dumpable(context: Context) -> bool:
@@ -184,7 +184,7 @@ def await_parent(
     It hands the cgroups over.
     """
     count = int(cgroup.into) + cgroup.tasks + int(cgroup.leaf)
-    found: list[Op] = [
+    planned: list[Op] = [
         ops.Await(
             name=ops.RENDEZVOUS_NAMESPACES,
             slot=(into or tasks or leaf) if count else 0,
@@ -193,8 +193,8 @@ def await_parent(
         )
     ]
     if _late_dumpable(context):
-        found.append(ops.SetDumpable(value=0))
-    return found
+        planned.append(ops.SetDumpable(value=0))
+    return planned
 
 
 def become_root(context: Context) -> list[Op]:
@@ -215,21 +215,21 @@ def settle_down(context: Context, cgroup: CgroupView, *, into: int, tasks: int) 
     Root comes before the fork, since the child may be seen in a pid namespace of others (JN-3).
     Only a cgroup2 is entered with the fork, and with the rights of whoever forks.
     """
-    found: list[Op] = []
+    planned: list[Op] = []
     if cgroup.tasks:
         what = "enter the container's cgroups"
-        found.append(ops.JoinCgroup(slot=tasks, count=cgroup.tasks, what=what))
+        planned.append(ops.JoinCgroup(slot=tasks, count=cgroup.tasks, what=what))
     root = become_root(context)
     if cgroup.into or context.has("pid") or context.has("time"):
         fork = ops.Fork(cgroup=into, what="start the container's first process")
-        found += [fork, *root] if cgroup.into else [*root, fork]
+        planned += [fork, *root] if cgroup.into else [*root, fork]
     else:
-        found += root
+        planned += root
     if "cgroup" in context.new:
         kind = flags(["cgroup"])
         what = "make a new cgroup namespace"
-        found.append(ops.Unshare(flags=kind, pointer="/linux/namespaces", what=what))
-    return found
+        planned.append(ops.Unshare(flags=kind, pointer="/linux/namespaces", what=what))
+    return planned
 
 
 def enter_leaf(cgroup: CgroupView, *, leaf: int) -> list[Op]:
@@ -244,17 +244,17 @@ def enter_leaf(cgroup: CgroupView, *, leaf: int) -> list[Op]:
 
 def session(context: Context, *, keyring: bool) -> list[Op]:
     """Plan a session, and an anonymous keyring: other processes could join a named one."""
-    found: list[Op] = [ops.SetSession(what="start a new session")]
+    planned: list[Op] = [ops.SetSession(what="start a new session")]
     if keyring:
         permissions = KEY_OTHER_SEARCH if context.userns else KEY_USER_SEARCH
-        found.append(
+        planned.append(
             ops.NewKeyring(
                 permissions=permissions,
                 tolerate=ENOSYS,  # a kernel without keys has none to keep apart
                 what="make a new session keyring",
             )
         )
-    return found
+    return planned
 
 
 def loopback(context: Context) -> list[Op]:

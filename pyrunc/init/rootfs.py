@@ -96,13 +96,13 @@ def finish(config: Config) -> list[Op]:
 
     Shared and unbindable could not be set before, and read-only forbids to make anything.
     """
-    found: list[Op] = []
+    planned: list[Op] = []
     wanted = propagation(config)
     if wanted & (MS_SHARED | MS_UNBINDABLE):
         what = f"make the root {config.linux.rootfs_propagation}"
-        found.append(ops.PropagateRoot(flags=wanted, pointer=PROPAGATION, what=what))
+        planned.append(ops.PropagateRoot(flags=wanted, pointer=PROPAGATION, what=what))
     if config.root.readonly:
-        found.append(
+        planned.append(
             ops.SetRootAttributes(
                 set=MOUNT_ATTR_RDONLY,
                 clear=0,
@@ -111,7 +111,7 @@ def finish(config: Config) -> list[Op]:
                 what="make the root read-only",
             )
         )
-    return found
+    return planned
 
 
 def check_without_namespace(context: Context, config: Config) -> None:

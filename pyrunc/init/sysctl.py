@@ -41,9 +41,9 @@ def write(context: Context, sysctls: Mapping[str, str]) -> list[Op]:
     # namespaces of the task that looks, whatever procfs it is.
     kind = ops.PROC_FULL if context.owns("pid") else ops.PROC_HOST
     slot = context.slot()
-    found: list[Op] = [ops.OpenProc(slot=slot, kind=kind, what="open /proc/sys")]
+    planned: list[Op] = [ops.OpenProc(slot=slot, kind=kind, what="open /proc/sys")]
     for name, value in sysctls.items():
-        found.append(
+        planned.append(
             ops.WriteProc(
                 proc=slot,
                 path="sys/" + sysctl_path(name),
@@ -54,4 +54,4 @@ def write(context: Context, sysctls: Mapping[str, str]) -> list[Op]:
                 what=f'set sysctl "{name}" to "{value}"',
             )
         )
-    return [*found, ops.CloseSlot(slot=slot)]
+    return [*planned, ops.CloseSlot(slot=slot)]

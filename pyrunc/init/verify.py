@@ -27,7 +27,7 @@ def mounts(
     `expected` says for slots which attributes their mounts must have, and which of these are
     applied in the last pass; `early` is before that.
     """
-    found: list[ops.VerifyMount] = []
+    planned: list[ops.VerifyMount] = []
     for op in filled:
         path, attributes = "", 0
         if isinstance(op, ops.Attach | ops.CoverRoot):
@@ -39,11 +39,11 @@ def mounts(
         elif isinstance(op, ops.MountClassic) and not op.flags & MS_REMOUNT:
             path = op.path
         elif isinstance(op, ops.MountClassic):
-            for check in found:  # whose flags it changes is known in the root alone
+            for check in planned:  # whose flags it changes is known in the root alone
                 check.attributes = 0
         if path:
-            found.append(_check(path, attributes, index=len(found) + 1, pointer=op.pointer))
-    return list(found)
+            planned.append(_check(path, attributes, index=len(planned) + 1, pointer=op.pointer))
+    return list(planned)
 
 
 def _check(path: str, attributes: int, *, index: int, pointer: str) -> ops.VerifyMount:
