@@ -11,6 +11,9 @@ from pyrunc.cgroups.base import Entry
 from pyrunc.cgroups.member import Cgroup
 from pyrunc.errors import Failure
 
+# The container's cgroup is gone, or has become one that takes no process.
+LEFT = (errno.ENOENT, errno.ENODEV, errno.EBUSY)
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,9 +36,11 @@ def _open(
         return Entry("none")
     opened = Entry("tasks")
     fds: list[int] = []
+    where = ""
     try:
         for member in members:
             path = below.get(member.hierarchy.name) or "."
+            where = f"{member.path}/{path}".removesuffix("/.")
             if member.hierarchy.version == 1:
                 fds.append(_open_file(member, path, "tasks"))
             elif clone:
@@ -49,9 +54,7 @@ def _open(
     except OSError as error:
         opened.fds = tuple(fds)
         opened.close()
-        raise Failure(
-            f"cannot open the container's cgroup {member.path}", errno=error.errno or 0
-        ) from error
+        raise Failure(f"cannot open the cgroup {where}", errno=error.errno or 0) from error
     opened.fds = tuple(fds)
     opened.kind = "tasks" if fds else "into"
     return opened
@@ -100,15 +103,41 @@ def exec_entry(
     """For a process that joins: the container's cgroup, or one beneath it that exists.
 
     A container that manages its own cgroups (with `leaf` it is made to) may give controllers to the
-    children of its cgroup, which then takes no processes; the process goes where the init is now.
+    children of its cgroup, which then takes no processes, or leave its cgroup, which somebody then
+    removes; the process goes where the init is now.
     """
-    chosen = places(members, below=below, init_pid=init_pid, leaf=leaf)
     try:
+        chosen = places(members, below=below, init_pid=init_pid, leaf=leaf)
         return _open(members, chosen, clone=clone)
     except Failure as failure:
-        if failure.errno == errno.ENOENT and below:
+        if below and failure.errno == errno.ENOENT:
             failure.hint = "--cgroup names a cgroup below the container's that must exist"
-        raise
+        if below or failure.errno not in LEFT:
+            raise
+        moved = _of_process(members, init_pid)
+        if not moved:
+            raise
+    try:
+        return _open(moved, {}, clone=clone)
+    finally:
+        for member in moved:
+            member.close_fd()
+
+
+def _of_process(members: Sequence[Cgroup], pid: int) -> list[Cgroup]:
+    """Return the cgroups in which a process is; none when that cannot be told."""
+    try:
+        own = layout.parse_own(layout.read_whole(f"/proc/{pid}/cgroup"))
+    except OSError:
+        return []
+    found = []
+    for member in members:
+        path = own.get(member.hierarchy.name)
+        if path is None:
+            return []
+        parts = names.components(path, pointer="")  # refuses what lies outside our own namespace
+        found.append(Cgroup(member.hierarchy, parts=parts, kept=len(parts)))
+    return found
 
 
 def places(
@@ -123,7 +152,10 @@ def places(
 
 
 def _where_init_is(member: Cgroup, init_pid: int, *, always: bool) -> str:
-    """ "" for the container's cgroup itself, else the init's place below it."""
+    """Return the init's place below the container's cgroup; "" for that cgroup itself.
+
+    Failure (EBUSY) when that takes no process, and the init is not below it.
+    """
     try:
         if not always and not member.read("cgroup.subtree_control"):
             return ""
@@ -132,4 +164,9 @@ def _where_init_is(member: Cgroup, init_pid: int, *, always: bool) -> str:
         return ""
     base = "/" + "/".join(member.parts)
     rest = own.partition(f"{base}/")[2] if own.startswith(f"{base}/") else ""
+    if not rest and own != base and not always:
+        raise Failure(
+            f"the cgroup {member.path} takes no process, it gives controllers to others",
+            errno=errno.EBUSY,
+        )
     return "/".join(names.components(rest, pointer="")) if rest else ""

@@ -54,12 +54,14 @@ class FsManager(Manager):
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> FsManager:
         known: dict[str, tuple[str, ...]] = {}
-        return cls(
+        found = cls(
             [Cgroup.from_record(item, known=known) for item in record["cgroups"]],
             driver=str(record["driver"]),
             rootless=bool(record["rootless"]),
             leaf=delegate.single(str(record["leaf"]), what="the leaf"),
         )
+        found.kills_before = int(record["killsBefore"])
+        return found
 
     # -- making ------------------------------------------------------------------------------------
 
@@ -103,6 +105,8 @@ class FsManager(Manager):
                 hint="choose another cgroupsPath, or end the processes that are there",
             )
         member.claimed = True
+        if member is self.find("memory"):
+            self.kills_before = super().oom_kills()
 
     def _refuse_frozen(self, member: Cgroup, file: str, thawed: str) -> None:
         if thawed not in member.read(file):
@@ -110,6 +114,10 @@ class FsManager(Manager):
                 f"container's cgroup unexpectedly frozen: {member.path}",
                 hint="it, or a parent of it, is paused: resume it first",
             )
+
+    def oom_kills(self) -> int:
+        """Leave out what a cgroup that was there has counted before."""
+        return super().oom_kills() - self.kills_before
 
     # -- entering ----------------------------------------------------------------------------------
 

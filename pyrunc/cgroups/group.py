@@ -29,6 +29,7 @@ class CgroupSet:
         self.driver = driver
         self.mark = ""  # the state directory of the container, which new cgroups are marked with
         self.rootless = rootless
+        self.kills_before = 0  # OOM kills that a cgroup which was there had counted already
         # Hierarchies that a rootless caller may not write to and does not need.
         self.denied: list[Cgroup] = []
 
@@ -37,6 +38,7 @@ class CgroupSet:
             "driver": self.driver,
             "rootless": self.rootless,
             "leaf": self.leaf,
+            "killsBefore": self.kills_before,
             "cgroups": [member.record() for member in self.members],
         }
 
@@ -85,6 +87,10 @@ class CgroupSet:
             if controller in member.hierarchy.controllers:
                 return member
         return self.unified
+
+    def notes(self) -> list[str]:
+        """Return what was asked for, is not in force, and is no error; a sentence each."""
+        return [note for member in self.members for note in member.notes]
 
     def close(self) -> None:
         for member in self.members:

@@ -54,7 +54,7 @@ class Manager(CgroupSet):
         found = []
         for write in self.writes(resources):
             member = self.find(write.controller)
-            if member is not None:
+            if member is not None and not write.advisory:
                 self._refuse_unattainable(member, write)
                 found.append((f"{member.path}/{write.file}", write.value))
         found.extend(self._planned_devices(resources))
@@ -108,7 +108,11 @@ class Manager(CgroupSet):
         member = self.unified
         if member is None:
             return
-        asked = [write for write in pending if self.find(write.controller) is member]
+        asked = [
+            write
+            for write in pending
+            if self.find(write.controller) is member and not write.advisory
+        ]
         wanted = {write.controller for write in asked}
         if not wanted or (member.controllers is not None and wanted <= member.controllers):
             return

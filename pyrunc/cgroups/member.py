@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 UNLIMITED = 2**63 - 2**16  # as v1 shows it, whatever the size of a page
 GONE = (errno.ENOENT, errno.ENODEV)
+NOT_THERE = (errno.ENOENT, errno.EOPNOTSUPP)
 # Who made a cgroup, for `doctor`: kernfs keeps extended attributes. A container cannot write the
 # first; the second is for callers who may not either, and only cgroup2 has it.
 MARKS = ("trusted.pyrunc", "user.pyrunc")
@@ -28,7 +29,7 @@ DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 class Cgroup(Owner):
     """`kept` leading components existed before the container: they are never removed."""
 
-    __slots__ = ("claimed", "controllers", "hierarchy", "kept", "parts")
+    __slots__ = ("claimed", "controllers", "hierarchy", "kept", "notes", "parts")
 
     def __init__(
         self, hierarchy: Hierarchy, *, parts: tuple[str, ...], kept: int, claimed: bool = False
@@ -38,6 +39,7 @@ class Cgroup(Owner):
         self.kept = kept
         self.claimed = claimed  # a cgroup that existed, was found empty, and is ours now
         self.controllers: frozenset[str] | None = None  # of a cgroup2: what is enabled, once known
+        self.notes: list[str] = []  # what the kernel lacks and nobody needs
         self.fd = -1
 
     @classmethod
@@ -173,7 +175,12 @@ class Cgroup(Owner):
             if error.errno == errno.ENOENT:  # the hierarchy is not mounted any more
                 return True
             raise
-        done = tree.remove(top, self.parts, deadline=deadline)
+        try:
+            done = tree.remove(top, self.parts, deadline=deadline)
+        except Failure as failure:
+            if failure.errno == errno.EROFS and self.claimed:
+                return True  # it was there before, and stays
+            raise
         if done and self.kept < len(self.parts) - 1:
             tree.remove_empty_parents(top, self.parts, existing=self.kept)
         return done
@@ -199,11 +206,17 @@ class Cgroup(Owner):
         except OSError as error:
             if error.errno == errno.ENOENT and write.otherwise is not None:
                 self.write(write.otherwise)
+            elif write.advisory and error.errno in NOT_THERE:
+                self.note(write)
             elif error.errno not in write.tolerate:
                 raise
         else:
-            if write.verify and int(self.read(write.file)) >= UNLIMITED:
-                raise OSError(errno.EOPNOTSUPP, "the kernel ignores it")
+            if write.advisory and int(self.read(write.file)) >= UNLIMITED:
+                self.note(write)
+
+    def note(self, write: Write) -> None:
+        """Keep that an advisory write has no effect here."""
+        self.notes.append(f"{write.pointer}: ignored: this kernel has no {write.file}")
 
     def apply(self, writes: Iterable[Write]) -> None:
         """Do the writes in order.
@@ -288,7 +301,6 @@ HINTS = {
     ("blkio", errno.ENODEV): "there is no such block device",
     ("io", errno.ENODEV): "there is no such block device",
     ("io", errno.EOPNOTSUPP): "the device's io scheduler does not take weights",
-    ("memory.kmem.limit_in_bytes", errno.EOPNOTSUPP): "this kernel accepts no such limit any more",
     ("rdma", errno.ENODEV): "there is no such RDMA device",
     (
         "devices",

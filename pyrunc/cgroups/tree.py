@@ -214,6 +214,9 @@ def remove(top_fd: int, parts: Sequence[str], *, deadline: float) -> bool:
         except FileNotFoundError:
             return True
         except OSError as error:
+            # A read-only file system is said before the name is looked up.
+            if error.errno == errno.EROFS and not exists_at(top_fd, path):
+                return True
             if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
                 raise Failure(f"cannot remove the cgroup {path}", errno=error.errno or 0) from error
         _remove_children(top_fd, path)

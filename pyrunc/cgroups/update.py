@@ -12,7 +12,7 @@ import errno
 
 from pyrunc.cgroups.devices import rules as devices
 from pyrunc.cgroups.limits import Manager, device_target
-from pyrunc.cgroups.member import Cgroup
+from pyrunc.cgroups.member import NOT_THERE, Cgroup
 from pyrunc.cgroups.resources.writes import Write
 from pyrunc.cgroups.stats import parse
 from pyrunc.errors import Failure
@@ -168,6 +168,7 @@ def changes(
 
     `enable`: the controllers that they need are enabled.
     """
+    _refuse_idle_shares(new, requested)
     pending = candidates(manager.writes(old), manager.writes(new), requested=requested)
     if enable:
         manager.enable_needed(pending)
@@ -182,6 +183,18 @@ def changes(
     return found
 
 
+def _refuse_idle_shares(new: Resources, requested: Collection[str]) -> None:
+    """Refuse shares for an idle cgroup, which has no weight."""
+    if new.cpu is None or new.cpu.idle != 1 or "cpu/shares" not in requested:
+        return
+    if "cpu/idle" not in requested:
+        raise Failure(
+            "cpu.shares cannot be changed while cpu.idle is 1",
+            pointer=f"{new.cpu.pointer}/shares",
+            hint="an idle cgroup has no weight: set cpu.idle to 0 (--cpu-idle 0) with it",
+        )
+
+
 def _present(member: Cgroup, write: Write, *, unset: bool) -> tuple[Write | None, str]:
     """Return the write, or its substitute where its file is missing, and the file's value.
 
@@ -192,6 +205,9 @@ def _present(member: Cgroup, write: Write, *, unset: bool) -> tuple[Write | None
     except OSError as error:
         if error.errno == errno.ENOENT and write.otherwise is not None:
             return _present(member, write.otherwise, unset=unset)
+        if write.advisory and error.errno in NOT_THERE:
+            member.note(write)
+            return None, ""
         if error.errno in write.tolerate:
             return None, ""
         if error.errno == errno.ENOENT and unset and not _enabled(member, write.controller):
@@ -214,13 +230,6 @@ def diff(
     return lines + device_diff(device_target(old), device_target(new))
 
 
-def update(
-    manager: Manager, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
-) -> list[str]:
-    """As the driver does it: systemd is told, too."""
-    return manager.update(old, new, requested=requested)
-
-
 def perform(
     manager: Manager, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
 ) -> list[str]:
@@ -230,7 +239,7 @@ def perform(
     lines = [change.text() for change in due]
     rules = device_diff(device_target(old), device_target(new))
     try:
-        put(due)
+        manager.put([change.write for change in due])
         if rules:
             manager.apply_devices(new, old=old, new=False)
     except Failure as failure:
@@ -244,20 +253,6 @@ def perform(
             failure.detail = f"not restored: {'; '.join(lost)}"
         raise
     return lines + rules
-
-
-def put(due: list[Change]) -> None:
-    """Do the writes of one cgroup in a row: they may depend on each other's order."""
-    batch: list[Write] = []
-    owner: Cgroup | None = None
-    for change in due:
-        if change.member is not owner and owner is not None:
-            owner.apply(batch)
-            batch = []
-        owner = change.member
-        batch.append(change.write)
-    if owner is not None:
-        owner.apply(batch)
 
 
 def roll_back(due: list[Change]) -> list[str]:
@@ -310,14 +305,10 @@ def check_usage(due: list[Change], new: Resources) -> None:
 
 def properties(resources: Resources) -> set[str]:
     """Return the properties that a partial object sets, as `requested` names them."""
-    found = set()
-    for name in ("memory", "cpu", "pids", "block_io"):
-        node = getattr(resources, name)
-        if node is None:
-            continue
-        for slot in type(node).__slots__:
-            if getattr(node, slot) not in (None, ()):
-                head, *rest = slot.split("_")
-                camel = head + "".join(part[:1].upper() + part[1:] for part in rest)
-                found.add(f"{'blockIO' if name == 'block_io' else name}/{camel}")
-    return found
+    return {
+        f"{group}/{name}"
+        for group in ("memory", "cpu", "pids", "blockIO")
+        if (node := getattr(resources, type(resources).FIELDS[group][0])) is not None
+        for name, (attribute, _, _) in type(node).FIELDS.items()
+        if getattr(node, attribute) not in (None, ())
+    }

@@ -80,14 +80,16 @@ def apply_change(
     manager = container.cgroup()
     requested = update.properties(_parse_partial(change))
     if dry_run:
-        lines = update.diff(manager, old, new, requested=requested)
+        lines = manager.diff(old, new, requested=requested)
         return lines + (group.schemata_diff(list(schemata)) if group is not None else [])
-    update.update(manager, old, new, requested=requested)
+    manager.update(old, new, requested=requested)
+    for note in manager.notes():
+        log.warning(note)
     if schemata and group is not None:
         try:
             group.write_schemata("\n".join(schemata))
         except Failure:
-            update.update(manager, new, old)
+            manager.update(new, old)
             raise
     container.directory.save({**container.state, "resources": wanted})
     return []

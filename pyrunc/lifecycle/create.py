@@ -80,6 +80,8 @@ class Create:
         try:
             self._perform()
             self.prepared.log_warnings()  # late: Podman reads the log of a failure as one record
+            for note in self.prepared.cgroup.notes():
+                log.warning(note)
         except BaseException as error:
             first = self._oom_killed() or _in_words(error)
             self.undo()

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_linux import IdMapping
 
 PIDFD_RECEIVER = "run.oci.pidfd_receiver"
+# What was asked for and is not in force; the other warnings are for `check`.
+LOGGED = ("/mounts/", "/process/capabilities/", "/linux/resources/cpu/shares")
 
 
 def _absolute(bundle: str) -> str:
@@ -161,9 +163,7 @@ class PreparedCreate:
         logged whose names are near to known ones: a filter or a limit that was meant is missing.
         """
         for problem in self.all_warnings():
-            if problem.misspelt or problem.pointer.startswith(
-                ("/mounts/", "/process/capabilities/")
-            ):
+            if problem.misspelt or problem.pointer.startswith(LOGGED):
                 log.warning(problem.line())
 
     @property

@@ -71,6 +71,11 @@ def _memory(memory: Memory, problems: Problems, *, partial: bool) -> None:
         value = getattr(memory, attribute)
         if value is not None and value < -1:
             problems.kind(f"{pointer}/{name}", value, "bytes, or -1 for unlimited")
+    if memory.kernel and memory.kernel > 0:
+        problems.warn(
+            pointer + "/kernel",
+            "applied only where the kernel can: cgroup v2 and Linux 5.16 have no such limit",
+        )
     if swap > 0 and limit == 0 and not partial:
         problems.add(pointer + "/swap", "unable to set swap limit without memory limit")
     elif 0 < swap < limit:
@@ -91,6 +96,8 @@ def _cpu(cpu: Cpu, problems: Problems) -> None:
         problems.kind(pointer + "/burst", cpu.burst, f"at most the quota, {cpu.quota}")
     if cpu.idle is not None and cpu.idle not in (0, 1):
         problems.kind(pointer + "/idle", cpu.idle, "0 or 1")
+    if cpu.idle == 1 and cpu.shares:
+        problems.warn(pointer + "/shares", "ignored: an idle cgroup (cpu.idle is 1) has no weight")
     check_list(cpu.cpus, pointer + "/cpus", problems, of="CPUs")
     check_list(cpu.mems, pointer + "/mems", problems, of="memory nodes")
 

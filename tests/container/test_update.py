@@ -113,18 +113,13 @@ def refused(container: Container, flags: list[str], text: str) -> None:
 
 
 @feature("2.68 update --kernel-memory")
-def test_a_limit_on_kernel_memory_is_set_or_refused_by_name(container: Container) -> None:
-    """Kernels refuse it since 5.16 or, since 6.6, take it and do nothing: no success either way."""
+def test_a_limit_on_kernel_memory_is_set_or_said_to_be_ignored(container: Container) -> None:
+    """Kernels refuse it since 5.16 or, since 6.6, take it and do nothing; cgroup2 has none."""
     files = Files(container)
-    result = container.runtime("update", "--kernel-memory", "32m", container.id)
-    if files.version("memory") == 2:
-        assert "memory.kernel cannot be applied: cgroup v2 has no such control" in result.error
-        return
+    result = container.runtime("update", "--kernel-memory", "32m", container.id).ok()
     file = "memory.kmem.limit_in_bytes"
-    if result.status == 0:
-        assert files[file] == str(32 * MB)
-    else:
-        assert file in result.error
+    if files.version("memory") == 2 or files[file] != str(32 * MB):
+        assert f"ignored: this kernel has no {file}" in result.stderr
 
 
 @feature("2.62 update --blkio-weight")

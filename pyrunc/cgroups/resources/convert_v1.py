@@ -68,7 +68,7 @@ def memory(resources: Resources) -> Iterator[Write]:
                 value=value,
                 pointer=f"{where}/{name}",
                 tolerate=tolerate,
-                verify=name == "kernel" and value > 0,
+                advisory=name == "kernel" and value > 0,
             )
     swappiness = writes.swappiness(resources)
     if swappiness is not None:

@@ -51,6 +51,15 @@ def memory(resources: Resources) -> Iterator[Write]:
     if node is None:
         return
     _refuse_v1_memory(resources)
+    if node.kernel and node.kernel > 0:
+        # No cgroup2 has the file: the attempt leaves the same note as on a v1 kernel without it.
+        yield Write(
+            "memory",
+            file="memory.kmem.limit_in_bytes",
+            value=node.kernel,
+            pointer=f"{node.pointer}/kernel",
+            advisory=True,
+        )
     total = writes.swap_total(resources)
     if total is not None:
         # v2 limits swap by itself; the configuration gives the sum.
@@ -88,7 +97,6 @@ def _refuse_v1_memory(resources: Resources) -> None:
     node = resources.memory
     assert node is not None
     for name, value, neutral in (
-        ("kernel", node.kernel, (None, 0, -1)),
         ("kernelTCP", node.kernel_tcp, (None, 0, -1)),
         ("swappiness", writes.swappiness(resources), (None,)),
         ("disableOOMKiller", node.disable_oom_killer, (None, False)),

@@ -23,10 +23,12 @@ class Write:
 
     Writes with the same `group` depend on each other's old values: one that fails with EINVAL is
     tried again after the others. `otherwise` takes the place of a write whose file does not exist.
-    `verify`: the file is read back, because there are kernels that take the value and forget it.
+    `advisory`: a kernel may lack the control, which is noted and fails nothing; the file is read
+    back, because there are kernels that take the value and forget it.
     """
 
     __slots__ = (
+        "advisory",
         "controller",
         "file",
         "group",
@@ -34,7 +36,6 @@ class Write:
         "pointer",
         "tolerate",
         "value",
-        "verify",
     )
 
     def __init__(
@@ -47,7 +48,7 @@ class Write:
         tolerate: tuple[int, ...] = (),
         group: str = "",
         otherwise: Write | None = None,
-        verify: bool = False,
+        advisory: bool = False,
     ) -> None:
         self.controller = controller
         self.file = file
@@ -56,7 +57,7 @@ class Write:
         self.tolerate = tolerate
         self.group = group
         self.otherwise = otherwise
-        self.verify = verify
+        self.advisory = advisory
 
     def __repr__(self) -> str:
         return f"{self.file}={self.value!r}"

@@ -11,11 +11,15 @@ from __future__ import annotations
 import errno
 import posix
 import select
+import sys
+import time
 
 from pyrunc.cgroups import tree
 from pyrunc.cgroups.member import GONE, Cgroup
 from pyrunc.cgroups.stats import parse
 from pyrunc.errors import Failure
+
+SETTLE_S, SETTLE_ROUNDS = 0.02, 50
 
 
 def kills(member: Cgroup) -> int:
@@ -64,26 +68,54 @@ class Watch:
             posix.close(control)
 
     def wait(self, timeout_ms: int) -> tuple[int, bool]:
-        """(OOM kills since the last call, whether the cgroup has ended)."""
+        """(OOM events since the last call, whether the cgroup has ended)."""
         poll = select.poll()
         for fd, mask in self.fds.items():
             poll.register(fd, mask)
-        for fd, _ in poll.poll(timeout_ms):
-            self._consume(fd)
+        signals = sum(self._consume(fd) for fd, _ in poll.poll(timeout_ms))
         ended = self.ended()
-        now = kills(self.member)
-        new, self.seen = max(0, now - self.seen), max(now, self.seen)
-        return new, ended
+        if self.member.hierarchy.version == 1:
+            # The signal comes before the counter moves. The last one is for the removal.
+            return max(0, signals - ended), ended
+        return self._new_kills(), ended
 
-    def _consume(self, fd: int) -> None:
+    def _consume(self, fd: int) -> int:
+        """Return the count of an eventfd; 0 for a file that has changed."""
         try:
             if self.fds[fd] == select.POLLIN:
-                posix.read(fd, 8)
-            else:
-                posix.pread(fd, 4096, 0)
+                return int.from_bytes(posix.read(fd, 8), sys.byteorder)
+            posix.pread(fd, 4096, 0)
         except OSError as error:
             if error.errno not in (*GONE, errno.EAGAIN):
                 raise
+        return 0
+
+    def _new_kills(self) -> int:
+        """Return how often a process was killed or, where the kernel kills groups, a group."""
+        new = self._advance()
+        if not new or not self._kills_groups():
+            return new
+        # The processes of a group are killed one after the other.
+        for _ in range(SETTLE_ROUNDS):
+            time.sleep(SETTLE_S)
+            if not self._advance():
+                break
+        return 1
+
+    def _advance(self) -> int:
+        before, self.seen = self.seen, max(kills(self.member), self.seen)
+        return self.seen - before
+
+    def _kills_groups(self) -> bool:
+        """Return whether memory.oom.group is set for the cgroup or one above it."""
+        parts, top = self.member.parts, self.member.open_top()
+        for depth in range(len(parts), 0, -1):
+            try:
+                if tree.read_text(top, f"{'/'.join(parts[:depth])}/memory.oom.group") == "1":
+                    return True
+            except OSError:
+                continue  # the controller is not enabled there, or the cgroup is gone
+        return False
 
     def ended(self) -> bool:
         """Return whether the cgroup is removed or, on cgroup2, empty.

@@ -100,7 +100,6 @@ def test_swap_needs_a_memory_limit_that_it_includes(convert_all: Any) -> None:
 @pytest.mark.parametrize(
     ("node", "pointer"),
     [
-        ({"kernel": MB}, "/memory/kernel"),
         ({"kernelTCP": MB}, "/memory/kernelTCP"),
         ({"swappiness": 10}, "/memory/swappiness"),
         ({"disableOOMKiller": True}, "/memory/disableOOMKiller"),

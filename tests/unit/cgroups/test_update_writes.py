@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -239,15 +242,44 @@ def test_device_rules_that_come_and_go_are_shown() -> None:
     ]
 
 
-def test_a_limit_that_the_kernel_takes_and_forgets_is_refused(
+def test_a_kernel_without_limits_of_kernel_memory_is_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """AR-6"""
+    """One that takes the value and forgets it, one that refuses it, one without the file."""
     files = {"memory.kmem.limit_in_bytes": "9223372036854771712\n"}
     member = directory_member(tmp_path, version=1, controllers=("memory",), files=files)
     monkeypatch.setattr(Cgroup, "put", lambda self, name, value: None)
     manager = FsManager([member], driver="x")
-    with pytest.raises(Failure, match=r"kmem\.limit_in_bytes") as caught:
-        member.apply(manager.writes(resources(memory={"kernel": MB})))
-    assert caught.value.pointer.endswith("/memory/kernel")
-    member.apply(manager.writes(resources(memory={"kernel": -1})))
+    writes = manager.writes(resources(memory={"kernel": MB}))
+    note = "/memory/kernel: ignored: this kernel has no memory.kmem.limit_in_bytes"
+    for code in (0, errno.EOPNOTSUPP, errno.ENOENT):
+
+        def put(self: Cgroup, name: str, value: str, code: int = code) -> None:
+            if code:
+                raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(Cgroup, "put", put)
+        member.apply(writes)
+        assert manager.notes() == [note]
+        member.notes.clear()
+    monkeypatch.setattr(Cgroup, "put", mock.Mock(side_effect=OSError(errno.EINVAL, "invalid")))
+    with pytest.raises(Failure, match="cannot write"):
+        member.apply(writes)
+
+
+def test_shares_of_an_idle_cgroup_are_refused_unless_idle_is_given_too(manager: FsManager) -> None:
+    old, new = resources(cpu={"idle": 1}), resources(cpu={"idle": 1, "shares": 200})
+    for act in (manager.update, manager.diff):
+        with pytest.raises(Failure, match=r"cannot be changed while cpu\.idle is 1") as caught:
+            act(old, new, requested={"cpu/shares"})
+        assert caught.value.pointer.endswith("/cpu/shares")
+    assert journal(manager) == []
+    awake = resources(cpu={"idle": 0, "shares": 200})
+    manager.update(old, awake, requested={"cpu/shares", "cpu/idle"})
+    assert ("cpu.weight", "29") in journal(manager)
+
+
+def test_the_properties_of_a_partial_object_are_named_as_in_json() -> None:
+    node = {"checkBeforeUpdate": True, "kernelTCP": 0, "limit": None}
+    found = update.properties(resources(memory=node, cpu={"realtimeRuntime": 1}, blockIO={}))
+    assert found == {"memory/checkBeforeUpdate", "memory/kernelTCP", "cpu/realtimeRuntime"}
