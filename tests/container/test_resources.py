@@ -13,9 +13,10 @@ import pytest
 
 from pyrunc.cgroups import layout
 from pyrunc.cgroups.fs import FsManager
+from tests.cgroups.conftest import needs
 from tests.support import machine
 from tests.support.bundle import Config
-from tests.support.cgroups import manager_of
+from tests.support.cgroups import closed_afterwards, manager_of
 from tests.support.runtime import Container, Runtime
 from tests.support.wait import until
 
@@ -52,6 +53,8 @@ def test_a_limit_of_kernel_memory_that_no_kernel_has_holds_nothing_up(
     pyrunc: Runtime, create: Create, config: Config
 ) -> None:
     """Linux 5.16 has dropped it, cgroup2 has never had it; old tools still ask for it."""
+    with closed_afterwards():
+        needs(layout.probe(), "memory")
     config.linux["resources"] = {"memory": {"kernel": 100 * MB}, "pids": {"limit": 50}}
     container = create(config, "sleep", "100").start()
     found = manager_of(container)
@@ -90,10 +93,12 @@ def used(clean_machine: None) -> Iterator[FsManager]:
     manager = FsManager.resolve(layout.probe(), cgroups_path=f"/{name}", container_id=name)
     manager.prepare()
     memory = manager.find("memory")
-    assert memory is not None
+    if memory is None:
+        manager.destroy()
+        pytest.skip("this host has no memory controller")
     limit = "memory.max" if memory.hierarchy.version == 2 else "memory.limit_in_bytes"
     memory.put(limit, str(4 * MB))
-    script = f"echo $$ > {memory.path}/cgroup.procs; exec python3 -c 'bytes(99 << 20)'"
+    script = f"echo $$ > {memory.path}/cgroup.procs; exec python3 -c 'len(b\"x\" * (99 << 20))'"
     assert subprocess.run(["sh", "-c", script], check=False).returncode == -9
     memory.put(limit, "max" if memory.hierarchy.version == 2 else "-1")
     assert manager.oom_kills() > 0
