@@ -60,7 +60,7 @@ class FsManager(Manager):
             rootless=bool(record["rootless"]),
             leaf=delegate.single(str(record["leaf"]), what="the leaf"),
         )
-        found.kills_before = int(record["killsBefore"])
+        found.kills_before = int(record.get("killsBefore", 0))
         return found
 
     # -- making ------------------------------------------------------------------------------------
