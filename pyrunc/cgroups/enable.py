@@ -62,6 +62,12 @@ def enable(member: Cgroup, *, wanted: Iterable[str] | None = None) -> frozenset[
     return have
 
 
+def give(member: Cgroup) -> None:
+    """Enable all controllers that a cgroup has for the cgroups below it, as far as that goes."""
+    have = frozenset(member.read("cgroup.controllers").split())
+    _enable_in(member.open(), ".", have, asked=True)
+
+
 def _enable_in(top: int, path: str, goal: frozenset[str], *, asked: bool) -> None:
     can = tree.read_text(top, f"{path}/cgroup.controllers").split()
     enabled = tree.read_text(top, f"{path}/cgroup.subtree_control").split()

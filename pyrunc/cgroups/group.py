@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrunc.cgroups import freezer, kill
+from pyrunc.cgroups import enable, freezer, kill
 from pyrunc.cgroups.base import View
 from pyrunc.cgroups.member import Cgroup
 from pyrunc.errors import Failure
@@ -62,6 +62,15 @@ class CgroupSet:
                 "a writable cgroup is requested, but this host's controllers are not on cgroup2",
                 pointer="/annotations",
             )
+
+    def give_controllers(self) -> None:
+        """Enable the controllers of a cgroup that the container manages for what is below it.
+
+        Its processes are in the leaf by then. A service manager inside cannot do it: what it takes
+        for the root of its tree is the leaf.
+        """
+        if self.unified is not None:
+            enable.give(self.unified)
 
     @property
     def unified(self) -> Cgroup | None:

@@ -9,6 +9,7 @@ from pyrunc.cgroups import enable
 from pyrunc.cgroups.devices import rules, v1
 from pyrunc.cgroups.group import CgroupSet
 from pyrunc.cgroups.resources import convert
+from pyrunc.cgroups.resources.writes import CORE
 from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
@@ -45,7 +46,7 @@ class Manager(CgroupSet):
             controller: 1 for member in self.members for controller in member.hierarchy.controllers
         }
         if self.unified is not None:
-            for name in enable.offered(self.unified):
+            for name in (*enable.offered(self.unified), CORE):
                 found.setdefault(name, 2)
         return found
 
@@ -54,7 +55,7 @@ class Manager(CgroupSet):
         found = []
         for write in self.writes(resources):
             member = self.find(write.controller)
-            if member is not None and not write.advisory:
+            if member is not None and write.needs_controller:
                 self._refuse_unattainable(member, write)
                 found.append((f"{member.path}/{write.file}", write.value))
         found.extend(self._planned_devices(resources))
@@ -111,7 +112,7 @@ class Manager(CgroupSet):
         asked = [
             write
             for write in pending
-            if self.find(write.controller) is member and not write.advisory
+            if self.find(write.controller) is member and write.needs_controller
         ]
         wanted = {write.controller for write in asked}
         if not wanted or (member.controllers is not None and wanted <= member.controllers):

@@ -14,7 +14,8 @@ MAX_PATH = 4096
 MAX_FILE = 64
 MAX_COMPONENT = 255
 
-FILE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
+# Sizes of huge pages are in upper case: hugetlb.2MB.max.
+FILE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.")
 
 
 def _bad(what: str, value: str, why: str, pointer: str) -> Failure:
@@ -53,8 +54,9 @@ def sub_path(path: str, *, pointer: str = "") -> tuple[str, ...]:
 def control_file(name: str, *, pointer: str) -> str:
     """Check the configured name of a control file: one component, `controller.parameter`."""
     if not 0 < len(name) <= MAX_FILE or not FILE_CHARACTERS.issuperset(name):
-        raise _bad("control file", name, "it must be [a-z0-9_.]{1,64}", pointer)
+        raise _bad("control file", name, "it must be [A-Za-z0-9_.]{1,64}", pointer)
     controller, dot, rest = name.partition(".")
-    if not dot or not controller or not rest or rest.startswith(".") or ".." in name:
+    wrong = not dot or not controller or not rest or rest.startswith(".") or ".." in name
+    if wrong or controller != controller.lower():
         raise _bad("control file", name, "it must look like controller.parameter", pointer)
     return name

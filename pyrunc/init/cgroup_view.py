@@ -85,11 +85,15 @@ class CgroupView:
         view: ViewLike,
         *,
         enters: bool = True,
+        clone: bool = True,
         leaf: bool = False,
         forced: str = "",
         in_force: Mapping[int, frozenset[str]] | None = None,
     ) -> CgroupView:
-        """From the facts of a cgroup manager; `enters` when the init enters by itself."""
+        """From the facts of a cgroup manager; `enters` when the init enters by itself.
+
+        Without `clone` it enters a cgroup2 by writing, too.
+        """
         found = [
             CgroupDirectory(
                 hierarchy.name,
@@ -100,12 +104,12 @@ class CgroupView:
             )
             for hierarchy, path in view.hierarchies
         ]
-        old = [entry for entry in found if entry.version == 1]
+        cloned = enters and clone and any(entry.version == 2 for entry in found)
         return cls(
             view.version,
             found,
-            into=enters and len(old) < len(found),
-            tasks=len(old) if enters else 0,
+            into=cloned,
+            tasks=len(found) - cloned if enters else 0,
             leaf=leaf,
             forced=forced,
             in_force=in_force,

@@ -216,7 +216,7 @@ class Create:
     def _cgroup_descriptors(self) -> list[int]:
         child, manager = self.child, self.prepared.cgroup
         assert child is not None
-        entry = manager.entry()
+        entry = manager.entry(clone=self.prepared.clones_into_cgroup)
         if entry.kind == "attach":
             manager.attach(child.pid)
         owner = self.prepared.cgroup_owner
@@ -287,6 +287,8 @@ class Create:
     def _on_ready(self, message: Message) -> Sequence[int]:
         """Set the limits, then commit the state: the last moment before "created"."""
         assert self.child is not None
+        if self.prepared.cgroup.leaf:
+            self.prepared.cgroup.give_controllers()
         handover.set_limits(self.child)
         handover.send_pidfd(self.child, path=self.prepared.pidfd_socket, text=b"standard")
         self.directory.write(CONFIG, self.prepared.data)

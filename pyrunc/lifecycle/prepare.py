@@ -132,7 +132,7 @@ class PreparedCreate:
             container_id=self.id,
             rootfs=self.rootfs,
             bundle=self.bundle,
-            cgroup=cgroup_view(self.cgroup, self.config),
+            cgroup=cgroup_view(self.cgroup, self.config, clone=self.clones_into_cgroup),
             seccomp=self.explanation.filter if self.explanation else self.filter,
             listen_fds=self.listen_fds,
             preserve_fds=self.preserve_fds - self.listen_fds,
@@ -151,6 +151,15 @@ class PreparedCreate:
         from pyrunc.cgroups import rdt
 
         return rdt.Group.resolve(node, self.id)
+
+    @property
+    def clones_into_cgroup(self) -> bool:
+        """Whether the init is born in its cgroup2, not moved there.
+
+        In a cgroup namespace of others clone3 does not find a cgroup outside it, where cgroup2 is
+        mounted with nsdelegate. A descriptor that we have opened keeps our own view (Linux 5.16).
+        """
+        return not any(one.type == "cgroup" and one.path for one in self.config.linux.namespaces)
 
     def all_warnings(self) -> list[Problem]:
         """Every warning about the configuration, for this host and caller."""
@@ -242,12 +251,13 @@ def container_root(mappings: Sequence[IdMapping]) -> int:
     return next((one.host_id for one in mappings if one.container_id == 0 and one.size), -1)
 
 
-def cgroup_view(manager: Manager, config: Config) -> CgroupView:
+def cgroup_view(manager: Manager, config: Config, *, clone: bool) -> CgroupView:
     """Return what the plan has to know about the container's cgroups."""
     view = manager.view()
     return CgroupView.of(
         view,
         enters=view.enters,
+        clone=clone,
         leaf=view.leaf,
         forced=config.annotations.get(FORCE_V1, ""),
         in_force=cgroup_options(config),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pyrunc.spec.check_process import check_list
+from pyrunc.spec.constants import UNIFIED_CORE
 from pyrunc.spec.problems import Problems, join, show
 
 TYPE_CHECKING = False
@@ -145,4 +146,10 @@ def _unified(key: str, pointer: str, problems: Problems) -> None:
             "not a file of a cgroup controller",
             value=show(key),
             allowed="controller.parameter, such as memory.high",
+        )
+    elif controller == "cgroup" and key not in UNIFIED_CORE:
+        problems.add(
+            pointer,
+            f"unified key {key!r} is not a resource",
+            allowed=f"a file of a controller, or {', '.join(UNIFIED_CORE)}",
         )

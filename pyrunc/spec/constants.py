@@ -25,6 +25,9 @@ NAMESPACES = {
     "time": 0x00000080,
 }
 
+# The files of a cgroup itself, not of a controller, that `unified` may set: limits of its tree.
+UNIFIED_CORE = ("cgroup.max.depth", "cgroup.max.descendants", "cgroup.pressure")
+
 # /proc/PID/ns/NAME of each namespace.
 NAMESPACE_FILES = {
     "mount": "mnt", "cgroup": "cgroup", "uts": "uts", "ipc": "ipc",

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,61 @@ def test_the_leaf_of_a_writable_cgroup_has_the_name_that_is_asked_for(
     mkdir payload/below && rmdir payload/below && echo managed
     """
     assert shell(config, script).split() == ["max", "50", "0::/payload", "managed"]
+
+
+@pytest.mark.parametrize("annotation", ["run.oci.delegate-cgroup", "org.pyrunc.cgroup.writable"])
+def test_what_manages_a_writable_cgroup_has_controllers_for_its_children(
+    only_v2: None, pyrunc: Runtime, shell: Shell, config: Config, annotation: str
+) -> None:
+    """A systemd inside takes the leaf for the root of its tree: it cannot enable them there."""
+    writable(config)
+    value = "true" if annotation.endswith("writable") else "payload"
+    config["annotations"] = {annotation: value}
+    script = """
+    cd /sys/fs/cgroup
+    cat cgroup.controllers && cat cgroup.subtree_control
+    cat $(cut -d : -f 3 /proc/self/cgroup | cut -c 2-)/cgroup.controllers
+    """
+    offered, enabled, below = shell(config, script).splitlines()
+    assert "pids" in offered.split()
+    assert set(offered.split()) == set(enabled.split()) == set(below.split())
+
+
+def test_a_container_joins_the_cgroup_namespace_of_another(
+    runtime: Runtime, create: Create, make_config: Callable[[], Config]
+) -> None:
+    """With nsdelegate a clone into a cgroup outside the namespace is refused (ENOENT)."""
+    with nsdelegate():
+        first, second = make_config(), make_config()
+        first.namespace("cgroup")
+        owner = create(first, "sleep", "100").start()
+        second.namespace("cgroup", f"/proc/{owner.pid}/ns/cgroup")
+        second.linux["cgroupsPath"] = f"/{machine.TOKEN}-joins"
+        joined = create(second, "sleep", "100").start()
+        lines = Path(f"/proc/{joined.pid}/cgroup").read_text().splitlines()
+        assert all(line.endswith(f"/{machine.TOKEN}-joins") for line in lines if known(line))
+        namespaces = [os.readlink(f"/proc/{one.pid}/ns/cgroup") for one in (owner, joined)]
+        assert namespaces[0] == namespaces[1]
+        assert joined.command("exec", "true").status == 0
+
+
+@contextmanager
+def nsdelegate() -> Iterator[None]:
+    """Mount cgroup2 as systemd does; in a guest, whose mounts are nobody else's."""
+    if "IN_GUEST" in os.environ and layout_kind() == "v2":
+        subprocess.run(["mount", "-o", "remount,nsdelegate", "/sys/fs/cgroup"], check=True)
+    yield
+
+
+def layout_kind() -> str:
+    with closed_afterwards():
+        return layout.probe().kind
+
+
+def known(line: str) -> bool:
+    """Whether a line of /proc/PID/cgroup is about a hierarchy in which a runtime makes cgroups."""
+    with closed_afterwards():
+        return line.split(":")[1] in [one.name for one in layout.probe().hierarchies]
 
 
 @pytest.mark.parametrize("value", ["a/b", "..", "cgroup.procs", "a\nb"])

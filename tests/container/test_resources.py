@@ -86,6 +86,34 @@ def test_shares_of_an_idle_container_are_an_error(
     pyrunc("update", "--cpu-share", "200", "--cpu-idle", "0", container.id).ok()
 
 
+def test_unified_limits_the_tree_of_a_container(
+    runtime: Runtime, create: Create, config: Config
+) -> None:
+    """cgroup.max.* belong to no controller, and need none."""
+    with closed_afterwards():
+        if layout.probe().kind != "v2":
+            pytest.skip("the controllers of this host are on v1 hierarchies")
+    config.linux["cgroupsPath"] = f"/{machine.TOKEN}-tree"
+    config.linux["resources"] = {
+        "unified": {"cgroup.max.descendants": "7", "cgroup.max.depth": "3", "pids.max": "20"}
+    }
+    create(config, "sleep", "100").start()
+    own = Path(f"/sys/fs/cgroup/{machine.TOKEN}-tree")
+    listed = [own / name for name in ("cgroup.max.descendants", "cgroup.max.depth", "pids.max")]
+    assert [file.read_text() for file in listed] == ["7\n", "3\n", "20\n"]
+
+
+@pytest.mark.parametrize("key", ["cgroup.procs", "cgroup.freeze", "cgroup.subtree_control"])
+def test_check_says_which_files_of_a_cgroup_are_no_resources(
+    pyrunc: Runtime, config: Config, key: str
+) -> None:
+    config.linux["resources"] = {"unified": {key: "1"}}
+    config.write()
+    found = pyrunc("check", config.bundle)
+    assert found.status != 0
+    assert f"unified key '{key}' is not a resource" in found.stdout + found.stderr
+
+
 @pytest.fixture
 def used(clean_machine: None) -> Iterator[FsManager]:
     """A cgroup that is empty, and in which the kernel has killed a process for its memory."""

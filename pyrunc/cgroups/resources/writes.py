@@ -7,6 +7,7 @@ import errno
 
 from pyrunc.cgroups import names
 from pyrunc.errors import Failure
+from pyrunc.spec.constants import UNIFIED_CORE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_resources import Resources
 
 
+CORE = "cgroup"  # in place of a controller: what every cgroup2 but the root has
 UNSET_SWAPPINESS = 2**64 - 1
 
 
@@ -58,6 +60,11 @@ class Write:
         self.group = group
         self.otherwise = otherwise
         self.advisory = advisory
+
+    @property
+    def needs_controller(self) -> bool:
+        """Return whether the file is there only when the controller is enabled."""
+        return not self.advisory and self.controller != CORE
 
     def __repr__(self) -> str:
         return f"{self.file}={self.value!r}"
@@ -165,7 +172,7 @@ def unified(resources: Resources) -> Iterator[Write]:
     for key, value in resources.unified.items():
         pointer = f"{resources.pointer}/unified/{key}"
         names.control_file(key, pointer=pointer)
-        if key.startswith("cgroup."):
+        if key.startswith("cgroup.") and key not in UNIFIED_CORE:
             raise Failure(f"unified key {key!r} is not a resource", pointer=pointer)
         controller = key.partition(".")[0]
         for line in value.split("\n"):

@@ -13,7 +13,7 @@ import pytest
 from pyrunc.cgroups.resources import convert, convert_v2
 from pyrunc.errors import Failure
 from tests.support.cgroups import resources
-from tests.unit.cgroups.support import ALL_V1, v1, v2, written
+from tests.unit.cgroups.support import ALL_V1, ALL_V2, v1, v2, written
 
 MB = 1 << 20
 
@@ -278,6 +278,12 @@ def test_unified_values_are_written_line_by_line() -> None:
 def test_unified_is_refused_where_the_controller_is_v1() -> None:
     with pytest.raises(Failure, match="is a cgroup v1 controller here"):
         v1(unified={"memory.high": "1"})
+
+
+def test_unified_reaches_the_limits_of_the_tree_and_files_with_upper_case_letters() -> None:
+    unified = {"cgroup.max.depth": "2", "cgroup.max.descendants": "9", "hugetlb.2MB.max": "0"}
+    found = written({**ALL_V2, "cgroup": 2}, unified=unified)
+    assert found == list(unified.items())
 
 
 @pytest.mark.parametrize("key", ["cgroup.procs", "cgroup.freeze", "cgroup.subtree_control"])

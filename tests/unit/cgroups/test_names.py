@@ -83,7 +83,13 @@ def test_a_unified_key_that_is_no_control_file_is_refused(key: str) -> None:
 
 
 def test_control_files_of_the_kernel_are_accepted() -> None:
-    for key in ("memory.max", "hugetlb.2MB.max".lower(), "cpu.max.burst", "io.bfq.weight"):
+    for key in (
+        "memory.max",
+        "hugetlb.2MB.max",
+        "hugetlb.1GB.rsvd.max",
+        "cpu.max.burst",
+        "io.bfq.weight",
+    ):
         assert names.control_file(key, pointer="") == key
 
 
