@@ -24,6 +24,24 @@ NO_PERMISSION = "rootless needs no limits + no cgrouppath when no permission is 
 
 
 class Manager(CgroupSet):
+    """What a driver offers to the rest of the program; `cgroups.resolve` and `from_record` give it.
+
+    In the order of a container's life:
+
+    * `record`, `view`, `paths`, `planned`: facts for the state, the plan and `explain`; nothing
+      need exist
+    * `prepare`, `apply`: make the cgroups, then limits and device rules while they are empty
+    * `entry`, `attach`, `give`, `give_controllers`: let the init in, hand the cgroup over
+    * `exec_entry`: let a later process in
+    * `pids`, `kill`, `signal`, `freeze`, `thaw`, `frozen`: the processes (in `group`)
+    * `stats`, `oom_kills`, `watch_oom`: figures (in `group`)
+    * `diff`, `update`, `notes`: change limits, and what was asked for and is not in force
+    * `destroy`, `close`: remove the cgroups; let go of the descriptors
+
+    `fs.FsManager` and `systemd.manager.SystemdManager` complete it: `prepare`, `entry`,
+    `exec_entry`, `attach`, `destroy` are theirs. Methods raise Failure.
+    """
+
     # -- what would be written ---------------------------------------------------------------------
 
     def writes(self, resources: Resources | None) -> list[Write]:
