@@ -9,8 +9,9 @@ the container was created.
 from __future__ import annotations
 
 import os
+from errno import EACCES
 
-from pyrunc.errors import Failure, StateError
+from pyrunc.errors import Failure, HostError, StateError
 from pyrunc.host import facts as host
 from pyrunc.host import process, syscalls
 from pyrunc.init import attributes, ops
@@ -20,6 +21,7 @@ from pyrunc.lifecycle import handover, service_manager
 from pyrunc.lifecycle.container import PAUSED, RUNNING, STOPPED, Container
 from pyrunc.lifecycle.filter import compile_filter, filter_cache
 from pyrunc.lifecycle.state import CONFIG
+from pyrunc.log import log
 from pyrunc.spec.check_host import check_host_process
 from pyrunc.spec.config import parse_config
 
@@ -135,19 +137,42 @@ class Execution:
             entry.close()
             manager.close()
 
+    def _spawn(self, plan: Plan, target: int, entry: Entry, *, into: bool = True) -> Child:
+        """Start the process in its cgroup; without permission a rootless one stays in ours.
+
+        A move needs write access to the cgroup above both, which a caller outside the part of the
+        tree that is given to the user has not.
+        """
+        try:
+            return spawn(
+                plan,
+                [target, *entry.fds],
+                preserve_fds=self.preserve_fds,
+                stdio=self.options.stdio,
+                cgroup_fd=entry.into if into else -1,
+            )
+        except HostError as error:
+            if error.errno != EACCES or entry.into < 0 or not into:
+                raise
+            if self.options.cgroup_paths or not self.container.state["rootless"]:
+                raise HostError(
+                    "cannot move a process into the container's cgroup",
+                    errno=EACCES,
+                    hint="the caller must be in the part of the cgroup tree that it may write to",
+                ) from error
+        log.warning(
+            "the process is in the caller's cgroup, without the container's limits: no permission"
+            " to move it into the container's"
+        )
+        return self._spawn(plan, target, entry, into=False)
+
     def _run(self, plan: Plan, target: int, entry: Entry) -> Child:
         initial = attributes.initial_affinity(self.wanted)
         own = os.sched_getaffinity(0) if initial is not None else set()
         if initial is not None:
             syscalls.sched_setaffinity(0, initial)
         try:
-            child = self.child = spawn(
-                plan,
-                [target, *entry.fds],
-                preserve_fds=self.preserve_fds,
-                stdio=self.options.stdio,
-                cgroup_fd=entry.into,
-            )
+            child = self.child = self._spawn(plan, target, entry)
         finally:
             if initial is not None:
                 os.sched_setaffinity(0, own)  # the calling thread may be that of a library's user

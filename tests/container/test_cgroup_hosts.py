@@ -16,7 +16,7 @@ from pyrunc.cgroups import layout
 from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.cgroups import closed_afterwards
-from tests.support.runtime import Container, Runtime
+from tests.support.runtime import Container, Result, Runtime
 
 Create = Callable[..., Container]
 Shell = Callable[..., str]
@@ -119,3 +119,58 @@ def known(line: str) -> bool:
     """Whether a line of /proc/PID/cgroup is about a hierarchy in which a runtime makes cgroups."""
     with closed_afterwards():
         return line.split(":")[1] in [one.name for one in layout.probe().hierarchies]
+
+
+USER = 1000
+AS_USER = ("setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups")
+
+
+@pytest.fixture
+def given(only_v2: None) -> Iterator[Path]:
+    """A part of the cgroup tree that belongs to a user, by chown, with a cgroup for a session."""
+    group = Path("/sys/fs/cgroup") / f"{machine.TOKEN}-given"
+    (group / "session").mkdir(parents=True)
+    files = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "session")
+    for name in (*files, "session/cgroup.procs"):
+        os.chown(group / name, USER, USER)
+    yield group
+    (group / "session").rmdir()
+    group.rmdir()
+
+
+@pytest.fixture
+def of_user(given: Path, pyrunc: Runtime, config: Config) -> Iterator[Callable[..., Result]]:
+    """of_user(*arguments, inside): a command of the user, from the session or from elsewhere."""
+    pyrunc.root.chmod(0o755)
+    os.chown(pyrunc.root, USER, USER)
+    config.user_namespace(USER, 1)
+    config["mounts"] = []  # options name groups that this user has not
+    config.mount("/proc", "proc", "proc")
+    config.linux["cgroupsPath"] = f"/{given.name}/container"
+    config.process["args"] = ["sleep", "600"]
+    config.without_namespace("cgroup", "network")
+    config.write()
+    enter = ("sh", "-c", f'echo 0 > {given}/session/cgroup.procs; exec "$@"', "sh")
+
+    def run(*arguments: str | Path, inside: bool = False) -> Result:
+        return pyrunc(*arguments, prefix=(*(enter if inside else ()), *AS_USER))
+
+    yield run
+    run("delete", "--force", f"{machine.TOKEN}-of-user", inside=True).ok()
+
+
+def test_an_exec_from_outside_the_tree_of_its_user_stays_there_and_says_so(
+    given: Path, of_user: Callable[..., Result], config: Config
+) -> None:
+    """The kernel asks for write access to the cgroup above both; runc says nothing."""
+    name = f"{machine.TOKEN}-of-user"
+    of_user("create", "--bundle", config.bundle, name, inside=True).ok()
+    of_user("start", name).ok()
+    line = f"0::/{given.name}/container\n"
+    assert of_user("exec", name, "cat", "/proc/self/cgroup", inside=True).ok().stdout == line
+    outside = of_user("exec", name, "cat", "/proc/self/cgroup").ok()
+    assert outside.stdout != line
+    assert "without the container's limits" in outside.stderr
+    refused = of_user("exec", "--cgroup", "/", name, "true")
+    assert refused.status != 0
+    assert "cannot move a process into the container's cgroup" in refused.stderr
