@@ -16,10 +16,8 @@ from pyrunc.cgroups import layout
 from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.cgroups import closed_afterwards
-from tests.support.runtime import Container, Result, Runtime
-
-Create = Callable[..., Container]
-Shell = Callable[..., str]
+from tests.support.runtime import Result, Runtime
+from tests.support.types import Create, Shell
 
 
 @pytest.fixture
