@@ -351,6 +351,7 @@ def test_a_group_that_is_idle_no_more_stays_so_across_a_reload(start: Start) -> 
         (resources(cpu={"idle": 0}, unified={"cpu.weight": "50"}), "50"),
         (resources(cpu={"idle": 1}, unified={"cpu.weight": "50"}), "idle"),
         (resources(cpu={"idle": 0, "shares": 512}), "59"),
+        (resources(cpu={"idle": 0}, unified={"cpu.weight.nice": "5"}), "33"),
     ):
         manager.update(idle, wanted)
         subprocess.run(["systemctl", "daemon-reload"], check=True)
@@ -358,6 +359,14 @@ def test_a_group_that_is_idle_no_more_stays_so_across_a_reload(start: Start) -> 
         assert manager.members[-1].read("cpu.idle") == str(int(weight == "idle"))
         assert weight == "idle" or manager.members[-1].read("cpu.weight") == weight
         idle = wanted
+
+
+def test_a_period_without_a_quota_outlives_another_update(start: Start) -> None:
+    period = resources(cpu={"period": 900000})
+    manager, _ = start(name("v"), resources())
+    manager.update(resources(), period)
+    manager.update(period, resources(cpu={"period": 900000}, memory={"limit": 64 * MB}))
+    assert manager.members[-1].read("cpu.max") == "max 900000"
 
 
 def test_a_device_of_a_driver_that_is_loaded_later_is_allowed(start: Start) -> None:

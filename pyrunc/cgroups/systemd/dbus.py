@@ -35,6 +35,11 @@ MAX_LINE = 4096
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
 SYSTEM_PRIVATE = "/run/systemd/private"
 SERVICE = "org.freedesktop.systemd1"
+SESSION = (
+    "a user's systemd runs in a login session, which sudo and su do not make: log in, or"
+    " `loginctl enable-linger USER`, and set XDG_RUNTIME_DIR and DBUS_SESSION_BUS_ADDRESS"
+)
+HINTS = {"org.freedesktop.DBus.Error.InteractiveAuthorizationRequired": SESSION}
 BUS = DBusAddress(
     "/org/freedesktop/DBus", bus_name="org.freedesktop.DBus", interface="org.freedesktop.DBus"
 )
@@ -177,7 +182,7 @@ class Bus:
             elif kind is MessageType.error:
                 name = str(answer.header.fields.get(HeaderFields.error_name, ""))
                 text = answer.body[0] if answer.body else name
-                raise BusError(f"cannot {what}: {text}", name=name)
+                raise BusError(f"cannot {what}: {text}", name=name, hint=HINTS.get(name, ""))
             else:
                 return tuple(answer.body)
 
@@ -227,5 +232,5 @@ def connect(
     raise HostError(
         f"cannot connect to the {'user' if user else 'system'} bus of systemd: {'; '.join(tried)}",
         hint="is systemd running? else use --cgroup-manager=cgroupfs"
-        + (" (a rootless caller needs XDG_RUNTIME_DIR and a user session)" if user else ""),
+        + (f"; {SESSION}" if user else ""),
     )

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 INFINITY = 2**64 - 1
 DEFAULT_WEIGHT = 100
+NICE_WEIGHTS = (  # the kernel's table for -20 to 19; 1024 is nice 0
+    *(88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916),
+    *(9548, 7620, 6100, 4904, 3906, 3121, 2501, 1991, 1586, 1277),
+    *(1024, 820, 655, 526, 423, 335, 272, 215, 172, 137),
+    *(110, 87, 70, 56, 45, 36, 29, 23, 18, 15),
+)
 SUFFIXES = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 TEN_MS = 10_000
 VERSION_MAJOR = 240  # from which on a device class may be the number of a driver
@@ -64,7 +70,8 @@ def resource_properties(
         try:
             found += _weight(resources, manager)
         except ValueError:
-            raise _no_value(resources, "cpu.weight") from None
+            key = "cpu.weight" if "cpu.weight" in resources.unified else "cpu.weight.nice"
+            raise _no_value(resources, key) from None
     if resources.pids is not None and resources.pids.limit is not None:
         value = writes.pids_value(resources.pids.limit)
         found.append(("TasksMax", ("t", INFINITY if value == "max" else int(value or 1))))
@@ -127,6 +134,16 @@ def _cpu(resources: Resources, version: int, manager: int) -> list[Property]:
     return found
 
 
+def weight_of_nice(nice: int) -> int:
+    """Return the cpu.weight that the kernel makes of a nice value, -20 to 19.
+
+    Raises ValueError.
+    """
+    if not -20 <= nice <= 19:
+        raise ValueError(nice)
+    return (NICE_WEIGHTS[nice + 20] * DEFAULT_WEIGHT + 512) // 1024
+
+
 def _weight(resources: Resources, manager: int) -> list[Property]:
     """Give the weight, which is 0 for an idle group and 100 again for one that is idle no more."""
     node, unified = resources.cpu, resources.unified
@@ -140,6 +157,8 @@ def _weight(resources: Resources, manager: int) -> list[Property]:
         return []
     elif "cpu.weight" in unified:
         weight = amount(unified["cpu.weight"])
+    elif "cpu.weight.nice" in unified:
+        weight = weight_of_nice(int(unified["cpu.weight.nice"]))
     elif node is not None and node.shares:
         weight = weight_of_shares(node.shares)
     elif idle is not None and manager >= VERSION_IDLE:

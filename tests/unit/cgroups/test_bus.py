@@ -207,6 +207,17 @@ def test_a_unit_that_is_in_use_is_an_error(peer: Peer, manager: calls.Manager1) 
         manager.start("p-x.scope", [])
 
 
+def test_who_asks_the_wrong_systemd_is_told_about_sessions(
+    peer: Peer, manager: calls.Manager1
+) -> None:
+    """A user without a session ends at the system's systemd, which asks for a password."""
+    name = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+    peer.answers["StartTransientUnit"] = lambda body: name
+    with pytest.raises(BusError) as caught:
+        manager.start("p-x.scope", [])
+    assert "enable-linger" in caught.value.hint
+
+
 def test_stopping_what_is_gone_is_fine(peer: Peer, manager: calls.Manager1) -> None:
     peer.answers["StopUnit"] = lambda body: f"{ERROR}NoSuchUnit"
     peer.answers["ResetFailedUnit"] = lambda body: f"{ERROR}NoSuchUnit"

@@ -132,6 +132,8 @@ INFINITY = 2**64 - 1
         ({"cpu": {"idle": 1}, "unified": {"cpu.weight": "7"}}, {"CPUWeight": 0}),
         ({"cpu": {"idle": 1}, "unified": {"cpu.idle": "0"}}, {"CPUWeight": 100}),
         ({"unified": {"cpu.idle": "1", "cpu.weight": "7"}}, {"CPUWeight": 0}),
+        ({"unified": {"cpu.weight.nice": "-20"}}, {"CPUWeight": 8668}),
+        ({"unified": {"cpu.weight.nice": "5"}}, {"CPUWeight": 33}),
         ({"unified": {"memory.max": "64M"}}, {"MemoryMax": 64 * MB}),
         ({"unified": {"memory.high": "0x10"}}, {"MemoryHigh": 16}),
         (
@@ -169,7 +171,9 @@ def test_resources_are_given_to_systemd_too(node: dict[str, Any], expected: dict
     assert properties(node) == expected
 
 
-@pytest.mark.parametrize("key", ["memory.max", "cpu.weight", "cpu.max", "pids.max"])
+@pytest.mark.parametrize(
+    "key", ["memory.max", "cpu.weight", "cpu.weight.nice", "cpu.max", "pids.max"]
+)
 def test_a_unified_value_that_systemd_cannot_be_told_is_an_error_with_its_place(key: str) -> None:
     with pytest.raises(Failure) as caught:
         properties({"unified": {key: "lots"}})
