@@ -35,7 +35,7 @@ _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2028\u2029\u2066\u206
 class Log:
     """Where records go. One instance, `log`, is configured from the command line."""
 
-    __slots__ = ("configured", "debugging", "divert", "fd", "json", "least")
+    __slots__ = ("began_ns", "configured", "debugging", "divert", "fd", "json", "least")
 
     def __init__(self) -> None:
         # Takes level and message in the place of all else; the library sets this.
@@ -48,6 +48,7 @@ class Log:
         self.least = LEVELS["info"]
         self.debugging = False
         self.configured = False
+        self.began_ns = 0
 
     def configure(self, *, path: str, json: bool, level: str, debugging: bool) -> None:
         """Take the options of a command line; HostError when the file cannot be opened."""
@@ -55,12 +56,23 @@ class Log:
         self.json = json
         self.debugging = debugging
         self.least = LEVELS[level] if level else LEVELS["debug" if debugging else "info"]
+        if self.least == LEVELS["debug"]:
+            self.began_ns = time.monotonic_ns()
         if path:
             self.fd = _open(path)
 
     def debug(self, message: str) -> None:
         if self.least == 0:
             self.write("debug", message)
+
+    def step(self, text: str, *values: object) -> None:
+        """Log a decision or a step for debugging, with the time since the command began.
+
+        `values` fill the text as % does, only when it is asked for.
+        """
+        if self.least == 0:
+            passed_ms = (time.monotonic_ns() - self.began_ns) / 1e6
+            self.write("debug", f"{passed_ms:7.2f} ms  " + (text % values if values else text))
 
     def warning(self, message: str) -> None:
         self.write("warning", message)

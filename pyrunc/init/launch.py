@@ -13,6 +13,7 @@ from pyrunc.host import process, syscalls
 from pyrunc.init import image
 from pyrunc.init.messages import AWAIT, ERROR, EXEC, FORKED, GO, MESSAGE
 from pyrunc.init.ops import RENDEZVOUS
+from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ def go() -> bytes:
     return MESSAGE.pack(GO, 0, 0, 0, b"")
 
 
+def _rendezvous(value: int) -> str:
+    return RENDEZVOUS[value - 1] if 0 < value <= len(RENDEZVOUS) else str(value)
+
+
 class Child:
     """A started init: its process, its end of the sync socket, and the plan that it executes."""
 
@@ -75,6 +80,7 @@ class Child:
             message = Message(data, fds)
             if message.type == AWAIT:
                 self._answer(message, handlers)
+                log.step("answered the init: %s", _rendezvous(message.value))
                 if message.value == until:
                     self._reap_past()
                     return
@@ -82,12 +88,14 @@ class Child:
                 self._past.append(self.pidfd)
                 self.pid, self.pidfd = message.value, -1
                 self.pidfd = syscalls.pidfd_open(self.pid)
+                log.step("the init goes on as process %d", self.pid)
                 on_forked()
             elif message.type == ERROR:
                 raise self.plan.failure(message.op, message.step, message.value, message.detail)
             elif message.type == EXEC:
                 if until == 0:
                     self._await_exec()
+                    log.step("the program runs")
                     self._reap_past()
                     return
             else:
@@ -96,11 +104,7 @@ class Child:
     def _answer(self, message: Message, handlers: Mapping[int, Handler]) -> None:
         handler = handlers.get(message.value)
         if handler is None:
-            name = (
-                RENDEZVOUS[message.value - 1]
-                if 0 < message.value <= len(RENDEZVOUS)
-                else message.value
-            )
+            name = _rendezvous(message.value)
             raise InitError(f"the init asks for {name}, which its parent does not know")
         try:
             answer = handler(message)

@@ -147,6 +147,7 @@ class Container:
         report = self.directory.open_report()
         try:
             os.write(gate, b"0")
+            log.step("let the init pass its gate")
             running = False
             for message in _messages(report):
                 kind, op, step, value, detail = message
@@ -155,6 +156,7 @@ class Container:
                 running = running or kind == EXEC
             if not running:
                 raise InitError(self._why_it_ended())
+            log.step("the program runs")
         except BrokenPipeError:
             raise self._not_startable(STOPPED) from None
         finally:

@@ -66,6 +66,7 @@ class Create:
         )
         self.directory = StateDirectory.claim(root, prepared.id)
         self.boot = self.directory.boot()
+        log.step("claimed the id %s", prepared.id)
         prepared.cgroup.mark = state_path(root, prepared.id)
 
     def intend(self, kind: str, record: Mapping[str, object]) -> None:
@@ -117,8 +118,10 @@ class Create:
             # The init alone may hold the gate: that somebody does means "created".
             for fd in objects.values():
                 os.close(fd)
+        log.step("started the init: process %d", child.pid)
         self._note_process()
         self._make_cgroups()
+        log.step("made the cgroups and set their limits")
         self._make_rdt()
         child.serve(
             {
@@ -293,6 +296,7 @@ class Create:
         handover.send_pidfd(self.child, path=self.prepared.pidfd_socket, text=b"standard")
         self.directory.write(CONFIG, self.prepared.data)
         self.directory.save(self._state())
+        log.step("saved the state: created")
         return ()
 
     # -- the state ---------------------------------------------------------------------------------

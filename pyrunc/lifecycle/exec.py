@@ -167,12 +167,19 @@ class Execution:
         return self._spawn(plan, target, entry, into=False)
 
     def _run(self, plan: Plan, target: int, entry: Entry) -> Child:
+        log.step(
+            "planned %d operations to join process %d; cgroups: %s",
+            len(plan.ops),
+            self.container.pid,
+            entry.kind,
+        )
         initial = attributes.initial_affinity(self.wanted)
         own = os.sched_getaffinity(0) if initial is not None else set()
         if initial is not None:
             syscalls.sched_setaffinity(0, initial)
         try:
             child = self.child = self._spawn(plan, target, entry)
+            log.step("started process %d", child.pid)
         finally:
             if initial is not None:
                 os.sched_setaffinity(0, own)  # the calling thread may be that of a library's user

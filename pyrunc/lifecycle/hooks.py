@@ -130,6 +130,7 @@ def run(
     finally:
         for fd in (stdin, out_write, err_write):
             os.close(fd)
+    log.step("%s runs: %s", name, hook.path)
     capture = _Capture(out_read, err_read, sinks)
     try:
         if started is not None:
@@ -155,6 +156,7 @@ def run(
             hint="give it more seconds, or find out what it waits for",
         )
     assert result is not None
+    log.step("%s has ended", name)
     code, status = result
     if (code, status) != (syscalls.CLD_EXITED, 0):
         how = "exit status" if code == syscalls.CLD_EXITED else "signal"

@@ -100,6 +100,7 @@ class PreparedCreate:
         if options.transform is not None:
             self.data = options.transform(self.data)
         self.config = parse_config(self.data, source=name, bundle=self.bundle)
+        log.step("read %s of %s: %d bytes", name, self.bundle, len(self.data))
         self.host = facts.probe()
         self.rootfs = find_rootfs(self.config, self.bundle)
         self.rootless = self.host.rootless if options.rootless is None else options.rootless
@@ -142,6 +143,13 @@ class PreparedCreate:
             no_new_keyring=options.no_new_keyring,
             console=self.terminal,
             state_json=self.hook_state,
+        )
+        log.step(
+            "planned %d operations; new namespaces: %s; cgroups: %s; seccomp: %s",
+            len(self.plan.ops),
+            ", ".join(sorted(self.new_namespaces)) or "none",
+            self.cgroup.driver,
+            "yes" if self.filter else "no",
         )
 
     def _rdt(self) -> rdt.Group | None:
