@@ -290,10 +290,12 @@ class Cgroup(Owner):
             f" (current usage: {now}, peak usage: {peak})",
             pointer=write.pointer,
             errno=errno.EBUSY,
+            hint="it is below what the container uses; the limit is in bytes, 64m are 67108864",
         )
 
 
 HINTS = {
+    ("cpuset", errno.ERANGE): "a processor or memory node of the list is not on this host",
     ("cpuset", errno.EACCES): "the parent cgroup does not have these processors or memory nodes",
     ("cpuset", errno.EINVAL): "a processor or memory node of the list is not on this host",
     ("cpuset.cpus", errno.ENOSPC): "the list is empty after removing what the parent lacks",

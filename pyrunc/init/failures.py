@@ -95,7 +95,7 @@ HINTS = {
     ),
     ("clone_inside", "clone", EINVAL): UNBINDABLE,
     ("clone_tree", "verify", 0): "the node on the host is not the device that was expected",
-    ("new_mount", "open", ENODEV): "the kernel does not know this type of file system",
+    ("new_mount", "open", ENODEV): "unknown type of file system; none needs bind or rbind",
     (
         "new_mount",
         "open",

@@ -58,7 +58,9 @@ def read_bounded(
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
     try:
         fd = _own_descriptor(path) if path.startswith(OWN_DESCRIPTORS) else os.open(path, flags)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if name == path:  # named on the command line; nothing here is about bundles
+            raise Failure(f"cannot open {path}", errno=error.errno or 0) from None
         raise Failure(
             f"JSON specification file {name} not found",
             detail=path,

@@ -104,3 +104,28 @@ def test_a_misspelt_property_is_a_warning_of_exec_and_update(
     found = container.command("update", "--resources", config.bundle / "limits.json").ok()
     assert found.stderr.count("level=warning") == 1
     assert "/pids/limits: unknown property" in found.stderr
+
+
+def test_a_file_of_a_command_line_that_is_absent_is_named_without_bundles(
+    create: Create, config: Config
+) -> None:
+    container = create(config, "sleep", "600").start()
+    for argv in (
+        ("mounts", "add", container.id, "/absent"),
+        ("update", "--resources", "/absent", container.id),
+        ("exec", "--process", "/absent", container.id),
+    ):
+        result = container.runtime(*argv)
+        assert result.status != 0
+        assert "cannot open /absent: no such file or directory" in result.error
+        assert "bundle" not in result.stderr
+
+
+def test_a_mount_of_type_none_without_bind_says_what_it_needs(
+    pyrunc: Runtime, config: Config
+) -> None:
+    config.mount("/mnt", "none", "/tmp")
+    config.write()
+    result = pyrunc("create", "--bundle", config.bundle, pyrunc.new_id())
+    assert result.status == 1
+    assert "none needs bind or rbind" in result.stderr
