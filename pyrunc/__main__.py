@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from pyrunc.cli import main as cli
@@ -27,6 +28,7 @@ def _open_closed_stdio() -> None:
 def main() -> None:
     """Run the command line of this process and leave."""
     _open_closed_stdio()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an inherited "ignore" makes the kernel throw exit statuses away
     os._exit(
         cli.main([os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv[1:]])
     )

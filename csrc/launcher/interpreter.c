@@ -282,9 +282,11 @@ void interpreter_reattach(void)
 
 /*
  * What every start of the process has to do itself, since nothing before main has: the descriptors
- * 0-2 must be open, or the first file opened would pose as one of them; and a write to a closed
- * pipe is an error, not the end. Installed setuid, it would lend its owner's rights to whoever calls
- * it (ST-8). AT_SECURE says more than that: it is also set where a security module changes domains.
+ * 0-2 must be open, or the first file opened would pose as one of them; a write to a closed pipe is
+ * an error, not the end; and a caller that ignores SIGCHLD (it is inherited) would make the kernel
+ * throw away how our children end. Installed setuid, it would lend its owner's rights to whoever
+ * calls it (ST-8). AT_SECURE says more than that: it is also set where a security module changes
+ * domains.
  */
 void process_prepare(void)
 {
@@ -296,6 +298,7 @@ void process_prepare(void)
 		die("it must not run setuid or setgid: the caller would get the rights of another");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 }
 
 /* The environment as bytes: {name: value}. A malformed entry (no "=") is left out, the first of two

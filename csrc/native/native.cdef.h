@@ -51,7 +51,8 @@ int native_umount2(const char *target, int flags);
 int native_get_winsize(int fd, unsigned short *rows, unsigned short *columns);
 int native_set_winsize(int fd, unsigned short rows, unsigned short columns);
 int native_terminal_state_size(void);
-int native_terminal_raw(int fd, uint8_t *saved);
+int native_terminal_raw(int fd, int lines, uint8_t *saved);
+int native_terminal_plain(int fd);
 int native_terminal_restore(int fd, const uint8_t *saved);
 
 /* bpf (bpf.c) */

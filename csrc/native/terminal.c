@@ -30,15 +30,33 @@ int native_terminal_state_size(void)
 	return (int)sizeof(struct termios);
 }
 
-/* Every byte goes to the container as typed; the former state is saved for terminal_restore. */
-int native_terminal_raw(int fd, uint8_t *saved)
+/*
+ * Every byte goes to the container as typed; the former state is saved for terminal_restore. With
+ * `lines` what is written to the terminal stays text: others write to it, not the container.
+ */
+int native_terminal_raw(int fd, int lines, uint8_t *saved)
+{
+	struct termios state;
+	tcflag_t output;
+
+	if (tcgetattr(fd, &state) < 0)
+		return -errno;
+	memcpy(saved, &state, sizeof(state));
+	output = state.c_oflag & OPOST;
+	cfmakeraw(&state);
+	if (lines)
+		state.c_oflag |= output;
+	return native_result(tcsetattr(fd, TCSANOW, &state));
+}
+
+/* A line ends in LF alone: whoever reads the other end is no terminal. */
+int native_terminal_plain(int fd)
 {
 	struct termios state;
 
 	if (tcgetattr(fd, &state) < 0)
 		return -errno;
-	memcpy(saved, &state, sizeof(state));
-	cfmakeraw(&state);
+	state.c_oflag &= ~(tcflag_t)ONLCR;
 	return native_result(tcsetattr(fd, TCSANOW, &state));
 }
 

@@ -352,11 +352,19 @@ def set_winsize(fd: int, rows: int, columns: int) -> None:
     _check(lib.native_set_winsize(fd, rows, columns))
 
 
-def terminal_raw(fd: int) -> bytes:
-    """Make a terminal pass every byte through; returns the state for ``terminal_restore``."""
+def terminal_raw(fd: int, *, lines: bool = False) -> bytes:
+    """Make a terminal pass every byte through; returns the state for ``terminal_restore``.
+
+    With `lines` only what is typed: what others write to it keeps its line ends.
+    """
     saved = ffi.new("uint8_t[]", lib.native_terminal_state_size())
-    _check(lib.native_terminal_raw(fd, saved))
+    _check(lib.native_terminal_raw(fd, lines, saved))
     return bytes(ffi.buffer(saved))
+
+
+def terminal_plain(fd: int) -> None:
+    """Do not turn the line ends of a terminal's output into CR LF."""
+    _check(lib.native_terminal_plain(fd))
 
 
 def terminal_restore(fd: int, state: bytes) -> None:

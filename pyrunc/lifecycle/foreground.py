@@ -38,6 +38,9 @@ PIPE_BUF: Final = 4096  # a pipe that is ready takes so much without blocking
 GONE: Final = (errno.EIO, errno.EPIPE, errno.EBADF)
 SIGNAL_SIZE: Final = 128  # struct signalfd_siginfo; it begins with the number, 32 bits
 STDIN, STDOUT = 0, 1
+END_OF_INPUT: Final = b"\x04"  # what a terminal takes for the end of a file
+FIRST_END_MS: Final = 50
+LAST_END_MS: Final = 5000
 
 
 class Foreground:
@@ -47,8 +50,6 @@ class Foreground:
 
     def __init__(self) -> None:
         self._signals = syscalls.hold_signals(KEPT)
-        # An inherited "ignore" would make the kernel throw exit statuses away.
-        signals.signal(signals.SIGCHLD, signals.SIG_DFL)
 
     def wait(
         self, pid: int, pidfd: int, *, terminal: int = -1, notify: NotifyRelay | None = None
@@ -77,7 +78,10 @@ class Foreground:
             relay.register(poll)
         if notify is not None:
             notify.register(poll)
-        for fd, events in poll.poll():
+        found = poll.poll(relay.patience() if relay is not None else None)
+        if relay is not None and not found:
+            relay.end_again()
+        for fd, events in found:
             if fd == self._signals:
                 data = os.read(fd, SIGNAL_SIZE * 32)
                 for offset in range(0, len(data), SIGNAL_SIZE):
@@ -121,9 +125,13 @@ class _Relay:
     What one side does not take is kept, and nothing more is read for it, so that signals are
     forwarded meanwhile. The master is ours alone and does not block. Our standard output is shared
     with others, so its mode stays: it is written to when it is ready, no more than a pipe takes.
+
+    The end of an input that is no terminal becomes the character for it. A terminal's end of file
+    holds for one read, and one that was not read yet is lost when the program changes the mode of
+    the terminal, as shells do: so it is sent again and again.
     """
 
-    __slots__ = ("_input", "_master", "_output", "_saved", "_shown", "_typed")
+    __slots__ = ("_end_ms", "_input", "_master", "_output", "_saved", "_shown", "_typed")
 
     def __init__(self, master: int) -> None:
         os.set_blocking(master, False)
@@ -132,10 +140,22 @@ class _Relay:
         self._output = True
         self._typed = b""  # for the container
         self._shown = b""  # for us
+        self._end_ms: int | None = None  # until the end of the input is sent again
         self._saved: bytes | None = None
         if os.isatty(STDIN):
-            self._saved = syscalls.terminal_raw(STDIN)
+            self._saved = syscalls.terminal_raw(STDIN, lines=not os.isatty(STDOUT))
         self.resize()
+
+    def patience(self) -> int | None:
+        """How many milliseconds to wait for an event; None: for ever."""
+        return self._end_ms
+
+    def end_again(self) -> None:
+        """Nothing happened for that long: tell the program again that no more will be typed."""
+        assert self._end_ms is not None
+        self._end_ms = min(self._end_ms * 2, LAST_END_MS)
+        if not self._typed:
+            _write(self._master, END_OF_INPUT)
 
     def resize(self) -> None:
         """Give the terminal of the container the size of the caller's."""
@@ -158,8 +178,8 @@ class _Relay:
         elif fd == self._input:
             typed = _read(fd)
             if typed is None:
-                self._input = -1
-            self._typed = typed or b""
+                self._input, self._end_ms = -1, FIRST_END_MS
+            self._typed = END_OF_INPUT if typed is None else typed
             self._type()
         else:
             self._type()

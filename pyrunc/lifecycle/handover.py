@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.model_linux import Seccomp
 
 NO_TERMINAL = (errno.ENOTTY, errno.EBADF, errno.EINVAL, errno.EOPNOTSUPP)
+STDOUT = 1
 FIRST_PRESERVED = 3
 MAX_PRESERVED = 1024
 
@@ -45,7 +46,10 @@ def take_terminal(message: Message, *, console_socket: str) -> int:
     if len(message.fds) != 1:
         raise InitError("the init sent no terminal")
     if not console_socket:
-        copy_window(message.fds[0])  # before the program can ask
+        # Before the program can ask, or write.
+        copy_window(message.fds[0])
+        if not os.isatty(STDOUT):
+            syscalls.terminal_plain(message.fds[0])
         return os.dup(message.fds[0])
     send_descriptor(console_socket, message.fds[0], text=b"/dev/ptmx")
     return -1
