@@ -28,7 +28,8 @@ def _open_closed_stdio() -> None:
 def main() -> None:
     """Run the command line of this process and leave."""
     _open_closed_stdio()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an inherited "ignore" makes the kernel throw exit statuses away
+    # An inherited "ignore" makes the kernel throw exit statuses away.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os._exit(
         cli.main([os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv[1:]])
     )
