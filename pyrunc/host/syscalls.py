@@ -353,10 +353,7 @@ def set_winsize(fd: int, rows: int, columns: int) -> None:
 
 
 def terminal_raw(fd: int, *, lines: bool = False) -> bytes:
-    """Make a terminal pass every byte through; returns the state for ``terminal_restore``.
-
-    With `lines` only what is typed: what others write to it keeps its line ends.
-    """
+    """Pass on what is typed, or with `lines` that alone, as it is; for `terminal_restore`."""
     saved = ffi.new("uint8_t[]", lib.native_terminal_state_size())
     _check(lib.native_terminal_raw(fd, lines, saved))
     return bytes(ffi.buffer(saved))
