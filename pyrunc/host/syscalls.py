@@ -59,7 +59,7 @@ def _raise(result: int, subject: str | bytes | None = None) -> NoReturn:
     raise OSError(error, os.strerror(error), os.fsdecode(subject))
 
 
-def _check(result: int, subject: str | bytes | None = None) -> int:
+def check(result: int, subject: str | bytes | None = None) -> int:
     if result < 0:
         _raise(result, subject)
     return result
@@ -146,7 +146,7 @@ def run_program(
 
 
 def pidfd_open(pid: int) -> int:
-    return _check(lib.native_pidfd_open(pid))
+    return check(lib.native_pidfd_open(pid))
 
 
 def hold_signals(others: Iterable[int]) -> int:
@@ -154,15 +154,15 @@ def hold_signals(others: Iterable[int]) -> int:
     bits = 0
     for number in others:
         bits |= 1 << (number - 1)
-    return _check(lib.native_hold_signals(bits))
+    return check(lib.native_hold_signals(bits))
 
 
 def pidfd_send_signal(pidfd: int, signal: int) -> None:
-    _check(lib.native_pidfd_send_signal(pidfd, signal))
+    check(lib.native_pidfd_send_signal(pidfd, signal))
 
 
 def pidfd_getfd(pidfd: int, fd: int) -> int:
-    return _check(lib.native_pidfd_getfd(pidfd, fd))
+    return check(lib.native_pidfd_getfd(pidfd, fd))
 
 
 def waitid_pidfd(pidfd: int, nohang: bool = False) -> tuple[int, int] | None:
@@ -171,15 +171,15 @@ def waitid_pidfd(pidfd: int, nohang: bool = False) -> tuple[int, int] | None:
     status = ffi.new("int *")
     while (result := lib.native_waitid_pidfd(pidfd, nohang, code, status)) == -_EINTR:
         pass
-    return (code[0], status[0]) if _check(result) else None
+    return (code[0], status[0]) if check(result) else None
 
 
 def set_subreaper(on: bool = True) -> None:
-    _check(lib.native_set_subreaper(on))
+    check(lib.native_set_subreaper(on))
 
 
 def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
-    _check(lib.native_prlimit(pid, resource, soft, hard))
+    check(lib.native_prlimit(pid, resource, soft, hard))
 
 
 def sched_setaffinity(pid: int, mask: bytes | None) -> None:
@@ -187,7 +187,7 @@ def sched_setaffinity(pid: int, mask: bytes | None) -> None:
     if mask is None:
         mask = b"\xff" * (MAX_PROCESSORS // 8)
     mask += bytes(-len(mask) % 8)  # the kernel reads longs
-    _check(lib.native_sched_setaffinity(pid, mask, len(mask)))
+    check(lib.native_sched_setaffinity(pid, mask, len(mask)))
 
 
 # -- descriptors and files -------------------------------------------------------------------------
@@ -195,30 +195,30 @@ def sched_setaffinity(pid: int, mask: bytes | None) -> None:
 
 def close_range(first: int, last: int, cloexec: bool = False) -> None:
     """Close the descriptors from ``first`` to ``last``, or mark them close-on-exec."""
-    _check(lib.native_close_range(first, last, cloexec))
+    check(lib.native_close_range(first, last, cloexec))
 
 
 def openat2(dirfd: int, path: str | bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
     while (fd := lib.native_openat2(dirfd, _path(path), flags, mode, resolve)) == -_EINTR:
         pass
-    return _check(fd, path)
+    return check(fd, path)
 
 
 def memfd_sealed(name: bytes, data: bytes | bytearray | memoryview, exec: bool = False) -> int:
     """Make a memory file that nobody can change any more (nor, from Linux 6.3, its mode)."""
-    return _check(lib.native_memfd_sealed(name, ffi.from_buffer(data), len(data), exec), name)
+    return check(lib.native_memfd_sealed(name, ffi.from_buffer(data), len(data), exec), name)
 
 
 def mount_id(dirfd: int, path: str | bytes = b"", flags: int = AT_EMPTY_PATH) -> int:
     """Return the id of the mount that a file lies on."""
     result = ffi.new("uint64_t *")
-    _check(lib.native_mount_id(dirfd, _path(path), flags, result), path or None)
+    check(lib.native_mount_id(dirfd, _path(path), flags, result), path or None)
     return int(result[0])
 
 
 def filesystem_magic(fd: int) -> int:
     """Which file system a descriptor is on (the *_MAGIC numbers of linux/magic.h)."""
-    return _check(lib.native_filesystem_magic(fd))
+    return check(lib.native_filesystem_magic(fd))
 
 
 def poll(
@@ -235,7 +235,7 @@ def poll(
     while (ready := lib.native_poll(every, events, revents, len(every), timeout_ms)) == -_EINTR:
         if timeout_ms >= 0:
             timeout_ms = max(0, int((deadline - time.monotonic()) * 1000))
-    _check(ready)
+    check(ready)
     return [(fd, revents[i]) for i, fd in enumerate(every) if revents[i]] if ready else []
 
 
@@ -244,13 +244,13 @@ def poll(
 
 def socketpair_seqpacket() -> tuple[int, int]:
     pair = ffi.new("int[2]")
-    _check(lib.native_socketpair_seqpacket(pair))
+    check(lib.native_socketpair_seqpacket(pair))
     return pair[0], pair[1]
 
 
 def connect_unix(path: str | bytes, type: int = SOCK_STREAM) -> int:
     """Connect to a socket file; the path may be longer than the 108 bytes of sun_path."""
-    return _check(lib.native_connect_unix(_path(path), type), path)
+    return check(lib.native_connect_unix(_path(path), type), path)
 
 
 def send_message(fd: int, data: bytes | bytearray, fds: Sequence[int] = ()) -> int:
@@ -259,7 +259,7 @@ def send_message(fd: int, data: bytes | bytearray, fds: Sequence[int] = ()) -> i
     buffer = ffi.from_buffer(data)
     while (sent := lib.native_send_message(fd, buffer, len(data), passed, len(fds))) == -_EINTR:
         pass
-    return _check(sent)
+    return check(sent)
 
 
 def recv_message(fd: int, size: int, max_fds: int = 0) -> tuple[bytes, list[int]]:
@@ -269,7 +269,7 @@ def recv_message(fd: int, size: int, max_fds: int = 0) -> tuple[bytes, list[int]
     received = ffi.new("unsigned int *")
     while (got := lib.native_recv_message(fd, data, size, fds, max_fds, received)) == -_EINTR:
         pass
-    _check(got)
+    check(got)
     return bytes(ffi.buffer(data, got)), [fds[i] for i in range(received[0])]
 
 
@@ -277,7 +277,7 @@ def recv_message(fd: int, size: int, max_fds: int = 0) -> tuple[bytes, list[int]
 
 
 def open_tree(dirfd: int, path: str | bytes, flags: int = 0) -> int:
-    return _check(lib.native_open_tree(dirfd, _path(path), flags), path)
+    return check(lib.native_open_tree(dirfd, _path(path), flags), path)
 
 
 def move_mount(
@@ -287,7 +287,7 @@ def move_mount(
     to_path: str | bytes,
     flags: int = MOVE_MOUNT_F_EMPTY_PATH,
 ) -> None:
-    _check(lib.native_move_mount(from_fd, _path(from_path), to_fd, _path(to_path), flags), to_path)
+    check(lib.native_move_mount(from_fd, _path(from_path), to_fd, _path(to_path), flags), to_path)
 
 
 def mount_setattr(
@@ -301,12 +301,12 @@ def mount_setattr(
     userns_fd: int = -1,
 ) -> None:
     result = lib.native_mount_setattr(dirfd, _path(path), flags, set, clear, propagation, userns_fd)
-    _check(result, path or None)
+    check(result, path or None)
 
 
 def fspick(path: str | bytes) -> int:
     """Open the file system that is mounted at a path, to configure it again."""
-    return _check(lib.native_fspick(_path(path)), path)
+    return check(lib.native_fspick(_path(path)), path)
 
 
 def fsconfig(
@@ -319,7 +319,7 @@ def fsconfig(
     """``command`` is one of FSCONFIG_*; key and value are text."""
     key_text = ffi.NULL if key is None else _path(key)
     value_text = ffi.NULL if value is None else _path(value)
-    _check(lib.native_fsconfig(fs_fd, command, key_text, value_text, aux), key)
+    check(lib.native_fsconfig(fs_fd, command, key_text, value_text, aux), key)
 
 
 def mount(
@@ -330,44 +330,11 @@ def mount(
     data: str | bytes | None = None,
 ) -> None:
     texts = [ffi.NULL if text is None else _path(text) for text in (source, fstype, data)]
-    _check(lib.native_mount(texts[0], _path(target), texts[1], flags, texts[2]), target)
+    check(lib.native_mount(texts[0], _path(target), texts[1], flags, texts[2]), target)
 
 
 def umount2(target: str | bytes, flags: int) -> None:
-    _check(lib.native_umount2(_path(target), flags), target)
-
-
-# -- terminals -------------------------------------------------------------------------------------
-
-
-def get_winsize(fd: int) -> tuple[int, int]:
-    """``(rows, columns)`` of a terminal."""
-    rows = ffi.new("unsigned short *")
-    columns = ffi.new("unsigned short *")
-    _check(lib.native_get_winsize(fd, rows, columns))
-    return rows[0], columns[0]
-
-
-def set_winsize(fd: int, rows: int, columns: int) -> None:
-    _check(lib.native_set_winsize(fd, rows, columns))
-
-
-def terminal_raw(fd: int, *, lines: bool = False) -> bytes:
-    """Pass on what is typed, or with `lines` that alone, as it is; for `terminal_restore`."""
-    saved = ffi.new("uint8_t[]", lib.native_terminal_state_size())
-    _check(lib.native_terminal_raw(fd, lines, saved))
-    return bytes(ffi.buffer(saved))
-
-
-def terminal_plain(fd: int) -> None:
-    """Do not turn the line ends of a terminal's output into CR LF."""
-    _check(lib.native_terminal_plain(fd))
-
-
-def terminal_restore(fd: int, state: bytes) -> None:
-    if len(state) != lib.native_terminal_state_size():
-        raise ValueError("not a state that terminal_raw returned")
-    _check(lib.native_terminal_restore(fd, state))
+    check(lib.native_umount2(_path(target), flags), target)
 
 
 # -- bpf -------------------------------------------------------------------------------------------
@@ -382,4 +349,4 @@ def bpf(command: int, attr: bytearray) -> int:
     """bpf(2) with a packed ``union bpf_attr``, which the kernel may write its answer into."""
     while (result := lib.native_bpf(command, ffi.from_buffer(attr), len(attr))) == -_EINTR:
         pass
-    return _check(result)
+    return check(result)

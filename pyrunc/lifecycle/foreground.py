@@ -7,7 +7,7 @@ import errno
 import os
 import select
 
-from pyrunc.host import process, syscalls
+from pyrunc.host import process, syscalls, terminals
 from pyrunc.lifecycle import handover
 
 TYPE_CHECKING = False
@@ -143,7 +143,7 @@ class _Relay:
         self._end_ms: int | None = None  # until the end of the input is sent again
         self._saved: bytes | None = None
         if os.isatty(STDIN):
-            self._saved = syscalls.terminal_raw(STDIN, lines=not os.isatty(STDOUT))
+            self._saved = terminals.raw(STDIN, lines=not os.isatty(STDOUT))
         self.resize()
 
     def patience(self) -> int | None:
@@ -212,7 +212,7 @@ class _Relay:
             else:
                 self._take()
         if self._saved is not None:
-            syscalls.terminal_restore(STDIN, self._saved)
+            terminals.restore(STDIN, self._saved)
 
 
 def _read(fd: int) -> bytes | None:

@@ -8,7 +8,7 @@ import fcntl
 import os
 
 from pyrunc.errors import Failure, HostError, InitError, UsageError
-from pyrunc.host import syscalls
+from pyrunc.host import syscalls, terminals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def take_terminal(message: Message, *, console_socket: str) -> int:
         # Before the program can ask, or write.
         copy_window(message.fds[0])
         if not os.isatty(STDOUT):
-            syscalls.terminal_plain(message.fds[0])
+            terminals.plain(message.fds[0])
         return os.dup(message.fds[0])
     send_descriptor(console_socket, message.fds[0], text=b"/dev/ptmx")
     return -1
@@ -80,12 +80,12 @@ def copy_window(master: int) -> None:
     """Give a terminal the size of ours, if one of the standard descriptors is one."""
     for fd in (0, 1, 2):
         try:
-            rows, columns = syscalls.get_winsize(fd)
+            rows, columns = terminals.get_winsize(fd)
         except OSError as error:
             if error.errno in NO_TERMINAL:
                 continue
             raise
-        syscalls.set_winsize(master, rows, columns)
+        terminals.set_winsize(master, rows, columns)
         return
 
 

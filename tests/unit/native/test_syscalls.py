@@ -19,7 +19,7 @@ import time
 import pytest
 
 from pyrunc.errors import HostError
-from pyrunc.host import syscalls
+from pyrunc.host import syscalls, terminals
 from pyrunc.init import image
 from tests.support import machine
 
@@ -226,16 +226,16 @@ def test_a_file_system_is_known_by_its_number() -> None:
 
 def test_the_size_and_the_mode_of_a_terminal() -> None:
     master, slave = pty.openpty()
-    syscalls.set_winsize(slave, 33, 77)
-    assert syscalls.get_winsize(master) == (33, 77)
-    state = syscalls.terminal_raw(slave)
+    terminals.set_winsize(slave, 33, 77)
+    assert terminals.get_winsize(master) == (33, 77)
+    state = terminals.raw(slave)
     os.write(slave, b"\n")
     assert os.read(master, 10) == b"\n"
-    syscalls.terminal_restore(slave, state)
+    terminals.restore(slave, state)
     os.write(slave, b"\n")
     assert os.read(master, 10) == b"\r\n"
     with pytest.raises(ValueError, match="not a state"):
-        syscalls.terminal_restore(slave, b"")
+        terminals.restore(slave, b"")
     os.close(master)
     os.close(slave)
 
@@ -269,7 +269,7 @@ def test_held_signals_are_read_in_order_of_their_number_even_ignored_ones() -> N
     """In a child: the mask of this process is nobody's to change."""
     script = """
 import os, signal, struct
-from pyrunc.host import syscalls
+from pyrunc.host import syscalls, terminals
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 fd = syscalls.hold_signals({signal.SIGURG, signal.SIGKILL, signal.SIGSTOP})
 for number in (signal.SIGTERM, signal.SIGURG, signal.SIGHUP, signal.SIGCHLD):
