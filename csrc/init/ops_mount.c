@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Detached mounts: made and given their attributes before anybody can see them. */
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "init.h"
 #include "plan_ops.h"
@@ -146,7 +148,7 @@ static int mount_long(const struct op_new_mount *op, uint32_t *step)
 		close(tree);
 		return result;
 	}
-	return slot_put(op->slot, tree);
+	return tree;
 }
 
 static int configure(int fs, const struct op_new_mount *op)
@@ -165,7 +167,8 @@ static int configure(int fs, const struct op_new_mount *op)
 	return result;
 }
 
-int run_new_mount(const struct op_new_mount *op, uint32_t *step)
+/* The descriptor of the detached mount. */
+static int make_mount(const struct op_new_mount *op, uint32_t *step)
 {
 	CLEANUP_CLOSE int fs = -1;
 	int result;
@@ -185,11 +188,67 @@ int run_new_mount(const struct op_new_mount *op, uint32_t *step)
 		*step = STEP_NEW_MOUNT_MOUNT;
 		result = sys_fsmount(fs, (unsigned int)op->attributes);
 	}
-	if (result < 0) {
+	if (result < 0)
 		read_log(fs);
+	return result;
+}
+
+int run_new_mount(const struct op_new_mount *op, uint32_t *step)
+{
+	int mount = make_mount(op, step);
+
+	return mount < 0 ? mount : slot_put(op->slot, mount);
+}
+
+struct outcome {
+	int32_t result;
+	uint32_t step;
+	char detail[DETAIL_SIZE];
+};
+
+static int await_outcome(int pid, int from, uint32_t *step)
+{
+	struct outcome outcome;
+
+	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	if (sys_read(from, &outcome, sizeof(outcome)) != (int)sizeof(outcome))
+		return -ECHILD; /* it was killed */
+	*step = outcome.step;
+	detail_bytes(outcome.detail, DETAIL_SIZE);
+	return outcome.result;
+}
+
+/*
+ * setns(2) of a pid namespace is for children, and a procfs shows the one that its maker is in. The
+ * child has the same table of descriptors, so that the mount is here when it has ended.
+ */
+int run_new_joined_proc(const struct op_new_joined_proc *op, uint32_t *step)
+{
+	const struct op_new_mount mount = {.slot = op->slot,
+					   .fstype = "proc",
+					   .source = op->source,
+					   .options = op->options,
+					   .attributes = op->attributes};
+	struct clone_args args = {.flags = CLONE_FILES, .exit_signal = SIGCHLD};
+	struct outcome outcome = {0};
+	int ends[2];
+	int result = sys_result(pipe2(ends, O_CLOEXEC | O_NONBLOCK));
+
+	*step = STEP_NEW_JOINED_PROC_CHILD;
+	if (result < 0)
 		return result;
+	result = sys_clone3(&args);
+	if (result == 0) {
+		outcome.result = make_mount(&mount, &outcome.step);
+		memcpy(outcome.detail, detail_text, DETAIL_SIZE);
+		_exit(sys_write(ends[1], &outcome, sizeof(outcome)) < 0);
 	}
-	return slot_put(op->slot, result);
+	if (result > 0)
+		result = await_outcome(result, ends[0], step);
+	close(ends[0]);
+	close(ends[1]);
+	return result < 0 ? result : slot_put(op->slot, result);
 }
 
 /*

@@ -54,11 +54,21 @@ class CgroupView:
 
     At the rendezvous `namespaces` the parent hands over, in this order: with `into` a directory of
     cgroup2, then `tasks` files to write 0 to, then with `leaf` the cgroup.procs of a leaf.
-    `forced` is the destination that shows the v1 hierarchy name=systemd whatever else there is.
-    `in_force` are the mount options that the host's hierarchies of each version have.
+    `attached`: instead the parent moves the process that asks into them. `forced` is the
+    destination that shows the v1 hierarchy name=systemd whatever else there is. `in_force` are the
+    mount options that the host's hierarchies of each version have.
     """
 
-    __slots__ = ("directories", "forced", "in_force", "into", "leaf", "tasks", "version")
+    __slots__ = (
+        "attached",
+        "directories",
+        "forced",
+        "in_force",
+        "into",
+        "leaf",
+        "tasks",
+        "version",
+    )
 
     def __init__(
         self,
@@ -70,6 +80,7 @@ class CgroupView:
         leaf: bool = False,
         forced: str = "",
         in_force: Mapping[int, frozenset[str]] | None = None,
+        attached: bool = False,
     ) -> None:
         self.version = version
         self.directories = tuple(directories)
@@ -78,6 +89,7 @@ class CgroupView:
         self.leaf = leaf
         self.forced = forced
         self.in_force = in_force or {}
+        self.attached = attached
 
     @classmethod
     def of(
@@ -113,4 +125,5 @@ class CgroupView:
             leaf=leaf,
             forced=forced,
             in_force=in_force,
+            attached=not enters,
         )

@@ -61,8 +61,8 @@ def compile_exec(
     early, late, proc = _label_proc(context, wanted)
     planned = namespaces.begin(context, oom_score_adj=score, pointer="/oomScoreAdj")
     planned += early
-    planned += _enter_cgroups(tasks=tasks, attached=attached)
-    planned += _enter(context, rootfs=rootfs)
+    planned += _await_cgroup() if attached else []
+    planned += _enter(context, tasks=tasks, rootfs=rootfs)
     planned += late
     planned += _session(wanted, proc=proc, context=context, keyring=not no_new_keyring)
     planned += attributes.umask(wanted)
@@ -119,27 +119,32 @@ def settle(
     return context
 
 
-def _enter_cgroups(*, tasks: int, attached: bool) -> list[Op]:
-    """Plan to enter the cgroups, with the ids of the caller.
+def _await_cgroup() -> list[Op]:
+    """Plan to be moved into the cgroup, with the ids of the caller.
 
     The systemd of a user moves only processes that are the user's.
     """
-    what = "enter the container's cgroups"
-    if attached:
-        what = "wait for the parent to move this process into the container's cgroup"
-        return [ops.Await(name=ops.RENDEZVOUS_CGROUPS, slot=0, count=0, what=what)]
-    return [ops.JoinCgroup(slot=TARGET + 1, count=tasks, what=what)] if tasks else []
+    what = "wait for the parent to move this process into the container's cgroup"
+    return [ops.Await(name=ops.RENDEZVOUS_CGROUPS, slot=0, count=0, what=what)]
 
 
-def _enter(context: Context, *, rootfs: str) -> list[Op]:
-    """Plan to enter all namespaces at once or none, as the container's root (JN-2, JN-3)."""
+def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
+    """Plan to enter all namespaces at once or none, as the container's root (JN-2, JN-3).
+
+    The cgroups of `tasks` come last: the container may be at its limit of processes, which counts
+    who forks there and not who enters.
+    """
     planned = namespaces.drop_groups(context)
     if context.joined:
         planned.append(join_container(context.joined))
     planned.append(ops.CloseSlot(slot=TARGET))
     if rootfs and not context.has("mount"):
         planned.append(roots.chroot(rootfs))
-    return planned + become_process(context)
+    planned += become_process(context)
+    if tasks:
+        what = "enter the container's cgroups"
+        planned.append(ops.JoinCgroup(slot=TARGET + 1, count=tasks, what=what))
+    return planned
 
 
 def join_container(kinds: Iterable[str]) -> Op:

@@ -81,6 +81,13 @@ class Context:
             return True
         return not self.confined
 
+    def borrows(self, kind: str) -> bool:
+        """Tell whether a namespace is joined that a new user namespace does not own.
+
+        What shows such a namespace is made before the user namespace is entered.
+        """
+        return "user" in self.new and kind in self.joined
+
     def slot(self, count: int = 1) -> int:
         """Return the first of `count` slots that nothing else uses."""
         first = self._next

@@ -35,6 +35,7 @@ class Mounts:
         "context",
         "dev_bound",
         "dev_mounted",
+        "early",
         "expected",
         "in_order",
         "inside",
@@ -75,6 +76,7 @@ class Mounts:
         self.inside_resolve = inside_resolve  # RESOLVE_* for sources in the container's root
         # mountinfo lists by age since Linux 6.8: binds are cloned between the new file systems.
         self.in_order = in_order
+        self.early: list[Op] = []  # before a new user namespace: of namespaces that it does not own
         self.sources: list[Op] = []
         self.made: list[Op] = []
         self.inside: list[Op] = []

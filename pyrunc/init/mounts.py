@@ -154,7 +154,8 @@ def _new(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
     context, kind = mounts.context, mount.type or ""
     slot = context.slot()
     namespace, host_path = OF_A_NAMESPACE.get(kind, ("", ""))
-    if namespace and not context.owns(namespace):
+    early = bool(namespace) and context.borrows(namespace)
+    if namespace and not early and not context.owns(namespace):
         _from_host(mounts, mount, options, slot=slot, path=host_path)
         return
     late = _late_attributes(mount)
@@ -162,18 +163,20 @@ def _new(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
     if mounts.label and kind not in UNLABELLED:
         data.append(mounts.label)
     path = paths.absolute(mount.destination)
-    mounts.made.append(
-        ops.NewMount(
+    # The owner of the network namespace is somebody else.
+    more = table.MOUNT_ATTR_RDONLY if early and kind == "sysfs" else 0
+    target = mounts.early if early else mounts.made
+    target.append(
+        _new_mount(
+            "" if early and kind == "proc" else kind,
+            mount,
+            options,
             slot=slot,
-            fstype=kind,
-            source=mount.source or kind,
-            options=[*superblock(mount, options), *data],
-            attributes=options.attributes & ~late,
-            pointer=mount.pointer,
-            what=describe(mount, options),
+            data=data,
+            attributes=(options.attributes | more) & ~late,
         )
     )
-    mounts.made += finish(context, mount, options, slot=slot)
+    target += finish(context, mount, options, slot=slot)
     what = describe(mount, options)
     if kind == "tmpfs" and not any(option.startswith("mode=") for option in data):
         mounts.inside.append(
@@ -186,7 +189,34 @@ def _new(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
         mounts.inside.append(
             ops.CopyUp(slot=slot, path=path, pointer=mount.pointer, what=f"copy up {path}")
         )
-    attach(mounts, mount, options, slot=slot, late=options.attributes & late)
+    late &= options.attributes
+    attach(mounts, mount, options, slot=slot, late=late, attributes=more)
+
+
+def _new_mount(
+    kind: str, mount: Mount, options: MountOptions, *, slot: int, data: list[str], attributes: int
+) -> Op:
+    """Plan a new file system; no kind: a procfs of the pid namespace that was joined."""
+    given = [*superblock(mount, options), *data]
+    source, what = mount.source or mount.type or "", describe(mount, options)
+    if not kind:
+        return ops.NewJoinedProc(
+            slot=slot,
+            source=source,
+            options=given,
+            attributes=attributes,
+            pointer=mount.pointer,
+            what=what,
+        )
+    return ops.NewMount(
+        slot=slot,
+        fstype=kind,
+        source=source,
+        options=given,
+        attributes=attributes,
+        pointer=mount.pointer,
+        what=what,
+    )
 
 
 def superblock(mount: Mount, options: MountOptions) -> list[str]:

@@ -209,22 +209,46 @@ def become_root(context: Context) -> list[Op]:
     ]
 
 
-def settle_down(context: Context, cgroup: CgroupView, *, into: int, tasks: int) -> list[Op]:
+def fork(*, cgroup: int = 0) -> list[Op]:
+    """Plan to go on in a child: only a child enters a pid or a time namespace."""
+    return [ops.Fork(cgroup=cgroup, what="start the container's first process")]
+
+
+def forks_early(context: Context, cgroup: CgroupView) -> bool:
+    """Tell whether the fork comes before the parent is asked.
+
+    It attaches whoever asks to the cgroup, where a fork may be one process too many. Not before the
+    offsets of a time namespace are written; and in a pid namespace of others ids that mean nothing
+    there would be seen (JN-3).
+    """
+    if not cgroup.attached or context.has("time"):
+        return False
+    return "pid" in context.new or ("pid" in context.joined and not context.userns)
+
+
+def settle_down(
+    context: Context, cgroup: CgroupView, *, into: int, tasks: int, forked: bool
+) -> list[Op]:
     """Enter the cgroups, become the container's root, fork where only a child enters a namespace.
 
-    Root comes before the fork, since the child may be seen in a pid namespace of others (JN-3).
-    Only a cgroup2 is entered with the fork, and with the rights of whoever forks.
+    The last process alone enters the cgroups: a limit on processes may be 1. In a pid namespace of
+    others root comes before the fork, since the child may be seen there (JN-3); only a cgroup2 is
+    entered with the fork, and with the rights of whoever forks.
     """
-    planned: list[Op] = []
+    enter: list[Op] = []
     if cgroup.tasks:
         what = "enter the container's cgroups"
-        planned.append(ops.JoinCgroup(slot=tasks, count=cgroup.tasks, what=what))
+        enter.append(ops.JoinCgroup(slot=tasks, count=cgroup.tasks, what=what))
     root = become_root(context)
-    if cgroup.into or context.has("pid") or context.has("time"):
-        fork = ops.Fork(cgroup=into, what="start the container's first process")
-        planned += [fork, *root] if cgroup.into else [*root, fork]
+    planned: list[Op]
+    if cgroup.into:
+        planned = [*fork(cgroup=into), *enter, *root]
+    elif forked or not (context.has("pid") or context.has("time")):
+        planned = [*enter, *root]
+    elif "pid" in context.new and enter:
+        planned = [*fork(), *enter, *root]
     else:
-        planned += root
+        planned = [*root, *fork(), *enter]
     if "cgroup" in context.new:
         kind = flags(["cgroup"])
         what = "make a new cgroup namespace"

@@ -133,6 +133,11 @@ OPS = {
         {"slot": SLOT, "fstype": STR, "source": STR, "options": STRS, "attributes": U64},
         ("open", "option", "create", "mount"),
     ),
+    "new_joined_proc": (
+        "A new procfs in a slot, of the pid namespace that the task has joined: as the task itself is not in it, a child makes it.",
+        {"slot": SLOT, "source": STR, "options": STRS, "attributes": U64},
+        ("open", "option", "create", "mount", "child"),
+    ),
     "set_attributes": (
         "mount_setattr on a slot. With `keep_locked`, EPERM is answered by keeping the flags that a user namespace locks, "
         "except that a flag in `explicit` which cannot be cleared is an error.",

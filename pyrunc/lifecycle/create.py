@@ -173,16 +173,14 @@ class Create:
         manager.apply(linux.resources)
 
     def _make_rdt(self) -> None:
-        """Make the group of Intel RDT; the init enters it before it forks."""
+        """Make the group of Intel RDT; the init enters it at the rendezvous `namespaces`."""
         node = self.prepared.config.linux.intel_rdt
         if node is None:
             return
-        child, group = self.child, self.prepared.rdt
-        assert child is not None
+        group = self.prepared.rdt
         assert group is not None
         self.intend("rdt", {"record": group.record()})
         group.prepare(node)
-        group.attach(child.pid)
 
     # -- rendezvous --------------------------------------------------------------------------------
 
@@ -193,6 +191,8 @@ class Create:
         """
         child, linux = self.child, self.prepared.config.linux
         assert child is not None
+        if self.prepared.rdt is not None:  # not before: the init may have forked until now
+            self.prepared.rdt.attach(child.pid)
         kinds = self.prepared.new_namespaces
         if "user" in kinds or ("time" in kinds and linux.time_offsets):
             files = id_maps.ProcessFiles(child.pid)

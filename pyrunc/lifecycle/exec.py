@@ -9,7 +9,7 @@ the container was created.
 from __future__ import annotations
 
 import os
-from errno import EACCES
+from errno import EACCES, EAGAIN
 
 from pyrunc.errors import Failure, HostError, StateError
 from pyrunc.host import facts as host
@@ -67,6 +67,7 @@ class Execution:
         "agent",
         "attached",
         "child",
+        "cloned",
         "config",
         "container",
         "listen_fds",
@@ -92,15 +93,29 @@ class Execution:
         self.attached: Manager | None = None  # who moves the process into its cgroup
         self.agent: Agent | None = None
         self.child: Child | None = None
+        self.cloned = False  # it was started in the container's cgroup2
         self.terminal = -1
 
     def perform(self) -> Child:
-        """Start the process; returns when its program runs."""
+        """Start the process; returns when its program runs.
+
+        A process that is cloned into a cgroup2 counts for its limit, one that moves there does not.
+        """
+        try:
+            return self._perform(clone=True)
+        except Failure as error:
+            if error.errno != EAGAIN or not self.cloned:
+                raise
+            log.debug(f"{error}: enter the cgroup by writing to cgroup.procs")
+        return self._perform(clone=False)
+
+    def _perform(self, *, clone: bool) -> Child:
         facts = host.probe()
         check_host_process(self.wanted, facts)
         compiled = compile_filter(self.config, cache=filter_cache(self.options.root))
         manager = self.container.cgroup()
-        entry = manager.exec_entry(self.container.pid, paths=self.options.cgroup_paths)
+        entry = manager.exec_entry(self.container.pid, paths=self.options.cgroup_paths, clone=clone)
+        self.cloned = entry.into >= 0
         if entry.kind == "attach":
             self.attached = manager
         target = process.open_pidfd(self.container.pid, self.container.start_time)

@@ -7,8 +7,10 @@ import os
 import time
 
 from pyrunc import seccomp
+from pyrunc.errors import ConfigErrors
 from pyrunc.lifecycle.state import default_root
 from pyrunc.log import LEVELS, log
+from pyrunc.spec.check_seccomp import refuses_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +45,14 @@ def compile_filter(config: Config, *, cache: str | None) -> Filter | None:
         for line in compiled.report.lines():
             log.debug(line)
     return compiled
+
+
+def refuse_unstartable(config: Config, *, source: str) -> None:
+    """Raise ConfigErrors for a filter that refuses the start of every program."""
+    node = config.linux.seccomp
+    problem = refuses_start(node) if node is not None else None
+    if problem is not None:
+        raise ConfigErrors([problem], source=source)
 
 
 def clocks() -> tuple[int, int]:

@@ -17,7 +17,7 @@ from pyrunc.init.mounts import symlink_sources
 from pyrunc.lifecycle import hooks, service_manager
 from pyrunc.lifecycle.caller_defaults import amend
 from pyrunc.lifecycle.container import oci_state
-from pyrunc.lifecycle.filter import compile_filter
+from pyrunc.lifecycle.filter import compile_filter, refuse_unstartable
 from pyrunc.lifecycle.handover import check_preserved
 from pyrunc.lifecycle.state import check_id
 from pyrunc.log import log
@@ -127,6 +127,8 @@ class PreparedCreate:
         )
         self.filter = compile_filter(self.config, cache=cache)
         self.explanation = explain_filter(self.filter) if options.explain_seccomp else None
+        if self.filter is not None and self.explanation is None:
+            refuse_unstartable(self.config, source=name)
         self.plan = compile_create(
             self.config,
             self.host,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pyrunc.errors import Problem
 from pyrunc.spec.constants import SECCOMP_ERRNO_ACTIONS
 from pyrunc.spec.problems import Problems, show
 
@@ -12,6 +13,16 @@ if TYPE_CHECKING:
 
 NOTIFY = "SCMP_ACT_NOTIFY"
 MAX_ERRNO = 4095  # kernel: a filter's larger value is cut to this one
+
+# What the init calls between the filter and the program.
+NEEDED = ("execve", "write")
+REFUSES = {
+    "SCMP_ACT_ERRNO": "refuses",
+    "SCMP_ACT_KILL": "kills with SIGSYS whoever calls",
+    "SCMP_ACT_KILL_THREAD": "kills with SIGSYS whoever calls",
+    "SCMP_ACT_KILL_PROCESS": "kills with SIGSYS whoever calls",
+    "SCMP_ACT_TRAP": "sends SIGSYS to whoever calls",
+}
 
 # The init reports the descriptor of the listener with it, after the filter is in place.
 NOT_NOTIFIED = ("write",)
@@ -45,6 +56,28 @@ def check_seccomp(seccomp: Seccomp, problems: Problems) -> None:
         problems.kind(pointer + "/listenerPath", seccomp.listener_path, "an absolute path")
     if seccomp.listener_metadata and not seccomp.listener_path:
         problems.add(pointer + "/listenerMetadata", "not allowed without listenerPath")
+
+
+def refuses_start(seccomp: Seccomp) -> Problem | None:
+    """Return what is wrong with a profile under which no program can be started, or None.
+
+    The filter is in force when the init says that it is about to start the program, and when it
+    does so.
+    """
+    for name in NEEDED:
+        actions = [rule.action for rule in seccomp.syscalls if name in rule.names]
+        refused = [action for action in actions or [seccomp.default_action] if action in REFUSES]
+        if not refused or len(refused) < len(actions):
+            continue
+        if any(rule.args for rule in seccomp.syscalls if name in rule.names):
+            continue  # whatever is not compared falls to the default action
+        return Problem(
+            seccomp.pointer,
+            f"the filter {REFUSES[refused[0] or '']} {name}, without which no program is started",
+            value=refused[0] or "",
+            hint=f"add {name} to the names of a rule with SCMP_ACT_ALLOW",
+        )
+    return None
 
 
 def _notified(names: tuple[str, ...], pointer: str, problems: Problems) -> None:

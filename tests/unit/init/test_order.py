@@ -39,7 +39,7 @@ IN_ROOT = frozenset(
 )  # fmt: skip
 ON_HOST = frozenset(("clone_tree", "new_mount", "attach_root", "open_namespace", "open_proc"))
 FILLS = {"open_proc": "slot", "open_namespace": "slot", "clone_tree": "slot", "new_mount": "slot",
-         "attach_root": "slot", "enter_root": "host"}  # fmt: skip
+         "new_joined_proc": "slot", "attach_root": "slot", "enter_root": "host"}  # fmt: skip
 READS = {
     "write_proc": ("proc",), "close_slot": ("slot",), "join_namespace": ("slot",),
     "join_process": ("slot",), "set_attributes": ("slot",), "set_propagation": ("slot",),
