@@ -82,7 +82,7 @@ int run_become(const struct op_become *op, uint32_t *step)
 {
 	int result = op->keep_groups != 0 ? 0 : sys_setgroups(0, NULL);
 
-	if (result < 0)
+	if (result < 0 && !tolerated(result, op->tolerate))
 		return result;
 	*step = STEP_BECOME_SETGID;
 	result = sys_setresgid(op->gid);

@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x8eb7f24fd4fabeb0ULL
+#define PLAN_DIGEST 0x1e1ddef04ecb9dceULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -66,59 +66,60 @@ enum op_code {
 	OP_PROPAGATE_ROOT = 15,
 	OP_CLONE_TREE = 16,
 	OP_NEW_MOUNT = 17,
-	OP_SET_ATTRIBUTES = 18,
-	OP_RESET_ATIME = 19,
-	OP_SET_PROPAGATION = 20,
-	OP_ATTACH_ROOT = 21,
-	OP_ENTER_ROOT = 22,
-	OP_LEAVE_ROOT = 23,
-	OP_COVER_ROOT = 24,
-	OP_ATTACH = 25,
-	OP_CLONE_INSIDE = 26,
-	OP_MAP_MOUNT = 27,
-	OP_MOUNT_CLASSIC = 28,
-	OP_INHERIT_MODE = 29,
-	OP_COPY_UP = 30,
-	OP_MAKE_DIRECTORY = 31,
-	OP_MAKE_SYMLINK = 32,
-	OP_MAKE_DEVICE = 33,
-	OP_MASK = 34,
-	OP_MAKE_READONLY = 35,
-	OP_PIVOT = 36,
-	OP_MOVE_ROOT = 37,
-	OP_CHANGE_ROOT = 38,
-	OP_SET_ROOT_ATTRIBUTES = 39,
-	OP_VERIFY_MOUNT = 40,
-	OP_VERIFY_ROOT = 41,
-	OP_SEND_MOUNT = 42,
-	OP_DETACH_MOUNT = 43,
-	OP_SET_HOSTNAME = 44,
-	OP_SET_DOMAINNAME = 45,
-	OP_NEW_KEYRING = 46,
-	OP_OPEN_CONSOLE = 47,
-	OP_OWN_STDIO = 48,
-	OP_REOPEN_NULL = 49,
-	OP_SET_UMASK = 50,
-	OP_SET_LIMIT = 51,
-	OP_SET_AFFINITY = 52,
-	OP_SET_SCHEDULER = 53,
-	OP_SET_IO_PRIORITY = 54,
-	OP_SET_PERSONALITY = 55,
-	OP_SET_MEMORY_POLICY = 56,
-	OP_SET_NO_NEW_PRIVILEGES = 57,
-	OP_LIMIT_BOUNDING_SET = 58,
-	OP_SET_GROUPS = 59,
-	OP_SET_IDS = 60,
-	OP_SET_CAPABILITIES = 61,
-	OP_ADJUST_CAPABILITIES = 62,
-	OP_CLOSE_DESCRIPTORS = 63,
-	OP_LOAD_SECCOMP = 64,
-	OP_CHANGE_DIRECTORY = 65,
-	OP_FIND_HOME = 66,
-	OP_FIND_EXECUTABLE = 67,
-	OP_RUN_HOOK = 68,
-	OP_WAIT_AT_GATE = 69,
-	OP_EXECUTE = 70,
+	OP_NEW_JOINED_PROC = 18,
+	OP_SET_ATTRIBUTES = 19,
+	OP_RESET_ATIME = 20,
+	OP_SET_PROPAGATION = 21,
+	OP_ATTACH_ROOT = 22,
+	OP_ENTER_ROOT = 23,
+	OP_LEAVE_ROOT = 24,
+	OP_COVER_ROOT = 25,
+	OP_ATTACH = 26,
+	OP_CLONE_INSIDE = 27,
+	OP_MAP_MOUNT = 28,
+	OP_MOUNT_CLASSIC = 29,
+	OP_INHERIT_MODE = 30,
+	OP_COPY_UP = 31,
+	OP_MAKE_DIRECTORY = 32,
+	OP_MAKE_SYMLINK = 33,
+	OP_MAKE_DEVICE = 34,
+	OP_MASK = 35,
+	OP_MAKE_READONLY = 36,
+	OP_PIVOT = 37,
+	OP_MOVE_ROOT = 38,
+	OP_CHANGE_ROOT = 39,
+	OP_SET_ROOT_ATTRIBUTES = 40,
+	OP_VERIFY_MOUNT = 41,
+	OP_VERIFY_ROOT = 42,
+	OP_SEND_MOUNT = 43,
+	OP_DETACH_MOUNT = 44,
+	OP_SET_HOSTNAME = 45,
+	OP_SET_DOMAINNAME = 46,
+	OP_NEW_KEYRING = 47,
+	OP_OPEN_CONSOLE = 48,
+	OP_OWN_STDIO = 49,
+	OP_REOPEN_NULL = 50,
+	OP_SET_UMASK = 51,
+	OP_SET_LIMIT = 52,
+	OP_SET_AFFINITY = 53,
+	OP_SET_SCHEDULER = 54,
+	OP_SET_IO_PRIORITY = 55,
+	OP_SET_PERSONALITY = 56,
+	OP_SET_MEMORY_POLICY = 57,
+	OP_SET_NO_NEW_PRIVILEGES = 58,
+	OP_LIMIT_BOUNDING_SET = 59,
+	OP_SET_GROUPS = 60,
+	OP_SET_IDS = 61,
+	OP_SET_CAPABILITIES = 62,
+	OP_ADJUST_CAPABILITIES = 63,
+	OP_CLOSE_DESCRIPTORS = 64,
+	OP_LOAD_SECCOMP = 65,
+	OP_CHANGE_DIRECTORY = 66,
+	OP_FIND_HOME = 67,
+	OP_FIND_EXECUTABLE = 68,
+	OP_RUN_HOOK = 69,
+	OP_WAIT_AT_GATE = 70,
+	OP_EXECUTE = 71,
 };
 
 #define FOR_EACH_OP(X) \
@@ -139,6 +140,7 @@ enum op_code {
 	X(propagate_root) \
 	X(clone_tree) \
 	X(new_mount) \
+	X(new_joined_proc) \
 	X(set_attributes) \
 	X(reset_atime) \
 	X(set_propagation) \
@@ -281,12 +283,13 @@ struct op_unshare {
 int run_unshare(const struct op_unshare *op, uint32_t *step);
 
 /* Take the ids that the user namespace maps: setgroups([]) unless `keep_groups`, setresgid, */
-/* setresuid. */
+/* setresuid. `tolerate` is an errno of setgroups or 0. */
 enum step_become { STEP_BECOME_SETGROUPS, STEP_BECOME_SETGID, STEP_BECOME_SETUID };
 struct op_become {
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t keep_groups;
+	uint32_t tolerate;
 };
 int run_become(const struct op_become *op, uint32_t *step);
 
@@ -347,6 +350,17 @@ struct op_new_mount {
 	uint64_t attributes;
 };
 int run_new_mount(const struct op_new_mount *op, uint32_t *step);
+
+/* A new procfs in a slot, of the pid namespace that the task has joined: as the task itself is */
+/* not in it, a child makes it. */
+enum step_new_joined_proc { STEP_NEW_JOINED_PROC_OPEN, STEP_NEW_JOINED_PROC_OPTION, STEP_NEW_JOINED_PROC_CREATE, STEP_NEW_JOINED_PROC_MOUNT, STEP_NEW_JOINED_PROC_CHILD };
+struct op_new_joined_proc {
+	uint32_t slot;
+	const char *source;
+	struct strings options;
+	uint64_t attributes;
+};
+int run_new_joined_proc(const struct op_new_joined_proc *op, uint32_t *step);
 
 /* mount_setattr on a slot. With `keep_locked`, EPERM is answered by keeping the flags that a */
 /* user namespace locks, except that a flag in `explicit` which cannot be cleared is an error. */
@@ -949,6 +963,8 @@ static bool decode_become(struct reader *reader, struct op_become *op)
 		return false;
 	if (!read_u32(reader, &op->keep_groups))
 		return false;
+	if (!read_u32(reader, &op->tolerate))
+		return false;
 	return read_end(reader);
 }
 
@@ -1005,6 +1021,19 @@ static bool decode_new_mount(struct reader *reader, struct op_new_mount *op)
 	if (!read_slot(reader, &op->slot))
 		return false;
 	if (!read_str(reader, &op->fstype))
+		return false;
+	if (!read_str(reader, &op->source))
+		return false;
+	if (!read_strs(reader, &op->options))
+		return false;
+	if (!read_u64(reader, &op->attributes))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_new_joined_proc(struct reader *reader, struct op_new_joined_proc *op)
+{
+	if (!read_slot(reader, &op->slot))
 		return false;
 	if (!read_str(reader, &op->source))
 		return false;
@@ -1643,6 +1672,11 @@ static bool check_op(uint32_t code, struct reader *reader)
 
 		return decode_new_mount(reader, &op);
 	}
+	case OP_NEW_JOINED_PROC: {
+		struct op_new_joined_proc op;
+
+		return decode_new_joined_proc(reader, &op);
+	}
 	case OP_SET_ATTRIBUTES: {
 		struct op_set_attributes op;
 
@@ -2034,6 +2068,13 @@ static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 		if (!decode_new_mount(reader, &op))
 			return -EPROTO;
 		return run_new_mount(&op, step);
+	}
+	case OP_NEW_JOINED_PROC: {
+		struct op_new_joined_proc op;
+
+		if (!decode_new_joined_proc(reader, &op))
+			return -EPROTO;
+		return run_new_joined_proc(&op, step);
 	}
 	case OP_SET_ATTRIBUTES: {
 		struct op_set_attributes op;

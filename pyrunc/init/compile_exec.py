@@ -115,7 +115,7 @@ def settle(
     elif host.in_userns:
         context.setgroups = not host.setgroups_denied
     if namespaces.keeps_groups(annotations):
-        context.setgroups = False
+        context.setgroups, context.keep_groups = False, True
     return context
 
 

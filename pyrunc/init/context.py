@@ -22,6 +22,7 @@ class Context:
         "gid_mappings",
         "host",
         "joined",
+        "keep_groups",
         "new",
         "problems",
         "root_gid",
@@ -44,6 +45,7 @@ class Context:
         self.root_uid = 0  # the id that prepares the container and owns what is made in it
         self.root_gid = 0
         self.setgroups = True  # setgroups is allowed
+        self.keep_groups = False  # the caller's groups are wanted
         self._next = objects + 1
 
     @property
@@ -58,6 +60,14 @@ class Context:
         Inside, setgroups may be denied for good.
         """
         return "user" in self.joined and self.setgroups and self.host.euid == 0
+
+    @property
+    def may_deny_groups(self) -> bool:
+        """Tell whether a joined user namespace may deny setgroups to a caller without CAP_SETGID.
+
+        Such a caller has its groups in there as in a namespace that it makes.
+        """
+        return "user" in self.joined and self.host.euid != 0
 
     @property
     def confined(self) -> bool:

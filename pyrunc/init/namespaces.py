@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from errno import EACCES, ENOSYS
+from errno import EACCES, ENOSYS, EPERM
 
 from pyrunc.init import ops
 from pyrunc.spec.constants import NAMESPACES
@@ -39,7 +39,7 @@ def settle(context: Context, config: Config) -> None:
     elif context.host.in_userns:
         context.setgroups = not context.host.setgroups_denied
     if keeps_groups(config.annotations):
-        context.setgroups = False
+        context.setgroups, context.keep_groups = False, True
 
 
 def keeps_groups(annotations: dict[str, str]) -> bool:
@@ -204,6 +204,8 @@ def become_root(context: Context) -> list[Op]:
             uid=context.root_uid,
             gid=context.root_gid,
             keep_groups=int(context.drops_groups or not context.setgroups),
+            # Whoever made the namespace may have denied it.
+            tolerate=EPERM if context.may_deny_groups else 0,
             what=f"become user {context.root_uid} and group {context.root_gid} of the container",
         )
     ]

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0x8EB7F24FD4FABEB0
+DIGEST = 0x1E1DDEF04ECB9DCE
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -369,12 +369,15 @@ class Unshare(Op):
 
 
 class Become(Op):
-    """Take the ids that the user namespace maps: setgroups([]) unless `keep_groups`, setresgid, setresuid."""
+    """Take the ids that the user namespace maps: setgroups([]) unless `keep_groups`, setresgid, setresuid.
 
-    __slots__ = ("gid", "keep_groups", "uid")
+    `tolerate` is an errno of setgroups or 0.
+    """
+
+    __slots__ = ("gid", "keep_groups", "tolerate", "uid")
     NAME = "become"
     CODE = 11
-    FIELDS = ("uid", "gid", "keep_groups")
+    FIELDS = ("uid", "gid", "keep_groups", "tolerate")
     STEPS = ("setgroups", "setgid", "setuid")
 
     def __init__(
@@ -383,17 +386,19 @@ class Become(Op):
         uid: int,
         gid: int,
         keep_groups: int,
+        tolerate: int,
         pointer: str = "",
         what: str = "",
     ) -> None:
         self.uid = uid
         self.gid = gid
         self.keep_groups = keep_groups
+        self.tolerate = tolerate
         self.pointer = pointer
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(11, pack("<III", self.uid, self.gid, self.keep_groups))
+        return _op(11, pack("<IIII", self.uid, self.gid, self.keep_groups, self.tolerate))
 
 
 class JoinCgroup(Op):
@@ -576,6 +581,40 @@ class NewMount(Op):
         return _op(17, body)
 
 
+class NewJoinedProc(Op):
+    """A new procfs in a slot, of the pid namespace that the task has joined: as the task itself is not in it, a child makes it."""
+
+    __slots__ = ("attributes", "options", "slot", "source")
+    NAME = "new_joined_proc"
+    CODE = 18
+    FIELDS = ("slot", "source", "options", "attributes")
+    STEPS = ("open", "option", "create", "mount", "child")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        source: str,
+        options: Sequence[str],
+        attributes: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.source = source
+        self.options = options
+        self.attributes = attributes
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.source)
+        body += _strs(self.options, len(body))
+        body += pack("<Q", self.attributes)
+        return _op(18, body)
+
+
 class SetAttributes(Op):
     """mount_setattr on a slot.
 
@@ -585,7 +624,7 @@ class SetAttributes(Op):
 
     __slots__ = ("clear", "explicit", "keep_locked", "recursive", "set", "slot")
     NAME = "set_attributes"
-    CODE = 18
+    CODE = 19
     FIELDS = ("slot", "set", "clear", "recursive", "keep_locked", "explicit")
     STEPS = ("setattr", "locked")
 
@@ -611,7 +650,7 @@ class SetAttributes(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(18, pack("<IQQIIQ", self.slot, self.set, self.clear, self.recursive, self.keep_locked, self.explicit))
+        return _op(19, pack("<IQQIIQ", self.slot, self.set, self.clear, self.recursive, self.keep_locked, self.explicit))
 
 
 class ResetAtime(Op):
@@ -619,7 +658,7 @@ class ResetAtime(Op):
 
     __slots__ = ("rules", "slot")
     NAME = "reset_atime"
-    CODE = 19
+    CODE = 20
     FIELDS = ("slot", "rules")
     STEPS = ("look", "setattr")
 
@@ -637,7 +676,7 @@ class ResetAtime(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(19, pack("<II", self.slot, self.rules))
+        return _op(20, pack("<II", self.slot, self.rules))
 
 
 class SetPropagation(Op):
@@ -645,7 +684,7 @@ class SetPropagation(Op):
 
     __slots__ = ("flags", "recursive", "slot")
     NAME = "set_propagation"
-    CODE = 20
+    CODE = 21
     FIELDS = ("slot", "flags", "recursive")
     STEPS = ("setattr",)
 
@@ -665,7 +704,7 @@ class SetPropagation(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(20, pack("<IQI", self.slot, self.flags, self.recursive))
+        return _op(21, pack("<IQI", self.slot, self.flags, self.recursive))
 
 
 class AttachRoot(Op):
@@ -673,7 +712,7 @@ class AttachRoot(Op):
 
     __slots__ = ("path", "slot")
     NAME = "attach_root"
-    CODE = 21
+    CODE = 22
     FIELDS = ("slot", "path")
     STEPS = ("open", "clone", "attach")
 
@@ -693,7 +732,7 @@ class AttachRoot(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
         body += _str(self.path)
-        return _op(21, body)
+        return _op(22, body)
 
 
 class EnterRoot(Op):
@@ -701,7 +740,7 @@ class EnterRoot(Op):
 
     __slots__ = ("host", "root")
     NAME = "enter_root"
-    CODE = 22
+    CODE = 23
     FIELDS = ("root", "host")
     STEPS = ("open", "chdir", "chroot")
 
@@ -719,7 +758,7 @@ class EnterRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(22, pack("<II", self.root, self.host))
+        return _op(23, pack("<II", self.root, self.host))
 
 
 class LeaveRoot(Op):
@@ -727,7 +766,7 @@ class LeaveRoot(Op):
 
     __slots__ = ("host",)
     NAME = "leave_root"
-    CODE = 23
+    CODE = 24
     FIELDS = ("host",)
     STEPS = ("chdir", "chroot")
 
@@ -743,7 +782,7 @@ class LeaveRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(23, pack("<I", self.host))
+        return _op(24, pack("<I", self.host))
 
 
 class CoverRoot(Op):
@@ -751,7 +790,7 @@ class CoverRoot(Op):
 
     __slots__ = ("root", "slot")
     NAME = "cover_root"
-    CODE = 24
+    CODE = 25
     FIELDS = ("slot", "root")
     STEPS = ("verify", "attach", "chdir", "chroot")
 
@@ -769,7 +808,7 @@ class CoverRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(24, pack("<II", self.slot, self.root))
+        return _op(25, pack("<II", self.slot, self.root))
 
 
 class Attach(Op):
@@ -777,7 +816,7 @@ class Attach(Op):
 
     __slots__ = ("flags", "path", "slot")
     NAME = "attach"
-    CODE = 25
+    CODE = 26
     FIELDS = ("slot", "path", "flags")
     STEPS = ("resolve", "create", "verify", "attach")
 
@@ -800,7 +839,7 @@ class Attach(Op):
         body = pack("<I", self.slot)
         body += _str(self.path)
         body += pack("<I", self.flags)
-        return _op(25, body)
+        return _op(26, body)
 
 
 class CloneInside(Op):
@@ -812,7 +851,7 @@ class CloneInside(Op):
 
     __slots__ = ("nofollow", "path", "proc", "recursive", "resolve", "slot")
     NAME = "clone_inside"
-    CODE = 26
+    CODE = 27
     FIELDS = ("slot", "path", "recursive", "nofollow", "resolve", "proc")
     STEPS = ("resolve", "verify", "clone")
 
@@ -841,7 +880,7 @@ class CloneInside(Op):
         body = pack("<I", self.slot)
         body += _str(self.path)
         body += pack("<IIII", self.recursive, self.nofollow, self.resolve, self.proc)
-        return _op(26, body)
+        return _op(27, body)
 
 
 class MapMount(Op):
@@ -849,7 +888,7 @@ class MapMount(Op):
 
     __slots__ = ("slot",)
     NAME = "map_mount"
-    CODE = 27
+    CODE = 28
     FIELDS = ("slot",)
     STEPS = ("send",)
 
@@ -865,7 +904,7 @@ class MapMount(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(27, pack("<I", self.slot))
+        return _op(28, pack("<I", self.slot))
 
 
 class MountClassic(Op):
@@ -873,7 +912,7 @@ class MountClassic(Op):
 
     __slots__ = ("data", "flags", "fstype", "path", "source")
     NAME = "mount_classic"
-    CODE = 28
+    CODE = 29
     FIELDS = ("path", "fstype", "source", "flags", "data")
     STEPS = ("resolve", "create", "mount")
 
@@ -902,7 +941,7 @@ class MountClassic(Op):
         body += _str(self.source)
         body += pack("<Q", self.flags)
         body += _str(self.data)
-        return _op(28, body)
+        return _op(29, body)
 
 
 class InheritMode(Op):
@@ -910,37 +949,9 @@ class InheritMode(Op):
 
     __slots__ = ("path", "slot")
     NAME = "inherit_mode"
-    CODE = 29
-    FIELDS = ("slot", "path")
-    STEPS = ("resolve", "chmod")
-
-    def __init__(
-        self,
-        *,
-        slot: int,
-        path: str,
-        pointer: str = "",
-        what: str = "",
-    ) -> None:
-        self.slot = slot
-        self.path = path
-        self.pointer = pointer
-        self.what = what
-
-    def encode(self) -> bytes:
-        body = pack("<I", self.slot)
-        body += _str(self.path)
-        return _op(29, body)
-
-
-class CopyUp(Op):
-    """Copy the tree below a path into the detached tmpfs of a slot (tmpcopyup)."""
-
-    __slots__ = ("path", "slot")
-    NAME = "copy_up"
     CODE = 30
     FIELDS = ("slot", "path")
-    STEPS = ("open", "copy")
+    STEPS = ("resolve", "chmod")
 
     def __init__(
         self,
@@ -961,12 +972,40 @@ class CopyUp(Op):
         return _op(30, body)
 
 
+class CopyUp(Op):
+    """Copy the tree below a path into the detached tmpfs of a slot (tmpcopyup)."""
+
+    __slots__ = ("path", "slot")
+    NAME = "copy_up"
+    CODE = 31
+    FIELDS = ("slot", "path")
+    STEPS = ("open", "copy")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        return _op(31, body)
+
+
 class MakeDirectory(Op):
     """Create a directory and its parents with this mode, owned by uid:gid; an existing directory is left alone."""
 
     __slots__ = ("gid", "mode", "path", "uid")
     NAME = "make_directory"
-    CODE = 31
+    CODE = 32
     FIELDS = ("path", "mode", "uid", "gid")
     STEPS = ("resolve", "create")
 
@@ -990,7 +1029,7 @@ class MakeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<III", self.mode, self.uid, self.gid)
-        return _op(31, body)
+        return _op(32, body)
 
 
 class MakeSymlink(Op):
@@ -1001,7 +1040,7 @@ class MakeSymlink(Op):
 
     __slots__ = ("path", "replace", "target")
     NAME = "make_symlink"
-    CODE = 32
+    CODE = 33
     FIELDS = ("path", "target", "replace")
     STEPS = ("resolve", "remove", "symlink")
 
@@ -1024,7 +1063,7 @@ class MakeSymlink(Op):
         body = _str(self.path)
         body += _str(self.target)
         body += pack("<I", self.replace)
-        return _op(32, body)
+        return _op(33, body)
 
 
 class MakeDevice(Op):
@@ -1035,7 +1074,7 @@ class MakeDevice(Op):
 
     __slots__ = ("gid", "mode", "path", "rdev", "uid")
     NAME = "make_device"
-    CODE = 33
+    CODE = 34
     FIELDS = ("path", "mode", "rdev", "uid", "gid")
     STEPS = ("resolve", "mknod", "verify", "chmod", "chown")
 
@@ -1061,7 +1100,7 @@ class MakeDevice(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<IQII", self.mode, self.rdev, self.uid, self.gid)
-        return _op(33, body)
+        return _op(34, body)
 
 
 class Mask(Op):
@@ -1072,7 +1111,7 @@ class Mask(Op):
 
     __slots__ = ("directory", "null", "path")
     NAME = "mask"
-    CODE = 34
+    CODE = 35
     FIELDS = ("path", "null", "directory")
     STEPS = ("resolve", "clone", "attach", "verify")
 
@@ -1094,7 +1133,7 @@ class Mask(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.null, self.directory)
-        return _op(34, body)
+        return _op(35, body)
 
 
 class MakeReadonly(Op):
@@ -1105,7 +1144,7 @@ class MakeReadonly(Op):
 
     __slots__ = ("path",)
     NAME = "make_readonly"
-    CODE = 35
+    CODE = 36
     FIELDS = ("path",)
     STEPS = ("resolve", "clone", "setattr", "attach", "verify")
 
@@ -1121,7 +1160,7 @@ class MakeReadonly(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(35, _str(self.path))
+        return _op(36, _str(self.path))
 
 
 class Pivot(Op):
@@ -1129,7 +1168,7 @@ class Pivot(Op):
 
     __slots__ = ("slot",)
     NAME = "pivot"
-    CODE = 36
+    CODE = 37
     FIELDS = ("slot",)
     STEPS = ("chdir", "pivot", "propagation", "detach", "root")
 
@@ -1145,7 +1184,7 @@ class Pivot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(36, pack("<I", self.slot))
+        return _op(37, pack("<I", self.slot))
 
 
 class MoveRoot(Op):
@@ -1153,7 +1192,7 @@ class MoveRoot(Op):
 
     __slots__ = ("path", "slot")
     NAME = "move_root"
-    CODE = 37
+    CODE = 38
     FIELDS = ("slot", "path")
     STEPS = ("hide", "chdir", "move", "chroot")
 
@@ -1173,7 +1212,7 @@ class MoveRoot(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
         body += _str(self.path)
-        return _op(37, body)
+        return _op(38, body)
 
 
 class ChangeRoot(Op):
@@ -1181,7 +1220,7 @@ class ChangeRoot(Op):
 
     __slots__ = ("path",)
     NAME = "change_root"
-    CODE = 38
+    CODE = 39
     FIELDS = ("path",)
     STEPS = ("open", "chroot")
 
@@ -1197,7 +1236,7 @@ class ChangeRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(38, _str(self.path))
+        return _op(39, _str(self.path))
 
 
 class SetRootAttributes(Op):
@@ -1205,7 +1244,7 @@ class SetRootAttributes(Op):
 
     __slots__ = ("clear", "recursive", "set")
     NAME = "set_root_attributes"
-    CODE = 39
+    CODE = 40
     FIELDS = ("set", "clear", "recursive")
     STEPS = ("setattr",)
 
@@ -1225,7 +1264,7 @@ class SetRootAttributes(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(39, pack("<QQI", self.set, self.clear, self.recursive))
+        return _op(40, pack("<QQI", self.set, self.clear, self.recursive))
 
 
 class VerifyMount(Op):
@@ -1238,7 +1277,7 @@ class VerifyMount(Op):
 
     __slots__ = ("attributes", "index", "magic", "path")
     NAME = "verify_mount"
-    CODE = 40
+    CODE = 41
     FIELDS = ("path", "attributes", "magic", "index")
     STEPS = ("resolve", "mount", "flags", "magic")
 
@@ -1262,7 +1301,7 @@ class VerifyMount(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<QQI", self.attributes, self.magic, self.index)
-        return _op(40, body)
+        return _op(41, body)
 
 
 class VerifyRoot(Op):
@@ -1270,7 +1309,7 @@ class VerifyRoot(Op):
 
     __slots__ = ()
     NAME = "verify_root"
-    CODE = 41
+    CODE = 42
     FIELDS = ()
     STEPS = ("look", "compare")
 
@@ -1284,7 +1323,7 @@ class VerifyRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(41, b"")
+        return _op(42, b"")
 
 
 class SendMount(Op):
@@ -1292,7 +1331,7 @@ class SendMount(Op):
 
     __slots__ = ("slot",)
     NAME = "send_mount"
-    CODE = 42
+    CODE = 43
     FIELDS = ("slot",)
     STEPS = ("send",)
 
@@ -1308,7 +1347,7 @@ class SendMount(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(42, pack("<I", self.slot))
+        return _op(43, pack("<I", self.slot))
 
 
 class DetachMount(Op):
@@ -1316,7 +1355,7 @@ class DetachMount(Op):
 
     __slots__ = ("id", "path")
     NAME = "detach_mount"
-    CODE = 43
+    CODE = 44
     FIELDS = ("path", "id")
     STEPS = ("resolve", "verify", "detach")
 
@@ -1336,7 +1375,7 @@ class DetachMount(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<Q", self.id)
-        return _op(43, body)
+        return _op(44, body)
 
 
 class SetHostname(Op):
@@ -1344,33 +1383,9 @@ class SetHostname(Op):
 
     __slots__ = ("name",)
     NAME = "set_hostname"
-    CODE = 44
-    FIELDS = ("name",)
-    STEPS = ("sethostname",)
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        pointer: str = "",
-        what: str = "",
-    ) -> None:
-        self.name = name
-        self.pointer = pointer
-        self.what = what
-
-    def encode(self) -> bytes:
-        return _op(44, _str(self.name))
-
-
-class SetDomainname(Op):
-    """setdomainname."""
-
-    __slots__ = ("name",)
-    NAME = "set_domainname"
     CODE = 45
     FIELDS = ("name",)
-    STEPS = ("setdomainname",)
+    STEPS = ("sethostname",)
 
     def __init__(
         self,
@@ -1387,6 +1402,30 @@ class SetDomainname(Op):
         return _op(45, _str(self.name))
 
 
+class SetDomainname(Op):
+    """setdomainname."""
+
+    __slots__ = ("name",)
+    NAME = "set_domainname"
+    CODE = 46
+    FIELDS = ("name",)
+    STEPS = ("setdomainname",)
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.name = name
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(46, _str(self.name))
+
+
 class NewKeyring(Op):
     """Join a new anonymous session keyring and let the user namespace's others link it.
 
@@ -1395,7 +1434,7 @@ class NewKeyring(Op):
 
     __slots__ = ("permissions", "tolerate")
     NAME = "new_keyring"
-    CODE = 46
+    CODE = 47
     FIELDS = ("permissions", "tolerate")
     STEPS = ("join", "permissions")
 
@@ -1413,7 +1452,7 @@ class NewKeyring(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(46, pack("<II", self.permissions, self.tolerate))
+        return _op(47, pack("<II", self.permissions, self.tolerate))
 
 
 class OpenConsole(Op):
@@ -1421,7 +1460,7 @@ class OpenConsole(Op):
 
     __slots__ = ("bind", "columns", "rows", "uid")
     NAME = "open_console"
-    CODE = 47
+    CODE = 48
     FIELDS = ("rows", "columns", "uid", "bind")
     STEPS = (
         "open",
@@ -1455,7 +1494,7 @@ class OpenConsole(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(47, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
+        return _op(48, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
 
 
 class OwnStdio(Op):
@@ -1463,7 +1502,7 @@ class OwnStdio(Op):
 
     __slots__ = ("uid",)
     NAME = "own_stdio"
-    CODE = 48
+    CODE = 49
     FIELDS = ("uid",)
     STEPS = ("chown",)
 
@@ -1479,7 +1518,7 @@ class OwnStdio(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(48, pack("<I", self.uid))
+        return _op(49, pack("<I", self.uid))
 
 
 class ReopenNull(Op):
@@ -1487,7 +1526,7 @@ class ReopenNull(Op):
 
     __slots__ = ()
     NAME = "reopen_null"
-    CODE = 49
+    CODE = 50
     FIELDS = ()
     STEPS = ("open", "verify")
 
@@ -1501,7 +1540,7 @@ class ReopenNull(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(49, b"")
+        return _op(50, b"")
 
 
 class SetUmask(Op):
@@ -1509,7 +1548,7 @@ class SetUmask(Op):
 
     __slots__ = ("mask",)
     NAME = "set_umask"
-    CODE = 50
+    CODE = 51
     FIELDS = ("mask",)
     STEPS = ("umask",)
 
@@ -1525,7 +1564,7 @@ class SetUmask(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(50, pack("<I", self.mask))
+        return _op(51, pack("<I", self.mask))
 
 
 class SetLimit(Op):
@@ -1533,7 +1572,7 @@ class SetLimit(Op):
 
     __slots__ = ("hard", "resource", "soft")
     NAME = "set_limit"
-    CODE = 51
+    CODE = 52
     FIELDS = ("resource", "soft", "hard")
     STEPS = ("setrlimit",)
 
@@ -1553,7 +1592,7 @@ class SetLimit(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(51, pack("<IQQ", self.resource, self.soft, self.hard))
+        return _op(52, pack("<IQQ", self.resource, self.soft, self.hard))
 
 
 class SetAffinity(Op):
@@ -1561,7 +1600,7 @@ class SetAffinity(Op):
 
     __slots__ = ("mask",)
     NAME = "set_affinity"
-    CODE = 52
+    CODE = 53
     FIELDS = ("mask",)
     STEPS = ("affinity",)
 
@@ -1577,7 +1616,7 @@ class SetAffinity(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(52, _bytes(self.mask, 0))
+        return _op(53, _bytes(self.mask, 0))
 
 
 class SetScheduler(Op):
@@ -1585,7 +1624,7 @@ class SetScheduler(Op):
 
     __slots__ = ("deadline", "flags", "nice", "period", "policy", "priority", "runtime")
     NAME = "set_scheduler"
-    CODE = 53
+    CODE = 54
     FIELDS = ("policy", "flags", "nice", "priority", "runtime", "deadline", "period")
     STEPS = ("setattr",)
 
@@ -1613,7 +1652,7 @@ class SetScheduler(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(53, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
+        return _op(54, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
 
 
 class SetIoPriority(Op):
@@ -1621,7 +1660,7 @@ class SetIoPriority(Op):
 
     __slots__ = ("value",)
     NAME = "set_io_priority"
-    CODE = 54
+    CODE = 55
     FIELDS = ("value",)
     STEPS = ("ioprio",)
 
@@ -1637,7 +1676,7 @@ class SetIoPriority(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(54, pack("<I", self.value))
+        return _op(55, pack("<I", self.value))
 
 
 class SetPersonality(Op):
@@ -1645,7 +1684,7 @@ class SetPersonality(Op):
 
     __slots__ = ("persona",)
     NAME = "set_personality"
-    CODE = 55
+    CODE = 56
     FIELDS = ("persona",)
     STEPS = ("personality",)
 
@@ -1661,7 +1700,7 @@ class SetPersonality(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(55, pack("<Q", self.persona))
+        return _op(56, pack("<Q", self.persona))
 
 
 class SetMemoryPolicy(Op):
@@ -1669,7 +1708,7 @@ class SetMemoryPolicy(Op):
 
     __slots__ = ("mode", "nodes")
     NAME = "set_memory_policy"
-    CODE = 56
+    CODE = 57
     FIELDS = ("mode", "nodes")
     STEPS = ("mempolicy",)
 
@@ -1689,7 +1728,7 @@ class SetMemoryPolicy(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.mode)
         body += _bytes(self.nodes, len(body))
-        return _op(56, body)
+        return _op(57, body)
 
 
 class SetNoNewPrivileges(Op):
@@ -1697,7 +1736,7 @@ class SetNoNewPrivileges(Op):
 
     __slots__ = ()
     NAME = "set_no_new_privileges"
-    CODE = 57
+    CODE = 58
     FIELDS = ()
     STEPS = ("prctl",)
 
@@ -1711,7 +1750,7 @@ class SetNoNewPrivileges(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(57, b"")
+        return _op(58, b"")
 
 
 class LimitBoundingSet(Op):
@@ -1719,7 +1758,7 @@ class LimitBoundingSet(Op):
 
     __slots__ = ("keep",)
     NAME = "limit_bounding_set"
-    CODE = 58
+    CODE = 59
     FIELDS = ("keep",)
     STEPS = ("read", "drop")
 
@@ -1735,7 +1774,7 @@ class LimitBoundingSet(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(58, pack("<Q", self.keep))
+        return _op(59, pack("<Q", self.keep))
 
 
 class SetGroups(Op):
@@ -1743,7 +1782,7 @@ class SetGroups(Op):
 
     __slots__ = ("gids",)
     NAME = "set_groups"
-    CODE = 59
+    CODE = 60
     FIELDS = ("gids",)
     STEPS = ("setgroups", "verify")
 
@@ -1759,7 +1798,7 @@ class SetGroups(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(59, _bytes(self.gids, 0))
+        return _op(60, _bytes(self.gids, 0))
 
 
 class SetIds(Op):
@@ -1767,7 +1806,7 @@ class SetIds(Op):
 
     __slots__ = ("gid", "uid")
     NAME = "set_ids"
-    CODE = 60
+    CODE = 61
     FIELDS = ("uid", "gid")
     STEPS = ("keepcaps", "setgid", "setuid", "verify")
 
@@ -1785,7 +1824,7 @@ class SetIds(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(60, pack("<II", self.uid, self.gid))
+        return _op(61, pack("<II", self.uid, self.gid))
 
 
 class SetCapabilities(Op):
@@ -1793,7 +1832,7 @@ class SetCapabilities(Op):
 
     __slots__ = ("ambient", "effective", "inheritable", "permitted")
     NAME = "set_capabilities"
-    CODE = 61
+    CODE = 62
     FIELDS = ("effective", "permitted", "inheritable", "ambient")
     STEPS = ("keepcaps", "capset", "clear", "ambient", "verify")
 
@@ -1815,7 +1854,7 @@ class SetCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(61, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
+        return _op(62, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
 
 
 class AdjustCapabilities(Op):
@@ -1823,7 +1862,7 @@ class AdjustCapabilities(Op):
 
     __slots__ = ("effective", "inheritable", "permitted")
     NAME = "adjust_capabilities"
-    CODE = 62
+    CODE = 63
     FIELDS = ("effective", "permitted", "inheritable")
     STEPS = ("capset",)
 
@@ -1843,7 +1882,7 @@ class AdjustCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(62, pack("<QQQ", self.effective, self.permitted, self.inheritable))
+        return _op(63, pack("<QQQ", self.effective, self.permitted, self.inheritable))
 
 
 class CloseDescriptors(Op):
@@ -1854,7 +1893,7 @@ class CloseDescriptors(Op):
 
     __slots__ = ("err", "gate", "out", "preserved", "report")
     NAME = "close_descriptors"
-    CODE = 63
+    CODE = 64
     FIELDS = ("preserved", "gate", "report", "out", "err")
     STEPS = ("close",)
 
@@ -1878,7 +1917,7 @@ class CloseDescriptors(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(63, pack("<IIIII", self.preserved, self.gate, self.report, self.out, self.err))
+        return _op(64, pack("<IIIII", self.preserved, self.gate, self.report, self.out, self.err))
 
 
 class LoadSeccomp(Op):
@@ -1890,7 +1929,7 @@ class LoadSeccomp(Op):
 
     __slots__ = ("filter", "flags", "listener")
     NAME = "load_seccomp"
-    CODE = 64
+    CODE = 65
     FIELDS = ("flags", "filter", "listener")
     STEPS = ("load", "listener")
 
@@ -1913,7 +1952,7 @@ class LoadSeccomp(Op):
         body = pack("<I", self.flags)
         body += _bytes(self.filter, len(body))
         body += pack("<I", self.listener)
-        return _op(64, body)
+        return _op(65, body)
 
 
 class ChangeDirectory(Op):
@@ -1925,7 +1964,7 @@ class ChangeDirectory(Op):
 
     __slots__ = ("create", "path", "retry_later")
     NAME = "change_directory"
-    CODE = 65
+    CODE = 66
     FIELDS = ("path", "create", "retry_later")
     STEPS = ("open", "create", "chdir", "verify")
 
@@ -1947,7 +1986,7 @@ class ChangeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.create, self.retry_later)
-        return _op(65, body)
+        return _op(66, body)
 
 
 class FindHome(Op):
@@ -1955,7 +1994,7 @@ class FindHome(Op):
 
     __slots__ = ("uid",)
     NAME = "find_home"
-    CODE = 66
+    CODE = 67
     FIELDS = ("uid",)
     STEPS = ("read",)
 
@@ -1971,7 +2010,7 @@ class FindHome(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(66, pack("<I", self.uid))
+        return _op(67, pack("<I", self.uid))
 
 
 class FindExecutable(Op):
@@ -1979,7 +2018,7 @@ class FindExecutable(Op):
 
     __slots__ = ("name", "search")
     NAME = "find_executable"
-    CODE = 67
+    CODE = 68
     FIELDS = ("name", "search")
     STEPS = ("path", "stat", "directory", "permission")
 
@@ -1999,7 +2038,7 @@ class FindExecutable(Op):
     def encode(self) -> bytes:
         body = _str(self.name)
         body += _str(self.search)
-        return _op(67, body)
+        return _op(68, body)
 
 
 class RunHook(Op):
@@ -2027,7 +2066,7 @@ class RunHook(Op):
         "timeout_ms",
     )
     NAME = "run_hook"
-    CODE = 68
+    CODE = 69
     FIELDS = (
         "path",
         "argv",
@@ -2087,7 +2126,7 @@ class RunHook(Op):
         body += _str(self.cwd)
         body += pack("<III", self.out, self.err, self.filter_flags)
         body += _bytes(self.filter, len(body))
-        return _op(68, body)
+        return _op(69, body)
 
 
 class WaitAtGate(Op):
@@ -2095,7 +2134,7 @@ class WaitAtGate(Op):
 
     __slots__ = ("gate", "report")
     NAME = "wait_at_gate"
-    CODE = 69
+    CODE = 70
     FIELDS = ("gate", "report")
     STEPS = ("wait",)
 
@@ -2113,7 +2152,7 @@ class WaitAtGate(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(69, pack("<II", self.gate, self.report))
+        return _op(70, pack("<II", self.gate, self.report))
 
 
 class Execute(Op):
@@ -2126,7 +2165,7 @@ class Execute(Op):
 
     __slots__ = ("argv", "env", "home", "listen", "preserved")
     NAME = "execute"
-    CODE = 70
+    CODE = 71
     FIELDS = ("argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
@@ -2153,7 +2192,7 @@ class Execute(Op):
         body = _strs(self.argv, 0)
         body += _strs(self.env, len(body))
         body += pack("<III", self.home, self.listen, self.preserved)
-        return _op(70, body)
+        return _op(71, body)
 
 
 OPS: tuple[type[Op], ...] = (
@@ -2174,6 +2213,7 @@ OPS: tuple[type[Op], ...] = (
     PropagateRoot,
     CloneTree,
     NewMount,
+    NewJoinedProc,
     SetAttributes,
     ResetAtime,
     SetPropagation,

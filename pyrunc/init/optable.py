@@ -103,8 +103,9 @@ OPS = {
     ),
     "unshare": ("Unshare the namespaces given as CLONE_NEW* flags.", {"flags": U32}, ("unshare",)),
     "become": (
-        "Take the ids that the user namespace maps: setgroups([]) unless `keep_groups`, setresgid, setresuid.",
-        {"uid": U32, "gid": U32, "keep_groups": U32},
+        "Take the ids that the user namespace maps: setgroups([]) unless `keep_groups`, setresgid, setresuid. `tolerate` is an "
+        "errno of setgroups or 0.",
+        {"uid": U32, "gid": U32, "keep_groups": U32, "tolerate": U32},
         ("setgroups", "setgid", "setuid"),
     ),
     "join_cgroup": (

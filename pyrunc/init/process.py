@@ -70,7 +70,13 @@ def check(context: Context, process: Process) -> None:
     groups = enumerate(user.additional_gids)
     gids = [(f"{pointer}/additionalGids/{index}", gid) for index, gid in groups]
     check_ids(context, [(pointer + "/gid", user.gid), *gids], groups=True)
-    if user.additional_gids and not context.setgroups:
+    if user.additional_gids and context.keep_groups:
+        context.warn(
+            pointer + "/additionalGids",
+            "not set: the annotation run.oci.keep_original_groups keeps the caller's groups",
+            value=", ".join(map(str, user.additional_gids)),
+        )
+    elif user.additional_gids and not context.setgroups:
         context.problem(
             pointer + "/additionalGids",
             "supplementary groups cannot be set: setgroups is denied in this user namespace",
@@ -157,7 +163,8 @@ def credentials(
             what="limit the capability bounding set",
         )
     )
-    if context.setgroups and (user.additional_gids or not context.drops_groups):
+    dropped = context.drops_groups or context.may_deny_groups
+    if context.setgroups and (user.additional_gids or not dropped):
         gids = b"".join([pack("<I", gid) for gid in user.additional_gids])
         what = f"set the supplementary groups ({', '.join(map(str, user.additional_gids))})"
         found.append(ops.SetGroups(gids=gids, pointer=user.pointer + "/additionalGids", what=what))

@@ -41,7 +41,12 @@ if TYPE_CHECKING:
 
 PIDFD_RECEIVER = "run.oci.pidfd_receiver"
 # What was asked for and is not in force; the other warnings are for `check`.
-LOGGED = ("/mounts/", "/process/capabilities/", "/linux/resources/cpu/shares")
+LOGGED = (
+    "/process/user/additionalGids",
+    "/mounts/",
+    "/process/capabilities/",
+    "/linux/resources/cpu/shares",
+)
 
 
 def _absolute(bundle: str) -> str:

@@ -18,6 +18,7 @@ from tests.features.conftest import User
 from tests.support.bundle import Config
 from tests.support.runtime import Runtime
 from tests.support.types import Run, Shell
+from tests.support.wait import until
 
 feature = pytest.mark.feature
 
@@ -203,6 +204,34 @@ def test_the_groups_of_the_caller_are_kept_when_asked(pyrunc: Runtime, config: C
     config.write()
     found = pyrunc(*argv, pyrunc.new_id(), prefix=prefix).ok().stdout.split()
     assert found == ["0", "4242", "4343"]
+    # An image with an /etc/group makes engines list groups all the same.
+    config.process["user"] = {"uid": 0, "gid": 0, "additionalGids": [7, 8]}
+    config.write()
+    result = pyrunc(*argv, pyrunc.new_id(), prefix=prefix).ok()
+    assert result.stdout.split() == ["0", "4242", "4343"]
+    assert "keep_original_groups" in result.stderr
+
+
+@feature("3.25 process.user.additionalGids")
+def test_a_user_joins_a_user_namespace_that_denies_setgroups(user: User) -> None:
+    """It has its groups in there, as in one of its own."""
+    holder = subprocess.Popen(
+        [*user.prefix, "unshare", "--user", "--map-root-user", "sleep", "600"],
+        start_new_session=True,
+    )
+    try:
+        file = Path(f"/proc/{holder.pid}/setgroups")
+        until(lambda: file.read_text() == "deny\n", "unshare --map-root-user")
+        until(lambda: Path(f"/proc/{holder.pid}/comm").read_text() == "sleep\n", "sleep")
+        user.config.namespace("user", f"/proc/{holder.pid}/ns/user")
+        for name in ("uidMappings", "gidMappings"):
+            del user.config.linux[name]
+        assert user.run("id", "-u").ok().stdout == "0\n"
+        user.config.process["user"] = {"uid": 0, "gid": 0, "additionalGids": [0]}
+        assert user.run("id", "-u").status == 1
+    finally:
+        holder.kill()
+        holder.wait()
 
 
 @feature("3.25 process.user.additionalGids")

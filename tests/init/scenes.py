@@ -112,7 +112,13 @@ class Outer:
     def run(self, *then: ops.Op) -> Failed | None:
         plan = [
             ops.JoinProcess(slot=1, flags=CLONE_NEWNS),
-            *locked([ops.Become(uid=0, gid=0, keep_groups=0), clone(FIRST, self.point), *then]),
+            *locked(
+                [
+                    ops.Become(uid=0, gid=0, keep_groups=0, tolerate=0),
+                    clone(FIRST, self.point),
+                    *then,
+                ]
+            ),
         ]
         with Init(plan, objects=[self.init.pidfd]) as init:
             init.pause()

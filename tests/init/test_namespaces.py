@@ -241,7 +241,7 @@ def user_namespace(then: list[ops.Op]) -> list[ops.Op]:
 
 def test_become_takes_the_ids_that_the_maps_give() -> None:
     """JN-3."""
-    plan = user_namespace([ops.Become(uid=0, gid=0, keep_groups=0), stop()])
+    plan = user_namespace([ops.Become(uid=0, gid=0, keep_groups=0, tolerate=0), stop()])
     with Init(plan) as init:
         init.pause()
         write_maps(init.pid)
@@ -256,7 +256,7 @@ def test_become_takes_the_ids_that_the_maps_give() -> None:
 def test_become_stays_hidden() -> None:
     """JN-1: a change of ids must not make the init dumpable again."""
     plan = user_namespace(
-        [ops.SetDumpable(value=0), ops.Become(uid=0, gid=0, keep_groups=0), stop()]
+        [ops.SetDumpable(value=0), ops.Become(uid=0, gid=0, keep_groups=0, tolerate=0), stop()]
     )
     with Init(plan) as init:
         init.pause()
@@ -269,7 +269,7 @@ def test_become_stays_hidden() -> None:
 def test_become_where_setgroups_is_denied() -> None:
     """CR-5."""
     for keep, expected in ((0, ("become", "setgroups", "EPERM")), (1, None)):
-        plan = user_namespace([ops.Become(uid=0, gid=0, keep_groups=keep), stop()])
+        plan = user_namespace([ops.Become(uid=0, gid=0, keep_groups=keep, tolerate=0), stop()])
         with Init(plan) as init:
             init.pause()
             write_maps(init.pid, deny=True)
@@ -281,7 +281,7 @@ def test_become_where_setgroups_is_denied() -> None:
 
 
 def test_become_without_a_map_is_an_error() -> None:
-    plan = user_namespace([ops.Become(uid=0, gid=0, keep_groups=1), stop()])
+    plan = user_namespace([ops.Become(uid=0, gid=0, keep_groups=1, tolerate=0), stop()])
     assert failure(plan).short == ("become", "setgid", "EINVAL")
 
 

@@ -55,7 +55,7 @@ def created(rootfs: Path, *end: ops.Op) -> list[ops.Op]:
         ops.PropagateRoot(flags=MS_REC | MS_SLAVE),
         clone(FIRST, "/dev/null", kind=0o020000, rdev=os.makedev(1, 3)),
         ops.AttachRoot(slot=ROOT, path=str(rootfs)),
-        ops.Become(uid=0, gid=0, keep_groups=0),
+        ops.Become(uid=0, gid=0, keep_groups=0, tolerate=0),
         ops.SetDumpable(value=0),
         ops.Fork(cgroup=0),
         ops.SetSession(),
@@ -141,7 +141,7 @@ def test_a_program_joins_the_container(container: Init) -> None:
     plan = [
         ops.SetDumpable(value=0),
         ops.JoinProcess(slot=1, flags=flags),
-        ops.Become(uid=0, gid=0, keep_groups=0),
+        ops.Become(uid=0, gid=0, keep_groups=0, tolerate=0),
         ops.Fork(cgroup=0),
         ops.SetSession(),
         ops.OpenProc(slot=PROC, kind=ops.PROC_PIDS),
@@ -166,7 +166,7 @@ def test_a_procfs_where_no_new_one_may_be_made(unprivileged: Path) -> None:
         plan = [
             ops.Unshare(flags=CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET),
             ops.Await(name=ops.RENDEZVOUS_NAMESPACES, slot=0, count=0),
-            ops.Become(uid=0, gid=0, keep_groups=0),
+            ops.Become(uid=0, gid=0, keep_groups=0, tolerate=0),
             ops.OpenProc(slot=PROC, kind=kind),
             ops.WriteProc(
                 proc=PROC, path="self/timerslack_ns", value="12345", readback="12345", tolerate=0
@@ -183,7 +183,7 @@ def test_a_new_procfs_needs_a_pid_namespace_of_ones_own() -> None:
     plan = [
         ops.Unshare(flags=CLONE_NEWUSER | CLONE_NEWNS),
         ops.Await(name=ops.RENDEZVOUS_NAMESPACES, slot=0, count=0),
-        ops.Become(uid=0, gid=0, keep_groups=0),
+        ops.Become(uid=0, gid=0, keep_groups=0, tolerate=0),
         new("proc", FIRST),
         stop(),
     ]
