@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -37,6 +38,13 @@ int native_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t mode, 
 	const struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
 
 	return native_result(syscall(SYS_openat2, dir_fd, path, &how, sizeof(how)));
+}
+
+/* Fails with EEXIST where rename(2) would replace. */
+int native_rename_new(int dir_fd, const char *old_name, const char *new_name)
+{
+	return native_result(
+		syscall(SYS_renameat2, dir_fd, old_name, dir_fd, new_name, RENAME_NOREPLACE));
 }
 
 static int write_all(int fd, const uint8_t *data, size_t size)

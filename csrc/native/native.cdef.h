@@ -26,6 +26,7 @@ int native_sched_setaffinity(int pid, const uint8_t *mask, size_t size);
 /* descriptors and files (descriptors.c) */
 int native_close_range(unsigned int first, unsigned int last, int cloexec);
 int native_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
+int native_rename_new(int dir_fd, const char *old_name, const char *new_name);
 int native_memfd_sealed(const char *name, const uint8_t *data, size_t size, int executable);
 int native_mount_id(int dir_fd, const char *path, int flags, uint64_t *mount_id);
 int64_t native_filesystem_magic(int fd);

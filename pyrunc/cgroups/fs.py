@@ -61,6 +61,7 @@ class FsManager(Manager):
             leaf=delegate.single(str(record["leaf"]), what="the leaf"),
         )
         found.kills_before = int(record.get("killsBefore", 0))
+        found.mark = str(record.get("mark", ""))
         return found
 
     # -- making ------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ class FsManager(Manager):
     def destroy(self, *, limit_s: float = DESTROY_S) -> None:
         """Remove the cgroups, whatever part of them exists; kills what is left after `limit_s`."""
         deadline = time.monotonic() + limit_s
-        busy = [member for member in self.members if member.ours and not member.remove(deadline)]
+        busy = [member for member in self.ours() if not member.remove(deadline)]
         if busy:
             kill.kill(busy)
             deadline = time.monotonic() + limit_s

@@ -10,6 +10,7 @@ from pyrunc.errors import Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from pyrunc.cgroups.stats.oom import Watch
@@ -39,6 +40,7 @@ class CgroupSet:
             "rootless": self.rootless,
             "leaf": self.leaf,
             "killsBefore": self.kills_before,
+            "mark": self.mark,
             "cgroups": [member.record() for member in self.members],
         }
 
@@ -105,6 +107,39 @@ class CgroupSet:
         for member in self.members:
             member.close()
 
+    def look_again(self) -> None:
+        """See which cgroups are there now that nobody else creates or deletes the container.
+
+        The one before it of this id may have had the same; what is gone with it will be ours.
+        """
+        for member in self.members:
+            member.look_again()
+
+    def correct(self, record: Mapping[str, Any]) -> None:
+        """Put into a record of before `prepare` what has been found to be there.
+
+        Others make and remove the parents that they share with the container.
+        """
+        for noted, member in zip(record["cgroups"], self.members, strict=True):
+            noted["kept"] = member.kept
+
+    def ours(self) -> list[Cgroup]:
+        """List the cgroups that the container may kill in and remove (CG-8)."""
+        return [
+            member for member in self.members if member.ours and not member.is_of_another(self.mark)
+        ]
+
+    def hold(self) -> None:
+        """Open the cgroups that are there: from now on these are meant, whatever has their names.
+
+        The others leave the set.
+        """
+        for member in list(self.members):
+            try:
+                member.open()
+            except FileNotFoundError:
+                self.members.remove(member)
+
     # -- processes ---------------------------------------------------------------------------------
 
     def pids(self, *, ours: bool = False) -> list[int]:
@@ -112,7 +147,7 @@ class CgroupSet:
 
         With `ours` only where the cgroup belongs to the container alone.
         """
-        members = [member for member in self.members if member.ours or not ours]
+        members = self.ours() if ours else self.members
         for controller in LISTING:
             for member in members:
                 if controller in member.hierarchy.controllers:
@@ -121,14 +156,14 @@ class CgroupSet:
 
     def kill(self) -> None:
         """SIGKILL to every process in the cgroups."""
-        kill.kill([member for member in self.members if member.ours])
+        kill.kill(self.ours())
 
     def signal(self, number: int) -> None:
         """Send a signal to every process in the cgroups."""
         if number == kill.SIGKILL:
             self.kill()
             return
-        ours = [member for member in self.members if member.ours]
+        ours = self.ours()
         member = freezer.choose(ours) or next(iter(ours), None)
         if member is not None:
             kill.signal_all(member, number)

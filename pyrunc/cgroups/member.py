@@ -136,17 +136,34 @@ class Cgroup(Owner):
         """mkdir with parents. True when it is new."""
         top = self.open_top()
         try:
-            self.fd, new = tree.make_path(top, self.parts, device=self.hierarchy.device)
+            self.fd, present = tree.make_path(top, self.parts, device=self.hierarchy.device)
         except OSError as error:
             raise HostError(
                 f"cannot create the cgroup {self.path}",
                 errno=error.errno or 0,
                 hint=self._why(error),
             ) from error
-        if not new:
-            # There before, or made since we looked: by somebody else either way.
-            self.kept = len(self.parts)
+        # What we saw when we looked may be gone since, or have been made by somebody else.
+        new = present < len(self.parts)
+        self.kept = min(self.kept, present) if new else present
         return new
+
+    def look_again(self) -> None:
+        """See whether the cgroup that was there is there still."""
+        if self.kept == len(self.parts) and not self.present():
+            self.kept -= 1
+
+    def is_of_another(self, owner: str) -> bool:
+        """Whether a mark says that the cgroup was made for another container than `owner`'s."""
+        if not owner or self.claimed:
+            return False
+        for name in MARKS:
+            try:
+                found = posix.getxattr(self.path, name, follow_symlinks=False)
+            except OSError:  # there is none, or the kernel keeps none; or the cgroup is gone
+                continue
+            return found != owner.encode("utf-8", "surrogateescape")
+        return False
 
     def mark(self, owner: str) -> None:
         """Write down whose cgroup it is. Only `doctor` reads it, so it may fail."""

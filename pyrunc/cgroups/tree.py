@@ -170,13 +170,14 @@ def _leader(thread: int) -> int:
     return 0
 
 
-def make_path(top_fd: int, parts: Sequence[str], *, device: int) -> tuple[int, bool]:
-    """mkdir -p below a hierarchy; the leaf's descriptor, and whether the leaf is new.
+def make_path(top_fd: int, parts: Sequence[str], *, device: int) -> tuple[int, int]:
+    """mkdir -p below a hierarchy; the leaf's descriptor, and how many components were there.
 
     The usual case is that the parents exist. A parent may be removed by a concurrent `delete`
     between our two calls: ENOENT starts again from the top, a bounded number of times.
     """
     path = "/".join(parts)
+    present = len(parts) - 1
     for _ in range(10):
         new = True
         try:
@@ -184,23 +185,28 @@ def make_path(top_fd: int, parts: Sequence[str], *, device: int) -> tuple[int, b
         except FileExistsError:
             new = False
         except FileNotFoundError:
-            _make_parents(top_fd, parts)
+            present = min(present, _make_parents(top_fd, parts))
             continue
         try:
-            return open_verified(path, device=device, dir_fd=top_fd), new
+            fd = open_verified(path, device=device, dir_fd=top_fd)
+            return fd, present if new else len(parts)
         except FileNotFoundError:
             continue
     raise HostError(f"cgroup {path} is removed again and again by somebody else")
 
 
-def _make_parents(top_fd: int, parts: Sequence[str]) -> None:
+def _make_parents(top_fd: int, parts: Sequence[str]) -> int:
+    """Make the parents of a path; return how many were there before the first that is new."""
+    present = len(parts) - 1
     for depth in range(1, len(parts)):
         try:
             posix.mkdir("/".join(parts[:depth]), 0o755, dir_fd=top_fd)
         except FileExistsError:
             continue
         except FileNotFoundError:
-            return  # lost a race: make_path starts again
+            break  # lost a race: make_path starts again
+        present = min(present, depth - 1)
+    return present
 
 
 def remove(top_fd: int, parts: Sequence[str], *, deadline: float) -> bool:

@@ -13,7 +13,7 @@ from errno import ENOENT, ENOTDIR
 
 from pyrunc import jsontext
 from pyrunc.errors import Failure, HostError, UsageError
-from pyrunc.lifecycle.state import check_ours
+from pyrunc.lifecycle.state_root import check_ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from pyrunc.cli.output import emit
 from pyrunc.errors import Failure
 from pyrunc.host import facts, syscalls
 from pyrunc.lifecycle import delete, host_mounts
-from pyrunc.lifecycle.state import StateDirectory, default_root, list_ids, open_root
+from pyrunc.lifecycle.state import StateDirectory
+from pyrunc.lifecycle.state_root import abandoned, default_root, list_ids, open_root
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -44,6 +45,7 @@ class Survey:
         self.lost: list[Any] = []
         self.alive_rdt: list[Any] = []
         self.lost_rdt: list[Any] = []
+        self.abandoned: list[str] = []  # directories without an id
         self.mounts: list[tuple[str, str]] = []  # path, id of the half-created container
 
 
@@ -88,6 +90,7 @@ def survey(root: str) -> Survey:
         if directory is not None:
             _survey_one(directory, seen)
             directory.close()
+    seen.abandoned = abandoned(root_fd)
     os.close(root_fd)
     return seen
 
@@ -129,7 +132,10 @@ def _left_mounts(intents: list[dict[str, Any]], name: str) -> list[tuple[str, st
 
 
 def _states(root: str, seen: Survey, *, force: bool) -> Problems:
-    found: Problems = []
+    found: Problems = [
+        (f"directory {name} was left by a killed command", partial(_tidy, root))
+        for name in seen.abandoned
+    ]
     for name in seen.half:
         text = f"state {name} was never finished"
         found.append((text, partial(delete.delete, root, name, force=True)))
@@ -137,6 +143,13 @@ def _states(root: str, seen: Survey, *, force: bool) -> Problems:
         text = f"state {name} cannot be read"
         found.append((text, partial(_delete_damaged, root, name, force=force)))
     return found
+
+
+def _tidy(root: str) -> None:
+    root_fd = open_root(root)
+    if root_fd >= 0:
+        abandoned(root_fd, remove=True)
+        os.close(root_fd)
 
 
 def _delete_damaged(root: str, name: str, *, force: bool) -> None:

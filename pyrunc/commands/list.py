@@ -9,7 +9,8 @@ from pyrunc import jsontext
 from pyrunc.cli.output import emit
 from pyrunc.errors import Failure
 from pyrunc.lifecycle.container import Container
-from pyrunc.lifecycle.state import StateDirectory, list_ids, open_root
+from pyrunc.lifecycle.state import StateDirectory
+from pyrunc.lifecycle.state_root import list_ids, open_root
 from pyrunc.log import log
 
 TYPE_CHECKING = False

@@ -83,7 +83,8 @@ def _report(explanation: Explanation) -> None:
 def end(container: Container) -> None:
     """Delete, if nobody has done so; what goes wrong now must not hide how the container ended."""
     try:
-        container.directory.lock()
+        if not container.directory.lock_this():
+            return  # somebody has deleted it; what has the id now is not ours
         state = container.directory.load()
         if state is None:
             return

@@ -91,8 +91,7 @@ def spawn(
     (those that are close-on-exec end at the exec); all others are closed. ``stdio[i]`` becomes
     descriptor ``i``, -1 keeps the caller's. Signals are at their defaults and none is blocked.
     """
-    pidfd = ffi.new("int *")
-    step = ffi.new("int *")
+    pidfd, step = ffi.new("int *"), ffi.new("int *")
     pid = lib.native_spawn(
         exe_fd, _path(argv0), list(fds), len(fds), base, list(stdio), cgroup_fd, pidfd, step
     )
@@ -202,6 +201,11 @@ def openat2(dirfd: int, path: str | bytes, flags: int, mode: int = 0, resolve: i
     while (fd := lib.native_openat2(dirfd, _path(path), flags, mode, resolve)) == -_EINTR:
         pass
     return check(fd, path)
+
+
+def rename_new(dirfd: int, old: str, new: str) -> None:
+    """Rename an entry of a directory; EEXIST where there is something of the new name."""
+    check(lib.native_rename_new(dirfd, _path(old), _path(new)), new)
 
 
 def memfd_sealed(name: bytes, data: bytes | bytearray | memoryview, exec: bool = False) -> int:

@@ -29,7 +29,7 @@ from pyrunc.lifecycle import create as lifecycle_create
 from pyrunc.lifecycle import delete as lifecycle_delete
 from pyrunc.lifecycle.options import CreateOptions
 from pyrunc.lifecycle.prepare import PreparedCreate
-from pyrunc.lifecycle.state import check_id, default_root, list_ids, open_root
+from pyrunc.lifecycle.state_root import check_id, default_root, list_ids, open_root
 from pyrunc.log import LEVELS, log
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import select
 from pyrunc.errors import Failure, InitError, StateError, UsageError
 from pyrunc.host import process
 from pyrunc.init.messages import ERROR, EXEC, MESSAGE
-from pyrunc.lifecycle.state import StateDirectory, check_id, list_ids, missing, open_root
+from pyrunc.lifecycle.state import StateDirectory
+from pyrunc.lifecycle.state_root import check_id, list_ids, missing, open_root
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -240,9 +241,9 @@ class Container:
             sent = pidfd >= 0 and process.signal(pidfd, number)
             if everything:
                 sent = sent or bool(self.pids_left())
-                self.cgroup().kill()
+                self._held_cgroup().kill()
             elif sent and number == process.SIGKILL and self.frozen():
-                self.cgroup().kill()  # a frozen v1 task dies only when it is thawed
+                self._held_cgroup().kill()  # a frozen v1 task dies only when it is thawed
         finally:
             if pidfd >= 0:
                 os.close(pidfd)
@@ -266,7 +267,19 @@ class Container:
 
     def kill_all(self, number: int) -> None:
         """Signal every process of the container's cgroups, also when the init has ended."""
-        self.cgroup().signal(number)
+        self._held_cgroup().signal(number)
+
+    def _held_cgroup(self) -> Manager:
+        """Open the cgroups while they are the container's, for a command without the lock.
+
+        A delete removes them before the id is free for another container, which may have cgroups
+        of the same names: while the directory has its id, what was opened before is ours.
+        """
+        manager = self.cgroup()
+        manager.hold()
+        if not self.directory.is_current():
+            raise missing(self.id)
+        return manager
 
     def stop(self) -> None:
         """Kill the container and wait until its init is dead."""

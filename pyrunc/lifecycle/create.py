@@ -20,7 +20,8 @@ from pyrunc.lifecycle.delete import run_poststop, undo
 from pyrunc.lifecycle.filter import filter_cache
 from pyrunc.lifecycle.prepare import PreparedCreate
 from pyrunc.lifecycle.record import freezer_file, late_ops, now
-from pyrunc.lifecycle.state import CONFIG, StateDirectory, state_path
+from pyrunc.lifecycle.state import CONFIG, StateDirectory
+from pyrunc.lifecycle.state_root import state_path
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -167,8 +168,11 @@ class Create:
         manager = self.prepared.cgroup
         if manager.driver == "disabled":
             return
-        self.intend("cgroup", {"record": manager.record()})
+        manager.look_again()
+        record = manager.record()
+        self.intend("cgroup", {"record": record})
         manager.prepare()
+        manager.correct(record)
         linux = self.prepared.config.linux
         manager.apply(linux.resources)
 

@@ -13,7 +13,8 @@ import os
 from pyrunc.errors import StateError
 from pyrunc.host import process
 from pyrunc.lifecycle.container import PAUSED, RUNNING, STOPPED, Container, oci_state
-from pyrunc.lifecycle.state import StateDirectory, check_id, missing
+from pyrunc.lifecycle.state import StateDirectory
+from pyrunc.lifecycle.state_root import NoContainer, abandoned, check_id, missing, open_root
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -109,12 +110,26 @@ def delete(root: str, container_id: str, *, force: bool) -> None:
     directory = StateDirectory.open(root, check_id(container_id))
     if directory is None:
         if force:
+            _tidy(root)
             return
         raise missing(container_id)
     try:
         _delete(directory, force=force)
+    except NoContainer:
+        if not force:
+            raise
     finally:
         directory.close()
+
+
+def _tidy(root: str) -> None:
+    """Directories that a killed command has left without an id: one may have been for this id."""
+    root_fd = open_root(root)
+    if root_fd >= 0:
+        try:
+            abandoned(root_fd, remove=True)
+        finally:
+            os.close(root_fd)
 
 
 def _delete(directory: StateDirectory, *, force: bool) -> None:

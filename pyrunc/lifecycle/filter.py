@@ -8,7 +8,7 @@ import time
 
 from pyrunc import seccomp
 from pyrunc.errors import ConfigErrors
-from pyrunc.lifecycle.state import default_root
+from pyrunc.lifecycle.state_root import default_root
 from pyrunc.log import LEVELS, log
 from pyrunc.spec.check_seccomp import refuses_start
 

@@ -19,7 +19,7 @@ from pyrunc.lifecycle.caller_defaults import amend
 from pyrunc.lifecycle.container import oci_state
 from pyrunc.lifecycle.filter import compile_filter, refuse_unstartable
 from pyrunc.lifecycle.handover import check_preserved
-from pyrunc.lifecycle.state import check_id
+from pyrunc.lifecycle.state_root import check_id
 from pyrunc.log import log
 from pyrunc.spec.check_host import check_host
 from pyrunc.spec.config import parse_config

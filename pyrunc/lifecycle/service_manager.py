@@ -13,7 +13,7 @@ import os
 
 from pyrunc.errors import Failure, UsageError
 from pyrunc.host import process, syscalls
-from pyrunc.lifecycle.state import default_root
+from pyrunc.lifecycle.state_root import default_root
 from pyrunc.log import log
 
 TYPE_CHECKING = False

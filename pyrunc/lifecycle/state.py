@@ -9,7 +9,8 @@ exec.fifo       the start gate, where the init waits for one byte; writable iff 
 report.fifo     what the init reports after the gate
 =============== ===================================================================================
 
-A directory without a state.json is half-created. The directory itself is what flock locks.
+A directory without a state.json is half-created. The directory itself is what flock locks; how it
+gets its id and loses it is told in state_root.py.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 import time
 
 from pyrunc import jsontext
-from pyrunc.errors import HostError, StateError
+from pyrunc.errors import Failure, HostError, StateError
 from pyrunc.host import process
+from pyrunc.lifecycle import state_root
+from pyrunc.lifecycle.state_root import DIRECTORY, missing, open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,133 +38,31 @@ INTENTS: Final = "intents"
 GATE: Final = "exec.fifo"
 REPORT: Final = "report.fifo"
 
-ID_CHARACTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-."
-MAX_ID: Final = 255  # a file name
 MAX_STATE: Final = 16 << 20
 NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # a link, a directory, a socket
 VOLATILE: Final = (0x01021994, 0x858458F6)  # the magic numbers of tmpfs and ramfs
 LOCK_PATIENCE_S: Final = 10.0
 LOCK_STEP_S: Final = 0.01
 
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-def check_id(container_id: str) -> str:
-    """Check an id, which becomes a file name, a part of cgroup names and of log records."""
-    # strip() leaves nothing exactly when every character is allowed: a full match without `re`.
-    good = container_id and not container_id.strip(ID_CHARACTERS)
-    if not good or len(container_id) > MAX_ID or container_id[0] == ".":
-        raise StateError(
-            f"invalid container ID format: {container_id[:64]!r}",
-            hint=f"1 to {MAX_ID} of A-Z a-z 0-9 _ + - . and no dot in front",
-        )
-    return container_id
-
-
-def default_root() -> str:
-    """/run/pyrunc for root, $XDG_RUNTIME_DIR/pyrunc for others and for root of a user namespace.
-
-    Nothing else of the environment counts: podman calls with little more than XDG_RUNTIME_DIR.
-    """
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.geteuid() != 0:
-        if not runtime:
-            raise HostError(
-                "there is no directory for the state of containers: XDG_RUNTIME_DIR is not set",
-                hint="set it, or use --root DIR",
-            )
-        return f"{runtime}/pyrunc"
-    if runtime and in_user_namespace():
-        return f"{runtime}/pyrunc"
-    return "/run/pyrunc"
-
-
-def in_user_namespace() -> bool:
-    """Whether this is not the initial user namespace: its map is not the identity of all ids."""
-    try:
-        with open("/proc/self/uid_map", "rb", buffering=0) as file:
-            return file.read(256).split() != [b"0", b"0", b"4294967295"]
-    except FileNotFoundError:  # a kernel without user namespaces
-        return False
-
-
-def open_root(path: str, *, create: bool = False) -> int:
-    """Open the state root, which must be the caller's alone (ST-3); -1 when there is none."""
-    path = os.path.abspath(path or default_root())
-    if path == "/":
-        raise HostError("the state root must not be /", hint="use --root DIR")
-    try:
-        fd = os.open(path, _DIRECTORY)
-    except FileNotFoundError:
-        if not create:
-            return -1
-        fd = _make_root(path)
-    except OSError as error:
-        raise HostError(f"cannot open the state root {path}", errno=error.errno or 0) from None
-    check_ours(fd, f"the state root {path}", hint=f"chmod go-w {path}, or use another --root")
-    return fd
-
-
-def check_ours(fd: int, what: str, *, hint: str) -> None:
-    """Refuse a directory that others own or may write to, and close it."""
-    facts = os.fstat(fd)
-    if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
-        os.close(fd)
-        raise HostError(
-            f"{what} must belong to uid {os.geteuid()} and be writable by nobody else: "
-            f"it belongs to {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):o}",
-            hint=hint,
-        )
-
-
-def state_path(root: str, container_id: str) -> str:
-    """Where a container's state is, for others to read: it is never opened by this path."""
-    return f"{os.path.abspath(root or default_root())}/{container_id}"
-
-
-def _make_root(path: str) -> int:
-    try:
-        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-        try:
-            os.mkdir(path, 0o700)
-            os.chmod(path, 0o1700)  # sticky: systemd-tmpfiles leaves it alone
-        except FileExistsError:  # made by another create just now
-            pass
-        return os.open(path, _DIRECTORY)
-    except OSError as error:
-        raise HostError(f"cannot make the state root {path}", errno=error.errno or 0) from None
-
-
-def missing(container_id: str) -> StateError:
-    return StateError(
-        f"container does not exist: {container_id}",
-        hint="`pyrunc list` shows those that do; is the --root the one of its create?",
-    )
-
 
 class StateDirectory:
     """The open state directory of one container."""
 
-    __slots__ = ("_intents", "fd", "id", "root_fd")
+    __slots__ = ("_identity", "_intents", "fd", "id", "root_fd")
 
     def __init__(self, *, container_id: str, root_fd: int, fd: int) -> None:
         self.id = container_id
         self.root_fd = root_fd
         self.fd = fd
         self._intents = -1
+        self._identity: tuple[int, int] | None = None
 
     @classmethod
     def claim(cls, root: str, container_id: str) -> StateDirectory:
-        """Make the directory, which is the mutual exclusion of creates, and lock it."""
+        """Make the directory, which is the mutual exclusion of creates; it is locked."""
         root_fd = open_root(root, create=True)
         try:
-            os.mkdir(container_id, 0o711, dir_fd=root_fd)
-            try:
-                fd = os.open(container_id, _DIRECTORY, dir_fd=root_fd)
-                fcntl.flock(fd, fcntl.LOCK_EX)
-            except OSError:
-                os.rmdir(container_id, dir_fd=root_fd)
-                raise
+            fd = state_root.publish(root_fd, container_id)
         except OSError as error:
             os.close(root_fd)
             if error.errno == errno.EEXIST:
@@ -188,7 +88,7 @@ class StateDirectory:
     def open_at(cls, root_fd: int, container_id: str) -> StateDirectory | None:
         """As `open`, below an open root, which the result owns."""
         try:
-            fd = os.open(container_id, _DIRECTORY, dir_fd=root_fd)
+            fd = os.open(container_id, DIRECTORY, dir_fd=root_fd)
         except (FileNotFoundError, NotADirectoryError):
             os.close(root_fd)
             return None
@@ -201,25 +101,64 @@ class StateDirectory:
                 os.close(fd)
         self.fd = self.root_fd = self._intents = -1
 
+    def is_current(self) -> bool:
+        """Whether the id is still the name of this directory.
+
+        Another delete may have removed it, and another create may have made a new one.
+        """
+        if self._identity is None:
+            facts = os.fstat(self.fd)
+            self._identity = (facts.st_dev, facts.st_ino)
+        return state_root.holds(self.root_fd, self.id, self._identity)
+
     def lock(self) -> None:
-        """Wait for other commands on this container, but not for ever: engines hold locks, too."""
-        if self.try_lock():
-            return
+        """Lock the directory that has the id now; StateError: there is none any more.
+
+        This waits for other commands on the container, but not for ever: engines hold locks, too.
+        """
         deadline = time.monotonic() + LOCK_PATIENCE_S
-        while time.monotonic() < deadline:
+        while not self.try_lock():
+            if time.monotonic() >= deadline:
+                raise StateError(
+                    f"another command works on container {self.id}",
+                    hint="try again when it is done",
+                )
             time.sleep(LOCK_STEP_S)
-            if self.try_lock():
-                return
-        raise StateError(
-            f"another command works on container {self.id}", hint="try again when it is done"
-        )
 
     def try_lock(self) -> bool:
+        """As `lock`, without waiting; False: another command holds the lock."""
+        while self._flock():
+            if self.is_current():
+                return True
+            self._reopen()
+        return False
+
+    def lock_this(self) -> bool:
+        """Lock this very directory, not what has its id now; False when it has lost its id."""
+        deadline = time.monotonic() + LOCK_PATIENCE_S
+        while not self._flock():
+            if time.monotonic() >= deadline:
+                raise StateError(f"another command works on container {self.id}")
+            time.sleep(LOCK_STEP_S)
+        return self.is_current()
+
+    def _flock(self) -> bool:
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
+
+    def _reopen(self) -> None:
+        """Turn to the directory that has the id now."""
+        try:
+            fd = os.open(self.id, DIRECTORY, dir_fd=self.root_fd)
+        except (FileNotFoundError, NotADirectoryError):
+            raise missing(self.id) from None
+        os.close(self.fd)
+        if self._intents >= 0:
+            os.close(self._intents)
+        self.fd, self._intents, self._identity = fd, -1, None
 
     def unlock(self) -> None:
         fcntl.flock(self.fd, fcntl.LOCK_UN)
@@ -372,26 +311,25 @@ class StateDirectory:
             return
 
     def remove(self) -> None:
-        """Remove the directory with all that it holds; it may be gone already."""
+        """Remove the directory with all that it holds, if it still has its id. The lock is held.
+
+        Failure: something is mounted in it; then it keeps its id.
+        """
+        if not self.is_current():
+            return
+        hidden = state_root.withdraw(self.root_fd, self.id)
         try:
             for name in (STATE, CONFIG, INTENTS):
                 self._unlink(name)
-            os.rmdir(self.id, dir_fd=self.root_fd)
-        except FileNotFoundError:  # another delete was quicker
-            return
-        except OSError:
-            from pyrunc.host import files
+            os.rmdir(hidden, dir_fd=self.root_fd)
+        except OSError:  # there is more in it
+            self._remove_tree(hidden)
 
-            files.remove_tree(self.root_fd, self.id, self.fd)
+    def _remove_tree(self, hidden: str) -> None:
+        from pyrunc.host import files
 
-
-def list_ids(root_fd: int) -> list[str]:
-    """Return the names below a state root that can be containers; files of others are ignored."""
-    names = []
-    for name in os.listdir(root_fd):
         try:
-            check_id(name)
-        except StateError:
-            continue
-        names.append(name)
-    return sorted(names)
+            files.remove_tree(self.root_fd, hidden, self.fd)
+        except Failure:
+            state_root.give_back(self.root_fd, hidden, self.id)
+            raise

@@ -126,6 +126,45 @@ def test_an_empty_cgroup_that_exists_is_used(make: Make, spawn: Spawn) -> None:
     assert task.wait() == -9
 
 
+def test_what_was_gone_when_it_was_made_is_removed(make: Make, name: str) -> None:
+    """G6: a create looks before it has the id; the container before it may go meanwhile."""
+    first = make(f"{name}/a/b")
+    first.prepare()
+    second = make(f"{name}/a/b")
+    first.destroy()
+    second.look_again()
+    record = second.record()
+    second.prepare()
+    second.correct(record)
+    again = cgroups.from_record(record)
+    assert [one.path for one in again.ours()] == [one.path for one in second.members]
+    again.destroy()
+    assert not any(path.parent.parent.exists() for path in paths(second))
+
+
+def test_a_cgroup_that_is_marked_as_another_containers_is_left_alone(
+    make: Make, spawn: Spawn
+) -> None:
+    """CG-8, G7: whatever a damaged or copied state says."""
+    first = make()
+    first.mark = "/run/pyrunc/one"
+    record = {**first.record(), "mark": "/run/pyrunc/other"}
+    first.prepare()
+    task = spawn(first, "sleep 100")
+    wait_children(first, 2)
+    other = cgroups.from_record(record)
+    other.kill()
+    other.destroy(limit_s=0.1)
+    assert task.poll() is None
+    again = cgroups.from_record({**record, "mark": first.mark})
+    again.kill()
+    assert task.wait() == -9
+    other.destroy(limit_s=0.1)
+    assert all(path.is_dir() for path in paths(first))
+    again.destroy()
+    assert not any(path.is_dir() for path in paths(first))
+
+
 def test_a_frozen_parent_is_refused(make: Make, name: str, host: Layout) -> None:
     needs(host, "freezer", version=1)
     outer = make(name)

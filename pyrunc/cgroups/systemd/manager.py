@@ -259,9 +259,9 @@ class SystemdManager(FsManager):
         A unit that has failed (its time was up, it was killed for its memory) has no cgroup and
         stays loaded until it is reset.
         """
-        if any(member.ours and member.present() for member in self.members):
+        if any(member.present() for member in self.ours()):
             self._ask(lambda manager: manager.stop(self.unit.name))
-        elif any(member.ours for member in self.members) and self._loaded():
+        elif self.ours() and self._loaded():
             try:
                 self._ask(lambda manager: manager.reset(self.unit.name))
             except HostError as error:  # nothing of the container is left but a line in a list
@@ -341,7 +341,7 @@ def from_record(record: Mapping[str, Any]) -> SystemdManager:
     if not unit_names.UNIT_CHARACTERS.issuperset(unit.name):
         raise Failure("the saved state names no systemd unit")
     known: dict[str, tuple[str, ...]] = {}
-    return SystemdManager(
+    found = SystemdManager(
         [Cgroup.from_record(item, known=known) for item in record["cgroups"]],
         unit=unit,
         container_id=str(record["id"]),
@@ -350,3 +350,5 @@ def from_record(record: Mapping[str, Any]) -> SystemdManager:
         leaf=delegate.single(str(record["leaf"]), what="the leaf"),
         subgroup=delegate.single(str(record["subgroup"]), what="the sub-cgroup"),
     )
+    found.mark = str(record.get("mark", ""))
+    return found

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pyrunc.errors import HostError, StateError
-from pyrunc.lifecycle import state
+from pyrunc.lifecycle import state, state_root
 from pyrunc.lifecycle.state import StateDirectory
 
 GOOD_IDS = ["a", "A-1_b+c.d", "0", "-x", "+", "_", "x" * 255, "..a"[2:], "a..b", "a.", "5e3f" * 16]
@@ -52,14 +52,14 @@ def claimed(root: str) -> Iterator[StateDirectory]:
 @pytest.mark.parametrize("container_id", GOOD_IDS)
 def test_an_id_is_taken(container_id: str) -> None:
     """ST-1"""
-    assert state.check_id(container_id) == container_id
+    assert state_root.check_id(container_id) == container_id
 
 
 @pytest.mark.parametrize("container_id", BAD_IDS)
 def test_what_is_no_id_is_refused(container_id: str) -> None:
     """ST-1"""
     with pytest.raises(StateError, match="invalid container ID format") as caught:
-        state.check_id(container_id)
+        state_root.check_id(container_id)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
 
@@ -83,7 +83,7 @@ def test_a_claim_makes_a_directory_that_others_cannot_read(
 
 def test_the_root_is_made_for_a_claim_only(tmp_path: Path) -> None:
     root = tmp_path / "a" / "b"
-    assert state.open_root(str(root)) == -1
+    assert state_root.open_root(str(root)) == -1
     StateDirectory.claim(str(root), "web").close()
     assert stat.S_IMODE(root.stat().st_mode) == 0o1700
 
@@ -94,7 +94,7 @@ def test_a_root_that_others_can_write_to_is_refused(tmp_path: Path, mode: int) -
     tmp_path.chmod(mode)
     try:
         with pytest.raises(HostError, match="writable by nobody else"):
-            state.open_root(str(tmp_path))
+            state_root.open_root(str(tmp_path))
     finally:
         tmp_path.chmod(0o700)
 
@@ -103,19 +103,19 @@ def test_a_root_of_somebody_else_is_refused(root: str, monkeypatch: pytest.Monke
     """ST-3"""
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(HostError, match="must belong to uid 12345"):
-        state.open_root(root)
+        state_root.open_root(root)
 
 
 def test_the_root_may_not_be_the_root_of_the_system() -> None:
     with pytest.raises(HostError, match="must not be /"):
-        state.open_root("/tmp/..")
+        state_root.open_root("/tmp/..")
 
 
 def test_a_root_behind_a_link_is_refused(tmp_path: Path, root: str) -> None:
     """ST-2"""
     (tmp_path / "link").symlink_to(root)
     with pytest.raises(HostError, match="cannot open the state root"):
-        state.open_root(str(tmp_path / "link"))
+        state_root.open_root(str(tmp_path / "link"))
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_the_default_root_depends_on_two_facts_only(
 ) -> None:
     monkeypatch.setattr(os, "environ", {"HOME": "/h", "USER": "u", **environment})
     monkeypatch.setattr(os, "geteuid", lambda: euid)
-    monkeypatch.setattr(state, "in_user_namespace", lambda: inside)
-    assert state.default_root() == expected
+    monkeypatch.setattr(state_root, "in_user_namespace", lambda: inside)
+    assert state_root.default_root() == expected
 
 
 def test_without_a_runtime_directory_a_user_is_told_what_to_do(
@@ -148,7 +148,7 @@ def test_without_a_runtime_directory_a_user_is_told_what_to_do(
     monkeypatch.setattr(os, "environ", {"HOME": "/h"})
     monkeypatch.setattr(os, "geteuid", lambda: 7)
     with pytest.raises(HostError) as caught:
-        state.default_root()
+        state_root.default_root()
     assert "--root" in caught.value.hint
 
 
@@ -286,6 +286,6 @@ def test_removing_twice_is_no_error(claimed: StateDirectory) -> None:
 def test_only_what_can_be_a_container_is_listed(root: str) -> None:
     for name in ("b", "a", ".hidden", "@seccomp"):
         Path(root, name).mkdir()
-    fd = state.open_root(root)
-    assert state.list_ids(fd) == ["a", "b"]
+    fd = state_root.open_root(root)
+    assert state_root.list_ids(fd) == ["a", "b"]
     os.close(fd)
