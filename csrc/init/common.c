@@ -99,10 +99,9 @@ bool same_object(const struct stat *one, const struct stat *other)
 }
 
 /* A change of the ids sets the dumpable flag to what fs.suid_dumpable says. */
-void keep_hidden(void)
+int keep_hidden(void)
 {
-	if (hidden)
-		sys_prctl(PR_SET_DUMPABLE, 0);
+	return hidden ? sys_prctl(PR_SET_DUMPABLE, 0) : 0;
 }
 
 /* Best effort: the kernel clears it at each fork and change of ids; the end of the socket is what
@@ -112,11 +111,12 @@ void set_death_signal(void)
 	death_signal = sys_prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
 }
 
-void clear_death_signal(void)
+int clear_death_signal(void)
 {
-	if (death_signal)
-		sys_prctl(PR_SET_PDEATHSIG, 0);
-	death_signal = false;
+	int result = death_signal ? sys_prctl(PR_SET_PDEATHSIG, 0) : 0;
+
+	death_signal = result < 0;
+	return result;
 }
 
 size_t format_decimal(char *buffer, uint64_t value)

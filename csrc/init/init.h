@@ -89,8 +89,8 @@ int load_filter_as_admin(const struct bytes *filter, unsigned int flags);
 bool is_procfs(int fd);
 extern bool hidden; /* set_dumpable 0: kept through changes of credentials */
 extern bool death_signal;
-void keep_hidden(void);
-void clear_death_signal(void);
+int keep_hidden(void);
+int clear_death_signal(void);
 void set_death_signal(void);
 size_t format_decimal(char *buffer, uint64_t value); /* buffer of 21 bytes */
 

@@ -86,15 +86,30 @@ static uint8_t *map_plan(int fd, size_t *size)
 	return plan;
 }
 
-static void take_objects(const uint8_t *plan)
+/* Nothing else is open from here on, and nothing of ours stays open over an exec. */
+static int take_objects(const uint8_t *plan)
 {
 	struct plan_header header;
+	int result = 0;
 
 	memcpy(&header, plan, sizeof(header));
-	for (uint32_t i = 0; i < header.objects; i++)
-		slot_put(i + 1, descriptor_base + OFFSET_OBJECTS + (int)i);
-	sys_close_range((unsigned int)descriptor_base + OFFSET_OBJECTS + header.objects, ~0U, 0);
-	sys_close_range((unsigned int)descriptor_base, ~0U, CLOSE_RANGE_CLOEXEC);
+	for (uint32_t i = 0; i < header.objects && result >= 0; i++)
+		result = slot_put(i + 1, descriptor_base + OFFSET_OBJECTS + (int)i);
+	if (result >= 0)
+		result = sys_close_range(
+			(unsigned int)descriptor_base + OFFSET_OBJECTS + header.objects, ~0U, 0);
+	if (result >= 0)
+		result = sys_close_range((unsigned int)descriptor_base, ~0U, CLOSE_RANGE_CLOEXEC);
+	return result;
+}
+
+/* Before the first op. */
+static _Noreturn void fail(const char *why, int result)
+{
+	detail(why);
+	current_op = UINT32_MAX;
+	sync_send(MESSAGE_ERROR, 0, -result);
+	leave();
 }
 
 static _Noreturn void run(uint8_t *plan)
@@ -110,6 +125,7 @@ int main(int argc, char **argv, char **envp)
 {
 	uint8_t *plan;
 	size_t size;
+	int result;
 
 	if (argc != 1 || envp[0] != NULL || getauxval(AT_SECURE) != 0)
 		refuse("arguments or environment");
@@ -125,12 +141,10 @@ int main(int argc, char **argv, char **envp)
 	sys_prctl(PR_SET_NAME, (unsigned long)"pyrunc-init");
 	close(descriptor_base + OFFSET_PLAN);
 	close(descriptor_base + OFFSET_PROGRAM);
-	if (!plan_check(plan, size)) {
-		detail("the plan is malformed or of another version");
-		current_op = UINT32_MAX;
-		sync_send(MESSAGE_ERROR, 0, EPROTO);
-		leave();
-	}
-	take_objects(plan);
+	if (!plan_check(plan, size))
+		fail("the plan is malformed or of another version", -EPROTO);
+	result = take_objects(plan);
+	if (result < 0)
+		fail("its descriptors cannot be closed", result);
 	run(plan);
 }

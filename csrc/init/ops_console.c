@@ -201,8 +201,9 @@ int run_reopen_null(const struct op_reopen_null *op, uint32_t *step)
 			*step = STEP_REOPEN_NULL_VERIFY;
 		if (null < 0)
 			return null;
-		fcntl(null, F_SETFL, 0); /* without O_NONBLOCK */
-		result = sys_result(dup2(null, fd));
+		result = sys_result(fcntl(null, F_SETFL, 0)); /* without O_NONBLOCK */
+		if (result >= 0)
+			result = sys_result(dup2(null, fd));
 		if (result < 0)
 			return result;
 	}

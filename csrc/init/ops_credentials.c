@@ -13,31 +13,53 @@
 
 int run_set_no_new_privileges(const struct op_set_no_new_privileges *op, uint32_t *step)
 {
+	int result = sys_prctl(PR_SET_NO_NEW_PRIVS, 1);
+
 	(void)op;
 	(void)step;
-	return sys_prctl(PR_SET_NO_NEW_PRIVS, 1);
+	if (result < 0)
+		return result;
+	result = sys_prctl(PR_GET_NO_NEW_PRIVS, 0);
+	return result == 0 ? -EPERM : result;
 }
 
-int run_limit_bounding_set(const struct op_limit_bounding_set *op, uint32_t *step)
+/* The kernel's last capability is what tells the end: EINVAL below it is a failure. */
+static int verify_bounding_set(uint64_t keep, uint32_t last)
 {
-	for (unsigned long capability = 0; capability < CAPABILITIES_MAX; capability++) {
-		int result;
+	for (uint32_t capability = 0; capability < CAPABILITIES_MAX; capability++) {
+		int result = sys_prctl(PR_CAPBSET_READ, capability);
 
-		*step = STEP_LIMIT_BOUNDING_SET_READ;
-		result = sys_prctl(PR_CAPBSET_READ, capability);
-		if (result == -EINVAL &&
-		    capability > 0) /* the first one that the kernel does not know */
+		if (result == -EINVAL && capability > last)
 			return 0;
 		if (result < 0)
 			return result;
-		if (result == 0 || (op->keep >> capability & 1) != 0)
-			continue;
-		*step = STEP_LIMIT_BOUNDING_SET_DROP;
-		result = sys_prctl(PR_CAPBSET_DROP, capability);
-		if (result < 0)
-			return result;
+		if (result != 0 && (keep >> capability & 1) == 0)
+			return -EPERM;
 	}
 	return 0;
+}
+
+/* Without CAP_SETPCAP nothing can be dropped, and what is not in the set need not be. */
+int run_limit_bounding_set(const struct op_limit_bounding_set *op, uint32_t *step)
+{
+	int dropped = 0;
+	int result;
+
+	if (op->last >= CAPABILITIES_MAX)
+		return -EINVAL;
+	for (uint32_t capability = 0; capability <= op->last; capability++) {
+		if ((op->keep >> capability & 1) != 0)
+			continue;
+		result = sys_prctl(PR_CAPBSET_DROP, capability);
+		if (result < 0 && dropped == 0)
+			dropped = result;
+	}
+	result = verify_bounding_set(op->keep, op->last);
+	if (result == -EPERM && dropped < 0) {
+		*step = STEP_LIMIT_BOUNDING_SET_DROP;
+		return dropped;
+	}
+	return result;
 }
 
 static void sort(gid_t *gids, size_t count)
@@ -98,7 +120,10 @@ int run_set_ids(const struct op_set_ids *op, uint32_t *step)
 	result = sys_setresuid(op->uid);
 	if (result < 0)
 		return result;
-	keep_hidden();
+	*step = STEP_SET_IDS_HIDE;
+	result = keep_hidden();
+	if (result < 0)
+		return result;
 	*step = STEP_SET_IDS_VERIFY;
 	result = sys_getresuid(ids);
 	if (result < 0 || !all_are(ids, op->uid))
@@ -148,6 +173,22 @@ static int raise_ambient(uint64_t ambient)
 	return 0;
 }
 
+/* Ambient is what is permitted and inheritable at the same time, at most. */
+static int verify_ambient(uint64_t possible, uint64_t wanted)
+{
+	for (unsigned long capability = 0; capability < CAPABILITIES_MAX; capability++) {
+		int result = 0;
+
+		if ((possible >> capability & 1) != 0)
+			result = sys_prctl_ambient(PR_CAP_AMBIENT_IS_SET, capability);
+		if (result < 0)
+			return result;
+		if (result != (int)(wanted >> capability & 1))
+			return -EPERM;
+	}
+	return 0;
+}
+
 static int verify_capabilities(const struct __user_cap_data_struct wanted[2])
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -181,7 +222,8 @@ int run_set_capabilities(const struct op_set_capabilities *op, uint32_t *step)
 	if (result < 0)
 		return result;
 	*step = STEP_SET_CAPABILITIES_VERIFY;
-	return verify_capabilities(data);
+	result = verify_ambient(op->permitted & op->inheritable, op->ambient);
+	return result < 0 ? result : verify_capabilities(data);
 }
 
 static int load_filter(const struct bytes *filter, unsigned int flags)

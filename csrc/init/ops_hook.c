@@ -57,9 +57,9 @@ static int settle_hook(const struct op_run_hook *op, const struct ends *ends)
 {
 	int result = 0;
 
-	(void)signal(SIGPIPE, SIG_DFL);
-	setsid();
-	if (op->cwd[0] != '\0')
+	if (signal(SIGPIPE, SIG_DFL) == SIG_ERR || setsid() < 0)
+		result = -errno;
+	if (result >= 0 && op->cwd[0] != '\0')
 		result = sys_chdir(op->cwd);
 	if (result >= 0 &&
 	    (dup2(ends->input, 0) < 0 || dup2(ends->out, 1) < 0 || dup2(ends->err, 2) < 0))
@@ -67,7 +67,7 @@ static int settle_hook(const struct op_run_hook *op, const struct ends *ends)
 	if (result >= 0)
 		result = sys_result(dup3(ends->failure, REPORT, O_CLOEXEC));
 	if (result >= 0)
-		sys_close_range(REPORT + 1, ~0U, 0);
+		result = sys_close_range(REPORT + 1, ~0U, 0);
 	return result;
 }
 
@@ -130,6 +130,26 @@ static int make_pipes(struct hook *hook, struct ends *ends)
 	return result;
 }
 
+/* The exec closes the pipe of the report. */
+static int await_exec(const struct hook *hook, uint32_t *step)
+{
+	struct report report;
+	int result = sys_read(hook->failure, &report, sizeof(report));
+
+	if (result <= 0)
+		return result;
+	if (result != (int)sizeof(report) || report.result >= 0)
+		return -EPROTO;
+	*step = report.step;
+	return report.result;
+}
+
+/* A pipe that blocks would hold up the time limit. */
+static int unblock(int fd)
+{
+	return fd < 0 ? 0 : sys_result(fcntl(fd, F_SETFL, O_NONBLOCK));
+}
+
 static int spawn(struct hook *hook, uint32_t *step)
 {
 	struct ends ends = {-1, -1, -1, -1};
@@ -146,17 +166,12 @@ static int spawn(struct hook *hook, uint32_t *step)
 	close_descriptor(&ends.out);
 	close_descriptor(&ends.err);
 	close_descriptor(&ends.failure);
-	if (result >= 0) {
-		struct report report;
-
-		if (sys_read(hook->failure, &report, sizeof(report)) == (int)sizeof(report)) {
-			*step = report.step;
-			result = report.result;
-		}
-		fcntl(hook->input, F_SETFL, O_NONBLOCK);
-		for (int i = 0; i < 2; i++)
-			fcntl(hook->output[i], F_SETFL, O_NONBLOCK);
-	}
+	if (result >= 0)
+		result = await_exec(hook, step);
+	if (result >= 0)
+		result = unblock(hook->input);
+	for (int i = 0; i < 2 && result >= 0; i++)
+		result = unblock(hook->output[i]);
 	return result;
 }
 
@@ -325,7 +340,8 @@ int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 		return result;
 	if (op->timeout_ms != 0)
 		hook.end_ms = now_ms() + op->timeout_ms;
-	(void)signal(SIGPIPE, SIG_IGN); /* a hook need not read its input */
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) /* a hook need not read its input */
+		return -errno;
 	result = spawn(&hook, step);
 	if (result >= 0) {
 		*step = STEP_RUN_HOOK_TIMEOUT;
@@ -333,7 +349,8 @@ int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 	}
 	if (hook.pid > 0)
 		result = finish(&hook, result, step);
-	(void)signal(SIGPIPE, SIG_DFL);
+	if (signal(SIGPIPE, SIG_DFL) == SIG_ERR && result >= 0)
+		result = -errno;
 	close_descriptor(&hook.pidfd);
 	close_descriptor(&hook.input);
 	close_descriptor(&hook.output[0]);

@@ -25,8 +25,12 @@ static bool tolerated(int result, uint32_t number)
 
 int run_await(const struct op_await *op, uint32_t *step)
 {
+	int result = 0;
+
 	if (op->name == RENDEZVOUS_READY) /* the parent may end as soon as it has answered */
-		clear_death_signal();
+		result = clear_death_signal();
+	if (result < 0)
+		return result;
 	*step = STEP_AWAIT_RECEIVE;
 	if (op->count == 0)
 		return sync_await(op->name, 0);
@@ -92,9 +96,9 @@ int run_become(const struct op_become *op, uint32_t *step)
 	result = sys_setresuid(op->uid);
 	if (result < 0)
 		return result;
-	keep_hidden();
+	result = keep_hidden();
 	set_death_signal();
-	return 0;
+	return result;
 }
 
 int run_join_cgroup(const struct op_join_cgroup *op, uint32_t *step)
@@ -114,7 +118,7 @@ int run_join_cgroup(const struct op_join_cgroup *op, uint32_t *step)
 	return 0;
 }
 
-/* The end of the caller closes the pipe: from then on the parent knows the new pid. */
+/* A byte comes when the parent has been told the new pid; without it nobody would ever end us. */
 static int await_report(int pipe[2])
 {
 	char byte;
@@ -123,6 +127,8 @@ static int await_report(int pipe[2])
 	close_descriptor(&pipe[1]);
 	result = sys_read(pipe[0], &byte, 1);
 	close_descriptor(&pipe[0]);
+	if (result == 0)
+		leave();
 	return result;
 }
 
@@ -148,8 +154,9 @@ int run_fork(const struct op_fork *op, uint32_t *step)
 	if (pid < 0)
 		return pid;
 	if (pid > 0) {
-		sync_send(MESSAGE_FORKED, STEP_FORK_REPORT, pid);
-		_exit(0);
+		if (sync_send(MESSAGE_FORKED, STEP_FORK_REPORT, pid) < 0)
+			leave();
+		_exit(sys_write(ends[1], "", 1) == 1 ? 0 : 255);
 	}
 	*step = STEP_FORK_REPORT;
 	own_pid = getpid();

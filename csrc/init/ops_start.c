@@ -184,7 +184,9 @@ int run_wait_at_gate(const struct op_wait_at_gate *op, uint32_t *step)
 	(void)step;
 	if (gate < 0 || report < 0)
 		return gate < 0 ? gate : report;
-	clear_death_signal();
+	result = clear_death_signal();
+	if (result < 0)
+		return result;
 	sync_switch(report);
 	result = sys_read(gate, &byte, 1);
 	if (result == 0)
@@ -274,7 +276,9 @@ int run_execute(const struct op_execute *op, uint32_t *step)
 	if (result < 0)
 		return result;
 	*step = STEP_EXECUTE_EXECVE;
-	clear_death_signal();
+	result = clear_death_signal();
+	if (result < 0)
+		return result;
 	result = sync_send(MESSAGE_EXEC, 0, 0);
 	if (result < 0)
 		leave();

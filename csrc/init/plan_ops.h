@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x1e1ddef04ecb9dceULL
+#define PLAN_DIGEST 0x6d854f35fd0b22b6ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -721,10 +721,12 @@ struct op_set_no_new_privileges {
 };
 int run_set_no_new_privileges(const struct op_set_no_new_privileges *op, uint32_t *step);
 
-/* Drop every capability of the bounding set that is not in `keep`. */
+/* Drop every capability of the bounding set that is not in `keep`; `last` is the last that the */
+/* kernel knows. Read back. */
 enum step_limit_bounding_set { STEP_LIMIT_BOUNDING_SET_READ, STEP_LIMIT_BOUNDING_SET_DROP };
 struct op_limit_bounding_set {
 	uint64_t keep;
+	uint32_t last;
 };
 int run_limit_bounding_set(const struct op_limit_bounding_set *op, uint32_t *step);
 
@@ -737,7 +739,7 @@ int run_set_groups(const struct op_set_groups *op, uint32_t *step);
 
 /* setresgid, setresuid with the capabilities kept for set_capabilities; all four ids are */
 /* verified. */
-enum step_set_ids { STEP_SET_IDS_KEEPCAPS, STEP_SET_IDS_SETGID, STEP_SET_IDS_SETUID, STEP_SET_IDS_VERIFY };
+enum step_set_ids { STEP_SET_IDS_KEEPCAPS, STEP_SET_IDS_SETGID, STEP_SET_IDS_SETUID, STEP_SET_IDS_HIDE, STEP_SET_IDS_VERIFY };
 struct op_set_ids {
 	uint32_t uid;
 	uint32_t gid;
@@ -1434,6 +1436,8 @@ static bool decode_set_no_new_privileges(struct reader *reader, struct op_set_no
 static bool decode_limit_bounding_set(struct reader *reader, struct op_limit_bounding_set *op)
 {
 	if (!read_u64(reader, &op->keep))
+		return false;
+	if (!read_u32(reader, &op->last))
 		return false;
 	return read_end(reader);
 }

@@ -5,6 +5,7 @@
 
 int main(int argc, char **argv)
 {
+	refuse_privileged_file();
 	process_prepare();
 	interpreter_start();
 	run_and_exit(argc, argv, "boot");

@@ -281,6 +281,17 @@ void interpreter_reattach(void)
 }
 
 /*
+ * A file of root that is setuid or has capabilities would lend its caller what it does: write logs,
+ * run hooks. The kernel says so (AT_SECURE), also where a caller of ours has a uid but not its
+ * rights. Nothing of the caller's is looked at before.
+ */
+void refuse_privileged_file(void)
+{
+	if (getauxval(AT_SECURE) != 0)
+		die("refused: it runs with more rights than its caller (setuid, setgid or file capabilities)");
+}
+
+/*
  * What every start of the process has to do itself, since nothing before main has: the descriptors
  * 0-2 must be open, or the first file opened would pose as one of them; a write to a closed pipe is
  * an error, not the end; and a caller that ignores SIGCHLD (it is inherited) would make the kernel

@@ -11,6 +11,7 @@ void interpreter_train(void);
 void interpreter_rehearse(void (*next_command)(bool is_called_often));
 void interpreter_make_immortal(uintptr_t end);
 void interpreter_reattach(void);
+void refuse_privileged_file(void);
 void process_prepare(void);
 _Noreturn void run_and_exit(int argc, char **argv, const char *front_end);
 _Noreturn void die(const char *what);

@@ -65,6 +65,7 @@ static _Noreturn void profile(const char *path)
 
 int main(int argc, char **argv)
 {
+	refuse_privileged_file();
 	heap_open = true;
 	if (restored) {
 		process_prepare();

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import posix
 
+from pyrunc.errors import HostError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,10 +52,14 @@ def _kernel() -> tuple[int, int]:
 
 
 def _permitted() -> int:
+    """Return the caller's permitted capabilities; HostError when they cannot be told.
+
+    To take the answer for "none" would start a container with fewer than it asks for.
+    """
     for line in read("/proc/self/status").split("\n"):
         if line.startswith("CapPrm:"):
             return int(line[7:], 16)
-    return 0
+    raise HostError("cannot read the caller's capabilities from /proc/self/status")
 
 
 def _last_cap() -> int:

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0x1E1DDEF04ECB9DCE
+DIGEST = 0x6D854F35FD0B22B6
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -1754,27 +1754,32 @@ class SetNoNewPrivileges(Op):
 
 
 class LimitBoundingSet(Op):
-    """Drop every capability of the bounding set that is not in `keep`."""
+    """Drop every capability of the bounding set that is not in `keep`; `last` is the last that the kernel knows.
 
-    __slots__ = ("keep",)
+    Read back.
+    """
+
+    __slots__ = ("keep", "last")
     NAME = "limit_bounding_set"
     CODE = 59
-    FIELDS = ("keep",)
+    FIELDS = ("keep", "last")
     STEPS = ("read", "drop")
 
     def __init__(
         self,
         *,
         keep: int,
+        last: int,
         pointer: str = "",
         what: str = "",
     ) -> None:
         self.keep = keep
+        self.last = last
         self.pointer = pointer
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(59, pack("<Q", self.keep))
+        return _op(59, pack("<QI", self.keep, self.last))
 
 
 class SetGroups(Op):
@@ -1808,7 +1813,7 @@ class SetIds(Op):
     NAME = "set_ids"
     CODE = 61
     FIELDS = ("uid", "gid")
-    STEPS = ("keepcaps", "setgid", "setuid", "verify")
+    STEPS = ("keepcaps", "setgid", "setuid", "hide", "verify")
 
     def __init__(
         self,

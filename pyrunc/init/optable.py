@@ -299,12 +299,16 @@ OPS = {
     "set_personality": ("personality(2).", {"persona": U64}, ("personality",)),
     "set_memory_policy": ("set_mempolicy with a node bit mask.", {"mode": U32, "nodes": BYTES}, ("mempolicy",)),
     "set_no_new_privileges": ("PR_SET_NO_NEW_PRIVS.", {}, ("prctl",)),
-    "limit_bounding_set": ("Drop every capability of the bounding set that is not in `keep`.", {"keep": U64}, ("read", "drop")),
+    "limit_bounding_set": (
+        "Drop every capability of the bounding set that is not in `keep`; `last` is the last that the kernel knows. Read back.",
+        {"keep": U64, "last": U32},
+        ("read", "drop"),
+    ),
     "set_groups": ("setgroups to exactly these gids (u32 each), read back.", {"gids": BYTES}, ("setgroups", "verify")),
     "set_ids": (
         "setresgid, setresuid with the capabilities kept for set_capabilities; all four ids are verified.",
         {"uid": U32, "gid": U32},
-        ("keepcaps", "setgid", "setuid", "verify"),
+        ("keepcaps", "setgid", "setuid", "hide", "verify"),
     ),
     "set_capabilities": (
         "capset of the three sets, clear the ambient set, raise `ambient`, verify.",

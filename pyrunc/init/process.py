@@ -159,6 +159,7 @@ def credentials(
     found.append(
         ops.LimitBoundingSet(
             keep=sets.bounding,
+            last=context.host.last_cap,
             pointer=limits + "/bounding",
             what="limit the capability bounding set",
         )

@@ -55,7 +55,7 @@ def capabilities(
 def test_the_program_has_exactly_the_sets_and_ids_of_the_plan() -> None:
     """CR-4 CR-5 CR-6 CR-7."""
     plan = [
-        ops.LimitBoundingSet(keep=bits(KILL, BIND, CHOWN)),
+        ops.LimitBoundingSet(keep=bits(KILL, BIND, CHOWN), last=40),
         ops.SetGroups(gids=gids(300, 5, 70000, 5)),
         ops.SetIds(uid=1000, gid=1001),
         capabilities(bits(KILL), bits(KILL, BIND), bits(BIND), bits(BIND)),
@@ -140,7 +140,7 @@ def test_ids_without_the_right_to_take_them() -> None:
     assert failure(plan).short == ("set_ids", "setgid", "EPERM")
     plan = [capabilities(), ops.SetGroups(gids=gids(1)), stop()]
     assert failure(plan).short == ("set_groups", "setgroups", "EPERM")
-    plan = [capabilities(), ops.LimitBoundingSet(keep=0), stop()]
+    plan = [capabilities(), ops.LimitBoundingSet(keep=0, last=40), stop()]
     assert failure(plan).short == ("limit_bounding_set", "drop", "EPERM")
 
 
@@ -357,7 +357,7 @@ def test_the_init_waits_in_little_memory() -> None:
     """RS-2: what a created container costs."""
     plan = [
         ops.SetGroups(gids=gids(1, 2, 3)),
-        ops.LimitBoundingSet(keep=0),
+        ops.LimitBoundingSet(keep=0, last=40),
         ops.SetIds(uid=1, gid=1),
         capabilities(),
         stop(),
