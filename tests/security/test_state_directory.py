@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import stat
+import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -185,23 +187,33 @@ def test_a_state_directory_that_is_a_link_is_refused(
     (runtime.root / planted).unlink(missing_ok=True)
 
 
-def test_a_setuid_program_refuses_to_run(runtime: Runtime, workspace: Path) -> None:
-    """ST-8, R049, R052, R053, R082: nobody gets more by it."""
-    copy = workspace / "pyrunc"
+@pytest.mark.parametrize("kind", ["setuid", "setgid", "capabilities"])
+def test_a_privileged_file_refuses_to_run(
+    runtime: Runtime, tmp_path_factory: pytest.TempPathFactory, kind: str
+) -> None:
+    """ST-8, R049, R052, R053, R082: it refuses before it looks at anything of the caller's."""
+    place = tmp_path_factory.mktemp("own")
+    for parent in (place, *place.parents[:2]):
+        parent.chmod(0o711)
+    copy, secret = place / "program", place / "log"
     shutil.copy(os.path.realpath(runtime.program), copy)
     if copy.read_bytes()[:2] == b"#!":
-        pytest.skip("a script cannot be setuid")
+        pytest.skip("a script gets nothing from its mode")
+    copy.chmod({"setuid": 0o4755, "setgid": 0o2755}.get(kind, 0o755))
+    if kind == "capabilities":  # CAP_DAC_OVERRIDE, effective: struct vfs_cap_data, version 2
+        os.setxattr(copy, "security.capability", struct.pack("<IIIII", 0x02000001, 2, 0, 0, 0))
     caller = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"]
-    program = runtime.program
-    for mode in (0o4755, 0o2755):
-        copy.chmod(mode)
-        try:
-            runtime.program = copy
-            result = runtime("list", prefix=caller)
-        finally:
-            runtime.program = program
-        assert result.status == 1
-        assert "must not run setuid or setgid" in result.stderr
+    argv = [*caller, str(copy), "--log", str(secret), "--root", "/absent", "state", "nothing"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("pyrunc: refused: it runs with more rights than its caller")
+    assert not secret.exists()
+    plain = place / "plain"
+    shutil.copy(copy, plain)
+    plain.chmod(0o755)
+    argv[argv.index(str(copy))] = str(plain)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert "refused" not in done.stderr
 
 
 def test_a_container_cannot_change_what_is_said_of_it(runtime: Runtime, config: Config) -> None:
