@@ -59,6 +59,14 @@ class BuildPackage(build_py):
         # The digest has just become a module of the package.
         self.finalize_options()
         super().run()
+        self.name_revision()
+
+    def name_revision(self) -> None:
+        """Record in the built package which commit it is, for --version."""
+        built = os.path.join(self.build_lib, "pyrunc", "buildinfo.py")
+        if os.path.exists(built):  # not when it is only staged for an editable installation
+            with open(built, "a", encoding="utf-8") as file:
+                file.write(f"\nCOMMIT = {revision().split()[0]!r}\n")
 
 
 setup(

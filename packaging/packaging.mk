@@ -25,3 +25,76 @@ install: all helpers ## install under PREFIX (default /usr/local)
 
 uninstall: ## remove what `make install` has put under PREFIX
 	@tools/install --remove $(DESTDIR)$(PREFIX)
+
+# -- artefacts of a release ---------------------------------------------------------------------------------------
+
+VERSION   := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' pyrunc/__init__.py)
+P_MACHINE := $(shell uname -m)
+P_ARCH    := $(or $(shell dpkg --print-architecture 2>/dev/null),$(P_MACHINE))
+P_STAGE   := $(P_OUT)/stage
+SDIST     := $(DIST)/pyrunc-$(VERSION).tar.gz
+TARBALL   := $(DIST)/pyrunc-$(VERSION)-linux-$(P_ARCH).tar.gz
+DEB       := $(DIST)/pyrunc_$(VERSION)_$(P_ARCH).deb
+SBOM      := $(DIST)/pyrunc-$(VERSION)-$(P_ARCH).cdx.json
+SUMS      := $(DIST)/SHA256SUMS
+
+.PHONY: lock sdist wheel tarball deb sbom sums artefacts test-packages
+
+$(P_OUT)/venv/.requirements: $(P_SRC)/requirements.txt | packages
+	@echo "making the virtual environment of the packages"
+	@mkdir -p $(P_OUT)
+	@$(PYTHON) -m venv $(P_OUT)/venv
+	@$(P_PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $< 2>$(P_OUT)/pip.log || \
+	    { cat $(P_OUT)/pip.log >&2; exit 1; }
+	@touch $@
+
+lock: ## write packaging/requirements.txt again, with all hashes (needs uv)
+	@cd $(P_SRC) && uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+	    requirements.in -o requirements.txt
+
+sdist: $(SDIST) ## the source distribution
+wheel: $(DIST)/.wheel ## the wheel for every Python from 3.11 on
+tarball: $(TARBALL) ## what `make install` installs, in an archive for any distribution
+deb: $(DEB) ## the Debian package
+sbom: $(SBOM) ## the bill of materials
+sums: $(SUMS) ## the checksums of all of them
+
+artefacts: $(SUMS) ## everything that a release consists of
+
+P_FILES = $(shell git ls-files)
+
+$(SDIST): $(P_FILES) $(P_OUT)/venv/.requirements
+	@mkdir -p $(DIST) && rm -rf pyrunc.egg-info
+	@$(P_ENV) $(P_PY) -m build --no-isolation --sdist --outdir $(DIST) . >$(P_OUT)/sdist.log 2>&1 || { tail -n 20 $(P_OUT)/sdist.log >&2; exit 1; }
+	@$(P_ENV) $(P_PY) $(P_SRC)/archive.py --again $@ && rm -rf pyrunc.egg-info
+
+# From the source distribution, so that it is known to be complete. The tag says which glibc the wheel really needs.
+$(DIST)/.wheel: $(SDIST) $(P_OUT)/venv/.requirements
+	@rm -rf $(P_OUT)/wheel $(DIST)/*.whl && mkdir -p $(P_OUT)/wheel
+	@tar -xf $(SDIST) -C $(P_OUT)/wheel
+	@cd $(P_OUT)/wheel/pyrunc-$(VERSION) && $(P_ENV) $(CURDIR)/$(P_PY) -m build --no-isolation --wheel --outdir .. . >../log 2>&1 || \
+	    { tail -n 20 ../log >&2; exit 1; }
+	@$(P_ENV) PATH="$(CURDIR)/$(P_OUT)/venv/bin:$$PATH" $(P_PY) -m auditwheel --quiet repair --wheel-dir $(DIST) $(P_OUT)/wheel/*.whl
+	@touch $@
+
+$(TARBALL): all helpers $(P_OUT)/venv/.requirements $(P_SRC)/archive.py
+	@rm -rf $(P_STAGE)/tarball && mkdir -p $(P_STAGE)/tarball $(DIST)
+	@tools/install $(P_STAGE)/tarball/pyrunc-$(VERSION)
+	@cp LICENSE CHANGELOG.md $(P_STAGE)/tarball/pyrunc-$(VERSION)/libexec/pyrunc/
+	@$(P_ENV) $(P_PY) $(P_SRC)/archive.py $(P_STAGE)/tarball/pyrunc-$(VERSION) $@
+
+$(DEB): all helpers $(SBOM) $(P_SRC)/deb.py $(wildcard $(P_SRC)/debian/*)
+	@rm -rf $(P_STAGE)/deb && mkdir -p $(P_STAGE)/deb $(DIST)
+	@tools/install --packaged $(P_STAGE)/deb/usr
+	@install -D -m 644 $(SBOM) $(P_STAGE)/deb/usr/share/doc/pyrunc/sbom.cdx.json
+	@$(P_ENV) $(PYTHON) -B $(P_SRC)/deb.py $(P_STAGE)/deb $(VERSION) $(P_ARCH) $@
+
+$(SBOM): all helpers $(P_OUT)/venv/.requirements $(P_SRC)/sbom.py
+	@mkdir -p $(DIST)
+	@$(P_ENV) $(P_PY) $(P_SRC)/sbom.py $(LAUNCHER) $(HELPERS) $@
+
+$(SUMS): $(SDIST) $(DIST)/.wheel $(TARBALL) $(DEB) $(SBOM)
+	@cd $(DIST) && sha256sum $(notdir $(SDIST) $(TARBALL) $(DEB) $(SBOM)) *.whl | LC_ALL=C sort -k 2 >$(@F).new && mv $(@F).new $(@F)
+
+test-packages: artefacts ## install every package in bare roots, and take containers through their lives there
+	@$(PY) -m pytest tests/packages --packages=all

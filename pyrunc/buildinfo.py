@@ -15,6 +15,9 @@ FRONT_END = "interpreter"
 # The init program, where it is carried inside; None: a file of the package (init/image.py).
 INIT_IMAGE: bytes | None = None
 
+# Names and versions of what is linked into the launcher (csrc/launcher/parts.py); set by the build.
+PARTS: dict[str, str] = {}
+
 
 def describe() -> dict[str, str]:
     """Names and versions of the parts, in the order in which ``--version`` prints them."""

@@ -35,13 +35,16 @@ def run(*command: str) -> str:
         cwd="/",
     ) as process:
         try:
-            said, errors = process.communicate("", timeout=TIMEOUT_S)
+            # A program that says little ends before its output is read: an init that it has left
+            # behind would keep the pipes open.
+            process.wait(timeout=TIMEOUT_S)
         except BaseException:
             process.kill()
             raise
         finally:
             process.wait()
             remove_traces(process.pid)
+        said, errors = process.communicate("", timeout=TIMEOUT_S)
     if process.returncode:
         raise DumpError(f"{command[0]}: exit {process.returncode}: {errors.strip()}")
     return said

@@ -14,6 +14,7 @@ from __future__ import annotations
 import _imp
 import argparse
 import ast
+import json
 import marshal
 import os
 import sys
@@ -197,7 +198,7 @@ NOT_FROZEN = (
 )
 
 
-def buildinfo_text(source: str, *, init: str, commit: str) -> str:
+def buildinfo_text(source: str, *, init: str, commit: str, parts: str) -> str:
     """pyrunc/buildinfo.py with the init program inside."""
     with open(init, "rb") as file:
         image = file.read()
@@ -205,7 +206,9 @@ def buildinfo_text(source: str, *, init: str, commit: str) -> str:
     if source.count(marker) != 1:
         raise SystemExit(f"freeze.py: pyrunc/buildinfo.py must have one line {marker!r}")
     source = source.replace(marker, f"INIT_IMAGE: bytes | None = {image!r}\n")
-    return source + f"\nCOMMIT = {commit!r}\n"
+    with open(parts, encoding="utf-8") as file:
+        linked = json.load(file)
+    return source + f"\nCOMMIT = {commit!r}\nPARTS = {linked!r}\n"
 
 
 def collect(arguments: argparse.Namespace) -> dict[str, tuple[bytes, bool]]:
@@ -226,7 +229,10 @@ def collect(arguments: argparse.Namespace) -> dict[str, tuple[bytes, bool]]:
     preloaded = [*ours, *(n for n in PRELOAD if n in sources), *LINKED]
     sources["_pyrunc_modules"] = (f"PRELOADED = {tuple(preloaded)!r}\n".encode(), False)
     buildinfo = buildinfo_text(
-        sources["pyrunc.buildinfo"][0].decode(), init=arguments.init, commit=arguments.commit
+        sources["pyrunc.buildinfo"][0].decode(),
+        init=arguments.init,
+        commit=arguments.commit,
+        parts=arguments.parts,
     )
     sources["pyrunc.buildinfo"] = (buildinfo.encode(), False)
     return sources
@@ -262,6 +268,7 @@ def main() -> None:
     parser.add_argument("--site", required=True, help="directory of the installed libraries")
     parser.add_argument("--init", required=True, help="the built init program")
     parser.add_argument("--commit", required=True, help="the revision that --version names")
+    parser.add_argument("--parts", required=True, help="what is linked in (parts.py)")
     parser.add_argument("directory", help="where to write")
     arguments = parser.parse_args()
     os.makedirs(arguments.directory, exist_ok=True)

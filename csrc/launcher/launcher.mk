@@ -10,6 +10,8 @@ LAUNCHER := $(BUILD)/pyrunc
 L_PYTHON := $(BUILD)/cpython
 L_PYLIB  := $(L_PYTHON)/libpython3.*.a
 L_PYINC  := $(L_PYTHON)/include
+# Names and versions of what is linked in, for --version --json and for the bill of materials.
+L_PARTS  := $(L_OUT)/parts.json
 # The interpreter that freezes must be the one that is linked in: bytecode differs between versions.
 L_FREEZER := $(L_PYTHON)/python
 
@@ -52,9 +54,13 @@ $(L_OUT)/%_ext.o: csrc/native/%.c $(wildcard csrc/native/*.h) $(L_PYTHON)/.stamp
 	@mkdir -p $(L_OUT)
 	@$(L_CC) $(L_HARD) $(L_WARN) -Icsrc/native -c $< -o $@
 
-$(L_OUT)/frozen.c: $(L_MODULES) $(addprefix $(L_SRC)/,freeze.py entry.py training.py) $(INIT) $(VENV)/.requirements $(L_PYTHON)/.stamp
+$(L_PARTS): $(addprefix $(L_SRC)/,parts.py sdists.txt) requirements.txt $(L_PYTHON)/.stamp
+	@mkdir -p $(L_OUT)
+	@$(PYTHON) -B $(L_SRC)/parts.py $(L_PYTHON) $(L_SRC)/sdists.txt requirements.txt >$@
+
+$(L_OUT)/frozen.c: $(L_MODULES) $(addprefix $(L_SRC)/,freeze.py entry.py training.py) $(INIT) $(VENV)/.requirements $(L_PYTHON)/.stamp $(L_PARTS)
 	@$(L_FREEZER) -ISB $(L_SRC)/freeze.py --root $(L_ROOT) --site $$(echo $(VENV)/lib/python3*/site-packages) --init $(INIT) \
-	    --commit "$$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)" $(L_OUT)
+	    --commit "$(firstword $(shell tools/revision))" --parts $(L_PARTS) $(L_OUT)
 
 $(L_OUT)/frozen.o: $(L_OUT)/frozen.c $(L_PYTHON)/.stamp
 	@$(L_CC) -c $< -o $@

@@ -46,6 +46,7 @@ GLOBAL: Final[tuple[FlagRow, ...]] = (
     ("policy", "", "list", "FILE", "change or refuse configurations by the Python function in FILE", "", False),
     ("rootless", "", "auto|true|false", "WHEN", "tolerate that cgroups may not be writable", "auto", False),
     ("version", "v", "bool", "", "show the version and exit", "", False),
+    ("json", "", "bool", "", "with --version: show it as JSON, with all that is linked in", "", False),
     HELP,
 )
 

@@ -50,8 +50,10 @@ def _dispatch(args: Args) -> int:
     if args.flag("version"):
         from pyrunc.cli import version
 
-        emit(version.text())
+        emit(version.document() if args.flag("json") else version.text())
         return 0
+    if args.flag("json"):
+        raise UsageError("--json goes with --version only")
     if args.flag("help") or not args.verb:
         from pyrunc.cli import help
 

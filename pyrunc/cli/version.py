@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrunc import __version__, buildinfo
+from pyrunc import __version__, buildinfo, jsontext
 
 SPEC_MIN = "1.0.0"
 SPEC_MAX = "1.3.0"
@@ -23,3 +23,16 @@ def text() -> str:
         *(f"{name}: {value}" for name, value in buildinfo.describe().items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def document() -> str:
+    """Return the same as JSON, with names and versions of everything that is linked in."""
+    facts = {
+        "name": "pyrunc",
+        "version": __version__,
+        "commit": commit(),
+        "spec": {"min": SPEC_MIN, "max": SPEC_MAX},
+        **buildinfo.describe(),
+        "parts": dict(buildinfo.PARTS),
+    }
+    return jsontext.encode(facts, indent=2) + "\n"

@@ -15,6 +15,7 @@ and is slower.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shlex
@@ -61,6 +62,8 @@ FLAGS = (
 # What is unpacked is known by its hash; a Python that has filters wants one named.
 FILTER: Any = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# The interpreter has the time of its build inside (__DATE__).
+SAME_BYTES = {"SOURCE_DATE_EPOCH": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
 SETTINGS = (
     *('Dir::Etc::sourcelist "{0}/sources"', 'Dir::Etc::sourceparts "-"', 'Dir::State "{0}/state"'),
     *('Dir::State::status "/dev/null"', 'Dir::Cache "{0}/cache"', 'APT::Sandbox::User "root"'),
@@ -159,10 +162,12 @@ def linked_in(listing: str) -> str:
 
 
 def compile_library(tree: Path, out: Path) -> None:
-    run("./configure", *OPTIONS, f"CFLAGS={' '.join(FLAGS)} -ffile-prefix-map={tree}=.", cwd=tree)
+    env = {**os.environ, **SAME_BYTES}
+    flags = f"CFLAGS={' '.join(FLAGS)} -ffile-prefix-map={tree}=."
+    run("./configure", *OPTIONS, flags, cwd=tree, env=env)
     modules = tree / "Modules"
     (modules / "Setup.local").write_text(linked_in((modules / "Setup.stdlib").read_text()))
-    run("make", "-s", f"-j{os.cpu_count()}", LIBRARY, "python", cwd=tree)
+    run("make", "-s", f"-j{os.cpu_count()}", LIBRARY, "python", cwd=tree, env=env)
     shutil.copytree(tree / "Include", out / "include")
     shutil.copy(tree / "pyconfig.h", out / "include")
     shutil.move(tree / LIBRARY, out)
@@ -199,8 +204,18 @@ def use_package(out: Path) -> None:
     (out / "python").symlink_to(sys.executable)
 
 
+def key() -> str:
+    """Return what tells one build from another: what is built, how, and for which host's Python."""
+    parts = (VERSION, RELEASE, HOST, OPTIONS, FLAGS, sorted(SAME_BYTES.items()), sorted(BUILT_IN))
+    text = repr(parts) + (HERE / "immortal.patch").read_text()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def main() -> None:
     out = Path(sys.argv[1]).resolve()
+    done = out / ".key"  # written at the end of a build from source
+    if done.exists() and done.read_text() == key():
+        return
     shutil.rmtree(out, ignore_errors=True)
     work = out / "work"
     work.mkdir(parents=True)
@@ -209,6 +224,7 @@ def main() -> None:
         tree = unpack(fetch(work), work)
         compile_library(tree, out)
         keep_interpreter(tree, out)
+        done.write_text(key())
     except (BuildError, OSError, tarfile.TarError) as error:
         print(
             f"warning: Debian's {LIBRARY} is linked, the launcher will be slower: {error}",
