@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the Debian package from an installed tree.
 
-`deb.py STAGE VERSION ARCHITECTURE TARGET` is how it is called.
-STAGE holds usr/ as `tools/install --packaged` has filled it. What Debian's policy asks for is added:
-compressed man pages, changelog, copyright, examples, the reasons for what lintian would complain
-about, and the control files. Nothing runs at installation: containers of the version before go on
-with the init program that they have in memory, and their state is read by every version.
+Called as `deb.py STAGE VERSION ARCHITECTURE TARGET`. STAGE holds usr/ as `tools/install --packaged`
+has filled it. What Debian's policy asks for is added: compressed man pages, changelog, copyright,
+examples, the reasons for what lintian would complain about, and the control files. Nothing runs at
+installation: containers of the version before go on with the init program that they have in memory,
+and their state is read by every version.
 """
 
 from __future__ import annotations
