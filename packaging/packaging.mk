@@ -36,6 +36,7 @@ SDIST     := $(DIST)/pyrunc-$(VERSION).tar.gz
 TARBALL   := $(DIST)/pyrunc-$(VERSION)-linux-$(P_ARCH).tar.gz
 DEB       := $(DIST)/pyrunc_$(VERSION)_$(P_ARCH).deb
 SBOM      := $(DIST)/pyrunc-$(VERSION)-$(P_ARCH).cdx.json
+MEASURED  := $(DIST)/pyrunc-$(VERSION)-$(P_ARCH).profile
 SUMS      := $(DIST)/SHA256SUMS
 
 .PHONY: lock sdist wheel tarball deb sbom sums artefacts test-packages
@@ -61,9 +62,17 @@ sums: $(SUMS) ## the checksums of all of them
 
 artefacts: $(SUMS) ## everything that a release consists of
 
-P_FILES = $(shell git ls-files)
+P_FILES = $(shell git -c safe.directory=$(CURDIR) ls-files)
 
-$(SDIST): $(P_FILES) $(P_OUT)/venv/.requirements
+# Changes only with the commit.
+$(P_OUT)/revision: always
+	@mkdir -p $(P_OUT)
+	@tools/revision >$@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+.PHONY: always
+always:
+
+$(SDIST): $(P_FILES) $(P_OUT)/revision $(P_OUT)/venv/.requirements
 	@mkdir -p $(DIST) && rm -rf pyrunc.egg-info
 	@$(P_ENV) $(P_PY) -m build --no-isolation --sdist --outdir $(DIST) . >$(P_OUT)/sdist.log 2>&1 || { tail -n 20 $(P_OUT)/sdist.log >&2; exit 1; }
 	@$(P_ENV) $(P_PY) $(P_SRC)/archive.py --again $@ && rm -rf pyrunc.egg-info
@@ -93,8 +102,25 @@ $(SBOM): all helpers $(P_OUT)/venv/.requirements $(P_SRC)/sbom.py
 	@mkdir -p $(DIST)
 	@$(P_ENV) $(P_PY) $(P_SRC)/sbom.py $(LAUNCHER) $(HELPERS) $@
 
-$(SUMS): $(SDIST) $(DIST)/.wheel $(TARBALL) $(DEB) $(SBOM)
-	@cd $(DIST) && sha256sum $(notdir $(SDIST) $(TARBALL) $(DEB) $(SBOM)) *.whl | LC_ALL=C sort -k 2 >$(@F).new && mv $(@F).new $(@F)
+$(MEASURED): all
+	@mkdir -p $(DIST) && cp $(BUILD)/launcher/undumped.profile $@
+
+$(SUMS): $(SDIST) $(DIST)/.wheel $(TARBALL) $(DEB) $(SBOM) $(MEASURED)
+	@cd $(DIST) && sha256sum $(notdir $(SDIST) $(TARBALL) $(DEB) $(SBOM) $(MEASURED)) *.whl | LC_ALL=C sort -k 2 >$(@F).new && mv $(@F).new $(@F)
 
 test-packages: artefacts ## install every package in bare roots, and take containers through their lives there
 	@$(PY) -m pytest tests/packages --packages=all
+
+.PHONY: release reproducible
+release: ## everything of dist for the version of this tree; refuses what is not ready (KEY=fingerprint signs)
+	@$(P_SRC)/release $(VERSION) $(KEY)
+
+reproducible: $(VENV)/.requirements ## build this commit twice, in two directories by two users, and compare all bytes
+	@$(P_SRC)/reproducible
+
+# -- the site -----------------------------------------------------------------------------------------------------
+
+.PHONY: site
+site: $(P_OUT)/venv/.requirements ## the documentation as a site, in build/site; its links are checked
+	@$(PYTHON) -B $(P_SRC)/site.py $(BUILD)/site-pages
+	@NO_MKDOCS_2_WARNING=1 $(P_ENV) $(P_PY) -m mkdocs build --strict --quiet

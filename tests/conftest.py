@@ -38,6 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--front", choices=sorted(FRONTS), default=os.environ.get("PYRUNC_FRONT", "launcher")
     )
     parser.addoption("--teeth", action="store_true", help="run what is about pyrunc on a peer too")
+    parser.addoption(
+        "--packages", choices=("short", "all"), default="short", help="how much of tests/packages"
+    )
     parser.addoption("--update-plans", action="store_true", help="write the plan snapshots again")
 
 

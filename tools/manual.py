@@ -84,7 +84,7 @@ def page(title: str, summary: str, synopsis: str, sections: Iterable[tuple[str, 
     head = (
         '.\\" SPDX-License-Identifier: Apache-2.0\n'
         '.\\" Written by tools/manual.py (make generate).\n'
-        f'.TH "{title.upper()}" 8 "" "pyrunc" "System Administration"\n'
+        f'.TH "{title.upper()}" 8 "{manual_text.DATE}" "pyrunc" "System Administration"\n'
         f".SH NAME\n{roff(title)} \\- {roff(summary)}\n.SH SYNOPSIS\n{synopsis}"
     )
     body = [f".SH {name}\n{text}" for name, text in sections if text]
@@ -93,7 +93,7 @@ def page(title: str, summary: str, synopsis: str, sections: Iterable[tuple[str, 
 
 def program_page() -> str:
     commands = "\n".join(
-        f".TP\n\\fB{roff(f'pyrunc-{name}')}\\fR(8)\n{roff(VERBS[name][0].capitalize())}."
+        f".TP\n\\fB{roff(f'pyrunc-{name}')}\\fR(8)\n{roff(sentence(VERBS[name][0]))}"
         for name in verbs()
     )
     return page(
@@ -105,9 +105,29 @@ def program_page() -> str:
             ("COMMANDS", commands),
             ("GLOBAL FLAGS", flags(row for row in GLOBAL if row != HELP)),
             ("EXIT STATUS", paragraphs(manual_text.EXIT_STATUS)),
+            ("ENVIRONMENT", variables(manual_text.ENVIRONMENT)),
+            ("EXAMPLES", paragraphs(manual_text.PROGRAM_EXAMPLES)),
             ("FILES", paragraphs(manual_text.PROGRAM_FILES)),
         ),
     )
+
+
+def sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+def joined(variable: str) -> str:
+    return " ".join(manual_text.ENVIRONMENT[variable].split())
+
+
+def variables(names: Iterable[str]) -> str:
+    rows = [f".TP\n\\fB{name}\\fR\n{roff(joined(name))}" for name in names]
+    return "\n".join(rows)
+
+
+def environment(verb: str) -> str:
+    names = manual_text.ENVIRONMENTS.get(verb, manual_text.ENVIRONMENT_OF_OTHERS)
+    return variables(names) or paragraphs("Nothing of the environment is read.")
 
 
 def verb_page(name: str) -> str:
@@ -125,6 +145,7 @@ def verb_page(name: str) -> str:
             ("DESCRIPTION", paragraphs(manual_text.TEXTS[name] + f"\n\n{note}")),
             ("FLAGS", flags(rows)),
             ("EXIT STATUS", paragraphs(status)),
+            ("ENVIRONMENT", environment(name)),
             ("EXAMPLES", paragraphs(examples) if examples else ""),
             ("SEE ALSO", "\\fBpyrunc\\fR(8)"),
         ),

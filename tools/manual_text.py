@@ -21,6 +21,13 @@ PROGRAM_FILES = """
 one directory for each container, which is private to the owner.
 """
 
+PROGRAM_EXAMPLES = """
+    mkdir -p box/rootfs/bin && cp /bin/busybox box/rootfs/bin/sh
+    pyrunc spec --bundle box
+    pyrunc check box
+    pyrunc run --bundle box box1
+"""
+
 TEXTS = {
     "create": """
 Set up everything that config.json asks for and leave the container waiting for "pyrunc start". The
@@ -120,16 +127,12 @@ CRIU (3.15 or newer) is looked for in PATH. Nobody but root may be able to chang
 of the images, or the configuration file that the annotation org.criu.config names (without it,
 /etc/criu/pyrunc.conf or /etc/criu/runc.conf). Its log is dump.log in the directory of --work-path,
 else beside the images.
-
-    pyrunc checkpoint --image-path /var/lib/saved/web web
 """,
     "restore": """
 Restore a container that was saved, from the directory of --image-path, with the bundle that it was
 created from. What its mounts show of the host is what config.json says now; what it had as standard
 input and output becomes that of this command. Without --detach, wait for its end as "pyrunc run"
 does.
-
-    pyrunc restore --detach --image-path /var/lib/saved/web --bundle /bundles/web web
 """,
     "mounts": """
 Add the mounts of FILE to a running container, or remove mounts that were added. FILE is JSON: an
@@ -153,6 +156,55 @@ Write the completion of a shell to the standard output. "make install" installs 
 }
 
 EXAMPLES = {
+    "start": """
+    pyrunc start web
+""",
+    "state": """
+    pyrunc state web
+    pyrunc state web | jq -r .status
+""",
+    "delete": """
+    pyrunc delete web
+    pyrunc delete --force web
+""",
+    "spec": """
+    pyrunc spec --bundle /srv/web
+    pyrunc spec --rootless --bundle ~/box
+""",
+    "features": """
+    pyrunc features | jq .linux.seccomp.actions
+""",
+    "check": """
+    pyrunc check /srv/web
+    pyrunc check --format json /srv/web | jq -r '.errors[].pointer'
+""",
+    "doctor": """
+    pyrunc doctor
+    pyrunc doctor --fix
+""",
+    "ps": """
+    pyrunc ps web
+    pyrunc ps --format json web
+    pyrunc ps web -o pid,rss,args
+""",
+    "pause": """
+    pyrunc pause web
+    pyrunc resume web
+""",
+    "resume": """
+    pyrunc resume web
+""",
+    "events": """
+    pyrunc events --stats web | jq .data.memory.usage
+    pyrunc events --interval 10s web
+""",
+    "checkpoint": """
+    pyrunc checkpoint --image-path /var/lib/saved/web web
+    pyrunc checkpoint --leave-running --image-path /var/lib/saved/web web
+""",
+    "restore": """
+    pyrunc restore --detach --image-path /var/lib/saved/web --bundle /srv/web web
+""",
     "create": """
     pyrunc create --bundle /srv/web --pid-file /run/web.pid web
     pyrunc start web
@@ -191,6 +243,49 @@ EXAMPLES = {
     echo '{"pids": {"limit": 50}}' | pyrunc update --resources - web
 """,
 }
+
+# The environment that commands read. Nothing of it reaches a container but what config.json names.
+ENVIRONMENT = {
+    "XDG_RUNTIME_DIR": """
+The state directory of users other than root is pyrunc below it, and the bus of the user's systemd
+is looked for there.
+""",
+    "DBUS_SYSTEM_BUS_ADDRESS": """
+The bus of systemd for root, when systemd makes the cgroups.
+""",
+    "DBUS_SESSION_BUS_ADDRESS": """
+The bus of systemd for other users, when systemd makes the cgroups.
+""",
+    "PATH": """
+Where criu, newuidmap and newgidmap are looked for. Only what root alone can change is run with
+more rights than the caller's.
+""",
+    "NOTIFY_SOCKET": """
+Whom the readiness of the container's program is passed on to; the container sees a socket of its
+own.
+""",
+    "LISTEN_FDS": """
+With LISTEN_PID: how many sockets of the caller, from descriptor 3 on, the program gets.
+""",
+    "RUN_OCI_SECCOMP_RECEIVER": """
+The socket that receives the listeners of system call filters, unless config.json names one.
+""",
+}
+_MAKES = ("XDG_RUNTIME_DIR", "DBUS_SYSTEM_BUS_ADDRESS", "DBUS_SESSION_BUS_ADDRESS", "PATH")
+_STARTS = (*_MAKES, "NOTIFY_SOCKET", "LISTEN_FDS", "RUN_OCI_SECCOMP_RECEIVER")
+_NONE = ("completion", "features", "spec")
+ENVIRONMENTS = {
+    **dict.fromkeys(("create", "run", "restore"), _STARTS),
+    **dict.fromkeys(("exec",), (*_MAKES, "LISTEN_FDS")),
+    **dict.fromkeys(("checkpoint", "delete", "update"), _MAKES),
+    **dict.fromkeys(("explain", "check"), ("XDG_RUNTIME_DIR", "PATH", "RUN_OCI_SECCOMP_RECEIVER")),
+    **dict.fromkeys(("info",), ("XDG_RUNTIME_DIR", "DBUS_SYSTEM_BUS_ADDRESS", "PATH")),
+    **dict.fromkeys(_NONE, ()),
+}
+ENVIRONMENT_OF_OTHERS = ("XDG_RUNTIME_DIR",)
+
+# The date that the man pages show: that of the latest change of their text.
+DATE = "2026-12-01"
 
 EXIT_STATUS = "0 on success, 1 when something could not be done."
 EXIT_STATUSES = {

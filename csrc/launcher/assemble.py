@@ -11,6 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from typing import Any
 
 import undump
 
@@ -21,6 +23,24 @@ ENVIRONMENT = {"TZ": "UTC"}
 
 class DumpError(Exception):
     pass
+
+
+class Reader(threading.Thread):
+    """Reads a pipe to its end, so that no writer has to wait."""
+
+    def __init__(self, pipe: Any) -> None:
+        super().__init__(daemon=True)
+        self._pipe = pipe
+        self._text = ""
+        self.start()
+
+    def run(self) -> None:
+        self._text = self._pipe.read()
+
+    def join_text(self) -> str:
+        """Return what came; waits for the end."""
+        self.join(TIMEOUT_S)
+        return self._text
 
 
 def run(*command: str) -> str:
@@ -34,9 +54,9 @@ def run(*command: str) -> str:
         env=ENVIRONMENT,
         cwd="/",
     ) as process:
+        readers = [Reader(process.stdout), Reader(process.stderr)]
         try:
-            # A program that says little ends before its output is read: an init that it has left
-            # behind would keep the pipes open.
+            process.stdin.close()
             process.wait(timeout=TIMEOUT_S)
         except BaseException:
             process.kill()
@@ -44,7 +64,8 @@ def run(*command: str) -> str:
         finally:
             process.wait()
             remove_traces(process.pid)
-        said, errors = process.communicate("", timeout=TIMEOUT_S)
+        # Only now: an init that the program has left behind would have kept the pipes open.
+        said, errors = (reader.join_text() for reader in readers)
     if process.returncode:
         raise DumpError(f"{command[0]}: exit {process.returncode}: {errors.strip()}")
     return said
@@ -75,11 +96,14 @@ def without_randomisation(*command: str) -> str:
     return run(*command)
 
 
-def make_profile(program: str, profile: str) -> None:
+def make_profile(program: str, profile: str, *, given: str) -> None:
     """Which objects commands write to; without it they are only not side by side.
 
     One profile serves all dumps of a program: a rehearsal depends a little on the machine.
     """
+    if given:
+        shutil.copyfile(given, profile)
+        return
     if os.path.exists(profile) and os.path.getmtime(profile) > os.path.getmtime(program):
         return
     try:
@@ -90,9 +114,9 @@ def make_profile(program: str, profile: str) -> None:
             os.unlink(profile)
 
 
-def make_undumped(program: str, target: str) -> None:
+def make_undumped(program: str, target: str, *, given: str) -> None:
     dump, profile = program + ".dump", program + ".profile"
-    make_profile(program, profile)
+    make_profile(program, profile, given=given)
     without_randomisation(*map(os.path.abspath, (program, dump, profile)))
     with open(program, "rb") as file:
         image = file.read()
@@ -109,9 +133,9 @@ def make_undumped(program: str, target: str) -> None:
 
 
 def main() -> None:
-    boot, program, target = sys.argv[1:]
+    boot, program, target, given = (*sys.argv[1:], "")[:4]
     try:
-        make_undumped(program, target)
+        make_undumped(program, target, given=given)
     except (DumpError, SystemExit, OSError, subprocess.TimeoutExpired) as error:
         print(f"warning: the dump failed, {target} will start cold: {error}", file=sys.stderr)
         shutil.copy2(boot, target + ".new")

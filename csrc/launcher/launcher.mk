@@ -83,19 +83,14 @@ $(BUILD)/pyrunc-boot: $(L_OUT)/boot/boot.o $(L_OUT)/boot/interpreter.o $(L_COMMO
 $(L_OUT)/undumped: $(addprefix $(L_OUT)/,undumped.o interpreter.o memory.o space.o profile.o early.o) $(L_COMMON) $(L_SRC)/region.ld $(L_SRC)/functions.ld
 	@$(L_LINK) -s -Wl,-Map,$(L_OUT)/map,-L,$(L_SRC),-T,$(L_SRC)/region.ld,--wrap=_Py_Deepfreeze_Init $(filter %.o,$^) $(L_LIBS) -o $@
 
-$(LAUNCHER): $(L_OUT)/undumped $(BUILD)/pyrunc-boot $(addprefix $(L_SRC)/,assemble.py undump.py)
-	@$(PYTHON) -B $(L_SRC)/assemble.py $(BUILD)/pyrunc-boot $(L_OUT)/undumped $@
+# PROFILE=FILE takes what another build has measured (docs/decisions/045-the-profile-is-an-input.md).
+$(LAUNCHER): $(L_OUT)/undumped $(BUILD)/pyrunc-boot $(PROFILE) $(addprefix $(L_SRC)/,assemble.py undump.py)
+	@$(PYTHON) -B $(L_SRC)/assemble.py $(BUILD)/pyrunc-boot $(L_OUT)/undumped $@ $(PROFILE)
 
-.PHONY: bench-check reproducible function-order
+.PHONY: bench-check function-order
 function-order: all ## find out which functions commands call, write csrc/launcher/functions.ld (as root)
 	@$(CC) -O2 -Wall -Wextra -Werror -o $(L_OUT)/trace $(L_SRC)/trace.c
 	@$(PYTHON) tools/function_order.py $(L_OUT)/trace $(LAUNCHER) $(L_OUT)/map $(L_SRC)/functions.ld
-
-reproducible: $(L_OUT)/undumped $(BUILD)/pyrunc-boot ## dump twice and count the bytes that differ
-	@for surroundings in x xxxxxxxxxxxxxxxxxxxxxxxx; do \
-	    SURROUNDINGS=$$surroundings $(PYTHON) -B $(L_SRC)/assemble.py $(BUILD)/pyrunc-boot $(L_OUT)/undumped $(L_OUT)/dump-$$surroundings; \
-	done
-	@cmp -l $(L_OUT)/dump-x $(L_OUT)/dump-xxxxxxxxxxxxxxxxxxxxxxxx | wc -l
 
 bench-check: all ## fail when pyrunc misses a target of bench/targets.py in the best of three runs
 	@$(PYTHON) -m bench --check

@@ -47,6 +47,23 @@ def test_the_page_of_the_program_has_the_global_flags_and_all_commands() -> None
         assert f"pyrunc-{verb}" in text
 
 
+@pytest.mark.parametrize("name", ["pyrunc", *(f"pyrunc-{verb}" for verb in VERB_PAGES)])
+def test_every_page_has_a_date_examples_and_the_environment(name: str) -> None:
+    text = page(f"{name}.8")
+    assert f'8 "{manual_text.DATE}"'.replace("\\-", "-") in text
+    assert ".SH EXAMPLES\n.nf" in text
+    assert ".SH ENVIRONMENT\n" in text
+
+
+def test_examples_use_flags_that_exist() -> None:
+    for verb, text in manual_text.EXAMPLES.items():
+        known = {f"--{row[0]}" for row in (*GLOBAL, *VERBS[verb][5])} | {"--help"}
+        for line in text.splitlines():
+            if f"pyrunc {verb} " in line:
+                words = line.partition(f"pyrunc {verb} ")[2].partition("|")[0].split()
+                assert {word for word in words if word.startswith("--")} <= known, line
+
+
 def test_every_verb_of_the_table_is_described() -> None:
     assert {verb for verb, row in VERBS.items() if not row[6]} <= manual_text.TEXTS.keys()
 
