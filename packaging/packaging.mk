@@ -83,7 +83,8 @@ $(DIST)/.wheel: $(SDIST) $(P_OUT)/venv/.requirements
 	@tar -xf $(SDIST) -C $(P_OUT)/wheel
 	@cd $(P_OUT)/wheel/pyrunc-$(VERSION) && $(P_ENV) $(CURDIR)/$(P_PY) -m build --no-isolation --wheel --outdir .. . >../log 2>&1 || \
 	    { tail -n 20 ../log >&2; exit 1; }
-	@$(P_ENV) PATH="$(CURDIR)/$(P_OUT)/venv/bin:$$PATH" $(P_PY) -m auditwheel --quiet repair --wheel-dir $(DIST) $(P_OUT)/wheel/*.whl
+	@$(P_ENV) PATH="$(CURDIR)/$(P_OUT)/venv/bin:$$PATH" $(P_PY) -m auditwheel repair --wheel-dir $(DIST) $(P_OUT)/wheel/*.whl \
+	    >$(P_OUT)/auditwheel.log 2>&1 || { tail -n 20 $(P_OUT)/auditwheel.log >&2; exit 1; }
 	@touch $@
 
 $(TARBALL): all helpers $(P_OUT)/venv/.requirements $(P_SRC)/archive.py
