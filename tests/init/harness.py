@@ -30,7 +30,8 @@ MAGIC = b"PYRUNC\0\1"
 PATIENCE_S = 20
 
 TREE = Path(__file__).resolve().parents[2]
-PROGRAM = TREE / "build" / "pyrunc-init"
+# PYRUNC_INIT: that of another machine, which the kernel runs by an emulator (make test-arm64).
+PROGRAM = Path(os.environ.get("PYRUNC_INIT", TREE / "build" / "pyrunc-init"))
 BUSYBOX = Path("/bin/busybox")
 
 CLONE_NEWTIME = 0x80
