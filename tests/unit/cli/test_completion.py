@@ -14,18 +14,20 @@ from pyrunc.commands.completion_scripts import SCRIPTS
 
 # The lines of each shell with the global flags, and a flag in them that is not in a description.
 GLOBAL_FLAGS = {
-    "bash": (r"^    ''\) flags='(.*)' ;;$", r"--([a-z-]+)"),
+    "bash": (r"^    :\*\) _pyrunc_offer '(.*)' ;;$", r"--([a-z-]+)"),
     "zsh": (r"^_arguments -C (.*)$", r"'\*?--([a-z-]+)"),
-    "fish": (r"^complete -c pyrunc -n '__fish_use_subcommand' -l (.*)$", r"^([a-z-]+)"),
+    "fish": (r"^complete -c pyrunc -n '__pyrunc_at " " 0' -l (.*)$", r"^([a-z-]+)"),
 }
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
 def test_the_shell_can_read_its_completion(shell: str) -> None:
     if not shutil.which(shell):
         pytest.skip(f"{shell} is missing: run `make` as root")
     text = SCRIPTS[shell](list(VERBS))
-    done = subprocess.run([shell, "-n"], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [shell, "-n", "/dev/stdin"], input=text, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
