@@ -1,51 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
 # Completion of pyrunc for bash: `pyrunc completion bash`.
+_pyrunc_offer() { # KIND: a kind of value, or words
+    case $1 in
+    container) COMPREPLY=($(compgen -W "$("$program" ${root:+--root "$root"} list -q 2>/dev/null)" -- "$word")) ;;
+    signal) COMPREPLY=($(compgen -W "HUP INT QUIT ILL TRAP ABRT IOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO POLL PWR SYS UNUSED" -- "$word")) ;;
+    file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+    directory) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+    *) COMPREPLY=($(compgen -W "$1" -- "$word")) ;;
+    esac
+}
 _pyrunc() {
-    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} verb="" flags="" each
-    case $previous in
-    --additional-gids|--apparmor|--blkio-weight|--cap|--cgroup|--cpu-burst|--cpu-idle|--cpu-period|--cpu-quota|--cpu-rt-period|--cpu-rt-runtime|--cpu-share|--cpuset-cpus|--cpuset-mems|--cwd|--empty-ns|--env|--id|--interval|--l3-cache-schema|--lsm-mount-context|--lsm-profile|--mem-bw-schema|--memory|--memory-reservation|--memory-swap|--page-server|--parent-path|--pids-limit|--policy|--preserve-fds|--process-label|--status-fd|--user) return ;;
-    --rootless) COMPREPLY=($(compgen -W "auto true false" -- "$word")); return ;;
-    --cgroup-manager) COMPREPLY=($(compgen -W "cgroupfs systemd disabled" -- "$word")); return ;;
-    --log-level) COMPREPLY=($(compgen -W "debug info warning error" -- "$word")); return ;;
-    --bundle|--image-path|--root|--work-path) COMPREPLY=($(compgen -d -- "$word")); return ;;
-    --config|--console-socket|--file|--log|--pid-file|--pidfd-socket|--process|--resources) COMPREPLY=($(compgen -f -- "$word")); return ;;
-    --network-lock) COMPREPLY=($(compgen -W "iptables nftables skip" -- "$word")); return ;;
-    --manage-cgroups-mode) COMPREPLY=($(compgen -W "soft full strict ignore" -- "$word")); return ;;
-    --format|--log-format) COMPREPLY=($(compgen -W "text json" -- "$word")); return ;;
-    esac
-    for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $each in create|start|state|kill|delete|run|exec|list|ps|pause|resume|update|events|spec|features|checkpoint|restore|mounts|explain|check|info|completion|verify|doctor) verb=$each; break ;; esac
+    local program=${COMP_WORDS[0]} word=${COMP_WORDS[COMP_CWORD]} verb="" count=0 root="" flag="" each="" index
+    COMPREPLY=()
+    for ((index = 1; index < COMP_CWORD; index++)); do
+        each=${COMP_WORDS[index]}
+        if [ -n "$flag" ]; then
+            [ "$each" != = ] || continue
+            [ "${flag#-}" != -root ] && [ "$flag" != -root ] || root=${each/#\~/$HOME}
+            flag=""
+            continue
+        fi
+        case $verb:$each in delete:-f | delete:-r | doctor:-f | kill:-r | spec:--rootless | spec:-rootless) continue ;; esac
+        case $each in
+        --root=* | -root=*) root=${each#*=} ;;
+        --additional-gids | --apparmor | --blkio-weight | --bundle | --cap | --cgroup | --cgroup-manager | --config | --console-socket | --cpu-burst | --cpu-idle | --cpu-period | --cpu-quota | --cpu-rt-period | --cpu-rt-runtime | --cpu-share | --cpuset-cpus | --cpuset-mems | --cwd | --empty-ns | --env | --file | --format | --id | --image-path | --interval | --kernel-memory | --kernel-memory-tcp | --l3-cache-schema | --log | --log-format | --log-level | --lsm-mount-context | --lsm-profile | --manage-cgroups-mode | --mem-bw-schema | --memory | --memory-reservation | --memory-swap | --network-lock | --page-server | --parent-path | --pid-file | --pidfd-socket | --pids-limit | --policy | --preserve-fds | --process | --process-label | --resources | --root | --rootless | --status-fd | --user | --work-path | -additional-gids | -apparmor | -b | -blkio-weight | -bundle | -c | -cap | -cgroup | -cgroup-manager | -config | -console-socket | -cpu-burst | -cpu-idle | -cpu-period | -cpu-quota | -cpu-rt-period | -cpu-rt-runtime | -cpu-share | -cpuset-cpus | -cpuset-mems | -cwd | -e | -empty-ns | -env | -f | -file | -format | -g | -id | -image-path | -interval | -kernel-memory | -kernel-memory-tcp | -l3-cache-schema | -log | -log-format | -log-level | -lsm-mount-context | -lsm-profile | -manage-cgroups-mode | -mem-bw-schema | -memory | -memory-reservation | -memory-swap | -network-lock | -p | -page-server | -parent-path | -pid-file | -pidfd-socket | -pids-limit | -policy | -preserve-fds | -process | -process-label | -r | -resources | -root | -rootless | -status-fd | -u | -user | -work-path) flag=$each ;;
+        -*) ;;
+        *) if [ -z "$verb" ]; then verb=$each; else count=$((count + 1)); fi ;;
+        esac
     done
-    case $verb in
-    '') flags='--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --policy --rootless --version --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts explain check info completion verify doctor' ;;
-    create) flags='--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --help' ;;
-    start) flags='--help' ;;
-    state) flags='--help' ;;
-    kill) flags='--all --regex --help' ;;
-    delete) flags='--force --regex --help' ;;
-    run) flags='--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --detach --no-subreaper --keep --explain-seccomp --help' ;;
-    exec) flags='--process --detach --pid-file --console-socket --pidfd-socket --tty --cwd --env --user --additional-gids --process-label --apparmor --no-new-privs --cap --preserve-fds --no-subreaper --cgroup --ignore-paused --help' ;;
-    list) flags='--format --quiet --help' ;;
-    ps) flags='--format --help' ;;
-    pause) flags='--help' ;;
-    resume) flags='--help' ;;
-    update) flags='--resources --dry-run --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --cpu-idle --memory --memory-reservation --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema --help' ;;
-    events) flags='--interval --stats --help' ;;
-    spec) flags='--bundle --file --rootless --help' ;;
-    features) flags='--help' ;;
-    checkpoint) flags='--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --leave-running --pre-dump --help' ;;
-    restore) flags='--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --bundle --config --detach --pid-file --console-socket --no-pivot --no-subreaper --no-new-keyring --lsm-profile --lsm-mount-context --help' ;;
-    mounts) flags='--help' ;;
-    explain) flags='--config --id --no-pivot --no-new-keyring --preserve-fds --help' ;;
-    check) flags='--config --format --no-schema --help' ;;
-    info) flags='--format --help' ;;
-    completion) flags='--help' ;;
-    verify) flags='--format --help' ;;
-    doctor) flags='--fix --force --help' ;;
+    [ "$word" != = ] || word=""
+    case $verb:$flag in
+    *:) ;;
+    *:--rootless | *:-rootless) _pyrunc_offer 'auto true false'; return ;;
+    *:--cgroup-manager | *:-cgroup-manager) _pyrunc_offer 'cgroupfs systemd disabled'; return ;;
+    *:--log-level | *:-log-level) _pyrunc_offer 'debug info warning error'; return ;;
+    *:--bundle | *:--image-path | *:--root | *:--work-path | *:-b | *:-bundle | *:-image-path | *:-root | *:-work-path) _pyrunc_offer 'directory'; return ;;
+    *:--config | *:--console-socket | *:--file | *:--log | *:--pid-file | *:--pidfd-socket | *:--process | *:--resources | *:-config | *:-console-socket | *:-file | *:-log | *:-p | *:-pid-file | *:-pidfd-socket | *:-process | *:-r | *:-resources | check:-f | create:-f | explain:-f | restore:-f | run:-f | spec:-f) _pyrunc_offer 'file'; return ;;
+    *:--network-lock | *:-network-lock) _pyrunc_offer 'iptables nftables skip'; return ;;
+    *:--manage-cgroups-mode | *:-manage-cgroups-mode) _pyrunc_offer 'soft full strict ignore'; return ;;
+    list:--format | list:-f | list:-format | ps:--format | ps:-f | ps:-format) _pyrunc_offer 'table json'; return ;;
+    *:--log-format | *:-log-format | check:--format | check:-format | info:--format | info:-f | info:-format | verify:--format | verify:-f | verify:-format) _pyrunc_offer 'text json'; return ;;
+    *) return ;;
     esac
-    COMPREPLY=($(compgen -W "$flags" -- "$word"))
-    case $verb in start|state|kill|delete|exec|ps|pause|resume|update|events|checkpoint|restore|verify)
-        [ "${word#-}" != "$word" ] || COMPREPLY=($(compgen -W "$(pyrunc list -q 2>/dev/null)" -- "$word")) ;;
+    case $verb:$count:$word in
+    :*) _pyrunc_offer '--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --policy --rootless --version --json --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts explain check info completion verify doctor' ;;
+    create:*:-*) _pyrunc_offer '--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --help' ;;
+    start:*:-*) _pyrunc_offer '--help' ;;
+    state:*:-*) _pyrunc_offer '--help' ;;
+    kill:0:-*) _pyrunc_offer '--all --regex --help' ;;
+    delete:*:-*) _pyrunc_offer '--force --regex --help' ;;
+    run:*:-*) _pyrunc_offer '--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --detach --no-subreaper --keep --explain-seccomp --help' ;;
+    exec:0:-*) _pyrunc_offer '--process --detach --pid-file --console-socket --pidfd-socket --tty --cwd --env --user --additional-gids --process-label --apparmor --no-new-privs --cap --preserve-fds --no-subreaper --cgroup --ignore-paused --help' ;;
+    list:*:-*) _pyrunc_offer '--format --quiet --help' ;;
+    ps:0:-*) _pyrunc_offer '--format --help' ;;
+    pause:*:-*) _pyrunc_offer '--help' ;;
+    resume:*:-*) _pyrunc_offer '--help' ;;
+    update:*:-*) _pyrunc_offer '--resources --dry-run --blkio-weight --cpu-period --cpu-quota --cpu-burst --cpu-share --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --cpu-idle --memory --memory-reservation --memory-swap --pids-limit --l3-cache-schema --mem-bw-schema --help' ;;
+    events:*:-*) _pyrunc_offer '--interval --stats --help' ;;
+    spec:*:-*) _pyrunc_offer '--bundle --file --rootless --help' ;;
+    features:*:-*) _pyrunc_offer '--help' ;;
+    checkpoint:*:-*) _pyrunc_offer '--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --leave-running --pre-dump --help' ;;
+    restore:*:-*) _pyrunc_offer '--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --bundle --config --detach --pid-file --console-socket --no-pivot --no-subreaper --no-new-keyring --lsm-profile --lsm-mount-context --help' ;;
+    mounts:*:-*) _pyrunc_offer '--help' ;;
+    explain:*:-*) _pyrunc_offer '--config --id --no-pivot --no-new-keyring --preserve-fds --help' ;;
+    check:*:-*) _pyrunc_offer '--config --format --no-schema --help' ;;
+    info:*:-*) _pyrunc_offer '--format --help' ;;
+    completion:*:-*) _pyrunc_offer '--help' ;;
+    verify:*:-*) _pyrunc_offer '--format --help' ;;
+    doctor:*:-*) _pyrunc_offer '--fix --force --help' ;;
+    start:0:*) _pyrunc_offer 'container' ;;
+    state:0:*) _pyrunc_offer 'container' ;;
+    kill:0:*) _pyrunc_offer 'container' ;;
+    kill:1:*) _pyrunc_offer 'signal' ;;
+    delete:0:*) _pyrunc_offer 'container' ;;
+    exec:0:*) _pyrunc_offer 'container' ;;
+    ps:0:*) _pyrunc_offer 'container' ;;
+    pause:0:*) _pyrunc_offer 'container' ;;
+    resume:0:*) _pyrunc_offer 'container' ;;
+    update:0:*) _pyrunc_offer 'container' ;;
+    events:0:*) _pyrunc_offer 'container' ;;
+    checkpoint:0:*) _pyrunc_offer 'container' ;;
+    restore:0:*) _pyrunc_offer 'container' ;;
+    mounts:0:*) _pyrunc_offer 'add remove' ;;
+    mounts:1:*) _pyrunc_offer 'container' ;;
+    mounts:2:*) _pyrunc_offer 'file' ;;
+    explain:0:*) _pyrunc_offer 'directory' ;;
+    check:0:*) _pyrunc_offer 'directory' ;;
+    completion:0:*) _pyrunc_offer 'bash zsh fish' ;;
+    verify:0:*) _pyrunc_offer 'container' ;;
     esac
 }
 complete -F _pyrunc pyrunc

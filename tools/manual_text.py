@@ -97,8 +97,6 @@ it is started, capabilities, no_new_privs and the filter of its first process, a
 lead out of it. One line for each difference; the exit status is 1 then.
 
 What a program gives up by itself is no difference. What it has beyond its configuration is one.
-
-    pyrunc verify web1
     /linux/resources: /sys/fs/cgroup/web1/pids.max: max, expected 100
 """,
     "doctor": """
@@ -156,6 +154,9 @@ Write the completion of a shell to the standard output. "make install" installs 
 }
 
 EXAMPLES = {
+    "verify": """
+    pyrunc verify web1
+""",
     "start": """
     pyrunc start web
 """,

@@ -51,7 +51,7 @@ def test_the_page_of_the_program_has_the_global_flags_and_all_commands() -> None
 def test_every_page_has_a_date_examples_and_the_environment(name: str) -> None:
     text = page(f"{name}.8")
     assert f'8 "{manual_text.DATE}"'.replace("\\-", "-") in text
-    assert ".SH EXAMPLES\n.nf" in text
+    assert ".SH EXAMPLES\n.nf" in text, "an entry in EXAMPLES of tools/manual_text.py is missing"
     assert ".SH ENVIRONMENT\n" in text
 
 
