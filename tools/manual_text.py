@@ -97,7 +97,6 @@ it is started, capabilities, no_new_privs and the filter of its first process, a
 lead out of it. One line for each difference; the exit status is 1 then.
 
 What a program gives up by itself is no difference. What it has beyond its configuration is one.
-    /linux/resources: /sys/fs/cgroup/web1/pids.max: max, expected 100
 """,
     "doctor": """
 Report what this machine offers to containers: kernel, namespaces, cgroups, security modules.
@@ -156,6 +155,7 @@ Write the completion of a shell to the standard output. "make install" installs 
 EXAMPLES = {
     "verify": """
     pyrunc verify web1
+    /linux/resources: /sys/fs/cgroup/web1/pids.max: max, expected 100
 """,
     "start": """
     pyrunc start web
