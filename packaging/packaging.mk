@@ -125,3 +125,12 @@ reproducible: $(VENV)/.requirements ## build this commit twice, in two directori
 site: $(P_OUT)/venv/.requirements ## the documentation as a site, in build/site; its links are checked
 	@$(PYTHON) -B $(P_SRC)/site.py $(BUILD)/site-pages
 	@NO_MKDOCS_2_WARNING=1 $(P_ENV) $(P_PY) -m mkdocs build --strict --quiet
+
+# -- arm64 --------------------------------------------------------------------------------------------------------
+
+.PHONY: arm64 test-arm64
+arm64: ## cross-build the init for arm64 (build/arm64)
+	@$(P_SRC)/arm64 $(BUILD)/arm64
+
+test-arm64: arm64 $(VENV)/.requirements ## the init of arm64: its form, and its refusals under qemu-user
+	@PYRUNC_INIT=$(CURDIR)/$(BUILD)/arm64/pyrunc-init $(PY) -m pytest tests/init/test_binary.py tests/packages/test_arm64.py
