@@ -16,7 +16,7 @@ from pyrunc.commands.completion_scripts import SCRIPTS
 GLOBAL_FLAGS = {
     "bash": (r"^    :\*\) _pyrunc_offer '(.*)' ;;$", r"--([a-z-]+)"),
     "zsh": (r"^_arguments -C (.*)$", r"'\*?--([a-z-]+)"),
-    "fish": (r"^complete -c pyrunc -n '__pyrunc_at " " 0' -l (.*)$", r"^([a-z-]+)"),
+    "fish": (r"""^complete -c pyrunc -n '__pyrunc_at "" 0' -l (.*)$""", r"^([a-z-]+)"),
 }
 
 
