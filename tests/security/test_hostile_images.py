@@ -127,27 +127,24 @@ def test_a_newline_in_a_home_stays_in_passwd(runtime: Runtime, config: Config) -
     assert not [line for line in result.ok().lines if line.startswith("INJECTED")]
 
 
-@pytest.mark.parametrize("kind", ["link", "fifo", "directory", "socket-like-device"])
+@pytest.mark.parametrize("kind", ["fifo", "directory", "endless-device"])
 def test_a_config_that_is_no_ordinary_file_is_refused(
     runtime: Runtime, config: Config, kind: str
 ) -> None:
-    """ST-6, R085: it is opened without following links and without waiting."""
+    """ST-6, R085: it is read bounded in size and in time (docs/decisions/022)."""
     path = config.bundle / "config.json"
     config.write()
-    if kind == "link":
-        path.rename(config.bundle / "real.json")
-        path.symlink_to("real.json")
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
     else:
-        path.unlink()
-        if kind == "fifo":
-            os.mkfifo(path)
-        elif kind == "directory":
-            path.mkdir()
-        else:
-            os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
-    result = runtime("run", "--bundle", config.bundle, runtime.new_id(), timeout_s=PATIENCE_S)
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    result = runtime("run", "--bundle", config.bundle, runtime.new_id(), timeout_s=3 * PATIENCE_S)
     assert result.status == 1
-    assert str(path) in result.error
+    phrase = {"fifo": "pipe", "directory": str(path), "endless-device": "bytes are too many"}
+    assert phrase[kind] in result.error
 
 
 @pytest.mark.parametrize("tail", ["/", "/.", "//", "/./", "/../place", "/../place/"])
