@@ -14,7 +14,7 @@ function __pyrunc_words -d 'the command and its arguments before the cursor; wit
         switch $each
             case '--root=*' '-root=*'
                 set root (string replace -r '^[^=]*=' '' -- $each)
-            case --additional-gids --apparmor --blkio-weight --bundle --cap --cgroup --cgroup-manager --config --console-socket --cpu-burst --cpu-idle --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-share --cpuset-cpus --cpuset-mems --cwd --empty-ns --env --file --format --id --image-path --interval --kernel-memory --kernel-memory-tcp --l3-cache-schema --log --log-format --log-level --lsm-mount-context --lsm-profile --manage-cgroups-mode --mem-bw-schema --memory --memory-reservation --memory-swap --network-lock --page-server --parent-path --pid-file --pidfd-socket --pids-limit --policy --preserve-fds --process --process-label --resources --root --rootless --status-fd --user --work-path -additional-gids -apparmor -b -blkio-weight -bundle -c -cap -cgroup -cgroup-manager -config -console-socket -cpu-burst -cpu-idle -cpu-period -cpu-quota -cpu-rt-period -cpu-rt-runtime -cpu-share -cpuset-cpus -cpuset-mems -cwd -e -empty-ns -env -f -file -format -g -id -image-path -interval -kernel-memory -kernel-memory-tcp -l3-cache-schema -log -log-format -log-level -lsm-mount-context -lsm-profile -manage-cgroups-mode -mem-bw-schema -memory -memory-reservation -memory-swap -network-lock -p -page-server -parent-path -pid-file -pidfd-socket -pids-limit -policy -preserve-fds -process -process-label -r -resources -root -rootless -status-fd -u -user -work-path
+            case --additional-gids --apparmor --blkio-weight --bundle --cap --cgroup --cgroup-manager --config --console-socket --cpu-burst --cpu-idle --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-share --cpuset-cpus --cpuset-mems --cwd --empty-ns --env --file --format --id --image-path --interval --kernel-memory --kernel-memory-tcp --l3-cache-schema --log --log-format --log-level --lsm-mount-context --lsm-profile --manage-cgroups-mode --mem-bw-schema --memory --memory-reservation --memory-swap --network-lock --page-server --parent-path --pid-file --pidfd-socket --pids-limit --policy --preserve-fds --process --process-label --resources --root --rootless --status-fd --trace --user --work-path -additional-gids -apparmor -b -blkio-weight -bundle -c -cap -cgroup -cgroup-manager -config -console-socket -cpu-burst -cpu-idle -cpu-period -cpu-quota -cpu-rt-period -cpu-rt-runtime -cpu-share -cpuset-cpus -cpuset-mems -cwd -e -empty-ns -env -f -file -format -g -id -image-path -interval -kernel-memory -kernel-memory-tcp -l3-cache-schema -log -log-format -log-level -lsm-mount-context -lsm-profile -manage-cgroups-mode -mem-bw-schema -memory -memory-reservation -memory-swap -network-lock -p -page-server -parent-path -pid-file -pidfd-socket -pids-limit -policy -preserve-fds -process -process-label -r -resources -root -rootless -status-fd -trace -u -user -work-path
                 set flag $each
             case '-*'
             case '*'
@@ -52,6 +52,7 @@ complete -c pyrunc -n '__pyrunc_at "" 0' -l log-level -x -a 'debug info warning 
 complete -c pyrunc -n '__pyrunc_at "" 0' -l debug -d 'log debug records and show tracebacks of internal errors'
 complete -c pyrunc -n '__pyrunc_at "" 0' -l systemd-cgroup -d 'let systemd make the cgroups; same as --cgroup-manager systemd'
 complete -c pyrunc -n '__pyrunc_at "" 0' -l cgroup-manager -x -a 'cgroupfs systemd disabled' -d 'who makes the cgroups'
+complete -c pyrunc -n '__pyrunc_at "" 0' -l trace -r -F -d 'append the command\'s spans to FILE in the OpenTelemetry JSON format'
 complete -c pyrunc -n '__pyrunc_at "" 0' -l policy -x -d 'change or refuse configurations by the Python function in FILE'
 complete -c pyrunc -n '__pyrunc_at "" 0' -l rootless -x -a 'auto true false' -d 'tolerate that cgroups may not be writable'
 complete -c pyrunc -n '__pyrunc_at "" 0' -l version -s v -d 'show the version and exit'
@@ -97,6 +98,7 @@ complete -c pyrunc -n '__pyrunc_in run 99' -l detach -s d -d 'return when the pr
 complete -c pyrunc -n '__pyrunc_in run 99' -l no-subreaper -d 'do not adopt orphans of the container'
 complete -c pyrunc -n '__pyrunc_in run 99' -l keep -d 'do not delete the container when it has stopped'
 complete -c pyrunc -n '__pyrunc_in run 99' -l explain-seccomp -d 'tell at the end which system calls the filter refused'
+complete -c pyrunc -n '__pyrunc_in run 99' -l timings -d 'tell at the end where the time went'
 complete -c pyrunc -n '__pyrunc_in run 99' -l help -s h -d 'show this help'
 complete -c pyrunc -n '__pyrunc_at "" 0' -a exec -d 'run one more process in a container'
 complete -c pyrunc -n '__pyrunc_at exec 1' -a '(__pyrunc_ids)'

@@ -107,6 +107,7 @@ def program_page() -> str:
             ("EXIT STATUS", paragraphs(manual_text.EXIT_STATUS)),
             ("ENVIRONMENT", variables(manual_text.ENVIRONMENT)),
             ("EXAMPLES", paragraphs(manual_text.PROGRAM_EXAMPLES)),
+            ("TRACES", paragraphs(manual_text.PROGRAM_TRACE)),
             ("FILES", paragraphs(manual_text.PROGRAM_FILES)),
         ),
     )

@@ -16,6 +16,15 @@ value as the next word or after an equals sign. When a flag with one value is re
 counts. Nothing is abbreviated.
 """
 
+PROGRAM_TRACE = """
+--trace FILE, or the environment variable PYRUNC_TRACE, appends a line for the command to FILE: its
+spans in the JSON file format of OpenTelemetry (OTLP). There is one span for the command, one for
+each phase (reading and checking, the plan, the cgroups, the init), and below that of the init one
+for each of its operations with the place of the configuration that asked for it, by its own clock.
+TRACEPARENT (W3C Trace Context) makes them part of the trace of the caller. "pyrunc run --timings"
+prints the same as a table.
+"""
+
 PROGRAM_FILES = """
 /run/pyrunc is the state directory of root, $XDG_RUNTIME_DIR/pyrunc that of other users. It holds
 one directory for each container, which is private to the owner.

@@ -44,6 +44,9 @@ int sync_await_receiving(uint32_t name, uint32_t slot,
 void sync_switch(int fd);	      /* from now on messages go to this descriptor */
 _Noreturn void leave(void);	      /* without a word: nobody listens */
 
+/* ops_trace.c: note that an op has ended; nothing unless trace_times ran. */
+void trace_op(uint32_t index);
+
 /* main.c */
 extern int descriptor_base; /* the first descriptor that is not the container's */
 extern pid_t own_pid; /* as this task sees it itself; asked for before a filter may forbid it */

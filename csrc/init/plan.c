@@ -176,6 +176,7 @@ int plan_run(uint8_t *plan, uint32_t *op_index, uint32_t *step)
 		result = run_op(code, &op, step);
 		if (result < 0)
 			return result;
+		trace_op(*op_index);
 	}
 	return -EPROTO; /* no plan ends without execute */
 }

@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x6d854f35fd0b22b6ULL
+#define PLAN_DIGEST 0xa7c57e3f85439e45ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -49,80 +49,82 @@ struct message {
 };
 
 enum op_code {
-	OP_SET_DUMPABLE = 1,
-	OP_SET_SESSION = 2,
-	OP_OPEN_PROC = 3,
-	OP_WRITE_PROC = 4,
-	OP_CLOSE_SLOT = 5,
-	OP_AWAIT = 6,
-	OP_OPEN_NAMESPACE = 7,
-	OP_JOIN_NAMESPACE = 8,
-	OP_JOIN_PROCESS = 9,
-	OP_UNSHARE = 10,
-	OP_BECOME = 11,
-	OP_JOIN_CGROUP = 12,
-	OP_FORK = 13,
-	OP_RAISE_LOOPBACK = 14,
-	OP_PROPAGATE_ROOT = 15,
-	OP_CLONE_TREE = 16,
-	OP_NEW_MOUNT = 17,
-	OP_NEW_JOINED_PROC = 18,
-	OP_SET_ATTRIBUTES = 19,
-	OP_RESET_ATIME = 20,
-	OP_SET_PROPAGATION = 21,
-	OP_ATTACH_ROOT = 22,
-	OP_ENTER_ROOT = 23,
-	OP_LEAVE_ROOT = 24,
-	OP_COVER_ROOT = 25,
-	OP_ATTACH = 26,
-	OP_CLONE_INSIDE = 27,
-	OP_MAP_MOUNT = 28,
-	OP_MOUNT_CLASSIC = 29,
-	OP_INHERIT_MODE = 30,
-	OP_COPY_UP = 31,
-	OP_MAKE_DIRECTORY = 32,
-	OP_MAKE_SYMLINK = 33,
-	OP_MAKE_DEVICE = 34,
-	OP_MASK = 35,
-	OP_MAKE_READONLY = 36,
-	OP_PIVOT = 37,
-	OP_MOVE_ROOT = 38,
-	OP_CHANGE_ROOT = 39,
-	OP_SET_ROOT_ATTRIBUTES = 40,
-	OP_VERIFY_MOUNT = 41,
-	OP_VERIFY_ROOT = 42,
-	OP_SEND_MOUNT = 43,
-	OP_DETACH_MOUNT = 44,
-	OP_SET_HOSTNAME = 45,
-	OP_SET_DOMAINNAME = 46,
-	OP_NEW_KEYRING = 47,
-	OP_OPEN_CONSOLE = 48,
-	OP_OWN_STDIO = 49,
-	OP_REOPEN_NULL = 50,
-	OP_SET_UMASK = 51,
-	OP_SET_LIMIT = 52,
-	OP_SET_AFFINITY = 53,
-	OP_SET_SCHEDULER = 54,
-	OP_SET_IO_PRIORITY = 55,
-	OP_SET_PERSONALITY = 56,
-	OP_SET_MEMORY_POLICY = 57,
-	OP_SET_NO_NEW_PRIVILEGES = 58,
-	OP_LIMIT_BOUNDING_SET = 59,
-	OP_SET_GROUPS = 60,
-	OP_SET_IDS = 61,
-	OP_SET_CAPABILITIES = 62,
-	OP_ADJUST_CAPABILITIES = 63,
-	OP_CLOSE_DESCRIPTORS = 64,
-	OP_LOAD_SECCOMP = 65,
-	OP_CHANGE_DIRECTORY = 66,
-	OP_FIND_HOME = 67,
-	OP_FIND_EXECUTABLE = 68,
-	OP_RUN_HOOK = 69,
-	OP_WAIT_AT_GATE = 70,
-	OP_EXECUTE = 71,
+	OP_TRACE_TIMES = 1,
+	OP_SET_DUMPABLE = 2,
+	OP_SET_SESSION = 3,
+	OP_OPEN_PROC = 4,
+	OP_WRITE_PROC = 5,
+	OP_CLOSE_SLOT = 6,
+	OP_AWAIT = 7,
+	OP_OPEN_NAMESPACE = 8,
+	OP_JOIN_NAMESPACE = 9,
+	OP_JOIN_PROCESS = 10,
+	OP_UNSHARE = 11,
+	OP_BECOME = 12,
+	OP_JOIN_CGROUP = 13,
+	OP_FORK = 14,
+	OP_RAISE_LOOPBACK = 15,
+	OP_PROPAGATE_ROOT = 16,
+	OP_CLONE_TREE = 17,
+	OP_NEW_MOUNT = 18,
+	OP_NEW_JOINED_PROC = 19,
+	OP_SET_ATTRIBUTES = 20,
+	OP_RESET_ATIME = 21,
+	OP_SET_PROPAGATION = 22,
+	OP_ATTACH_ROOT = 23,
+	OP_ENTER_ROOT = 24,
+	OP_LEAVE_ROOT = 25,
+	OP_COVER_ROOT = 26,
+	OP_ATTACH = 27,
+	OP_CLONE_INSIDE = 28,
+	OP_MAP_MOUNT = 29,
+	OP_MOUNT_CLASSIC = 30,
+	OP_INHERIT_MODE = 31,
+	OP_COPY_UP = 32,
+	OP_MAKE_DIRECTORY = 33,
+	OP_MAKE_SYMLINK = 34,
+	OP_MAKE_DEVICE = 35,
+	OP_MASK = 36,
+	OP_MAKE_READONLY = 37,
+	OP_PIVOT = 38,
+	OP_MOVE_ROOT = 39,
+	OP_CHANGE_ROOT = 40,
+	OP_SET_ROOT_ATTRIBUTES = 41,
+	OP_VERIFY_MOUNT = 42,
+	OP_VERIFY_ROOT = 43,
+	OP_SEND_MOUNT = 44,
+	OP_DETACH_MOUNT = 45,
+	OP_SET_HOSTNAME = 46,
+	OP_SET_DOMAINNAME = 47,
+	OP_NEW_KEYRING = 48,
+	OP_OPEN_CONSOLE = 49,
+	OP_OWN_STDIO = 50,
+	OP_REOPEN_NULL = 51,
+	OP_SET_UMASK = 52,
+	OP_SET_LIMIT = 53,
+	OP_SET_AFFINITY = 54,
+	OP_SET_SCHEDULER = 55,
+	OP_SET_IO_PRIORITY = 56,
+	OP_SET_PERSONALITY = 57,
+	OP_SET_MEMORY_POLICY = 58,
+	OP_SET_NO_NEW_PRIVILEGES = 59,
+	OP_LIMIT_BOUNDING_SET = 60,
+	OP_SET_GROUPS = 61,
+	OP_SET_IDS = 62,
+	OP_SET_CAPABILITIES = 63,
+	OP_ADJUST_CAPABILITIES = 64,
+	OP_CLOSE_DESCRIPTORS = 65,
+	OP_LOAD_SECCOMP = 66,
+	OP_CHANGE_DIRECTORY = 67,
+	OP_FIND_HOME = 68,
+	OP_FIND_EXECUTABLE = 69,
+	OP_RUN_HOOK = 70,
+	OP_WAIT_AT_GATE = 71,
+	OP_EXECUTE = 72,
 };
 
 #define FOR_EACH_OP(X) \
+	X(trace_times) \
 	X(set_dumpable) \
 	X(set_session) \
 	X(open_proc) \
@@ -194,6 +196,14 @@ enum op_code {
 	X(run_hook) \
 	X(wait_at_gate) \
 	X(execute)
+
+/* Map the memory file in a slot: when an op has ended, the time (CLOCK_REALTIME, ns, u64) goes */
+/* to the place of its index. For --trace. */
+enum step_trace_times { STEP_TRACE_TIMES_MAP };
+struct op_trace_times {
+	uint32_t slot;
+};
+int run_trace_times(const struct op_trace_times *op, uint32_t *step);
 
 /* PR_SET_DUMPABLE: 0 hides /proc/PID of the init from everybody but root. */
 enum step_set_dumpable { STEP_SET_DUMPABLE_PRCTL };
@@ -863,6 +873,13 @@ int run_execute(const struct op_execute *op, uint32_t *step);
 
 #ifdef PLAN_OPS_DECODER
 #include <errno.h>
+
+static bool decode_trace_times(struct reader *reader, struct op_trace_times *op)
+{
+	if (!read_slot(reader, &op->slot))
+		return false;
+	return read_end(reader);
+}
 
 static bool decode_set_dumpable(struct reader *reader, struct op_set_dumpable *op)
 {
@@ -1591,6 +1608,11 @@ static bool decode_execute(struct reader *reader, struct op_execute *op)
 static bool check_op(uint32_t code, struct reader *reader)
 {
 	switch ((enum op_code)code) {
+	case OP_TRACE_TIMES: {
+		struct op_trace_times op;
+
+		return decode_trace_times(reader, &op);
+	}
 	case OP_SET_DUMPABLE: {
 		struct op_set_dumpable op;
 
@@ -1954,6 +1976,13 @@ static bool check_op(uint32_t code, struct reader *reader)
 static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 {
 	switch ((enum op_code)code) {
+	case OP_TRACE_TIMES: {
+		struct op_trace_times op;
+
+		if (!decode_trace_times(reader, &op))
+			return -EPROTO;
+		return run_trace_times(&op, step);
+	}
 	case OP_SET_DUMPABLE: {
 		struct op_set_dumpable op;
 

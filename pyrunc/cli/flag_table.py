@@ -43,6 +43,7 @@ GLOBAL: Final[tuple[FlagRow, ...]] = (
     ("debug", "", "bool", "", "log debug records and show tracebacks of internal errors", "", False),
     ("systemd-cgroup", "", "bool", "", "let systemd make the cgroups; same as --cgroup-manager systemd", "", False),
     ("cgroup-manager", "", "cgroupfs|systemd|disabled", "NAME", "who makes the cgroups", "", False),
+    ("trace", "", "file", "FILE", "append the command's spans to FILE in the OpenTelemetry JSON format", "", False),
     ("policy", "", "list", "FILE", "change or refuse configurations by the Python function in FILE", "", False),
     ("rootless", "", "auto|true|false", "WHEN", "tolerate that cgroups may not be writable", "auto", False),
     ("version", "v", "bool", "", "show the version and exit", "", False),
@@ -111,6 +112,7 @@ VERBS: Final[dict[str, VerbRow]] = {
             *_CREATE, _DETACH, _NO_SUBREAPER,
             ("keep", "", "bool", "", "do not delete the container when it has stopped", "", False),
             ("explain-seccomp", "", "bool", "", "tell at the end which system calls the filter refused", "", False),
+            ("timings", "", "bool", "", "tell at the end where the time went", "", False),
         ), False,
     ),
     "exec": (

@@ -8,15 +8,18 @@ import os
 from pyrunc.cli import flags
 from pyrunc.cli.output import emit
 from pyrunc.errors import ConfigErrors, Failure, UsageError, strerror
+from pyrunc.host.trace import trace
 from pyrunc.log import LEVELS, log, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from pyrunc.cli.flags import Args
 
 PROGRAM = "pyrunc"
+TRACE_VARIABLE = "PYRUNC_TRACE"
 FAILED = 1
 EXEC_FAILED = 255
 INTERRUPTED = 130
@@ -28,6 +31,7 @@ def main(argv: Sequence[str]) -> int:
     No exception but SystemExit escapes.
     """
     log.reset()
+    trace.reset()
     args = flags.Args()
     try:
         flags.parse(argv, args)
@@ -65,9 +69,30 @@ def _dispatch(args: Args) -> int:
         level=args.text("log-level"),
         debugging=args.flag("debug"),
     )
+    file = args.text("trace") or os.environ.get(TRACE_VARIABLE, "")
+    timings = args.verb == "run" and args.flag("timings")
+    if file or timings:
+        trace.configure(path=file, table=timings, command=args.verb)
+        trace.note("container", args.positionals[0] if args.positionals else "")
     module = __import__(f"{PROGRAM}.commands.{args.verb}", fromlist=("run",))
-    status: int = module.run(args)
-    return status
+    if not trace.on:
+        status: int = module.run(args)
+        return status
+    return _traced(module, args)
+
+
+def _traced(module: Any, args: Args) -> int:
+    """Run a verb with its spans; a file that cannot be written is a warning, not a failure."""
+    status = FAILED
+    trace.phase(args.verb)
+    try:
+        status = int(module.run(args))
+        return status
+    finally:
+        try:
+            log.tell(trace.finish(status))
+        except OSError as error:
+            log.warning(f"cannot write the trace: {error.filename}: {strerror(error.errno or 0)}")
 
 
 def _prefix(args: Args) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pyrunc.commands.create import prepare
 from pyrunc.errors import Failure, UsageError
 from pyrunc.host import syscalls
+from pyrunc.host.trace import trace
 from pyrunc.lifecycle import delete, service_manager
 from pyrunc.log import log
 
@@ -62,10 +63,13 @@ def _stay(creation: Create, foreground: Foreground, *, keep: bool) -> int:
     assert child is not None
     container = creation.container()
     relay = service_manager.Relay.open(container.directory, pid=container.pid)
+    trace.phase("start")
     _start(container, keep=keep)
     child.close_sync()
     container.directory.unlock()
+    trace.phase("the program")
     status = foreground.wait(child.pid, child.pidfd, terminal=creation.terminal, notify=relay)
+    trace.phase("delete")
     if not keep:
         end(container)
     return status

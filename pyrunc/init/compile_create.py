@@ -18,6 +18,7 @@ from pyrunc.init import (
     ops,
     process,
     sysctl,
+    times,
     verify,
 )
 from pyrunc.init import rootfs as roots
@@ -125,6 +126,7 @@ def compile_create(
     notify_directory: str = "",
     links: Mapping[str, str] | None = None,
     state_json: StateJson | None = None,
+    traced: bool = False,
 ) -> Plan:
     """Compile the whole plan; ConfigErrors lists everything that was asked for and cannot be done.
 
@@ -139,6 +141,7 @@ def compile_create(
         no_pivot=no_pivot,
         notify=notify_directory,
         links=links,
+        traced=traced,
     )
     compiler.filter = seccomp
     compiler.terminal = bool(config.process.terminal) if console is None else console
@@ -150,6 +153,7 @@ def compile_create(
         config.process.env, extra=extra, listen_fds=listen_fds
     )
     planned = [
+        *times.trace_times(compiler.objects.index(times.OBJECT) + 1 if traced else 0),
         *_outside(compiler),
         *_inside(compiler),
         *_change_root(compiler),
@@ -178,11 +182,16 @@ def _prepare(
     no_pivot: bool,
     notify: str,
     links: Mapping[str, str] | None,
+    traced: bool,
 ) -> CreateCompiler:
     """Everything that needs slots, before the ops are put in order."""
     compiler = CreateCompiler()
     compiler.config, compiler.cgroup = config, cgroup
-    compiler.objects = (*OBJECTS, *hooks.output_objects(config))
+    compiler.objects = (
+        *OBJECTS,
+        *hooks.output_objects(config),
+        *([times.OBJECT] if traced else []),
+    )
     compiler.output = hooks.output_slots(compiler.objects)
     compiler.context = context = Context(host, objects=len(compiler.objects))
     namespaces.settle(context, config)

@@ -7,7 +7,7 @@ decides about rights, and it can be looked at or traced only when the program ru
 
 from __future__ import annotations
 
-from pyrunc.init import attributes, capabilities, labels, namespaces, ops, process
+from pyrunc.init import attributes, capabilities, labels, namespaces, ops, process, times
 from pyrunc.init import rootfs as roots
 from pyrunc.init.context import Context
 from pyrunc.init.plan import Plan
@@ -43,6 +43,7 @@ def compile_exec(
     preserve_fds: int = 0,
     no_new_keyring: bool = False,
     console: bool | None = None,
+    traced: bool = False,
 ) -> Plan:
     """Compile the whole plan.
 
@@ -52,14 +53,17 @@ def compile_exec(
     starts it. `attached`: it moves the init at a rendezvous instead. `oom_score_adj` is the
     container's, for a process that has none.
     """
-    context = settle(host, linux, frozenset(joined), tasks=tasks, annotations=annotations or {})
+    context = settle(
+        host, linux, frozenset(joined), tasks=tasks + traced, annotations=annotations or {}
+    )
     process.check(context, wanted)
     labels.check(context, wanted)
     terminal = bool(wanted.terminal) if console is None else console
     environment = process.Environment(wanted.env, listen_fds=listen_fds)
     score = oom_score_adj if wanted.oom_score_adj is None else wanted.oom_score_adj
     early, late, proc = _label_proc(context, wanted)
-    planned = namespaces.begin(context, oom_score_adj=score, pointer="/oomScoreAdj")
+    planned = times.trace_times(2 + tasks if traced else 0)
+    planned += namespaces.begin(context, oom_score_adj=score, pointer="/oomScoreAdj")
     planned += early
     planned += _await_cgroup() if attached else []
     planned += _enter(context, tasks=tasks, rootfs=rootfs)
@@ -89,7 +93,7 @@ def compile_exec(
     context.finish()
     return Plan(
         planned,
-        objects=("process", *("tasks",) * tasks),
+        objects=("process", *("tasks",) * tasks, *((times.OBJECT,) if traced else ())),
         rlimits=attributes.rlimits(context, wanted),
         warnings=context.warnings,
     )

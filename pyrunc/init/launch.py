@@ -7,9 +7,11 @@ Messages have a fixed size (messages.py), one packet each, both ways.
 from __future__ import annotations
 
 import os
+import time
 
 from pyrunc.errors import Failure, HostError, InitError
 from pyrunc.host import process, syscalls
+from pyrunc.host.trace import trace
 from pyrunc.init import image
 from pyrunc.init.messages import AWAIT, ERROR, EXEC, FORKED, GO, MESSAGE
 from pyrunc.init.ops import RENDEZVOUS
@@ -106,11 +108,14 @@ class Child:
         if handler is None:
             name = _rendezvous(message.value)
             raise InitError(f"the init asks for {name}, which its parent does not know")
+        began = time.time_ns() if trace.on else 0
         try:
             answer = handler(message)
         finally:
             for fd in message.fds:
                 os.close(fd)
+        if trace.on:
+            trace.child(f"rendezvous {RENDEZVOUS[message.value - 1]}", began)
         try:
             syscalls.send_message(self.sync, go(), answer)
         except BrokenPipeError:

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0x6D854F35FD0B22B6
+DIGEST = 0xA7C57E3F85439E45
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -88,12 +88,39 @@ class Op:
         raise NotImplementedError
 
 
+class TraceTimes(Op):
+    """Map the memory file in a slot: when an op has ended, the time (CLOCK_REALTIME, ns, u64) goes to the place of its index.
+
+    For --trace.
+    """
+
+    __slots__ = ("slot",)
+    NAME = "trace_times"
+    CODE = 1
+    FIELDS = ("slot",)
+    STEPS = ("map",)
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(1, pack("<I", self.slot))
+
+
 class SetDumpable(Op):
     """PR_SET_DUMPABLE: 0 hides /proc/PID of the init from everybody but root."""
 
     __slots__ = ("value",)
     NAME = "set_dumpable"
-    CODE = 1
+    CODE = 2
     FIELDS = ("value",)
     STEPS = ("prctl",)
 
@@ -109,7 +136,7 @@ class SetDumpable(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(1, pack("<I", self.value))
+        return _op(2, pack("<I", self.value))
 
 
 class SetSession(Op):
@@ -117,7 +144,7 @@ class SetSession(Op):
 
     __slots__ = ()
     NAME = "set_session"
-    CODE = 2
+    CODE = 3
     FIELDS = ()
     STEPS = ("setsid",)
 
@@ -131,7 +158,7 @@ class SetSession(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(2, b"")
+        return _op(3, b"")
 
 
 class OpenProc(Op):
@@ -139,7 +166,7 @@ class OpenProc(Op):
 
     __slots__ = ("kind", "slot")
     NAME = "open_proc"
-    CODE = 3
+    CODE = 4
     FIELDS = ("slot", "kind")
     STEPS = ("open", "verify")
 
@@ -157,7 +184,7 @@ class OpenProc(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(3, pack("<II", self.slot, self.kind))
+        return _op(4, pack("<II", self.slot, self.kind))
 
 
 class WriteProc(Op):
@@ -169,7 +196,7 @@ class WriteProc(Op):
 
     __slots__ = ("path", "proc", "readback", "tolerate", "value")
     NAME = "write_proc"
-    CODE = 4
+    CODE = 5
     FIELDS = ("proc", "path", "value", "readback", "tolerate")
     STEPS = ("open", "verify", "write", "readback")
 
@@ -198,7 +225,7 @@ class WriteProc(Op):
         body += _str(self.value)
         body += _str(self.readback)
         body += pack("<I", self.tolerate)
-        return _op(4, body)
+        return _op(5, body)
 
 
 class CloseSlot(Op):
@@ -206,7 +233,7 @@ class CloseSlot(Op):
 
     __slots__ = ("slot",)
     NAME = "close_slot"
-    CODE = 5
+    CODE = 6
     FIELDS = ("slot",)
     STEPS = ("close",)
 
@@ -222,7 +249,7 @@ class CloseSlot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(5, pack("<I", self.slot))
+        return _op(6, pack("<I", self.slot))
 
 
 class Await(Op):
@@ -233,7 +260,7 @@ class Await(Op):
 
     __slots__ = ("count", "name", "slot")
     NAME = "await"
-    CODE = 6
+    CODE = 7
     FIELDS = ("name", "slot", "count")
     STEPS = ("send", "receive")
 
@@ -253,7 +280,7 @@ class Await(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(6, pack("<III", self.name, self.slot, self.count))
+        return _op(7, pack("<III", self.name, self.slot, self.count))
 
 
 class OpenNamespace(Op):
@@ -261,7 +288,7 @@ class OpenNamespace(Op):
 
     __slots__ = ("kind", "path", "slot")
     NAME = "open_namespace"
-    CODE = 7
+    CODE = 8
     FIELDS = ("slot", "path", "kind")
     STEPS = ("open", "verify")
 
@@ -284,7 +311,7 @@ class OpenNamespace(Op):
         body = pack("<I", self.slot)
         body += _str(self.path)
         body += pack("<I", self.kind)
-        return _op(7, body)
+        return _op(8, body)
 
 
 class JoinNamespace(Op):
@@ -295,7 +322,7 @@ class JoinNamespace(Op):
 
     __slots__ = ("kind", "slot", "tolerate")
     NAME = "join_namespace"
-    CODE = 8
+    CODE = 9
     FIELDS = ("slot", "kind", "tolerate")
     STEPS = ("setns",)
 
@@ -315,7 +342,7 @@ class JoinNamespace(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(8, pack("<III", self.slot, self.kind, self.tolerate))
+        return _op(9, pack("<III", self.slot, self.kind, self.tolerate))
 
 
 class JoinProcess(Op):
@@ -323,7 +350,7 @@ class JoinProcess(Op):
 
     __slots__ = ("flags", "slot")
     NAME = "join_process"
-    CODE = 9
+    CODE = 10
     FIELDS = ("slot", "flags")
     STEPS = ("setns",)
 
@@ -341,7 +368,7 @@ class JoinProcess(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(9, pack("<II", self.slot, self.flags))
+        return _op(10, pack("<II", self.slot, self.flags))
 
 
 class Unshare(Op):
@@ -349,7 +376,7 @@ class Unshare(Op):
 
     __slots__ = ("flags",)
     NAME = "unshare"
-    CODE = 10
+    CODE = 11
     FIELDS = ("flags",)
     STEPS = ("unshare",)
 
@@ -365,7 +392,7 @@ class Unshare(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(10, pack("<I", self.flags))
+        return _op(11, pack("<I", self.flags))
 
 
 class Become(Op):
@@ -376,7 +403,7 @@ class Become(Op):
 
     __slots__ = ("gid", "keep_groups", "tolerate", "uid")
     NAME = "become"
-    CODE = 11
+    CODE = 12
     FIELDS = ("uid", "gid", "keep_groups", "tolerate")
     STEPS = ("setgroups", "setgid", "setuid")
 
@@ -398,7 +425,7 @@ class Become(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(11, pack("<IIII", self.uid, self.gid, self.keep_groups, self.tolerate))
+        return _op(12, pack("<IIII", self.uid, self.gid, self.keep_groups, self.tolerate))
 
 
 class JoinCgroup(Op):
@@ -406,7 +433,7 @@ class JoinCgroup(Op):
 
     __slots__ = ("count", "slot")
     NAME = "join_cgroup"
-    CODE = 12
+    CODE = 13
     FIELDS = ("slot", "count")
     STEPS = ("write",)
 
@@ -424,7 +451,7 @@ class JoinCgroup(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(12, pack("<II", self.slot, self.count))
+        return _op(13, pack("<II", self.slot, self.count))
 
 
 class Fork(Op):
@@ -435,7 +462,7 @@ class Fork(Op):
 
     __slots__ = ("cgroup",)
     NAME = "fork"
-    CODE = 13
+    CODE = 14
     FIELDS = ("cgroup",)
     STEPS = ("clone", "report")
 
@@ -451,7 +478,7 @@ class Fork(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(13, pack("<I", self.cgroup))
+        return _op(14, pack("<I", self.cgroup))
 
 
 class RaiseLoopback(Op):
@@ -459,7 +486,7 @@ class RaiseLoopback(Op):
 
     __slots__ = ()
     NAME = "raise_loopback"
-    CODE = 14
+    CODE = 15
     FIELDS = ()
     STEPS = ("socket", "up")
 
@@ -473,7 +500,7 @@ class RaiseLoopback(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(14, b"")
+        return _op(15, b"")
 
 
 class PropagateRoot(Op):
@@ -481,7 +508,7 @@ class PropagateRoot(Op):
 
     __slots__ = ("flags",)
     NAME = "propagate_root"
-    CODE = 15
+    CODE = 16
     FIELDS = ("flags",)
     STEPS = ("mount",)
 
@@ -497,7 +524,7 @@ class PropagateRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(15, pack("<Q", self.flags))
+        return _op(16, pack("<Q", self.flags))
 
 
 class CloneTree(Op):
@@ -510,7 +537,7 @@ class CloneTree(Op):
 
     __slots__ = ("ask", "nofollow", "path", "rdev", "recursive", "slot", "type")
     NAME = "clone_tree"
-    CODE = 16
+    CODE = 17
     FIELDS = ("slot", "path", "recursive", "nofollow", "type", "rdev", "ask")
     STEPS = ("open", "clone", "verify")
 
@@ -541,7 +568,7 @@ class CloneTree(Op):
         body = pack("<I", self.slot)
         body += _str(self.path)
         body += pack("<IIIQI", self.recursive, self.nofollow, self.type, self.rdev, self.ask)
-        return _op(16, body)
+        return _op(17, body)
 
 
 class NewMount(Op):
@@ -549,7 +576,7 @@ class NewMount(Op):
 
     __slots__ = ("attributes", "fstype", "options", "slot", "source")
     NAME = "new_mount"
-    CODE = 17
+    CODE = 18
     FIELDS = ("slot", "fstype", "source", "options", "attributes")
     STEPS = ("open", "option", "create", "mount")
 
@@ -578,7 +605,7 @@ class NewMount(Op):
         body += _str(self.source)
         body += _strs(self.options, len(body))
         body += pack("<Q", self.attributes)
-        return _op(17, body)
+        return _op(18, body)
 
 
 class NewJoinedProc(Op):
@@ -586,7 +613,7 @@ class NewJoinedProc(Op):
 
     __slots__ = ("attributes", "options", "slot", "source")
     NAME = "new_joined_proc"
-    CODE = 18
+    CODE = 19
     FIELDS = ("slot", "source", "options", "attributes")
     STEPS = ("open", "option", "create", "mount", "child")
 
@@ -612,7 +639,7 @@ class NewJoinedProc(Op):
         body += _str(self.source)
         body += _strs(self.options, len(body))
         body += pack("<Q", self.attributes)
-        return _op(18, body)
+        return _op(19, body)
 
 
 class SetAttributes(Op):
@@ -624,7 +651,7 @@ class SetAttributes(Op):
 
     __slots__ = ("clear", "explicit", "keep_locked", "recursive", "set", "slot")
     NAME = "set_attributes"
-    CODE = 19
+    CODE = 20
     FIELDS = ("slot", "set", "clear", "recursive", "keep_locked", "explicit")
     STEPS = ("setattr", "locked")
 
@@ -650,7 +677,7 @@ class SetAttributes(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(19, pack("<IQQIIQ", self.slot, self.set, self.clear, self.recursive, self.keep_locked, self.explicit))
+        return _op(20, pack("<IQQIIQ", self.slot, self.set, self.clear, self.recursive, self.keep_locked, self.explicit))
 
 
 class ResetAtime(Op):
@@ -658,7 +685,7 @@ class ResetAtime(Op):
 
     __slots__ = ("rules", "slot")
     NAME = "reset_atime"
-    CODE = 20
+    CODE = 21
     FIELDS = ("slot", "rules")
     STEPS = ("look", "setattr")
 
@@ -676,7 +703,7 @@ class ResetAtime(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(20, pack("<II", self.slot, self.rules))
+        return _op(21, pack("<II", self.slot, self.rules))
 
 
 class SetPropagation(Op):
@@ -684,7 +711,7 @@ class SetPropagation(Op):
 
     __slots__ = ("flags", "recursive", "slot")
     NAME = "set_propagation"
-    CODE = 21
+    CODE = 22
     FIELDS = ("slot", "flags", "recursive")
     STEPS = ("setattr",)
 
@@ -704,7 +731,7 @@ class SetPropagation(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(21, pack("<IQI", self.slot, self.flags, self.recursive))
+        return _op(22, pack("<IQI", self.slot, self.flags, self.recursive))
 
 
 class AttachRoot(Op):
@@ -712,7 +739,7 @@ class AttachRoot(Op):
 
     __slots__ = ("path", "slot")
     NAME = "attach_root"
-    CODE = 22
+    CODE = 23
     FIELDS = ("slot", "path")
     STEPS = ("open", "clone", "attach")
 
@@ -732,7 +759,7 @@ class AttachRoot(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
         body += _str(self.path)
-        return _op(22, body)
+        return _op(23, body)
 
 
 class EnterRoot(Op):
@@ -740,7 +767,7 @@ class EnterRoot(Op):
 
     __slots__ = ("host", "root")
     NAME = "enter_root"
-    CODE = 23
+    CODE = 24
     FIELDS = ("root", "host")
     STEPS = ("open", "chdir", "chroot")
 
@@ -758,7 +785,7 @@ class EnterRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(23, pack("<II", self.root, self.host))
+        return _op(24, pack("<II", self.root, self.host))
 
 
 class LeaveRoot(Op):
@@ -766,7 +793,7 @@ class LeaveRoot(Op):
 
     __slots__ = ("host",)
     NAME = "leave_root"
-    CODE = 24
+    CODE = 25
     FIELDS = ("host",)
     STEPS = ("chdir", "chroot")
 
@@ -782,7 +809,7 @@ class LeaveRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(24, pack("<I", self.host))
+        return _op(25, pack("<I", self.host))
 
 
 class CoverRoot(Op):
@@ -790,7 +817,7 @@ class CoverRoot(Op):
 
     __slots__ = ("root", "slot")
     NAME = "cover_root"
-    CODE = 25
+    CODE = 26
     FIELDS = ("slot", "root")
     STEPS = ("verify", "attach", "chdir", "chroot")
 
@@ -808,7 +835,7 @@ class CoverRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(25, pack("<II", self.slot, self.root))
+        return _op(26, pack("<II", self.slot, self.root))
 
 
 class Attach(Op):
@@ -816,7 +843,7 @@ class Attach(Op):
 
     __slots__ = ("flags", "path", "slot")
     NAME = "attach"
-    CODE = 26
+    CODE = 27
     FIELDS = ("slot", "path", "flags")
     STEPS = ("resolve", "create", "verify", "attach")
 
@@ -839,7 +866,7 @@ class Attach(Op):
         body = pack("<I", self.slot)
         body += _str(self.path)
         body += pack("<I", self.flags)
-        return _op(26, body)
+        return _op(27, body)
 
 
 class CloneInside(Op):
@@ -851,7 +878,7 @@ class CloneInside(Op):
 
     __slots__ = ("nofollow", "path", "proc", "recursive", "resolve", "slot")
     NAME = "clone_inside"
-    CODE = 27
+    CODE = 28
     FIELDS = ("slot", "path", "recursive", "nofollow", "resolve", "proc")
     STEPS = ("resolve", "verify", "clone")
 
@@ -880,7 +907,7 @@ class CloneInside(Op):
         body = pack("<I", self.slot)
         body += _str(self.path)
         body += pack("<IIII", self.recursive, self.nofollow, self.resolve, self.proc)
-        return _op(27, body)
+        return _op(28, body)
 
 
 class MapMount(Op):
@@ -888,7 +915,7 @@ class MapMount(Op):
 
     __slots__ = ("slot",)
     NAME = "map_mount"
-    CODE = 28
+    CODE = 29
     FIELDS = ("slot",)
     STEPS = ("send",)
 
@@ -904,7 +931,7 @@ class MapMount(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(28, pack("<I", self.slot))
+        return _op(29, pack("<I", self.slot))
 
 
 class MountClassic(Op):
@@ -912,7 +939,7 @@ class MountClassic(Op):
 
     __slots__ = ("data", "flags", "fstype", "path", "source")
     NAME = "mount_classic"
-    CODE = 29
+    CODE = 30
     FIELDS = ("path", "fstype", "source", "flags", "data")
     STEPS = ("resolve", "create", "mount")
 
@@ -941,7 +968,7 @@ class MountClassic(Op):
         body += _str(self.source)
         body += pack("<Q", self.flags)
         body += _str(self.data)
-        return _op(29, body)
+        return _op(30, body)
 
 
 class InheritMode(Op):
@@ -949,37 +976,9 @@ class InheritMode(Op):
 
     __slots__ = ("path", "slot")
     NAME = "inherit_mode"
-    CODE = 30
-    FIELDS = ("slot", "path")
-    STEPS = ("resolve", "chmod")
-
-    def __init__(
-        self,
-        *,
-        slot: int,
-        path: str,
-        pointer: str = "",
-        what: str = "",
-    ) -> None:
-        self.slot = slot
-        self.path = path
-        self.pointer = pointer
-        self.what = what
-
-    def encode(self) -> bytes:
-        body = pack("<I", self.slot)
-        body += _str(self.path)
-        return _op(30, body)
-
-
-class CopyUp(Op):
-    """Copy the tree below a path into the detached tmpfs of a slot (tmpcopyup)."""
-
-    __slots__ = ("path", "slot")
-    NAME = "copy_up"
     CODE = 31
     FIELDS = ("slot", "path")
-    STEPS = ("open", "copy")
+    STEPS = ("resolve", "chmod")
 
     def __init__(
         self,
@@ -1000,12 +999,40 @@ class CopyUp(Op):
         return _op(31, body)
 
 
+class CopyUp(Op):
+    """Copy the tree below a path into the detached tmpfs of a slot (tmpcopyup)."""
+
+    __slots__ = ("path", "slot")
+    NAME = "copy_up"
+    CODE = 32
+    FIELDS = ("slot", "path")
+    STEPS = ("open", "copy")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        return _op(32, body)
+
+
 class MakeDirectory(Op):
     """Create a directory and its parents with this mode, owned by uid:gid; an existing directory is left alone."""
 
     __slots__ = ("gid", "mode", "path", "uid")
     NAME = "make_directory"
-    CODE = 32
+    CODE = 33
     FIELDS = ("path", "mode", "uid", "gid")
     STEPS = ("resolve", "create")
 
@@ -1029,7 +1056,7 @@ class MakeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<III", self.mode, self.uid, self.gid)
-        return _op(32, body)
+        return _op(33, body)
 
 
 class MakeSymlink(Op):
@@ -1040,7 +1067,7 @@ class MakeSymlink(Op):
 
     __slots__ = ("path", "replace", "target")
     NAME = "make_symlink"
-    CODE = 33
+    CODE = 34
     FIELDS = ("path", "target", "replace")
     STEPS = ("resolve", "remove", "symlink")
 
@@ -1063,7 +1090,7 @@ class MakeSymlink(Op):
         body = _str(self.path)
         body += _str(self.target)
         body += pack("<I", self.replace)
-        return _op(33, body)
+        return _op(34, body)
 
 
 class MakeDevice(Op):
@@ -1074,7 +1101,7 @@ class MakeDevice(Op):
 
     __slots__ = ("gid", "mode", "path", "rdev", "uid")
     NAME = "make_device"
-    CODE = 34
+    CODE = 35
     FIELDS = ("path", "mode", "rdev", "uid", "gid")
     STEPS = ("resolve", "mknod", "verify", "chmod", "chown")
 
@@ -1100,7 +1127,7 @@ class MakeDevice(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<IQII", self.mode, self.rdev, self.uid, self.gid)
-        return _op(34, body)
+        return _op(35, body)
 
 
 class Mask(Op):
@@ -1111,7 +1138,7 @@ class Mask(Op):
 
     __slots__ = ("directory", "null", "path")
     NAME = "mask"
-    CODE = 35
+    CODE = 36
     FIELDS = ("path", "null", "directory")
     STEPS = ("resolve", "clone", "attach", "verify")
 
@@ -1133,7 +1160,7 @@ class Mask(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.null, self.directory)
-        return _op(35, body)
+        return _op(36, body)
 
 
 class MakeReadonly(Op):
@@ -1144,7 +1171,7 @@ class MakeReadonly(Op):
 
     __slots__ = ("path",)
     NAME = "make_readonly"
-    CODE = 36
+    CODE = 37
     FIELDS = ("path",)
     STEPS = ("resolve", "clone", "setattr", "attach", "verify")
 
@@ -1160,7 +1187,7 @@ class MakeReadonly(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(36, _str(self.path))
+        return _op(37, _str(self.path))
 
 
 class Pivot(Op):
@@ -1168,7 +1195,7 @@ class Pivot(Op):
 
     __slots__ = ("slot",)
     NAME = "pivot"
-    CODE = 37
+    CODE = 38
     FIELDS = ("slot",)
     STEPS = ("chdir", "pivot", "propagation", "detach", "root")
 
@@ -1184,7 +1211,7 @@ class Pivot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(37, pack("<I", self.slot))
+        return _op(38, pack("<I", self.slot))
 
 
 class MoveRoot(Op):
@@ -1192,7 +1219,7 @@ class MoveRoot(Op):
 
     __slots__ = ("path", "slot")
     NAME = "move_root"
-    CODE = 38
+    CODE = 39
     FIELDS = ("slot", "path")
     STEPS = ("hide", "chdir", "move", "chroot")
 
@@ -1212,7 +1239,7 @@ class MoveRoot(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
         body += _str(self.path)
-        return _op(38, body)
+        return _op(39, body)
 
 
 class ChangeRoot(Op):
@@ -1220,7 +1247,7 @@ class ChangeRoot(Op):
 
     __slots__ = ("path",)
     NAME = "change_root"
-    CODE = 39
+    CODE = 40
     FIELDS = ("path",)
     STEPS = ("open", "chroot")
 
@@ -1236,7 +1263,7 @@ class ChangeRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(39, _str(self.path))
+        return _op(40, _str(self.path))
 
 
 class SetRootAttributes(Op):
@@ -1244,7 +1271,7 @@ class SetRootAttributes(Op):
 
     __slots__ = ("clear", "recursive", "set")
     NAME = "set_root_attributes"
-    CODE = 40
+    CODE = 41
     FIELDS = ("set", "clear", "recursive")
     STEPS = ("setattr",)
 
@@ -1264,7 +1291,7 @@ class SetRootAttributes(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(40, pack("<QQI", self.set, self.clear, self.recursive))
+        return _op(41, pack("<QQI", self.set, self.clear, self.recursive))
 
 
 class VerifyMount(Op):
@@ -1277,7 +1304,7 @@ class VerifyMount(Op):
 
     __slots__ = ("attributes", "index", "magic", "path")
     NAME = "verify_mount"
-    CODE = 41
+    CODE = 42
     FIELDS = ("path", "attributes", "magic", "index")
     STEPS = ("resolve", "mount", "flags", "magic")
 
@@ -1301,7 +1328,7 @@ class VerifyMount(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<QQI", self.attributes, self.magic, self.index)
-        return _op(41, body)
+        return _op(42, body)
 
 
 class VerifyRoot(Op):
@@ -1309,7 +1336,7 @@ class VerifyRoot(Op):
 
     __slots__ = ()
     NAME = "verify_root"
-    CODE = 42
+    CODE = 43
     FIELDS = ()
     STEPS = ("look", "compare")
 
@@ -1323,7 +1350,7 @@ class VerifyRoot(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(42, b"")
+        return _op(43, b"")
 
 
 class SendMount(Op):
@@ -1331,7 +1358,7 @@ class SendMount(Op):
 
     __slots__ = ("slot",)
     NAME = "send_mount"
-    CODE = 43
+    CODE = 44
     FIELDS = ("slot",)
     STEPS = ("send",)
 
@@ -1347,7 +1374,7 @@ class SendMount(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(43, pack("<I", self.slot))
+        return _op(44, pack("<I", self.slot))
 
 
 class DetachMount(Op):
@@ -1355,7 +1382,7 @@ class DetachMount(Op):
 
     __slots__ = ("id", "path")
     NAME = "detach_mount"
-    CODE = 44
+    CODE = 45
     FIELDS = ("path", "id")
     STEPS = ("resolve", "verify", "detach")
 
@@ -1375,7 +1402,7 @@ class DetachMount(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<Q", self.id)
-        return _op(44, body)
+        return _op(45, body)
 
 
 class SetHostname(Op):
@@ -1383,33 +1410,9 @@ class SetHostname(Op):
 
     __slots__ = ("name",)
     NAME = "set_hostname"
-    CODE = 45
-    FIELDS = ("name",)
-    STEPS = ("sethostname",)
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        pointer: str = "",
-        what: str = "",
-    ) -> None:
-        self.name = name
-        self.pointer = pointer
-        self.what = what
-
-    def encode(self) -> bytes:
-        return _op(45, _str(self.name))
-
-
-class SetDomainname(Op):
-    """setdomainname."""
-
-    __slots__ = ("name",)
-    NAME = "set_domainname"
     CODE = 46
     FIELDS = ("name",)
-    STEPS = ("setdomainname",)
+    STEPS = ("sethostname",)
 
     def __init__(
         self,
@@ -1426,6 +1429,30 @@ class SetDomainname(Op):
         return _op(46, _str(self.name))
 
 
+class SetDomainname(Op):
+    """setdomainname."""
+
+    __slots__ = ("name",)
+    NAME = "set_domainname"
+    CODE = 47
+    FIELDS = ("name",)
+    STEPS = ("setdomainname",)
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.name = name
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(47, _str(self.name))
+
+
 class NewKeyring(Op):
     """Join a new anonymous session keyring and let the user namespace's others link it.
 
@@ -1434,7 +1461,7 @@ class NewKeyring(Op):
 
     __slots__ = ("permissions", "tolerate")
     NAME = "new_keyring"
-    CODE = 47
+    CODE = 48
     FIELDS = ("permissions", "tolerate")
     STEPS = ("join", "permissions")
 
@@ -1452,7 +1479,7 @@ class NewKeyring(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(47, pack("<II", self.permissions, self.tolerate))
+        return _op(48, pack("<II", self.permissions, self.tolerate))
 
 
 class OpenConsole(Op):
@@ -1460,7 +1487,7 @@ class OpenConsole(Op):
 
     __slots__ = ("bind", "columns", "rows", "uid")
     NAME = "open_console"
-    CODE = 48
+    CODE = 49
     FIELDS = ("rows", "columns", "uid", "bind")
     STEPS = (
         "open",
@@ -1494,7 +1521,7 @@ class OpenConsole(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(48, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
+        return _op(49, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
 
 
 class OwnStdio(Op):
@@ -1502,7 +1529,7 @@ class OwnStdio(Op):
 
     __slots__ = ("uid",)
     NAME = "own_stdio"
-    CODE = 49
+    CODE = 50
     FIELDS = ("uid",)
     STEPS = ("chown",)
 
@@ -1518,7 +1545,7 @@ class OwnStdio(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(49, pack("<I", self.uid))
+        return _op(50, pack("<I", self.uid))
 
 
 class ReopenNull(Op):
@@ -1526,7 +1553,7 @@ class ReopenNull(Op):
 
     __slots__ = ()
     NAME = "reopen_null"
-    CODE = 50
+    CODE = 51
     FIELDS = ()
     STEPS = ("open", "verify")
 
@@ -1540,7 +1567,7 @@ class ReopenNull(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(50, b"")
+        return _op(51, b"")
 
 
 class SetUmask(Op):
@@ -1548,7 +1575,7 @@ class SetUmask(Op):
 
     __slots__ = ("mask",)
     NAME = "set_umask"
-    CODE = 51
+    CODE = 52
     FIELDS = ("mask",)
     STEPS = ("umask",)
 
@@ -1564,7 +1591,7 @@ class SetUmask(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(51, pack("<I", self.mask))
+        return _op(52, pack("<I", self.mask))
 
 
 class SetLimit(Op):
@@ -1572,7 +1599,7 @@ class SetLimit(Op):
 
     __slots__ = ("hard", "resource", "soft")
     NAME = "set_limit"
-    CODE = 52
+    CODE = 53
     FIELDS = ("resource", "soft", "hard")
     STEPS = ("setrlimit",)
 
@@ -1592,7 +1619,7 @@ class SetLimit(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(52, pack("<IQQ", self.resource, self.soft, self.hard))
+        return _op(53, pack("<IQQ", self.resource, self.soft, self.hard))
 
 
 class SetAffinity(Op):
@@ -1600,7 +1627,7 @@ class SetAffinity(Op):
 
     __slots__ = ("mask",)
     NAME = "set_affinity"
-    CODE = 53
+    CODE = 54
     FIELDS = ("mask",)
     STEPS = ("affinity",)
 
@@ -1616,7 +1643,7 @@ class SetAffinity(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(53, _bytes(self.mask, 0))
+        return _op(54, _bytes(self.mask, 0))
 
 
 class SetScheduler(Op):
@@ -1624,7 +1651,7 @@ class SetScheduler(Op):
 
     __slots__ = ("deadline", "flags", "nice", "period", "policy", "priority", "runtime")
     NAME = "set_scheduler"
-    CODE = 54
+    CODE = 55
     FIELDS = ("policy", "flags", "nice", "priority", "runtime", "deadline", "period")
     STEPS = ("setattr",)
 
@@ -1652,7 +1679,7 @@ class SetScheduler(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(54, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
+        return _op(55, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
 
 
 class SetIoPriority(Op):
@@ -1660,7 +1687,7 @@ class SetIoPriority(Op):
 
     __slots__ = ("value",)
     NAME = "set_io_priority"
-    CODE = 55
+    CODE = 56
     FIELDS = ("value",)
     STEPS = ("ioprio",)
 
@@ -1676,7 +1703,7 @@ class SetIoPriority(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(55, pack("<I", self.value))
+        return _op(56, pack("<I", self.value))
 
 
 class SetPersonality(Op):
@@ -1684,7 +1711,7 @@ class SetPersonality(Op):
 
     __slots__ = ("persona",)
     NAME = "set_personality"
-    CODE = 56
+    CODE = 57
     FIELDS = ("persona",)
     STEPS = ("personality",)
 
@@ -1700,7 +1727,7 @@ class SetPersonality(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(56, pack("<Q", self.persona))
+        return _op(57, pack("<Q", self.persona))
 
 
 class SetMemoryPolicy(Op):
@@ -1708,7 +1735,7 @@ class SetMemoryPolicy(Op):
 
     __slots__ = ("mode", "nodes")
     NAME = "set_memory_policy"
-    CODE = 57
+    CODE = 58
     FIELDS = ("mode", "nodes")
     STEPS = ("mempolicy",)
 
@@ -1728,7 +1755,7 @@ class SetMemoryPolicy(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.mode)
         body += _bytes(self.nodes, len(body))
-        return _op(57, body)
+        return _op(58, body)
 
 
 class SetNoNewPrivileges(Op):
@@ -1736,7 +1763,7 @@ class SetNoNewPrivileges(Op):
 
     __slots__ = ()
     NAME = "set_no_new_privileges"
-    CODE = 58
+    CODE = 59
     FIELDS = ()
     STEPS = ("prctl",)
 
@@ -1750,7 +1777,7 @@ class SetNoNewPrivileges(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(58, b"")
+        return _op(59, b"")
 
 
 class LimitBoundingSet(Op):
@@ -1761,7 +1788,7 @@ class LimitBoundingSet(Op):
 
     __slots__ = ("keep", "last")
     NAME = "limit_bounding_set"
-    CODE = 59
+    CODE = 60
     FIELDS = ("keep", "last")
     STEPS = ("read", "drop")
 
@@ -1779,7 +1806,7 @@ class LimitBoundingSet(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(59, pack("<QI", self.keep, self.last))
+        return _op(60, pack("<QI", self.keep, self.last))
 
 
 class SetGroups(Op):
@@ -1787,7 +1814,7 @@ class SetGroups(Op):
 
     __slots__ = ("gids",)
     NAME = "set_groups"
-    CODE = 60
+    CODE = 61
     FIELDS = ("gids",)
     STEPS = ("setgroups", "verify")
 
@@ -1803,7 +1830,7 @@ class SetGroups(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(60, _bytes(self.gids, 0))
+        return _op(61, _bytes(self.gids, 0))
 
 
 class SetIds(Op):
@@ -1811,7 +1838,7 @@ class SetIds(Op):
 
     __slots__ = ("gid", "uid")
     NAME = "set_ids"
-    CODE = 61
+    CODE = 62
     FIELDS = ("uid", "gid")
     STEPS = ("keepcaps", "setgid", "setuid", "hide", "verify")
 
@@ -1829,7 +1856,7 @@ class SetIds(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(61, pack("<II", self.uid, self.gid))
+        return _op(62, pack("<II", self.uid, self.gid))
 
 
 class SetCapabilities(Op):
@@ -1837,7 +1864,7 @@ class SetCapabilities(Op):
 
     __slots__ = ("ambient", "effective", "inheritable", "permitted")
     NAME = "set_capabilities"
-    CODE = 62
+    CODE = 63
     FIELDS = ("effective", "permitted", "inheritable", "ambient")
     STEPS = ("keepcaps", "capset", "clear", "ambient", "verify")
 
@@ -1859,7 +1886,7 @@ class SetCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(62, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
+        return _op(63, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
 
 
 class AdjustCapabilities(Op):
@@ -1867,7 +1894,7 @@ class AdjustCapabilities(Op):
 
     __slots__ = ("effective", "inheritable", "permitted")
     NAME = "adjust_capabilities"
-    CODE = 63
+    CODE = 64
     FIELDS = ("effective", "permitted", "inheritable")
     STEPS = ("capset",)
 
@@ -1887,7 +1914,7 @@ class AdjustCapabilities(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(63, pack("<QQQ", self.effective, self.permitted, self.inheritable))
+        return _op(64, pack("<QQQ", self.effective, self.permitted, self.inheritable))
 
 
 class CloseDescriptors(Op):
@@ -1898,7 +1925,7 @@ class CloseDescriptors(Op):
 
     __slots__ = ("err", "gate", "out", "preserved", "report")
     NAME = "close_descriptors"
-    CODE = 64
+    CODE = 65
     FIELDS = ("preserved", "gate", "report", "out", "err")
     STEPS = ("close",)
 
@@ -1922,7 +1949,7 @@ class CloseDescriptors(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(64, pack("<IIIII", self.preserved, self.gate, self.report, self.out, self.err))
+        return _op(65, pack("<IIIII", self.preserved, self.gate, self.report, self.out, self.err))
 
 
 class LoadSeccomp(Op):
@@ -1934,7 +1961,7 @@ class LoadSeccomp(Op):
 
     __slots__ = ("filter", "flags", "listener")
     NAME = "load_seccomp"
-    CODE = 65
+    CODE = 66
     FIELDS = ("flags", "filter", "listener")
     STEPS = ("load", "listener")
 
@@ -1957,7 +1984,7 @@ class LoadSeccomp(Op):
         body = pack("<I", self.flags)
         body += _bytes(self.filter, len(body))
         body += pack("<I", self.listener)
-        return _op(65, body)
+        return _op(66, body)
 
 
 class ChangeDirectory(Op):
@@ -1969,7 +1996,7 @@ class ChangeDirectory(Op):
 
     __slots__ = ("create", "path", "retry_later")
     NAME = "change_directory"
-    CODE = 66
+    CODE = 67
     FIELDS = ("path", "create", "retry_later")
     STEPS = ("open", "create", "chdir", "verify")
 
@@ -1991,7 +2018,7 @@ class ChangeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.create, self.retry_later)
-        return _op(66, body)
+        return _op(67, body)
 
 
 class FindHome(Op):
@@ -1999,7 +2026,7 @@ class FindHome(Op):
 
     __slots__ = ("uid",)
     NAME = "find_home"
-    CODE = 67
+    CODE = 68
     FIELDS = ("uid",)
     STEPS = ("read",)
 
@@ -2015,7 +2042,7 @@ class FindHome(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(67, pack("<I", self.uid))
+        return _op(68, pack("<I", self.uid))
 
 
 class FindExecutable(Op):
@@ -2023,7 +2050,7 @@ class FindExecutable(Op):
 
     __slots__ = ("name", "search")
     NAME = "find_executable"
-    CODE = 68
+    CODE = 69
     FIELDS = ("name", "search")
     STEPS = ("path", "stat", "directory", "permission")
 
@@ -2043,7 +2070,7 @@ class FindExecutable(Op):
     def encode(self) -> bytes:
         body = _str(self.name)
         body += _str(self.search)
-        return _op(68, body)
+        return _op(69, body)
 
 
 class RunHook(Op):
@@ -2071,7 +2098,7 @@ class RunHook(Op):
         "timeout_ms",
     )
     NAME = "run_hook"
-    CODE = 69
+    CODE = 70
     FIELDS = (
         "path",
         "argv",
@@ -2131,7 +2158,7 @@ class RunHook(Op):
         body += _str(self.cwd)
         body += pack("<III", self.out, self.err, self.filter_flags)
         body += _bytes(self.filter, len(body))
-        return _op(69, body)
+        return _op(70, body)
 
 
 class WaitAtGate(Op):
@@ -2139,7 +2166,7 @@ class WaitAtGate(Op):
 
     __slots__ = ("gate", "report")
     NAME = "wait_at_gate"
-    CODE = 70
+    CODE = 71
     FIELDS = ("gate", "report")
     STEPS = ("wait",)
 
@@ -2157,7 +2184,7 @@ class WaitAtGate(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(70, pack("<II", self.gate, self.report))
+        return _op(71, pack("<II", self.gate, self.report))
 
 
 class Execute(Op):
@@ -2170,7 +2197,7 @@ class Execute(Op):
 
     __slots__ = ("argv", "env", "home", "listen", "preserved")
     NAME = "execute"
-    CODE = 71
+    CODE = 72
     FIELDS = ("argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
@@ -2197,10 +2224,11 @@ class Execute(Op):
         body = _strs(self.argv, 0)
         body += _strs(self.env, len(body))
         body += pack("<III", self.home, self.listen, self.preserved)
-        return _op(71, body)
+        return _op(72, body)
 
 
 OPS: tuple[type[Op], ...] = (
+    TraceTimes,
     SetDumpable,
     SetSession,
     OpenProc,

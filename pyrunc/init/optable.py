@@ -60,6 +60,11 @@ CONSTANTS = {
 
 OPS = {
     # -- the task itself ---------------------------------------------------------------------------------------------
+    "trace_times": (
+        "Map the memory file in a slot: when an op has ended, the time (CLOCK_REALTIME, ns, u64) goes to the place of its index. For --trace.",
+        {"slot": SLOT},
+        ("map",),
+    ),
     "set_dumpable": (
         "PR_SET_DUMPABLE: 0 hides /proc/PID of the init from everybody but root.",
         {"value": U32},

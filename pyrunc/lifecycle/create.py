@@ -8,10 +8,10 @@ we make the cgroups; answer it; commit the state when it is ready. Until then th
 from __future__ import annotations
 
 import os
-from errno import ENOSPC
 
-from pyrunc.errors import Failure, HostError, InitError
+from pyrunc.errors import Failure, InitError
 from pyrunc.host import process
+from pyrunc.host.trace import trace
 from pyrunc.init import ops
 from pyrunc.init.launch import spawn
 from pyrunc.lifecycle import handover, id_maps, service_manager
@@ -65,6 +65,7 @@ class Create:
             container_id=prepared.id,
             bundle=prepared.bundle,
         )
+        trace.phase("claim the id")
         self.directory = StateDirectory.claim(root, prepared.id)
         self.boot = self.directory.boot()
         log.step("claimed the id %s", prepared.id)
@@ -85,7 +86,7 @@ class Create:
             for note in self.prepared.cgroup.notes():
                 log.warning(note)
         except BaseException as error:
-            first = self._oom_killed() or _in_words(error)
+            first = self._oom_killed() or handover.in_words(error)
             self.undo()
             if first is error:
                 raise
@@ -109,6 +110,9 @@ class Create:
         objects = {"gate": gate, "report": report}
         try:
             objects.update(self._hook_output())
+            if trace.on:
+                trace.phase("start the init")
+                objects["times"] = trace.times_file(len(prepared.plan.ops))
             child = self.child = spawn(
                 prepared.plan,
                 [objects[name] for name in prepared.plan.object_names],
@@ -121,9 +125,11 @@ class Create:
                 os.close(fd)
         log.step("started the init: process %d", child.pid)
         self._note_process()
+        trace.phase("cgroups")
         self._make_cgroups()
         log.step("made the cgroups and set their limits")
         self._make_rdt()
+        trace.phase("init")
         child.serve(
             {
                 ops.RENDEZVOUS_NAMESPACES: self._on_namespaces,
@@ -138,6 +144,9 @@ class Create:
             until=ops.RENDEZVOUS_READY,
             on_forked=self._note_process,
         )
+        if trace.on:
+            trace.operations(prepared.plan.ops)
+            trace.phase("finish")
         if prepared.pid_file:
             handover.write_pid_file(prepared.pid_file, child.pid)
 
@@ -386,14 +395,3 @@ class Create:
         state = self.directory.load()
         assert state is not None
         return Container(self.directory, state)
-
-
-def _in_words(error: BaseException) -> BaseException:
-    """Return a failed system call as the host's failure, which is no bug."""
-    if not isinstance(error, OSError):
-        return error
-    return HostError(
-        f"cannot set the container up: {os.fsdecode(error.filename or 'system call')}",
-        errno=error.errno or 0,
-        hint="the file system of the state root is full" if error.errno == ENOSPC else "",
-    )

@@ -14,6 +14,7 @@ from errno import EACCES, EAGAIN
 from pyrunc.errors import Failure, HostError, StateError
 from pyrunc.host import facts as host
 from pyrunc.host import process, syscalls
+from pyrunc.host.trace import trace
 from pyrunc.init import attributes, ops
 from pyrunc.init.compile_exec import compile_exec
 from pyrunc.init.launch import spawn
@@ -136,6 +137,7 @@ class Execution:
                 listen_fds=self.listen_fds,
                 preserve_fds=self.preserve_fds - self.listen_fds,
                 no_new_keyring=self.options.no_new_keyring,
+                traced=trace.on,
             )
             self.agent = handover.connect_agent(
                 compiled,
@@ -152,7 +154,9 @@ class Execution:
             entry.close()
             manager.close()
 
-    def _spawn(self, plan: Plan, target: int, entry: Entry, *, into: bool = True) -> Child:
+    def _spawn(
+        self, plan: Plan, objects: Sequence[int], entry: Entry, *, into: bool = True
+    ) -> Child:
         """Start the process in its cgroup; without permission a rootless one stays in ours.
 
         A move needs write access to the cgroup above both, which a caller outside the part of the
@@ -161,7 +165,7 @@ class Execution:
         try:
             return spawn(
                 plan,
-                [target, *entry.fds],
+                objects,
                 preserve_fds=self.preserve_fds,
                 stdio=self.options.stdio,
                 cgroup_fd=entry.into if into else -1,
@@ -179,7 +183,7 @@ class Execution:
             "the process is in the caller's cgroup, without the container's limits: no permission"
             " to move it into the container's"
         )
-        return self._spawn(plan, target, entry, into=False)
+        return self._spawn(plan, objects, entry, into=False)
 
     def _run(self, plan: Plan, target: int, entry: Entry) -> Child:
         log.step(
@@ -188,16 +192,23 @@ class Execution:
             self.container.pid,
             entry.kind,
         )
+        objects = [target, *entry.fds]
+        if trace.on:
+            trace.phase("start the init")
+            objects.append(trace.times_file(len(plan.ops)))
         initial = attributes.initial_affinity(self.wanted)
         own = os.sched_getaffinity(0) if initial is not None else set()
         if initial is not None:
             syscalls.sched_setaffinity(0, initial)
         try:
-            child = self.child = self._spawn(plan, target, entry)
+            child = self.child = self._spawn(plan, objects, entry)
             log.step("started process %d", child.pid)
         finally:
             if initial is not None:
                 os.sched_setaffinity(0, own)  # the calling thread may be that of a library's user
+        if trace.on:
+            os.close(objects[-1])
+            trace.phase("init")
         try:
             child.serve(
                 {
@@ -215,6 +226,9 @@ class Execution:
                 raise StateError(GONE, detail=str(error)) from None
             raise
         child.close_sync()
+        if trace.on:
+            trace.operations(plan.ops)
+            trace.phase("run")
         return child
 
     # -- rendezvous --------------------------------------------------------------------------------

@@ -199,3 +199,14 @@ def check_preserved(count: int, *, listen: int = 0) -> int:
                 hint="descriptors are passed from 3 on without gaps: close up, or open /dev/null",
             )
     return count
+
+
+def in_words(error: BaseException) -> BaseException:
+    """Return a failed system call as the host's failure, which is no bug."""
+    if not isinstance(error, OSError):
+        return error
+    return HostError(
+        f"cannot set the container up: {os.fsdecode(error.filename or 'system call')}",
+        errno=error.errno or 0,
+        hint="the file system of the state root is full" if error.errno == errno.ENOSPC else "",
+    )

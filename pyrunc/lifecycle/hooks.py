@@ -16,6 +16,7 @@ import time
 from pyrunc import jsontext
 from pyrunc.errors import Failure
 from pyrunc.host import process, syscalls
+from pyrunc.host.trace import trace
 from pyrunc.init.hooks import environment
 from pyrunc.log import log
 
@@ -82,7 +83,10 @@ def run_all(
 ) -> None:
     """Run hooks in order; the first failure ends it. `started` gets the pid of each."""
     for index, hook in enumerate(hooks):
+        began = time.time_ns() if trace.on else 0
         run(hook, name=f"{kind} hook #{index}", state=state, started=started)
+        if trace.on:
+            trace.child(f"{kind} hook #{index}", began, path=hook.path)
 
 
 def run_all_warn(kind: str, hooks: Sequence[Hook], state: Mapping[str, Any]) -> None:

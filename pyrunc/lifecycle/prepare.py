@@ -10,6 +10,7 @@ from errno import ENOENT, ENOTDIR
 from pyrunc import cgroups, jsontext
 from pyrunc.errors import Failure
 from pyrunc.host import facts
+from pyrunc.host.trace import trace
 from pyrunc.init.cgroup_mounts import FORCE_V1
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_create import compile_create
@@ -100,6 +101,7 @@ class PreparedCreate:
                 errno=ENOENT if not os.path.lexists(self.bundle) else ENOTDIR,
                 hint="--bundle takes a directory with config.json, which `pyrunc spec` writes",
             )
+        trace.phase("read and check")
         name = options.config
         self.data = amend(read_bounded(os.path.join(self.bundle, name), name=name), source=name)
         if options.transform is not None:
@@ -130,10 +132,12 @@ class PreparedCreate:
         self.warnings = check_host(
             self.config, self.host, cgroup_version=only_version(self.cgroup), source=name
         )
+        trace.phase("filter")
         self.filter = compile_filter(self.config, cache=cache)
         self.explanation = explain_filter(self.filter) if options.explain_seccomp else None
         if self.filter is not None and self.explanation is None:
             refuse_unstartable(self.config, source=name)
+        trace.phase("plan")
         self.plan = compile_create(
             self.config,
             self.host,
@@ -150,6 +154,7 @@ class PreparedCreate:
             no_new_keyring=options.no_new_keyring,
             console=self.terminal,
             state_json=self.hook_state,
+            traced=trace.on,
         )
         log.step(
             "planned %d operations; new namespaces: %s; cgroups: %s; seccomp: %s",
