@@ -80,8 +80,8 @@ $(SDIST): $(P_FILES) $(P_OUT)/revision $(P_OUT)/venv/.requirements
 # From the source distribution, so that it is known to be complete. The tag says which glibc the wheel really needs.
 $(DIST)/.wheel: $(SDIST) $(P_OUT)/venv/.requirements
 	@rm -rf $(P_OUT)/wheel $(DIST)/*.whl && mkdir -p $(P_OUT)/wheel
-	@tar -xf $(SDIST) -C $(P_OUT)/wheel
-	@cd $(P_OUT)/wheel/pyrunc-$(VERSION) && $(P_ENV) $(CURDIR)/$(P_PY) -m build --no-isolation --wheel --outdir .. . >../log 2>&1 || \
+	@umask 022 && tar -xf $(SDIST) -C $(P_OUT)/wheel
+	@umask 022 && cd $(P_OUT)/wheel/pyrunc-$(VERSION) && $(P_ENV) $(CURDIR)/$(P_PY) -m build --no-isolation --wheel --outdir .. . >../log 2>&1 || \
 	    { tail -n 20 ../log >&2; exit 1; }
 	@$(P_ENV) PATH="$(CURDIR)/$(P_OUT)/venv/bin:$$PATH" $(P_PY) -m auditwheel repair --wheel-dir $(DIST) $(P_OUT)/wheel/*.whl \
 	    >$(P_OUT)/auditwheel.log 2>&1 || { tail -n 20 $(P_OUT)/auditwheel.log >&2; exit 1; }
@@ -116,7 +116,7 @@ test-packages: artefacts ## install every package in bare roots, and take contai
 release: ## everything of dist for the version of this tree; refuses what is not ready (KEY=fingerprint signs)
 	@$(P_SRC)/release $(VERSION) $(KEY)
 
-reproducible: $(VENV)/.requirements ## build this commit twice, in two directories by two users, and compare all bytes
+reproducible: $(VENV)/.requirements ## build this commit twice, in other surroundings, and compare all bytes
 	@$(P_SRC)/reproducible
 
 # -- the site -----------------------------------------------------------------------------------------------------

@@ -141,7 +141,8 @@ def build_in_place() -> str:
         run(
             compiler(),
             "-shared",
-            "-Wl,-z,relro,-z,now,--exclude-libs,ALL",
+            "-s",  # and no number of the linker's choice: the same bytes in every directory
+            "-Wl,-z,relro,-z,now,--exclude-libs,ALL,--build-id=none",
             *objects,
             *archives(),
             "-o",
