@@ -95,9 +95,19 @@ order, each with the place in config.json that asks for it, and the files that w
 the container's cgroup. It compiles the same plan that runs. Warnings say what would be left out.
 """,
     "check": """
-Report everything that is wrong with a bundle at once: the problems that would stop "create", then
-warnings, such as properties that are not known and are ignored, or options that do nothing on a
-bind mount.
+Say whether "create" would work here and now: everything that would stop it, at once, then warnings,
+such as properties that are not known and are ignored, or options that do nothing on a bind mount.
+
+The plan is carried out by an init of its own, on an overlay of the image and on read-only clones of
+the host's directories, and ends where the container would be ready. So mount sources and options,
+namespaces, id maps, permissions of mapped ids, limits, security modules, the program and its loader
+are tried by the kernel. Only looked at are control groups, hooks, network devices, the socket of a
+seccomp agent and the state root; hooks and programs do not run. Without privileges the part inside
+the image is not tried, and a warning says so. With --offline only the configuration and facts of
+the host are looked at.
+
+    pyrunc check --format json bundle
+    pyrunc check --offline bundle
 """,
     "verify": """
 Compare a living container with its configuration, from outside: namespaces and id maps, the mounts

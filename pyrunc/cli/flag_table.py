@@ -211,9 +211,12 @@ VERBS: Final[dict[str, VerbRow]] = {
         ), False,
     ),
     "check": (
-        "report every problem and doubt about a bundle's config.json", "[BUNDLE]", 0, 1, False,
+        "say whether create would work here, and report every problem and doubt", "[BUNDLE]", 0, 1, False,
         (
             _CONFIG,
+            ("id", "", "text", "ID", "container id to check for", "checked", False),
+            ("offline", "", "bool", "", "look only at config.json and host facts, try nothing", "", False),
+            _PRESERVE,
             ("format", "", "text|json", "FORMAT", "format of the output", "text", False),
             ("no-schema", "", "bool", "", "leave the published JSON schema out", "", False),
         ), False,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""check: every problem and every doubt about a bundle, in one go."""
+"""check: would `create` work here, now? Every problem and every doubt about a bundle, in one go."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pyrunc.cli.output import emit
 from pyrunc.commands.common import create_options
 from pyrunc.commands.security_warnings import security_warnings
 from pyrunc.errors import ConfigErrors, Failure, Problem
+from pyrunc.lifecycle.predict import as_problem, predict
 from pyrunc.lifecycle.prepare import PreparedCreate
 
 TYPE_CHECKING = False
@@ -22,17 +23,21 @@ def run(args: Args) -> int:
     warnings: list[Problem] = []
     bundle = args.positionals[0] if args.positionals else "."
     try:
-        options = create_options(args, container_id="checked", bundle=bundle)
+        options = create_options(args, container_id=args.text("id"), bundle=bundle)
         prepared = PreparedCreate(options)
     except ConfigErrors as errors:
         problems.extend(errors.problems)
         warnings.extend(errors.warnings)  # a misspelt name is often why another is missing
     except Failure as failure:
-        problems.append(Problem(failure.pointer, str(failure), hint=failure.hint))
+        problems.append(as_problem(failure))
     else:
         warnings.extend(prepared.all_warnings())
         ignored = prepared.filter.report.ignored if prepared.filter else ()
         warnings.extend(security_warnings(prepared.config, ignored=ignored))
+        if not args.flag("offline"):
+            found, doubts = predict(prepared, root=args.text("root"))
+            problems.extend(found)
+            warnings.extend(doubts)
         if not args.flag("no-schema"):
             warnings.extend(_schema_problems(prepared))
     if args.text("format") == "json":
@@ -49,7 +54,14 @@ def run(args: Args) -> int:
 
 def _rows(problems: Iterable[Problem]) -> list[dict[str, str]]:
     return [
-        {"pointer": one.pointer, "message": one.line(), "value": one.value, "hint": one.hint}
+        {
+            "pointer": one.pointer,
+            "message": one.line(),
+            "reason": one.message,
+            "value": one.value,
+            "allowed": one.allowed,
+            "hint": one.hint,
+        }
         for one in problems
     ]
 
