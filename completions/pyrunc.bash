@@ -63,7 +63,7 @@ _pyrunc() {
     restore:*:-*) _pyrunc_offer '--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --bundle --config --detach --pid-file --console-socket --no-pivot --no-subreaper --no-new-keyring --lsm-profile --lsm-mount-context --help' ;;
     mounts:*:-*) _pyrunc_offer '--help' ;;
     explain:*:-*) _pyrunc_offer '--config --id --no-pivot --no-new-keyring --preserve-fds --help' ;;
-    check:*:-*) _pyrunc_offer '--config --format --no-schema --help' ;;
+    check:*:-*) _pyrunc_offer '--config --id --offline --preserve-fds --format --no-schema --help' ;;
     info:*:-*) _pyrunc_offer '--format --help' ;;
     completion:*:-*) _pyrunc_offer '--help' ;;
     verify:*:-*) _pyrunc_offer '--format --help' ;;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Would `create` work here, now? Found by trying what leaves no trace and by looking at the rest."""
+"""Predict whether `create` would work here, now: try what leaves no trace, look at the rest."""
 
 from __future__ import annotations
 
