@@ -11,7 +11,7 @@ from pyrunc.errors import ConfigErrors, Failure, Problem
 from pyrunc.host import syscalls
 from pyrunc.init import ops
 from pyrunc.lifecycle import dry_run, id_maps
-from pyrunc.lifecycle.state import default_root, state_path
+from pyrunc.lifecycle.state_root import default_root, state_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
