@@ -84,6 +84,7 @@ struct strings; /* plan.h */
 struct bytes;
 extern char program_path[4096];
 extern char home_variable[4096];
+void tell_program(const char *path, bool refused); /* program.c: into the report's detail */
 int set_variable(const struct strings *env, uint32_t index, char *variable); /* NO_INDEX: none */
 
 /* ops_credentials.c: a filter for this task, which may have CAP_SYS_ADMIN as permitted only. */

@@ -285,5 +285,7 @@ int run_execute(const struct op_execute *op, uint32_t *step)
 	execve(program_path, op->argv.items, op->env.items);
 	result = -errno;
 	detail(program_path);
+	if (result == -ENOENT || result == -ENOEXEC || result == -ELIBBAD)
+		tell_program(program_path, result == -ENOEXEC);
 	return result;
 }

@@ -106,6 +106,7 @@ def _from_flags(args: Args, config: Config) -> Process:
     command = args.positionals[1:]
     if not command:
         raise UsageError("exec needs a command to run, or --process", usage="exec")
+    wanted.pointer = ""  # it is that of config.json no more
     wanted.args = tuple(command)
     wanted.terminal = args.flag("tty")
     wanted.console_size = None

@@ -74,6 +74,7 @@ class Plan:
             return InitError("cannot start the init", errno=errno, detail=detail)
         failed = self.ops[op]
         name = failed.STEPS[step] if 0 <= step < len(failed.STEPS) else str(step)
+        told = detail
         what, errno, detail = failures.sentence(failed, name, errno, detail)
         return InitError(
             what,
@@ -81,6 +82,6 @@ class Plan:
             op=failed.NAME,
             step=name,
             errno=errno,
-            hint=failures.hint(failed.NAME, name, errno),
+            hint=failures.hint(failed.NAME, name, errno, told),
             detail=detail,
         )

@@ -178,6 +178,7 @@ class Container(Process):
             lifecycle_exec.check_status(found, ignore_paused=False)
             config = lifecycle_exec.saved_config(found, whole=False)
             wanted = config.process
+            wanted.pointer = ""  # it is that of config.json no more
             wanted.args = tuple(args)
             wanted.terminal = terminal
             wanted.console_size = None

@@ -186,6 +186,7 @@ class Container:
         failed = LateOp(late["ops"][index])
         name = failed.STEPS[step] if step < len(failed.STEPS) else str(step)
         text = detail.rstrip(b"\0").decode("utf-8", "replace")
+        told = text
         what, number, text = failures.sentence(failed, name, errno, text)
         return InitError(
             what,
@@ -193,7 +194,7 @@ class Container:
             op=failed.NAME,
             step=name,
             errno=number,
-            hint=failures.hint(failed.NAME, name, number),
+            hint=failures.hint(failed.NAME, name, number, told),
             detail=text,
         )
 

@@ -8,7 +8,7 @@ import stat
 from errno import ENOENT, ENOTDIR
 
 from pyrunc import cgroups, jsontext
-from pyrunc.errors import Failure
+from pyrunc.errors import ConfigErrors, Failure
 from pyrunc.host import facts
 from pyrunc.host.trace import trace
 from pyrunc.init.cgroup_mounts import FORCE_V1
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pyrunc.cgroups import Manager, rdt
     from pyrunc.errors import Problem
+    from pyrunc.init.plan import Plan
     from pyrunc.lifecycle.options import CreateOptions
     from pyrunc.seccomp.filter import Filter
     from pyrunc.seccomp.refusals import Explanation
@@ -58,6 +59,30 @@ def _absolute(bundle: str) -> str:
             f"cannot find the bundle {bundle}: the current directory was removed",
             hint="go to a directory that exists, or give --bundle an absolute path",
         ) from None
+
+
+class Collected:
+    """Steps of which each may raise ConfigErrors; `finish` raises those of all of them."""
+
+    __slots__ = ("problems", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, ConfigErrors):
+            return False
+        seen = {problem.pointer for problem in self.problems}
+        self.problems += [problem for problem in error.problems if problem.pointer not in seen]
+        return True
+
+    def finish(self) -> None:
+        if self.problems:
+            raise ConfigErrors(self.problems, source=self.source)
 
 
 class PreparedCreate:
@@ -129,16 +154,33 @@ class PreparedCreate:
             rootless=self.rootless,
             annotations=self.config.annotations,
         )
-        self.warnings = check_host(
-            self.config, self.host, cgroup_version=only_version(self.cgroup), source=name
-        )
+        self.warnings: tuple[Problem, ...] = ()
+        self.filter = self.explanation = None
+        wrong = Collected(name)
+        with wrong:
+            self.warnings = check_host(
+                self.config, self.host, cgroup_version=only_version(self.cgroup), source=name
+            )
         trace.phase("filter")
-        self.filter = compile_filter(self.config, cache=cache)
-        self.explanation = explain_filter(self.filter) if options.explain_seccomp else None
-        if self.filter is not None and self.explanation is None:
-            refuse_unstartable(self.config, source=name)
+        with wrong:
+            self.filter = compile_filter(self.config, cache=cache)
+            self.explanation = explain_filter(self.filter) if options.explain_seccomp else None
+            if self.filter is not None and self.explanation is None:
+                refuse_unstartable(self.config, source=name)
         trace.phase("plan")
-        self.plan = compile_create(
+        with wrong:
+            self.plan = self._compile(options)
+        wrong.finish()
+        log.step(
+            "planned %d operations; new namespaces: %s; cgroups: %s; seccomp: %s",
+            len(self.plan.ops),
+            ", ".join(sorted(self.new_namespaces)) or "none",
+            self.cgroup.driver,
+            "yes" if self.filter else "no",
+        )
+
+    def _compile(self, options: CreateOptions) -> Plan:
+        return compile_create(
             self.config,
             self.host,
             container_id=self.id,
@@ -155,13 +197,6 @@ class PreparedCreate:
             console=self.terminal,
             state_json=self.hook_state,
             traced=trace.on,
-        )
-        log.step(
-            "planned %d operations; new namespaces: %s; cgroups: %s; seccomp: %s",
-            len(self.plan.ops),
-            ", ".join(sorted(self.new_namespaces)) or "none",
-            self.cgroup.driver,
-            "yes" if self.filter else "no",
         )
 
     def _rdt(self) -> rdt.Group | None:

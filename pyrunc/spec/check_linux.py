@@ -10,7 +10,7 @@ from pyrunc.spec.check_mounts import check_mappings, components
 from pyrunc.spec.check_process import check_label, check_list
 from pyrunc.spec.check_resources import check_resources
 from pyrunc.spec.check_seccomp import check_seccomp
-from pyrunc.spec.check_sysctl import sysctl_problem
+from pyrunc.spec.check_sysctl import sysctl_path, sysctl_problem
 from pyrunc.spec.constants import PERSONALITY_FLAGS, RDT_RESERVED
 from pyrunc.spec.limits import MAX_CGROUP_DEPTH, MAX_INTERFACE, MAX_PATH
 from pyrunc.spec.problems import Problems, join, show, suggestion
@@ -26,6 +26,7 @@ WITHOUT_NODES = ("MPOL_DEFAULT", "MPOL_LOCAL")
 BALANCING = ("MPOL_BIND", "MPOL_PREFERRED_MANY")
 
 
+PING_GROUP_RANGE = "net/ipv4/ping_group_range"
 SYSCTL_HINT = "set it on the host, or give the container a namespace that owns it"
 
 
@@ -128,6 +129,28 @@ def _sysctl(linux: Linux, problems: Problems) -> None:
         if message:
             hint = SYSCTL_HINT if " namespace" in message else ""
             problems.add(join("/linux/sysctl", key), message, hint=hint)
+        elif sysctl_path(key) == PING_GROUP_RANGE:
+            _ping_group_range(linux, key, value, problems)
+
+
+def _ping_group_range(linux: Linux, key: str, value: str, problems: Problems) -> None:
+    """Refuse groups without a mapping: the kernel translates both ends of the range."""
+    user = linux.namespace("user")
+    if user is None or user.path:
+        return
+    for word in value.split():
+        if word.isdecimal() and not any(
+            entry.has("container_id", "size")
+            and entry.container_id <= int(word) < entry.container_id + entry.size
+            for entry in linux.gid_mappings
+        ):
+            problems.add(
+                join("/linux/sysctl", key),
+                f"group {word} is not in linux.gidMappings",
+                value=show(value),
+                hint="both ends of the range must be mapped",
+            )
+            return
 
 
 # -- network devices -------------------------------------------------------------------------------

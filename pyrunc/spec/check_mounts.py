@@ -25,6 +25,18 @@ LAYERS = frozenset(("lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"))
 # What shows the kernel and not files.
 KERNEL_VIEWS = frozenset(("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts"))
 
+# The own options of file systems, of any kernel: what else is given may be a misspelt flag.
+DATA: dict[str, tuple[str, ...]] = {
+    "tmpfs": (
+        "size", "nr_blocks", "nr_inodes", "mode", "uid", "gid", "mpol", "huge", "inode32",
+        "inode64", "noswap", "quota", "usrquota", "grpquota", "casefold", "strict_encoding",
+    ),
+    "proc": ("gid", "hidepid", "subset", "pidns"),
+    "devpts": ("uid", "gid", "mode", "ptmxmode", "newinstance", "max"),
+    "sysfs": (),
+    "mqueue": (),
+}  # fmt: skip
+
 
 def check_mounts(mounts: tuple[Mount, ...], problems: Problems, *, in_user_namespace: bool) -> None:
     if len(mounts) > MAX_MOUNTS:
@@ -40,8 +52,12 @@ def check_mounts(mounts: tuple[Mount, ...], problems: Problems, *, in_user_names
             _layers(mount, options, problems)
         if options.bind:
             _bind(mount, options, problems)
-        elif not (mount.type or options.flags or options.propagation) and not problems.touches(
-            mount.pointer + "/type"
+        else:
+            _data(mount, options, problems)
+        if (
+            not options.bind
+            and not (mount.type or options.flags or options.propagation)
+            and not problems.touches(mount.pointer + "/type")
         ):
             problems.add(
                 mount.pointer,
@@ -106,6 +122,24 @@ def _options(mount: Mount, options: MountOptions, problems: Problems) -> None:
             problems.add(f"{pointer}/{index}", "control character in an option", value=show(option))
     if sum(len(option.encode()) + 1 for option in options.data) > MAX_DATA:
         problems.add(pointer, "the options are too long", allowed=f"at most {MAX_DATA} bytes")
+
+
+def _data(mount: Mount, options: MountOptions, problems: Problems) -> None:
+    """Refuse a misspelt flag of a file system whose own options are known.
+
+    A name without a similar one is left to the kernel, which may be newer than the table.
+    """
+    known = DATA.get(mount.type or "")
+    if known is None:
+        return
+    for option in options.data:
+        word, _, value = option.partition("=")
+        if word in known or problems.full():
+            continue
+        hint = suggestion(MISSPELT.get(word.lower(), word), [*names(), *known])
+        if hint and not value:
+            pointer = f"{mount.pointer}/options/{mount.options.index(option)}"
+            problems.add(pointer, f"unknown option {show(option)}", hint=hint)
 
 
 def _layers(mount: Mount, options: MountOptions, problems: Problems) -> None:
@@ -199,7 +233,12 @@ def _without_mappings(mount: Mount, problems: Problems) -> None:
 def check_mappings(mappings: tuple[IdMapping, ...], pointer: str, problems: Problems) -> None:
     """Refuse mappings that the kernel would answer with EINVAL (UN-1)."""
     if len(mappings) > MAX_MAPPINGS:
-        problems.add(pointer, f"{len(mappings)} are too many", allowed=f"at most {MAX_MAPPINGS}")
+        problems.add(
+            pointer,
+            f"{len(mappings)} ranges of ids are too many for the kernel",
+            allowed=f"at most {MAX_MAPPINGS}",
+            hint="make one range of neighbouring ones",
+        )
         return
     whole = [
         entry

@@ -55,7 +55,22 @@ def suggestion(word: str, names: Iterable[str]) -> str:
     import difflib
 
     close = difflib.get_close_matches(word[:64], known, n=1, cutoff=0.6)
-    return f"{DID_YOU_MEAN} '{close[0]}'?" if close else ""
+    if not close:
+        return ""
+    prefix = _common_prefix(known)
+    ends = word.removeprefix(prefix)[:64], close[0].removeprefix(prefix)
+    if difflib.SequenceMatcher(None, *ends).ratio() < 0.3:
+        return ""
+    return f"{DID_YOU_MEAN} '{close[0]}'?"
+
+
+def _common_prefix(names: list[str]) -> str:
+    """Return what all of several names begin with (RLIMIT_): it makes none of them likelier."""
+    if len(names) < 2:
+        return ""
+    first, last = min(names), max(names)
+    length = next((i for i, char in enumerate(first) if last[i : i + 1] != char), len(first))
+    return first[: first.rfind("_", 0, length) + 1]
 
 
 class Problems:

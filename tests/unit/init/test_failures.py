@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyrunc.init import failures, ops
+from pyrunc.init import failures, hints, ops
 from pyrunc.init.plan import Plan
 from tests.plans import cases
 
@@ -25,7 +25,7 @@ def failure(plan: Plan, name: str, step: str, number: int, detail: str = "") -> 
 
 
 def test_every_hint_is_for_an_op_and_a_step_that_exist() -> None:
-    for name, step, _number in failures.HINTS:
+    for name, step, _number in hints.HINTS:
         assert step in STEPS[name], (name, step)
 
 
