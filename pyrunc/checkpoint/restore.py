@@ -93,10 +93,10 @@ class Restoration(Create):
     __slots__ = ("_root", "_saved", "_worker")
 
     def __init__(self, prepared: PreparedCreate, saved: Images, *, root: str) -> None:
-        super().__init__(prepared, root=root)
-        self._saved = saved
-        self._root = Root(self.directory, os.path.realpath(prepared.cgroup.mark))
+        self._saved = saved  # first: `undo` needs both
         self._worker: Worker | None = None
+        super().__init__(prepared, root=root)
+        self._root = Root(self.directory, os.path.realpath(prepared.cgroup.mark))
 
     # -- the path ----------------------------------------------------------------------------------
 
@@ -261,6 +261,8 @@ class Restoration(Create):
 
     def undo(self) -> None:
         """Criu takes back what it has done; we see that nothing of it is left."""
+        if self.directory.fd < 0:
+            return
         if self._worker is not None:
             self._end_worker(self._worker)
         try:

@@ -7,7 +7,7 @@ from pyrunc.checkpoint import restore
 from pyrunc.checkpoint.dump import check_caller
 from pyrunc.commands.checkpoint import criu_options
 from pyrunc.commands.common import create_options
-from pyrunc.commands.run import end
+from pyrunc.commands.run import created, end
 from pyrunc.host import syscalls
 from pyrunc.lifecycle import service_manager
 
@@ -29,15 +29,16 @@ def run(args: Args) -> int:
     if not args.flag("no-subreaper"):
         syscalls.set_subreaper()
     restoration = prepare(args, detached=False)
-    restoration.perform()
+    container = created(restoration)
     child = restoration.child
     assert child is not None
-    container = restoration.container()
-    relay = service_manager.Relay.open(container.directory, pid=container.pid)
-    container.directory.unlock()
-    status = foreground.wait(child.pid, child.pidfd, terminal=restoration.terminal, notify=relay)
-    end(container)
-    return status
+    try:
+        relay = service_manager.Relay.open(container.directory, pid=container.pid)
+        container.directory.unlock()
+        terminal = restoration.terminal
+        return foreground.wait(child.pid, child.pidfd, terminal=terminal, notify=relay)
+    finally:
+        end(container)
 
 
 def prepare(args: Args, *, detached: bool) -> restore.Restoration:

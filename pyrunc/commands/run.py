@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pyrunc.cli.flags import Args
     from pyrunc.lifecycle.container import Container
     from pyrunc.lifecycle.create import Create
-    from pyrunc.lifecycle.foreground import Foreground
     from pyrunc.seccomp.refusals import Explanation
 
 
@@ -26,53 +25,72 @@ def run(args: Args) -> int:
             "--explain-seccomp tells what happened at the end: it cannot go with --detach"
         )
     creation = prepare(args, detached=detached)
-    if detached:
-        creation.perform()
-        container = creation.container()
-        relay = service_manager.Relay.open(container.directory, pid=container.pid)
-        _start(container, keep=args.flag("keep"))
-        creation.close()
-        if relay is not None:
-            relay.wait(container.start_time)
-        return 0
-    from pyrunc.lifecycle.foreground import Foreground
-
-    foreground = Foreground()
-    if not args.flag("no-subreaper"):
-        syscalls.set_subreaper()
     try:
-        creation.perform()
-        return _stay(creation, foreground, keep=args.flag("keep"))
+        if detached:
+            return _leave(creation, keep=args.flag("keep"))
+        return _stay(creation, subreaper=not args.flag("no-subreaper"), keep=args.flag("keep"))
     finally:
         if creation.prepared.explanation is not None:
             _report(creation.prepared.explanation)
 
 
-def _start(container: Container, *, keep: bool) -> None:
+def created(creation: Create) -> Container:
+    """Return the created container; whatever goes wrong leaves nothing."""
     try:
-        container.start()
-    except Failure:
-        if not keep:
-            end(container)
+        creation.perform()
+        return creation.container()
+    except BaseException:
+        creation.undo()
         raise
 
 
-def _stay(creation: Create, foreground: Foreground, *, keep: bool) -> int:
+def _start(container: Container, *, keep: bool) -> service_manager.Relay | None:
+    """Let the program run; the relay is for its readiness."""
+    try:
+        relay = service_manager.Relay.open(container.directory, pid=container.pid)
+        trace.phase("start")
+        container.start()
+    except BaseException:
+        if not keep:
+            end(container)
+        raise
+    return relay
+
+
+def _leave(creation: Create, *, keep: bool) -> int:
+    """Start the container; it goes on without us."""
+    container = created(creation)
+    relay = _start(container, keep=keep)
+    creation.close()
+    if relay is not None:
+        relay.wait(container.start_time)
+    return 0
+
+
+def _stay(creation: Create, *, subreaper: bool, keep: bool) -> int:
     """Wait for the end of the container; its exit code is ours."""
+    try:
+        from pyrunc.lifecycle.foreground import Foreground
+
+        foreground = Foreground()
+        if subreaper:
+            syscalls.set_subreaper()
+    except BaseException:
+        creation.undo()
+        raise
+    container = created(creation)
+    relay = _start(container, keep=keep)
     child = creation.child
     assert child is not None
-    container = creation.container()
-    relay = service_manager.Relay.open(container.directory, pid=container.pid)
-    trace.phase("start")
-    _start(container, keep=keep)
-    child.close_sync()
-    container.directory.unlock()
-    trace.phase("the program")
-    status = foreground.wait(child.pid, child.pidfd, terminal=creation.terminal, notify=relay)
-    trace.phase("delete")
-    if not keep:
-        end(container)
-    return status
+    try:
+        child.close_sync()
+        container.directory.unlock()
+        trace.phase("the program")
+        return foreground.wait(child.pid, child.pidfd, terminal=creation.terminal, notify=relay)
+    finally:
+        trace.phase("delete")
+        if not keep:
+            end(container)
 
 
 def _report(explanation: Explanation) -> None:

@@ -187,8 +187,12 @@ class Runtime:
         explanation = creation.prepared.explanation
         if explanation is not None:
             explanation.threaded = True
-        with _starting:
-            creation.perform()
+        try:
+            with _starting:
+                creation.perform()
+        except BaseException:
+            creation.undo()
+            raise
         child = creation.child
         assert child is not None
         pidfd, child.pidfd = child.pidfd, -1

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 
-from pyrunc.errors import Failure, InitError
+from pyrunc.errors import Failure
 from pyrunc.host import process
 from pyrunc.host.trace import trace
 from pyrunc.init import ops
 from pyrunc.init.launch import spawn
-from pyrunc.lifecycle import handover, id_maps, service_manager
+from pyrunc.lifecycle import create_failure, handover, id_maps, service_manager
 from pyrunc.lifecycle.container import CREATED, CREATING, Container, oci_state
 from pyrunc.lifecycle.delete import run_poststop, undo
 from pyrunc.lifecycle.filter import filter_cache
@@ -66,10 +66,20 @@ class Create:
             bundle=prepared.bundle,
         )
         trace.phase("claim the id")
-        self.directory = StateDirectory.claim(root, prepared.id)
-        self.boot = self.directory.boot()
-        log.step("claimed the id %s", prepared.id)
-        prepared.cgroup.mark = state_path(root, prepared.id)
+        self.boot = ""
+        try:
+            self.directory = StateDirectory.claim(root, prepared.id)
+        except BaseException:
+            if self.agent is not None:
+                self.agent.close()
+            raise
+        try:
+            self.boot = self.directory.boot()
+            log.step("claimed the id %s", prepared.id)
+            prepared.cgroup.mark = state_path(root, prepared.id)
+        except BaseException as error:
+            self.undo()
+            raise handover.in_words(error) from None
 
     def intend(self, kind: str, record: Mapping[str, object]) -> None:
         """Write down what is about to be made."""
@@ -86,7 +96,8 @@ class Create:
             for note in self.prepared.cgroup.notes():
                 log.warning(note)
         except BaseException as error:
-            first = self._oom_killed() or handover.in_words(error)
+            killed = create_failure.oom_killed(self.made, self.prepared.cgroup)
+            first = killed or handover.in_words(error)
             self.undo()
             if first is error:
                 raise
@@ -345,24 +356,10 @@ class Create:
 
     # -- failure -----------------------------------------------------------------------------------
 
-    def _oom_killed(self) -> Failure | None:
-        """Whether the kernel killed the init for its memory; asked before the cgroup goes away."""
-        if not any(record["kind"] == "cgroup" for record in self.made):
-            return None
-        try:
-            kills = self.prepared.cgroup.oom_kills()
-        except (Failure, OSError):
-            return None
-        if not kills:
-            return None
-        return InitError(
-            "container init was OOM-killed (memory limit too low?)",
-            pointer="/linux/resources/memory/limit",
-            hint="the init needs some MiB before the program has its memory",
-        )
-
     def undo(self) -> None:
-        """Take everything back. The first error is what the user hears of; these are logged."""
+        """Take everything back, once; the user hears of the first error, these are logged."""
+        if self.directory.fd < 0:  # it is undone, or let go
+            return
         if self.child is not None:
             self.child.kill()
         self.prepared.cgroup.close()

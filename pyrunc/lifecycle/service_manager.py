@@ -62,7 +62,12 @@ def notify_directory(root: str, container_id: str) -> str:
 def make_directory(directory: StateDirectory) -> None:
     """Make it in the state directory of a container that is being created."""
     os.mkdir(DIRECTORY, 0o755, dir_fd=directory.fd)
-    os.chmod(f"/proc/self/fd/{directory.fd}/{DIRECTORY}", 0o755)  # whatever the umask says
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(DIRECTORY, flags, dir_fd=directory.fd)
+    try:
+        os.fchmod(fd, 0o755)  # whatever the umask says
+    finally:
+        os.close(fd)
 
 
 class Relay:
@@ -158,8 +163,13 @@ def _listen(path: str) -> socket:
     try:
         if os.path.lexists(path):
             os.unlink(path)  # of a start that failed
-        ours.bind(path)
-        os.chmod(path, 0o777)  # the program may have any user id
+        # The program may have any user id. It can write to this directory: a chmod by path would
+        # follow a link that it has put in the socket's place.
+        umask = os.umask(0)
+        try:
+            ours.bind(path)
+        finally:
+            os.umask(umask)
         ours.setblocking(False)
     except OSError as error:
         ours.close()

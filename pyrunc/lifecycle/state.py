@@ -276,10 +276,15 @@ class StateDirectory:
 
         They are opened O_RDWR, so that a read never returns EOF.
         """
-        fds = []
-        for name in (GATE, REPORT):
-            os.mkfifo(name, 0o600, dir_fd=self.fd)
-            fds.append(os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd))
+        fds: list[int] = []
+        try:
+            for name in (GATE, REPORT):
+                os.mkfifo(name, 0o600, dir_fd=self.fd)
+                fds.append(os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd))
+        except OSError:
+            for fd in fds:
+                os.close(fd)
+            raise
         return fds[0], fds[1]
 
     def open_gate(self) -> int:
@@ -328,6 +333,14 @@ class StateDirectory:
     def _remove_tree(self, hidden: str) -> None:
         from pyrunc.host import files
 
+        try:
+            # What a create that failed has left goes without a descriptor: there may be none.
+            for name in (GATE, REPORT, f".{STATE}", f".{CONFIG}"):
+                self._unlink(name)
+            os.rmdir(hidden, dir_fd=self.root_fd)
+            return
+        except OSError:  # something else
+            pass
         try:
             files.remove_tree(self.root_fd, hidden, self.fd)
         except Failure:

@@ -113,10 +113,12 @@ def _make_root(path: str) -> int:
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
         try:
             os.mkdir(path, 0o700)
-            os.chmod(path, 0o1700)  # sticky: systemd-tmpfiles leaves it alone
         except FileExistsError:  # made by another create just now
-            pass
-        return os.open(path, DIRECTORY)
+            return os.open(path, DIRECTORY)
+        fd = os.open(path, DIRECTORY)
+        if os.fstat(fd).st_uid == os.geteuid():  # the name may have gone to another's directory
+            os.fchmod(fd, 0o1700)  # sticky: systemd-tmpfiles leaves it alone
+        return fd
     except OSError as error:
         raise HostError(f"cannot make the state root {path}", errno=error.errno or 0) from None
 
