@@ -186,8 +186,10 @@ class Container(Process):
         async with started as one:
             return await one.communicate(input, timeout=timeout)
 
-    async def update(self, resources: Mapping[str, Any], *, dry_run: bool = False) -> list[str]:
-        return await _thread(self.inner.update, resources, dry_run=dry_run)
+    async def update(
+        self, resources: Mapping[str, Any], *, dry_run: bool = False, reclaim: float = 0.0
+    ) -> list[str]:
+        return await _thread(self.inner.update, resources, dry_run=dry_run, reclaim=reclaim)
 
     async def stats(self) -> Stats:
         return await _thread(self.inner.stats)

@@ -131,6 +131,10 @@ Let the processes of a paused container go on.
 """,
     "update": """
 Change the resource limits of a container. Only what is given is written.
+
+With --reclaim a lower limit of memory kills nobody: memory.high is lowered first, memory is
+reclaimed for the given time at most (8s or less), and then the limit is set. When the container
+still uses more, nothing is changed, and the error tells by how many bytes it was missed.
 """,
     "events": """
 Write statistics of a container, one JSON object a line, and a line for each out-of-memory kill.
@@ -260,6 +264,7 @@ EXAMPLES = {
 """,
     "update": """
     pyrunc update --memory 512m --pids-limit 100 web
+    pyrunc update --memory 64m --reclaim 5s web
     echo '{"pids": {"limit": 50}}' | pyrunc update --resources - web
 """,
 }

@@ -159,12 +159,20 @@ class Manager(CgroupSet):
     # -- changing ----------------------------------------------------------------------------------
 
     def update(
-        self, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+        self,
+        old: Resources | None,
+        new: Resources,
+        *,
+        requested: Collection[str] = (),
+        reclaim_s: float = 0.0,
     ) -> list[str]:
-        """Change a running container from `old` to `new`; what was changed, a line each."""
+        """Change a running container from `old` to `new`; what was changed, a line each.
+
+        Up to `reclaim_s` seconds are spent on room below a lower limit of memory.
+        """
         from pyrunc.cgroups import update
 
-        return update.perform(self, old, new, requested=requested)
+        return update.perform(self, old, new, requested=requested, reclaim_s=reclaim_s)
 
     def diff(
         self, old: Resources | None, new: Resources, *, requested: Collection[str] = ()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 
+from pyrunc.cgroups import shrink
 from pyrunc.cgroups.devices import rules as devices
 from pyrunc.cgroups.limits import Manager, device_target
 from pyrunc.cgroups.member import NOT_THERE, Cgroup
@@ -231,20 +232,33 @@ def diff(
 
 
 def perform(
-    manager: Manager, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+    manager: Manager,
+    old: Resources | None,
+    new: Resources,
+    *,
+    requested: Collection[str] = (),
+    reclaim_s: float = 0.0,
 ) -> list[str]:
-    """Do it: all of it or, after a failure, nothing. Returns what `diff` would have shown."""
+    """Do it: all of it or, after a failure, nothing. Returns what `diff` would have shown.
+
+    With `reclaim_s`, room below a lower limit of memory is made first, for that long at most.
+    """
     due = changes(manager, old, new, requested=requested)
-    check_usage(due, new)
-    lines = [change.text() for change in due]
     rules = device_diff(device_target(old), device_target(new))
+    room = shrink.Room()
+    written = room.written
     try:
+        if reclaim_s:
+            room.make(due, limit_s=reclaim_s)
+        check_usage(due, new)
+        written = due
         manager.put([change.write for change in due])
         if rules:
             manager.apply_devices(new, old=old, new=False)
+        room.close(keep=due)
     except Failure as failure:
-        lost = roll_back(due)
-        if rules:
+        lost = [*roll_back(written), *room.close()]
+        if rules and written is due:
             try:
                 manager.apply_devices(old, old=new, new=False)
             except Failure as again:
@@ -252,7 +266,7 @@ def perform(
         if lost:
             failure.detail = f"not restored: {'; '.join(lost)}"
         raise
-    return lines + rules
+    return [change.text() for change in due] + rules
 
 
 def roll_back(due: list[Change]) -> list[str]:

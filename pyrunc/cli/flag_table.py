@@ -158,6 +158,7 @@ VERBS: Final[dict[str, VerbRow]] = {
             ("cpu-idle", "", "text", "0|1", "run only on otherwise idle processors", "", False),
             ("memory", "", "text", "BYTES", "memory limit; k, m, g, t are understood; -1: no limit", "", False),
             ("memory-reservation", "", "text", "BYTES", "soft memory limit", "", False),
+            ("reclaim", "", "text", "DURATION", "first reclaim, for so long at most, what is above a lower --memory", "", False),
             ("memory-swap", "", "text", "BYTES", "limit of memory plus swap; -1: no limit", "", False),
             ("kernel-memory", "", "text", "BYTES", "kernel memory limit (obsolete)", "", True),
             ("kernel-memory-tcp", "", "text", "BYTES", "kernel memory limit for TCP buffers", "", True),

@@ -6,8 +6,9 @@ from __future__ import annotations
 import time
 
 from pyrunc import jsontext
+from pyrunc.cli.duration import duration_ms
 from pyrunc.cli.output import emit
-from pyrunc.errors import StateError, UsageError
+from pyrunc.errors import StateError
 from pyrunc.lifecycle.container import STOPPED, Container
 
 TYPE_CHECKING = False
@@ -18,20 +19,9 @@ if TYPE_CHECKING:
     from pyrunc.cgroups import Manager
     from pyrunc.cli.flags import Args
 
-# Go's units of a duration, in nanoseconds.
-UNITS = {
-    "ns": 1,
-    "us": 10**3,
-    "µs": 10**3,
-    "ms": 10**6,
-    "s": 10**9,
-    "m": 60 * 10**9,
-    "h": 3600 * 10**9,
-}
-
 
 def run(args: Args) -> int:
-    interval_ms = duration_ms(args.text("interval"))
+    interval_ms = duration_ms(args.text("interval"), flag="interval")
     container = Container.load(args.text("root"), args.positionals[0])
     if container.status() == STOPPED:
         raise StateError(f"container with id {container.id} is not running")
@@ -75,27 +65,3 @@ def _follow(
                 due = time.monotonic() + interval_ms / 1000
     finally:
         watch.close()
-
-
-def duration_ms(text: str) -> int:
-    """Parse a duration as Go writes it: 5s, 1m30s, 1.5h, 300ms."""
-    rest, total = text.removeprefix("+"), 0.0
-    if not rest or rest == "0":
-        raise UsageError("duration interval must be greater than 0")
-    if rest.startswith("-"):
-        raise UsageError("duration interval must be greater than 0")
-    while rest:
-        number = rest[: len(rest) - len(rest.lstrip("0123456789."))]
-        rest = rest[len(number) :]
-        unit = rest[: len(rest) - len(rest.lstrip("nuµmsh"))]
-        # "1m30s" has no letters in a row but those of one unit.
-        if unit not in UNITS or not number.isascii() or not number.replace(".", "", 1).isdigit():
-            raise UsageError(
-                f'invalid duration "{text[:32]}" for --interval',
-                hint="use a form such as 5s or 1m30s",
-            )
-        rest = rest[len(unit) :]
-        total += float(number) * UNITS[unit]
-    if total <= 0:
-        raise UsageError("duration interval must be greater than 0")
-    return max(1, int(total // 10**6))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pyrunc import jsontext
 from pyrunc.cgroups import update
+from pyrunc.cli.duration import duration_ms
 from pyrunc.cli.output import emit
 from pyrunc.errors import Failure, StateError, UsageError
 from pyrunc.lifecycle.container import STOPPED, Container
@@ -42,6 +43,7 @@ FLAGS = {
 }
 MAX_DIGITS = 19
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+MAX_RECLAIM_MS = 8000  # the container is locked meanwhile, and other commands wait for 10 s
 RDT_FLAGS = ("l3-cache-schema", "mem-bw-schema")
 
 
@@ -54,7 +56,14 @@ def run(args: Args) -> int:
         raise StateError("updating a non-existent Intel RDT configuration is not supported")
     warnings: list[Problem] = []
     change = _read_change(args, allow_none=bool(schemata), warnings=warnings)
-    lines = apply_change(container, change, schemata=schemata, dry_run=args.flag("dry-run"))
+    reclaim_s = reclaim_seconds(args.text("reclaim"), change) if args.given("reclaim") else 0.0
+    lines = apply_change(
+        container,
+        change,
+        schemata=schemata,
+        dry_run=args.flag("dry-run"),
+        reclaim_s=reclaim_s,
+    )
     log.misspelt(warnings)
     if args.flag("dry-run"):
         emit("".join(f"{line}\n" for line in lines))
@@ -67,10 +76,12 @@ def apply_change(
     *,
     schemata: Sequence[str] = (),
     dry_run: bool = False,
+    reclaim_s: float = 0.0,
 ) -> list[str]:
     """Change what `change`, a partial linux.resources, names.
 
-    Returns the writes that `dry_run` left undone, a line each. The container must be locked.
+    Up to `reclaim_s` seconds are spent on making room below a lower limit of memory. Returns the
+    writes that `dry_run` left undone, a line each. The container must be locked.
     """
     group = container.rdt()
     stored = container.state.get("resources") or {}
@@ -82,7 +93,7 @@ def apply_change(
     if dry_run:
         lines = manager.diff(old, new, requested=requested)
         return lines + (group.schemata_diff(list(schemata)) if group is not None else [])
-    manager.update(old, new, requested=requested)
+    manager.update(old, new, requested=requested, reclaim_s=reclaim_s)
     for note in manager.notes():
         log.warning(note)
     if schemata and group is not None:
@@ -127,6 +138,21 @@ def from_flags(args: Args, *, allow_none: bool = False) -> dict[str, Any]:
     if not found and not allow_none:
         raise UsageError("nothing to update: give a limit or --resources", usage="update")
     return found
+
+
+def reclaim_seconds(text: str, change: dict[str, Any]) -> float:
+    """Parse --reclaim, which needs a limit of memory in `change`; UsageError otherwise."""
+    time_ms = duration_ms(text, flag="reclaim")
+    if time_ms > MAX_RECLAIM_MS:
+        raise UsageError(
+            f"--reclaim {text[:32]} is too long: at most {MAX_RECLAIM_MS // 1000}s",
+            hint="other commands wait for the container meanwhile: repeat the update instead",
+        )
+    limit = (change.get("memory") or {}).get("limit")
+    high = str((change.get("unified") or {}).get("memory.max", ""))
+    if not (isinstance(limit, int) and limit > 0) and not high.strip().isdecimal():
+        raise UsageError("--reclaim needs a limit of memory to reach: give --memory, too")
+    return time_ms / 1000
 
 
 def number(text: str, *, flag: str, units: bool) -> int:

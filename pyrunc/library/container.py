@@ -217,16 +217,19 @@ class Container(Process):
 
     # -- limits and figures ------------------------------------------------------------------------
 
-    def update(self, resources: Mapping[str, Any], *, dry_run: bool = False) -> list[str]:
+    def update(
+        self, resources: Mapping[str, Any], *, dry_run: bool = False, reclaim: float = 0.0
+    ) -> list[str]:
         """Change limits, given as linux.resources has them.
 
-        With `dry_run` nothing is changed; the writes are returned, a line each.
+        With `dry_run` nothing is changed; the writes are returned, a line each. Up to `reclaim`
+        seconds are spent on making room below a lower limit of memory.
         """
         from pyrunc.commands import update
 
         found = self._load(lock=True)
         try:
-            return update.apply_change(found, dict(resources), dry_run=dry_run)
+            return update.apply_change(found, dict(resources), dry_run=dry_run, reclaim_s=reclaim)
         finally:
             found.directory.unlock()
             found.directory.close()

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +201,77 @@ def test_a_control_of_cgroup2_is_changed_by_its_name(container: Container) -> No
         assert shown == []
     assert change(container, {"unified": {"memory.high": str(32 * MB)}}, "--dry-run") == []
     assert files["memory.max"] == str(256 * MB)
+
+
+FREES_WHEN_TOLD = "until [ -e /data/go ]; do sleep 0.1; done; sleep 1; rm /data/file; sleep 100"
+
+
+def full(create: Create, config: Config) -> Container:
+    """Return a container with 96 MiB in a tmpfs, which nothing can reclaim without swap."""
+    config.linux["resources"] = {"memory": {"limit": 256 * MB, "swap": 256 * MB}}
+    config.mount("/data", "tmpfs", "tmpfs")
+    container = create(config, "sh", "-c", FREES_WHEN_TOLD).start()
+    fill = "dd if=/dev/zero of=/data/file bs=1M count=96 2>/dev/null"
+    container.command("exec", "sh", "-c", fill).ok()
+    return container
+
+
+def memory(container: Container) -> list[str]:
+    """Return the limits of memory that an update with --reclaim touches."""
+    files = Files(container)
+    v1 = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+    return [files[name] for name in (v1 if files.version("memory") == 1 else V2_LIMITS)]
+
+
+V2_LIMITS = ("memory.max", "memory.high")
+FIGURES = re.compile(r"limit to (\d+) \(current usage: (\d+), (\d+) bytes above it after 0\.3 s")
+
+
+def test_a_lower_limit_waits_for_memory_to_come_free(create: Create, config: Config) -> None:
+    """kubernetes#135670, runc#3509: without --reclaim cgroup2 kills, and v1 refuses."""
+    container = full(create, config)
+    container.command("exec", "touch", "/data/go").ok()
+    before = time.monotonic()
+    limits = ["--memory", "32m", "--memory-swap", "32m"]
+    container.runtime("update", *limits, "--reclaim", "8s", container.id).ok()
+    assert 0.5 < time.monotonic() - before < 8
+    assert memory(container)[0] == str(32 * MB)
+    if Files(container).version("memory") == 2:
+        assert memory(container)[1] == "max"
+    assert container.state()["status"] == "running"
+    assert manager_of(container).oom_kills() == 0
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_limit_that_is_missed_changes_nothing_and_tells_by_how_much(
+    create: Create, config: Config, check: bool
+) -> None:
+    container = full(create, config)
+    before = memory(container)
+    memory_limits = {"limit": 32 * MB, "swap": 32 * MB, "checkBeforeUpdate": check}
+    text = json.dumps({"memory": memory_limits})
+    flags = ("--reclaim", "300ms", "--resources", "-", container.id)
+    result = container.runtime("update", *flags, stdin=text)
+    assert result.status == 1
+    found = FIGURES.search(result.error)
+    assert found is not None, result.error
+    limit, usage, missing = map(int, found.groups())
+    assert limit == 32 * MB
+    assert usage - limit == missing > 60 * MB
+    assert memory(container) == before
+    assert container.state()["status"] == "running"
+    assert manager_of(container).oom_kills() == 0
+
+
+def test_a_limit_of_memory_high_is_kept_by_an_update_that_reclaims(
+    create: Create, config: Config
+) -> None:
+    container = full(create, config)
+    if Files(container).version("memory") != 2:
+        pytest.skip("the memory controller of this host is a v1 one")
+    change(container, {"unified": {"memory.high": str(200 * MB)}})
+    container.runtime("update", "--memory", "192m", "--reclaim", "1s", container.id).ok()
+    assert memory(container) == [str(192 * MB), str(200 * MB)]
+    text = {"memory": {"limit": 160 * MB}, "unified": {"memory.high": str(128 * MB)}}
+    change(container, text, "--reclaim", "1s")
+    assert memory(container) == [str(160 * MB), str(128 * MB)]

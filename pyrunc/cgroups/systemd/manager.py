@@ -226,10 +226,15 @@ class SystemdManager(FsManager):
     # -- changing ----------------------------------------------------------------------------------
 
     def update(
-        self, old: Resources | None, new: Resources, *, requested: Collection[str] = ()
+        self,
+        old: Resources | None,
+        new: Resources,
+        *,
+        requested: Collection[str] = (),
+        reclaim_s: float = 0.0,
     ) -> list[str]:
         """Write the control files, which can refuse; then tell systemd the same."""
-        lines = super().update(old, new, requested=requested)
+        lines = super().update(old, new, requested=requested, reclaim_s=reclaim_s)
         if not lines:
             return lines
         manager = self._manager()

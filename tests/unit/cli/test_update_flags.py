@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from pyrunc.cli import flags
+from pyrunc.cli.duration import duration_ms
 from pyrunc.cli.flag_table import VERBS
-from pyrunc.commands import events, update
+from pyrunc.commands import update
 from pyrunc.errors import Failure, UsageError
 
 
@@ -68,7 +69,7 @@ def test_update_without_a_change_is_a_mistake() -> None:
 
 def test_every_flag_of_update_has_a_meaning() -> None:
     rows = VERBS["update"][5]
-    known = {*update.FLAGS, *update.RDT_FLAGS, "resources", "dry-run"}
+    known = {*update.FLAGS, *update.RDT_FLAGS, "resources", "dry-run", "reclaim"}
     assert {row[0] for row in rows} == known
 
 
@@ -140,16 +141,41 @@ def test_block_devices_are_changed_by_their_numbers() -> None:
     ],
 )
 def test_a_duration_is_read(text: str, value: int) -> None:
-    assert events.duration_ms(text) == value
+    assert duration_ms(text, flag="interval") == value
 
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "-5s", "0.0s"])
 def test_a_duration_is_greater_than_zero(text: str) -> None:
     with pytest.raises(UsageError, match="duration interval must be greater than 0"):
-        events.duration_ms(text)
+        duration_ms(text, flag="interval")
 
 
 @pytest.mark.parametrize("text", ["5", "s", "5x", "5 s", "5s5", "1.2.3s", "٣s"])
 def test_a_wrong_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        events.duration_ms(text)
+        duration_ms(text, flag="interval")
+
+
+@pytest.mark.parametrize(
+    ("given", "change", "text"),
+    [
+        ("9s", {"memory": {"limit": 1}}, "at most 8s"),
+        ("1m", {"memory": {"limit": 1}}, "at most 8s"),
+        ("5s", {"pids": {"limit": 1}}, "--reclaim needs a limit of memory"),
+        ("5s", {"memory": {"limit": -1}}, "--reclaim needs a limit of memory"),
+        ("5s", {"unified": {"memory.max": "max"}}, "--reclaim needs a limit of memory"),
+        ("0", {"memory": {"limit": 1}}, "greater than 0"),
+    ],
+)
+def test_time_to_reclaim_is_bounded_and_has_a_limit_to_reach(
+    given: str, change: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(UsageError, match=text):
+        update.reclaim_seconds(given, change)
+
+
+@pytest.mark.parametrize(
+    "change", [{"memory": {"limit": 4096}}, {"unified": {"memory.max": "4096"}}]
+)
+def test_time_to_reclaim_is_a_duration(change: dict[str, Any]) -> None:
+    assert update.reclaim_seconds("1500ms", change) == 1.5
