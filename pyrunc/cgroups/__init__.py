@@ -38,31 +38,39 @@ def resolve(
     *,
     rootless: bool = False,
     annotations: Mapping[str, str] | None = None,
+    shown: bool = False,
 ) -> Manager:
-    """Choose the container's cgroups. Looks at the host, changes nothing."""
-    leaf = delegate.leaf(annotations) if annotations else ""
+    """Choose the container's cgroups. Looks at the host, changes nothing.
+
+    `shown`: the container sees a writable cgroup2 as the root of its own cgroup namespace.
+    """
+    asked = delegate.leaf(annotations) if annotations else ""
     if driver == "disabled":
         return fs.FsManager([], driver="disabled", rootless=rootless)
     if driver == "systemd":
         from pyrunc.cgroups.systemd import manager
 
-        return manager.resolve(
+        found: Manager = manager.resolve(
             layout.probe(),
             cgroups_path=cgroups_path,
             container_id=container_id,
             rootless=rootless,
             annotations=annotations or {},
-            leaf=leaf,
+            leaf=asked,
         )
-    if driver != "cgroupfs":
+    elif driver == "cgroupfs":
+        found = fs.FsManager.resolve(
+            layout.probe(),
+            cgroups_path=cgroups_path,
+            container_id=container_id,
+            rootless=rootless,
+            leaf=asked,
+        )
+    else:
         raise Failure(f"unknown cgroup manager {driver!r} (allowed: {', '.join(DRIVERS)})")
-    return fs.FsManager.resolve(
-        layout.probe(),
-        cgroups_path=cgroups_path,
-        container_id=container_id,
-        rootless=rootless,
-        leaf=leaf,
-    )
+    if shown and found.pure:
+        found.leaf = asked or delegate.offered(annotations or {})
+    return found
 
 
 def from_record(record: Mapping[str, Any]) -> Manager:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Giving a container its own cgroup to manage: ownership, and a leaf for its processes.
 
-One switch, the annotation `org.pyrunc.cgroup.writable: "true"`. It needs cgroup2, a cgroup
-namespace of the container's own and, to be of use, a cgroup mount without `ro`. Then
+A container that sees a writable cgroup2 as the root of its own cgroup namespace gets it, unless it
+may hold CAP_SYS_ADMIN without a user namespace (decision 050). The annotation
+`org.pyrunc.cgroup.writable` asks for it with "true", an error where there is no such cgroup, and
+declines it with "false". Then
 
 * the cgroup and its delegation files belong to the container's root (as mapped on the host): not
   the limits, which stay the host's;
@@ -42,6 +44,11 @@ def leaf(annotations: Mapping[str, str]) -> str:
     if annotations.get(NAMED):
         return single(annotations[NAMED], what=NAMED)
     return LEAF if _requested(annotations) else ""
+
+
+def offered(annotations: Mapping[str, str]) -> str:
+    """Return the leaf of a container that can manage its cgroup and says nothing about it."""
+    return "" if ANNOTATION in annotations or annotations.get(NAMED) else LEAF
 
 
 def subgroup(annotations: Mapping[str, str]) -> str:

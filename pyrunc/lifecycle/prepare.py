@@ -11,6 +11,7 @@ from pyrunc import cgroups, jsontext
 from pyrunc.errors import ConfigErrors, Failure
 from pyrunc.host import facts
 from pyrunc.host.trace import trace
+from pyrunc.init.capabilities import may_hold_sys_admin
 from pyrunc.init.cgroup_mounts import FORCE_V1
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_create import compile_create
@@ -153,6 +154,7 @@ class PreparedCreate:
             self.id,
             rootless=self.rootless,
             annotations=self.config.annotations,
+            shown=self.manages_cgroup,
         )
         self.warnings: tuple[Problem, ...] = ()
         self.filter = self.explanation = None
@@ -239,14 +241,29 @@ class PreparedCreate:
         return frozenset(one.type for one in self.config.linux.namespaces if not one.path)
 
     @property
+    def sees_writable_cgroup(self) -> bool:
+        """Whether a mount shows the container's cgroups, as the root of a namespace of its own."""
+        return "cgroup" in self.new_namespaces and any(
+            mount.type in ("cgroup", "cgroup2") and "ro" not in mount.options
+            for mount in self.config.mounts
+        )
+
+    @property
+    def manages_cgroup(self) -> bool:
+        """Whether the container is to manage its cgroup: it sees it, and is not privileged.
+
+        A privileged one has such a mount without having asked for it, and can do it by itself.
+        """
+        privileged = "user" not in self.new_namespaces and may_hold_sys_admin(self.config.process)
+        return self.sees_writable_cgroup and not privileged
+
+    @property
     def cgroup_owner(self) -> tuple[int, int] | None:
         """Who gets the container's cgroup: its root, if it can use it and is not the caller."""
         config = self.config
-        writable = self.cgroup.leaf or any(
-            mount.type in ("cgroup", "cgroup2") and "ro" not in mount.options
-            for mount in config.mounts
-        )
-        if not writable or not {"cgroup", "user"} <= self.new_namespaces:
+        if not {"cgroup", "user"} <= self.new_namespaces:
+            return None
+        if not self.cgroup.leaf and not self.sees_writable_cgroup:
             return None
         uid = container_root(config.linux.uid_mappings)
         gid = container_root(config.linux.gid_mappings)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pyrunc.cgroups import layout
+from pyrunc.cgroups import delegate, layout
 from tests.support.bundle import DEFAULT_CAPABILITIES, Config
 from tests.support.cgroups import closed_afterwards, manager_of
 from tests.support.runtime import Container, Runtime
@@ -70,6 +70,89 @@ def test_a_writable_cgroup_is_managed_by_an_unprivileged_container(
     true
     """
     assert shell(config, script).split() == ["0::/mine", "7", "0::/init"]
+
+
+MANAGE = """
+cd /sys/fs/cgroup
+echo "+pids +memory" > cgroup.subtree_control
+mkdir mine && echo 7 > mine/pids.max && echo 64M > mine/memory.max
+echo 0 > mine/cgroup.procs
+cat /proc/self/cgroup mine/pids.max pids.max
+"""
+
+
+@pytest.mark.parametrize("separate_ids", [False, True], ids=["host-ids", "user-namespace"])
+def test_a_cgroup_that_is_shown_writable_is_managed_by_the_container(
+    only_v2: None, runtime: Runtime, shell: Shell, config: Config, *, separate_ids: bool
+) -> None:
+    """kubernetes#121190, containerd#14040: no annotation, controllers can be enabled at once."""
+    if separate_ids:
+        config.user_namespace()
+    config.namespace("cgroup")
+    config.mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev")
+    config.linux["resources"] = {"pids": {"limit": 50}}
+    assert shell(config, MANAGE).split() == ["0::/mine", "7", "50"]
+
+
+def test_what_is_delegated_belongs_to_the_root_of_the_container_and_no_limit_does(
+    only_v2: None, pyrunc: Runtime, create: Create, config: Config
+) -> None:
+    writable(config)
+    config.linux["resources"] = {"pids": {"limit": 50}}
+    container = create(config, "sleep", "100").start()
+    found = manager_of(container)
+    assert found.unified is not None
+    top = Path(found.unified.path)
+    given = [name for name in delegate.files() if (top / name).exists()]
+    assert {"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"} <= set(given)
+    for path in (top, *(top / name for name in given), top / "init", top / "init/cgroup.procs"):
+        assert path.stat().st_uid == path.stat().st_gid == 100000
+    assert (top / "pids.max").stat().st_uid == 0
+    assert container.command("exec", "cat", "/proc/self/cgroup").ok().stdout == "0::/init\n"
+    found.close()
+
+
+@pytest.mark.parametrize("reason", ["read-only", "privileged", "declined", "shared"])
+def test_a_container_that_does_not_manage_its_cgroup_has_no_leaf(
+    only_v2: None, pyrunc: Runtime, shell: Shell, config: Config, reason: str
+) -> None:
+    """Docker's privileged containers have a writable mount that nobody has asked for."""
+    if reason != "shared":
+        config.namespace("cgroup")
+    else:
+        config.without_namespace("cgroup")
+    flags = ["ro"] if reason == "read-only" else []
+    config.mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", *flags)
+    if reason == "privileged":
+        config.capabilities("CAP_SYS_ADMIN")
+    if reason == "declined":
+        config["annotations"] = {"org.pyrunc.cgroup.writable": "false"}
+    assert not shell(config, "cat /proc/self/cgroup").strip().endswith("/init")
+
+
+def test_a_runtime_inside_a_container_without_privileges_limits_its_containers(
+    only_v2: None,
+    pyrunc: Runtime,
+    shell: Shell,
+    config: Config,
+    make_config: Callable[[], Config],
+) -> None:
+    inner = make_config()
+    inner.without_mount("/proc")
+    inner.linux["cgroupsPath"] = "/inner"
+    inner.linux["resources"] = {"pids": {"limit": 9}, "devices": []}
+    inner.without_namespace("cgroup", "network")
+    inner.mount("/sys", "cgroup", "cgroup", "ro")
+    inner.process["args"] = ["sh", "-c", "cat /sys/inner/pids.max /proc/self/cgroup || true"]
+    inner.write()
+    writable(config)
+    needed = ("CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID", "SETPCAP", "SYS_ADMIN", "SYS_CHROOT")
+    held = [f"CAP_{name}" for name in (*needed, "FOWNER", "MKNOD")]
+    config.capabilities(*held, *DEFAULT_CAPABILITIES)
+    config.bind(pyrunc.program.parents[1] / "build", "/runtime", "ro")
+    config.bind(inner.bundle, "/inner", "rw")
+    script = "/runtime/pyrunc --root /tmp/state run --bundle /inner one"
+    assert shell(config, script).split()[:1] == ["9"]
 
 
 @pytest.mark.feature("8.13 run.oci.delegate-cgroup", "14.10 run.oci.delegate-cgroup")
