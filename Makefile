@@ -3,11 +3,12 @@ PYTHON := /usr/bin/python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 BUILD  := build
+COMMA  := ,
 PREFIX ?= /usr/local
 INIT   := $(BUILD)/pyrunc-init
 CACHED := PYTHONDONTWRITEBYTECODE= # to rewrite the assertions of all tests takes three seconds
 
-.PHONY: all help packages generate check lint types test test-unit test-root demo fuzz bench clean update-plans features-table
+.PHONY: all help packages generate check lint types test test-unit test-root demo fuzz security security-full bench clean update-plans features-table
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -69,6 +70,12 @@ demo: all ## run a container through its life and show it from inside
 fuzz: all ## fuzz the plan decoder and the compiler of system call filters (SECONDS=60)
 	@$(MAKE) -C csrc/init fuzz OUT=$(CURDIR)/$(BUILD) SECONDS=$(or $(SECONDS),60)
 	@$(PY) -m tests.seccomp.fuzz $(or $(SECONDS),60)
+
+security: all ## the security programme in short, at most 20 minutes; goes on where it was (MINUTES=18 SUITES=S6,S8)
+	@$(PY) -m tests.security.programme --minutes $(or $(MINUTES),18) $(addprefix --suite ,$(subst $(COMMA), ,$(SUITES)))
+
+security-full: all ## every case of the security programme: hours; goes on where it was
+	@$(PY) -m tests.security.programme --full $(addprefix --suite ,$(subst $(COMMA), ,$(SUITES)))
 
 bench: all ## start-up and life times beside runc and crun
 	@$(PY) -m bench

@@ -132,7 +132,12 @@ class Child:
             raise self.plan.failure(message.op, message.step, message.value, message.detail)
 
     def _ended(self) -> Failure:
-        """Return the failure of an init that ended without a report."""
+        """Return the failure of an init that ended without a report.
+
+        One that still lives (the packet was not taken for another reason) ends with our end of the
+        socket.
+        """
+        self.close_sync()
         ended = syscalls.waitid_pidfd(self.pidfd) or (0, 0)
         code, status = ended
         os.close(self.pidfd)

@@ -79,9 +79,7 @@ class Exhaustion:
         config.write()
         try:
             with self._scarce(resource, int(amount)) as prefix:
-                result = self.place.call(
-                    "run", "--bundle", config.bundle, name, prefix=prefix
-                )
+                result = self.place.call("run", "--bundle", config.bundle, name, prefix=prefix)
                 verdict = self._said(resource, result)
         except Failed as hung:
             self.place.tidy()
@@ -114,7 +112,7 @@ class Exhaustion:
             if resource == "keys":
                 os.chown(self.place.runtime.root, USER, USER)
             try:
-                yield OTHERS.get(resource, lambda amount: [])(amount)
+                yield OTHERS[resource](amount) if resource in OTHERS else []
             finally:
                 os.chown(self.place.runtime.root, 0, 0)
 

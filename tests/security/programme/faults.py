@@ -80,7 +80,9 @@ class Faults:
         self.place = place
         self.inject = injector(place.workspace)
         self.log = place.workspace / "calls"
-        self.own = tuple(os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns"))
+        self.own = tuple(
+            os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")
+        )
         self.config = self._config()
         self.usual = {verb: self._usual(verb) for verb in ("run", "exec")}
 
@@ -161,11 +163,11 @@ class Faults:
             why = unclear(result)
             return Verdict(FOUND, why) if why else Verdict(REFUSED, result.error)
         if verb in self.usual:
-            found = posture.differences(
-                self.usual[verb], posture.essence(result.stdout), *self.own
-            )
+            found = posture.differences(self.usual[verb], posture.essence(result.stdout), *self.own)
             # HOME is / where /etc/passwd cannot be read, whatever the reason.
-            if found and not all(line.startswith("environment: ") and "HOME=" in line for line in found):
+            if found and not all(
+                line.startswith("environment: ") and "HOME=" in line for line in found
+            ):
                 return Verdict(FOUND, "another posture: " + "; ".join(found)[:300])
         elif verb != "delete" and '"status"' not in self.place.call("state", name).stdout:
             return Verdict(FOUND, "success, and no such container")

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Make one system call of a runtime fail, or list its calls.
 // Usage: inject LOG ROLE INDEX ERRNO COMMAND [ARGUMENT...]
-//   ROLE is `parent` (the command), `init` (what it executes from its own program or a memory file, until that
-//   executes the program of the container) or `none` (list only). The INDEX-th call of the role fails with ERRNO.
-// LOG gets a line "ROLE INDEX NUMBER RESULT" for each call, or only for the one that was made to fail.
-// The call is not done, but for close: the kernel closes a descriptor also when it reports a failure.
-// Exits with the status of the command, or 128 and the number of the signal that ended it.
+//   ROLE is `parent` (the command), `init` (what it executes from its own program or a memory file,
+//   until that executes the program of the container) or `none` (list only). The INDEX-th call of
+//   the role fails with ERRNO.
+// LOG gets a line "ROLE INDEX NUMBER RESULT" for each call, or only for the one that was made to
+// fail. The call is not done, but for close: the kernel closes a descriptor also when it reports a
+// failure. Exits with the status of the command, or 128 and the number of the signal that ended it.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -87,7 +88,8 @@ static enum role after_exec(const struct task *task)
 	if (length < 0)
 		return PROGRAM;
 	target[length] = 0;
-	return strncmp(target, "/memfd:", 7) == 0 || strcmp(target, own_program) == 0 ? INIT : PROGRAM;
+	return strncmp(target, "/memfd:", 7) == 0 || strcmp(target, own_program) == 0 ? INIT
+										      : PROGRAM;
 }
 
 static void entered(struct task *task, long number)
@@ -96,7 +98,9 @@ static void entered(struct task *task, long number)
 	task->index = ++counts[task->role];
 	task->failing = (int)task->role == wanted_role && task->index == wanted_index;
 	if (task->failing && number != SYS_close &&
-	    ptrace(PTRACE_POKEUSER, task->pid, offsetof(struct user_regs_struct, orig_rax), -1L) < 0 && errno != ESRCH)
+	    ptrace(PTRACE_POKEUSER, task->pid, offsetof(struct user_regs_struct, orig_rax), -1L) <
+		    0 &&
+	    errno != ESRCH)
 		die("ptrace: skip the call");
 }
 
@@ -104,11 +108,14 @@ static void left(struct task *task, long result)
 {
 	if (task->failing) {
 		result = -wanted_errno;
-		if (ptrace(PTRACE_POKEUSER, task->pid, offsetof(struct user_regs_struct, rax), result) < 0 && errno != ESRCH)
+		if (ptrace(PTRACE_POKEUSER, task->pid, offsetof(struct user_regs_struct, rax),
+			   result) < 0 &&
+		    errno != ESRCH)
 			die("ptrace: set the result");
 	}
 	if ((task->failing || wanted_role < 0) && task->index) {
-		fprintf(list, "%s %ld %ld %ld\n", names[task->role], task->index, task->number, result);
+		fprintf(list, "%s %ld %ld %ld\n", names[task->role], task->index, task->number,
+			result);
 		fflush(list);
 	}
 	task->failing = 0;
@@ -118,7 +125,8 @@ static void left(struct task *task, long result)
 static void at_call(struct task *task)
 {
 	struct ptrace_syscall_info info;
-	if (ptrace((enum __ptrace_request)PTRACE_GET_SYSCALL_INFO, task->pid, sizeof(info), &info) < 0)
+	if (ptrace((enum __ptrace_request)PTRACE_GET_SYSCALL_INFO, task->pid, sizeof(info), &info) <
+	    0)
 		return; // it was killed meanwhile
 	if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
 		entered(task, (long)info.entry.nr);
@@ -179,7 +187,8 @@ static void begin(char **argv)
 	}
 	if (first < 0 || waitpid(first, &status, 0) != first || !WIFSTOPPED(status))
 		die("start");
-	long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+	long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+		       PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
 	if (ptrace(PTRACE_SETOPTIONS, first, NULL, (void *)options) < 0)
 		die("ptrace: options");
 	find(first)->known = 1;
@@ -193,7 +202,9 @@ int main(int argc, char **argv)
 	list = fopen(argv[1], "we");
 	if (!list)
 		die(argv[1]);
-	wanted_role = strcmp(argv[2], "parent") == 0 ? PARENT : strcmp(argv[2], "init") == 0 ? INIT : -1;
+	wanted_role = strcmp(argv[2], "parent") == 0 ? PARENT
+		      : strcmp(argv[2], "init") == 0 ? INIT
+						     : -1;
 	wanted_index = strtol(argv[3], NULL, 10);
 	wanted_errno = strtol(argv[4], NULL, 10);
 	if (!realpath(argv[5], own_program))

@@ -2,11 +2,13 @@
 """S8's front end: pyrunc with one mutation of the plan that its planner has made.
 
 Usage: mutant.py "INDEX KIND" LIST PROGRAM ARGUMENT...
-KIND is none, drop, double, move, or FIELD:BIT. The ops are written to LIST, one a line.
+KIND is none, drop, double, move, or FIELD:BIT. The ops are written to LIST, one a line. It
+gives itself a mount namespace: a plan without one changes the caller's. LIST.own has its own ones.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ sys.path[:0] = [str(TREE), str(TREE / f".venv/lib/{PYTHON}/site-packages")]
 
 from pyrunc.__main__ import main  # noqa: E402
 from pyrunc.init.plan import Plan  # noqa: E402
+from tests.support import machine  # noqa: E402
 
 
 def mutated(ops: tuple[Any, ...], index: int, kind: str) -> tuple[Any, ...]:
@@ -55,11 +58,15 @@ def patch(spec: str, listing: str) -> None:
         plan.ops = mutated(plan.ops, int(index), kind)
         return encode(plan)
 
-    Plan.encode = encode_mutated  # type: ignore[method-assign]
+    setattr(Plan, "encode", encode_mutated)  # noqa: B010
 
 
 if __name__ == "__main__":
+    machine.check(machine.LIBC.unshare(machine.CLONE_NEWNS), "unshare")
+    machine.mount("none", "/", flags=machine.MS_REC | machine.MS_PRIVATE)
+    links = [os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")]
+    Path(f"{sys.argv[2]}.own").write_text("\n".join(links))
     patch(sys.argv[1], sys.argv[2])
     del sys.argv[1:3]
     sys.argv = sys.argv[1:]
-    sys.exit(main())
+    main()

@@ -7,23 +7,41 @@ mutant that changes nothing that a program sees is `equal`; for an op that prote
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.security.programme import posture
-from tests.security.programme.place import FOUND, REFUSED, SURVIVED, Place, Verdict
-from tests.support.bundle import Config
+from tests.security.programme.place import FOUND, LEFT, REFUSED, SURVIVED, Place, Verdict
+from tests.support.bundle import CAPABILITY_SETS, Config
 from tests.support.runtime import Failed, Result
 
 MUTANT = Path(__file__).with_name("mutant.py")
 MOST_BITS = 4  # flipped in each number: those that are set, first
 # What may not be left out without a sign. The other ops prepare, name or check.
 PROTECTS = frozenset(
-    "propagate_root unshare join_cgroup fork mask make_readonly pivot set_root_attributes set_groups"
-    " set_ids set_capabilities limit_bounding_set set_no_new_privileges load_seccomp set_session"
-    " new_keyring set_attributes set_hostname enter_root attach_root".split()
+    [
+        "propagate_root",
+        "unshare",
+        "join_cgroup",
+        "fork",
+        "mask",
+        "make_readonly",
+        "pivot",
+        "set_root_attributes",
+        "set_groups",
+        "set_ids",
+        "set_capabilities",
+        "limit_bounding_set",
+        "set_no_new_privileges",
+        "load_seccomp",
+        "set_session",
+        "new_keyring",
+        "set_attributes",
+        "set_hostname",
+        "enter_root",
+        "attach_root",
+    ]
 )
 # A second barrier: left out, the first one still gives what was asked for. Each says why.
 SECOND = {
@@ -42,10 +60,9 @@ class Mutations:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.listing = place.workspace / "ops"
-        self.own = tuple(os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns"))
         self.config = self._config()
         result, name = self._run("0 none")
-        self.usual = posture.essence(result.ok().stdout)
+        self.usual, self.own = posture.essence(result.ok().stdout), self._own()
         self.place.left(name)
 
     def _config(self) -> Config:
@@ -59,6 +76,11 @@ class Mutations:
             "syscalls": [{"names": ["ptrace"], "action": "SCMP_ACT_ERRNO"}],
         }
         config["root"]["readonly"] = True
+        config.without_namespace("cgroup")  # it would hide where the program is
+        config.capabilities(
+            bounding=["CAP_KILL", "CAP_CHOWN"],
+            **{kind: ["CAP_KILL"] for kind in CAPABILITY_SETS if kind != "bounding"},
+        )
         config.process["user"] = {"uid": 1000, "gid": 1000, "additionalGids": [5], "umask": 0o27}
         config.process["rlimits"] = [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]
         config.process["args"] = ["sh", "-c", posture.SCRIPT]
@@ -69,6 +91,10 @@ class Mutations:
         name = self.place.runtime.new_id()
         prefix = [sys.executable, "-ISB", "-Xutf8", str(MUTANT), spec, str(self.listing)]
         return self.place.call("run", "--bundle", self.config.bundle, name, prefix=prefix), name
+
+    def _own(self) -> list[str]:
+        """The namespaces that the last run had when it began."""
+        return Path(f"{self.listing}.own").read_text().split()
 
     def cases(self) -> Iterator[str]:
         self.place.left(self._run("0 none")[1])
@@ -89,12 +115,17 @@ class Mutations:
             self.place.tidy()
             return Verdict(REFUSED, "waits until it is killed")
         verdict = self._seen(kind, op, result)
-        return self.place.left(name) or verdict
+        left = self.place.left(name)
+        if left is not None and left.outcome == LEFT and op == "unshare":
+            return verdict  # the root of the runtime itself was changed: it cannot undo anything
+        return left or verdict
 
     def _seen(self, kind: str, op: str, result: Result) -> Verdict:
         if result.status:
             return Verdict(REFUSED, result.error)
-        found = posture.differences(self.usual, posture.essence(result.stdout), *self.own)
+        found = posture.differences(
+            self.usual, posture.essence(result.stdout), *self.own, *self._own()
+        )
         if found:
             return Verdict(SURVIVED, "seen: " + found[0][:120])
         if kind == "drop" and op in PROTECTS and op not in SECOND:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Callable, Sequence
@@ -124,6 +125,11 @@ def make_place(program: Path, workspace: Path, base: Path) -> Place:
     headers = ("-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu")
     probe = static_program(PROGRAMS / "probe.c", workspace / "probe", "-O1", *headers)
     return Place(Runtime(program, root), workspace, base, probe)
+
+
+def digest(program: Path) -> str:
+    """What tells one build of a program from another."""
+    return hashlib.sha256(program.resolve().read_bytes()).hexdigest()[:12]
 
 
 def injector(directory: Path) -> Path:

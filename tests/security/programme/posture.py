@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 
 SCRIPT = """
@@ -19,14 +20,17 @@ echo "== root"; ls -lA / | grep -v ^total
 echo "== hidden"; for each in /proc/kcore /sys/firmware /proc/timer_list
 do echo "$each $(ls -A $each 2>&1 | head -3)"; (echo x >$each) 2>&1; done
 echo "== writes"; for each in /proc/sys/kernel/shmall /sys/x /x /etc/x
-do (echo 1 >$each) 2>&1; done
+do (echo 1 >$each) 2>&1 && rm -f $each; done
 echo "== dev"; cd /dev; find . -exec stat -c '%n %F %t:%T %a %u %g' {} + | sort
 echo "== attributes"; probe attributes
+echo "== keyring"; probe keyring
 echo "== descriptors"; exec probe fds
 """
+LIBC = ctypes.CDLL(None)
+KEYCTL, SESSION_KEYRING = 250, -3  # keyctl(2) on x86_64
 # Of status: what is the same in every start.
 STATUS = re.compile(
-    r"^(Umask|Uid|Gid|Groups|Threads|SigQ|SigBlk|SigIgn|SigCgt|Cap\w+|NoNewPrivs|Seccomp\w*|NSsid):"
+    r"^(Umask|Uid|Gid|Groups|Threads|SigQ|SigBlk|SigIgn|SigCgt|Cap\w+|NoNewPrivs|Seccomp\w*):"
 )
 NUMBER = re.compile(r"\[[0-9]+\]")
 LISTED = re.compile(r"^(\S+) +\d+ +(\S+) +(\S+) .* (\S+)$")  # mode, links, owner, group, name
@@ -58,6 +62,10 @@ def essence(text: str) -> dict[str, list[str]]:
     found = sections(text)
     status = [line for line in found.get("status", ()) if STATUS.match(line)]
     found["status"] = [re.sub(r"^SigQ.*", "", line) for line in status]
+    keyring = str(LIBC.syscall(KEYCTL, 0, SESSION_KEYRING, 0))
+    found["keyring"] = [
+        "the caller's" if line == keyring else "new" for line in found.get("keyring", ())
+    ]
     found["mountinfo"] = [_mount(line) for line in found.get("mountinfo", ())]
     found["cgroup"] = [re.sub(r"pt[0-9]+-[0-9]+", "ID", line) for line in found.get("cgroup", ())]
     found["root"] = [LISTED.sub(r"\1 \2 \3 \4", line) for line in found.get("root", ())]
