@@ -148,7 +148,7 @@ class Faults:
                     yield f"{verb} {role} {index} {word} {called}"
 
     def judge(self, case: str) -> Verdict:
-        verb, role, index, word, called = case.split()
+        verb, role, index, word, _called = case.split()
         self.log.write_text("")
         try:
             result, name = self.attempt(verb, role, index, str(getattr(errno, word)))
