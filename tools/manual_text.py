@@ -53,6 +53,11 @@ program itself could not be executed shows as exit status 255 of the container's
 Write the state of a container as JSON: ociVersion, id, pid, status, bundle, rootfs, created,
 annotations and owner. The status is computed each time: creating, created, running, paused or
 stopped.
+
+Of a stopped container "postMortem" holds what is known of its end, as far as it is known: created,
+started and foundDead (the first look at it after its end), exitStatus where "run --keep" has waited
+for it, oomKills, memoryPeak in bytes, throttledPeriods and throttledTime (ns), pidsAtLimit and, with
+cgroup v2, memoryPressure.
 """,
     "kill": """
 Send a signal, SIGTERM unless SIGNAL says otherwise, to the first process of a container. SIGNAL is
@@ -137,7 +142,9 @@ reclaimed for the given time at most (8s or less), and then the limit is set. Wh
 still uses more, nothing is changed, and the error tells by how many bytes it was missed.
 """,
     "events": """
-Write statistics of a container, one JSON object a line, and a line for each out-of-memory kill.
+Write statistics of a container, one JSON object a line, and a line for each out-of-memory kill. With
+--stats of a stopped container, the line has the type "postMortem" and holds what "state" shows of
+its end.
 """,
     "checkpoint": """
 Save the processes of a running container with CRIU, in the directory of --image-path. Afterwards

@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 from pyrunc.cli.choices import cgroup_driver, rootless
+from pyrunc.errors import Failure
 from pyrunc.lifecycle.options import CreateOptions
+from pyrunc.log import log
+
+SIGNALLED = 128  # an exit status above it: ended by a signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cli.flags import Args
     from pyrunc.commands.policy_files import Transform
+    from pyrunc.lifecycle.container import Container
 
 
 def transform(args: Args) -> Transform | None:
@@ -39,3 +44,15 @@ def create_options(args: Args, *, container_id: str, bundle: str) -> CreateOptio
         pidfd_socket=args.text("pidfd-socket"),
         transform=transform(args),
     )
+
+
+def explain_end(container: Container, status: int) -> None:
+    """Say what the kernel has killed the process for, where it can be told."""
+    from pyrunc.lifecycle import post_mortem
+
+    try:
+        text = post_mortem.sentence(container, status)
+    except (Failure, OSError):  # somebody has deleted it
+        return
+    if text:
+        log.warning(f"{container.id}: {text}")

@@ -24,6 +24,11 @@ def run(args: Args) -> int:
     interval_ms = duration_ms(args.text("interval"), flag="interval")
     container = Container.load(args.text("root"), args.positionals[0])
     if container.status() == STOPPED:
+        if args.flag("stats"):
+            from pyrunc.lifecycle import post_mortem
+
+            _emit(container.id, "postMortem", post_mortem.examine(container))
+            return 0
         raise StateError(f"container with id {container.id} is not running")
     manager = container.cgroup()
     group = container.rdt()

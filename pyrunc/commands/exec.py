@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pyrunc.commands.common import SIGNALLED, explain_end
 from pyrunc.errors import UsageError
 from pyrunc.host import syscalls
 from pyrunc.lifecycle import exec, handover
@@ -67,7 +68,10 @@ def _stay(args: Args, one: Execution, warnings: list[Problem]) -> int:
     if not args.flag("no-subreaper"):
         syscalls.set_subreaper()
     child = _start(args, one, warnings)
-    return foreground.wait(child.pid, child.pidfd, terminal=one.terminal)
+    status = foreground.wait(child.pid, child.pidfd, terminal=one.terminal)
+    if status > SIGNALLED:
+        explain_end(one.container, status)
+    return status
 
 
 def _start(args: Args, one: Execution, warnings: list[Problem]) -> Child:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pyrunc.commands.common import SIGNALLED, explain_end
 from pyrunc.commands.create import prepare
 from pyrunc.errors import Failure, UsageError
 from pyrunc.host import syscalls
@@ -86,11 +87,18 @@ def _stay(creation: Create, *, subreaper: bool, keep: bool) -> int:
         child.close_sync()
         container.directory.unlock()
         trace.phase("the program")
-        return foreground.wait(child.pid, child.pidfd, terminal=creation.terminal, notify=relay)
+        status = foreground.wait(child.pid, child.pidfd, terminal=creation.terminal, notify=relay)
+        if status > SIGNALLED:
+            explain_end(container, status)
     finally:
         trace.phase("delete")
         if not keep:
             end(container)
+    if keep:
+        from pyrunc.lifecycle import post_mortem
+
+        post_mortem.examine(container, exit_code=status)
+    return status
 
 
 def _report(explanation: Explanation) -> None:

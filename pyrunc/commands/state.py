@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pyrunc import jsontext
 from pyrunc.cli.output import emit
-from pyrunc.lifecycle.container import Container
+from pyrunc.lifecycle.container import STOPPED, Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 def run(args: Args) -> int:
     container = Container.load(args.text("root"), args.positionals[0])
-    found = container.oci_state(container.status())
+    status = container.status()
+    found = container.oci_state(status)
     found["owner"] = ""
+    if status == STOPPED:
+        from pyrunc.lifecycle import post_mortem
+
+        found["postMortem"] = post_mortem.examine(container)
     emit(jsontext.encode(found, indent=2) + "\n")
     return 0

@@ -50,5 +50,10 @@ def freezer_file(record: Mapping[str, Any]) -> list[Any] | None:
 
 def now() -> str:
     """RFC 3339 with nanoseconds, in UTC."""
-    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    return rfc3339(time.time_ns())
+
+
+def rfc3339(time_ns: int) -> str:
+    """Return the text of a time in nanoseconds since 1970."""
+    seconds, nanoseconds = divmod(time_ns, 10**9)
     return f"{utc(seconds)}.{nanoseconds:09d}Z"

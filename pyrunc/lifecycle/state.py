@@ -37,6 +37,7 @@ CONFIG: Final = "config.json"
 INTENTS: Final = "intents"
 GATE: Final = "exec.fifo"
 REPORT: Final = "report.fifo"
+STARTED: Final = "started"  # the gate, when it is no gate any more
 
 MAX_STATE: Final = 16 << 20
 NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # a link, a directory, a socket
@@ -304,8 +305,12 @@ class StateDirectory:
         )
 
     def remove_gate(self) -> None:
-        for name in (GATE, REPORT):
-            self._unlink(name)
+        """Take the gate away; its last write stays known as the time of the start."""
+        try:
+            os.rename(GATE, STARTED, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        except FileNotFoundError:  # a delete was quicker
+            return
+        self._unlink(REPORT)
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -324,7 +329,7 @@ class StateDirectory:
             return
         hidden = state_root.withdraw(self.root_fd, self.id)
         try:
-            for name in (STATE, CONFIG, INTENTS):
+            for name in (STATE, CONFIG, INTENTS, STARTED):
                 self._unlink(name)
             os.rmdir(hidden, dir_fd=self.root_fd)
         except OSError:  # there is more in it

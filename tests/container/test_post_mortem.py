@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is told of a container that has ended, until it is deleted."""
+
+from __future__ import annotations
+
+import json
+
+from tests.support.bundle import Config
+from tests.support.runtime import Runtime
+
+GREEDY = ("sh", "-c", "a=x; while :; do a=$a$a$a$a; done")
+LIMIT = 32 << 20
+
+
+def greedy(config: Config) -> None:
+    config.linux["resources"] = {"memory": {"limit": LIMIT, "swap": LIMIT}}
+    config.process["args"] = list(GREEDY)
+
+
+def test_a_dead_container_says_that_it_was_killed_for_its_memory(
+    pyrunc: Runtime, config: Config
+) -> None:
+    greedy(config)
+    container = pyrunc.create(config).start().wait("stopped")
+    found = container.state()["postMortem"]
+    assert found["oomKills"] >= 1
+    assert LIMIT // 2 < found["memoryPeak"] <= LIMIT
+    assert found["created"] < found["started"] < found["foundDead"]
+    assert container.state()["postMortem"] == found, "it is looked at once, and kept"
+    (line,) = pyrunc("events", "--stats", container.id).stdout.splitlines()
+    assert json.loads(line) == {"type": "postMortem", "id": container.id, "data": found}
+    assert container.delete(force=False).ok()
+
+
+def test_run_says_that_the_program_was_killed_for_its_memory(
+    pyrunc: Runtime, config: Config
+) -> None:
+    greedy(config)
+    result = pyrunc.run(config)
+    assert result.status == 137
+    assert "OOM-killed" in result.stderr
+
+
+def test_a_kill_from_outside_is_no_lack_of_memory(pyrunc: Runtime, config: Config) -> None:
+    result = pyrunc.run(config, "sh", "-c", "kill -9 $$; exec sh -c 'kill -9 $PPID'")
+    assert "OOM" not in result.stderr
+    container = pyrunc.create(config, "sleep", "600").start()
+    assert container.command("kill", "KILL").ok()
+    container.wait("stopped")
+    assert container.state()["postMortem"].get("oomKills", 0) == 0
+    container.delete()
+
+
+def test_the_filter_that_kills_is_named(pyrunc: Runtime, config: Config) -> None:
+    config.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["sync"], "action": "SCMP_ACT_KILL_PROCESS"}],
+    }
+    result = pyrunc.run(config, "sync")
+    assert result.status == 128 + 31
+    assert "killed by SIGSYS: the filter refused sync" in result.stderr
+    container = pyrunc.create(config, "sleep", "600").start()
+    result = pyrunc("exec", container.id, "sync")
+    container.delete()
+    assert result.status == 128 + 31
+    assert "killed by SIGSYS: the filter refused sync" in result.stderr
+
+
+def test_run_keep_notes_the_exit_status(pyrunc: Runtime, config: Config) -> None:
+    config.process["args"] = ["sh", "-c", "exit 7"]
+    config.write()
+    name = pyrunc.new_id()
+    assert pyrunc("run", "--keep", "--bundle", config.bundle, name).status == 7
+    found = json.loads(pyrunc("state", name).stdout)
+    assert found["postMortem"]["exitStatus"] == 7
+    assert pyrunc("delete", name).ok()
+
+
+def test_a_living_container_has_no_post_mortem(pyrunc: Runtime, config: Config) -> None:
+    container = pyrunc.create(config, "sleep", "600")
+    assert "postMortem" not in container.state()
+    container.start()
+    assert "postMortem" not in container.state()
+    container.delete()
+
+
+def test_a_container_that_was_never_started_has_no_start(pyrunc: Runtime, config: Config) -> None:
+    container = pyrunc.create(config, "sleep", "600")
+    container.command("kill", "KILL")
+    container.wait("stopped")
+    assert "started" not in container.state()["postMortem"]
+    container.delete()
