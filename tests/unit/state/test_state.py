@@ -260,7 +260,7 @@ def test_the_gate_is_open_while_somebody_holds_it(claimed: StateDirectory) -> No
     assert claimed.open_gate() == -1
     claimed.remove_gate()
     claimed.remove_gate()
-    assert os.listdir(claimed.fd) == []
+    assert os.listdir(claimed.fd) == ["started"]
 
 
 def test_removing_does_not_follow_links(root: str, claimed: StateDirectory, tmp_path: Path) -> None:
