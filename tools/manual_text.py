@@ -56,8 +56,8 @@ stopped.
 
 Of a stopped container "postMortem" holds what is known of its end, as far as it is known: created,
 started and foundDead (the first look at it after its end), exitStatus where "run --keep" has waited
-for it, oomKills, memoryPeak in bytes, throttledPeriods and throttledTime (ns), pidsAtLimit and, with
-cgroup v2, memoryPressure.
+for it, oomKills, memoryPeak in bytes, throttledPeriods and throttledTime (ns), pidsAtLimit and,
+with cgroup v2, memoryPressure.
 """,
     "kill": """
 Send a signal, SIGTERM unless SIGNAL says otherwise, to the first process of a container. SIGNAL is
@@ -142,8 +142,8 @@ reclaimed for the given time at most (8s or less), and then the limit is set. Wh
 still uses more, nothing is changed, and the error tells by how many bytes it was missed.
 """,
     "events": """
-Write statistics of a container, one JSON object a line, and a line for each out-of-memory kill. With
---stats of a stopped container, the line has the type "postMortem" and holds what "state" shows of
+Write statistics of a container, one JSON object a line, and a line for each out-of-memory kill.
+With --stats of a stopped container, the line has the type "postMortem" and holds what "state" shows of
 its end.
 """,
     "checkpoint": """
