@@ -143,8 +143,8 @@ still uses more, nothing is changed, and the error tells by how many bytes it wa
 """,
     "events": """
 Write statistics of a container, one JSON object a line, and a line for each out-of-memory kill.
-With --stats of a stopped container, the line has the type "postMortem" and holds what "state" shows of
-its end.
+With --stats of a stopped container, the line has the type "postMortem" and holds what "state" shows
+of its end.
 """,
     "checkpoint": """
 Save the processes of a running container with CRIU, in the directory of --image-path. Afterwards
