@@ -6,7 +6,7 @@ PURE.
 
 from __future__ import annotations
 
-from pyrunc.init import mount_idmap, ops, paths
+from pyrunc.init import mount_idmap, ops, paths, propagation
 from pyrunc.init.mount_parts import ACCESS, attach, describe, filled, finish, inside_root
 from pyrunc.spec import options as table
 
@@ -36,22 +36,10 @@ def plan(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
         request = mount_idmap.request(context, mount, options, sys_admin=mounts.sys_admin)
         mounts.requests.append((request, slot))
         target = mounts.made
+        target += _part(mounts, mount, options, slot=slot)
     else:
         slot = context.slot()
-        target = mounts.made if mounts.in_order else mounts.sources
-        target.append(
-            ops.CloneTree(
-                slot=slot,
-                path=source,
-                recursive=int(options.recursive),
-                nofollow=int(options.src_nofollow),
-                type=0,
-                rdev=0,
-                ask=int(context.userns and context.host.euid == 0),
-                pointer=pointer + "/source",
-                what=what,
-            )
-        )
+        target = _clone(mounts, mount, options, slot=slot)
     late = table.MOUNT_ATTR_RDONLY if filled(mount) else 0
     target += _bind_attributes(context, mount, options, slot=slot, leave=late)
     target += finish(context, mount, options, slot=slot)
@@ -67,6 +55,52 @@ def plan(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
                 what=what,
             )
         )
+
+
+def _clone(mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int) -> list[Op]:
+    """Clone a mount of the host, and return the part of the plan where it is made."""
+    context = mounts.context
+    target = mounts.made if mounts.in_order else mounts.sources
+    peer = propagation.is_before(mounts.propagation, options.propagation)
+    if peer:
+        target = mounts.peers
+    target.append(
+        ops.CloneTree(
+            slot=slot,
+            path=mount.source or "",
+            recursive=int(options.recursive),
+            nofollow=int(options.src_nofollow),
+            type=0,
+            rdev=0,
+            ask=int(context.userns and context.host.euid == 0),
+            pointer=mount.pointer + "/source",
+            what=describe(mount, options),
+        )
+    )
+    if peer:
+        target += _part(mounts, mount, options, slot=slot)
+    return target
+
+
+def _part(mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int) -> list[Op]:
+    """Make a clone that is a peer of the host's what it would be if it were made later.
+
+    The parent's clones are peers, too: those of id-mapped mounts.
+    """
+    flags = propagation.of_peer(
+        mounts.propagation, options.propagation, userns=mounts.context.userns
+    )
+    if not flags:
+        return []
+    return [
+        ops.SetPropagation(
+            slot=slot,
+            flags=flags & ~table.MS_REC,
+            recursive=1,
+            pointer=mount.pointer + "/options",
+            what=describe(mount, options),
+        )
+    ]
 
 
 def _clone_inside(mounts: Mounts, mount: Mount, options: MountOptions) -> int:

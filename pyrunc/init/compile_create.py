@@ -17,6 +17,7 @@ from pyrunc.init import (
     namespaces,
     ops,
     process,
+    propagation,
     sysctl,
     times,
     verify,
@@ -212,8 +213,9 @@ def _prepare(
         sys_admin=capabilities.may_hold_sys_admin(config.process),
         root_slot=compiler.root.slot,
         rootfs=path,
-        # The ids do not change, and no peer parts, before the new file systems are made.
-        in_order=context.has("mount") and not context.userns and not roots.keeps_peers(config),
+        propagation=propagation.of_root(config),
+        # The ids do not change before the new file systems are made.
+        in_order=context.has("mount") and not context.userns,
     )
     mounts.plan(compiler.mounts, config, notify=notify)
     compiler.dev_is_bound = compiler.mounts.dev_bound
@@ -280,10 +282,9 @@ def _clone(compiler: CreateCompiler) -> list[Op]:
     if not compiler.dev_is_bound:
         clones += compiler.devices.sources
     if not compiler.context.has("mount"):
-        return clones
+        return [*compiler.mounts.peers, *clones]
     part = roots.part_from_host(compiler.config)
-    planned = [*clones, part] if roots.keeps_peers(compiler.config) else [part, *clones]
-    return [*planned, roots.attach(compiler.root)]
+    return [*compiler.mounts.peers, part, *clones, *roots.attach(compiler.root, compiler.config)]
 
 
 def _inside(compiler: CreateCompiler) -> list[Op]:

@@ -10,7 +10,7 @@ mount id.
 
 from __future__ import annotations
 
-from pyrunc.init import capabilities, labels, mounts, namespaces, ops, paths
+from pyrunc.init import capabilities, labels, mounts, namespaces, ops, paths, propagation
 from pyrunc.init import rootfs as roots
 from pyrunc.init.compile_exec import TARGET, become_process, join_container, settle
 from pyrunc.init.mount_parts import Mounts
@@ -53,12 +53,13 @@ def compile_add(
         links=links,
         sys_admin=capabilities.may_hold_sys_admin(config.process),
         rootfs=rootfs,
+        propagation=propagation.of_root(config),
         inside_resolve=RESOLVE_NO_SYMLINKS,  # the container may have changed them
     )
     _check(context, config)
     mounts.plan(planned, config)
     found = namespaces.begin(context, oom_score_adj=None, pointer="")
-    found += _enter(context, config, planned.sources)
+    found += _enter(context, config, planned)
     found.append(ops.SetUmask(mask=0, what="clear the umask"))
     found += mounts.await_requests(planned)
     found += planned.made
@@ -125,7 +126,7 @@ def _check(context: Context, config: Config) -> None:
             )
 
 
-def _enter(context: Context, config: Config, sources: Sequence[Op]) -> list[Op]:
+def _enter(context: Context, config: Config, found: Mounts) -> list[Op]:
     """Plan to enter the container, its mount namespace last.
 
     The host's objects are cloned before, in a copy of the host's mount namespace that belongs
@@ -137,8 +138,7 @@ def _enter(context: Context, config: Config, sources: Sequence[Op]) -> list[Op]:
     planned += [join_container(first)] if first else []
     what = "copy the host's mount namespace"
     planned.append(ops.Unshare(flags=NAMESPACES["mount"], what=what))
-    part = roots.part_from_host(config)
-    planned += [*sources, part] if roots.keeps_peers(config) else [part, *sources]
+    planned += [*found.peers, roots.part_from_host(config), *found.sources]
     planned += [join_container({"mount"}), ops.CloseSlot(slot=TARGET)]
     return planned + become_process(context)
 

@@ -45,6 +45,8 @@ class Mounts:
         "links",
         "made",
         "mapped",
+        "peers",
+        "propagation",
         "request_slot",
         "requests",
         "root_slot",
@@ -65,6 +67,7 @@ class Mounts:
         rootfs: str = "",
         inside_resolve: int = 0,
         in_order: bool = False,
+        propagation: int = 0,
     ) -> None:
         self.context = context
         self.cgroup = cgroup
@@ -76,7 +79,9 @@ class Mounts:
         self.inside_resolve = inside_resolve  # RESOLVE_* for sources in the container's root
         # mountinfo lists by age since Linux 6.8: binds are cloned between the new file systems.
         self.in_order = in_order
+        self.propagation = propagation  # MS_* of the root; 0: not given
         self.early: list[Op] = []  # before a new user namespace: of namespaces that it does not own
+        self.peers: list[Op] = []  # clones of the host's mounts while those are peers
         self.sources: list[Op] = []
         self.made: list[Op] = []
         self.inside: list[Op] = []

@@ -3,16 +3,9 @@
 
 from __future__ import annotations
 
-from pyrunc.init import ops
-from pyrunc.spec.options import (
-    MOUNT_ATTR_RDONLY,
-    MS_PRIVATE,
-    MS_REC,
-    MS_SHARED,
-    MS_SLAVE,
-    MS_UNBINDABLE,
-    PROPAGATIONS,
-)
+from pyrunc.init import ops, propagation
+from pyrunc.init.propagation import POINTER as PROPAGATION
+from pyrunc.spec.options import MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_SHARED, MS_UNBINDABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +14,6 @@ if TYPE_CHECKING:
     from pyrunc.spec.model import Config
 
 POINTER = "/root/path"
-PROPAGATION = "/linux/rootfsPropagation"
 
 
 class Root:
@@ -36,35 +28,28 @@ class Root:
         self.host = context.slot()
 
 
-def propagation(config: Config) -> int:
-    """Return the flags of linux.rootfsPropagation; slave is the default."""
-    return PROPAGATIONS.get(config.linux.rootfs_propagation or "", MS_SLAVE)
-
-
-def keeps_peers(config: Config) -> bool:
-    """Return whether mounts of the host are shared with the container.
-
-    Their clones are made before the peers part.
-    """
-    return bool(propagation(config) & MS_SHARED)
-
-
 def part_from_host(config: Config) -> Op:
-    """No mount of the container ever reaches the host.
+    """No mount of the container reaches the host but in what was cloned before.
 
     A clone of something unbindable could not be made, so that comes later.
     """
-    wanted = propagation(config)
-    private = wanted & (MS_PRIVATE | MS_UNBINDABLE)
-    flags = MS_REC | (MS_PRIVATE if private else MS_SLAVE)
+    flags = propagation.of_hosts(propagation.of_root(config))
     what = "make the mounts of the host private"
     return ops.PropagateRoot(flags=flags, pointer=PROPAGATION, what=what)
 
 
-def attach(root: Root) -> Op:
-    return ops.AttachRoot(
-        slot=root.slot, path=root.path, pointer=POINTER, what=f"use the rootfs {root.path}"
-    )
+def attach(root: Root, config: Config) -> list[Op]:
+    """Plan the clone that becomes the root, and what it is to the host's mount of the rootfs."""
+    what = f"use the rootfs {root.path}"
+    planned: list[Op] = [ops.AttachRoot(slot=root.slot, path=root.path, pointer=POINTER, what=what)]
+    if propagation.parts_root(propagation.of_root(config)):
+        what = "make the root private"
+        planned.append(
+            ops.SetPropagation(
+                slot=root.slot, flags=MS_PRIVATE, recursive=1, pointer=PROPAGATION, what=what
+            )
+        )
+    return planned
 
 
 def enter(root: Root) -> Op:
@@ -97,7 +82,7 @@ def finish(config: Config) -> list[Op]:
     Shared and unbindable could not be set before, and read-only forbids to make anything.
     """
     planned: list[Op] = []
-    wanted = propagation(config)
+    wanted = propagation.of_root(config)
     if wanted & (MS_SHARED | MS_UNBINDABLE):
         what = f"make the root {config.linux.rootfs_propagation}"
         planned.append(ops.PropagateRoot(flags=wanted, pointer=PROPAGATION, what=what))
