@@ -132,6 +132,14 @@ static int await_report(int pipe[2])
 	return result;
 }
 
+/* What CLONE_INTO_CGROUP would have done. */
+static int enter_cgroup(int cgroup)
+{
+	CLEANUP_CLOSE int fd = sys_openat(cgroup, "cgroup.procs", O_WRONLY, 0);
+
+	return fd < 0 ? fd : sys_write(fd, "0", 1);
+}
+
 /*
  * The sibling has the same parent as its creator, so pyrunc reaps it and an engine's subreaper
  * inherits it. In the caller the returned pid is of the caller's pid namespace, the one that pyrunc
@@ -141,6 +149,7 @@ int run_fork(const struct op_fork *op, uint32_t *step)
 {
 	struct clone_args args = {.flags = CLONE_PARENT};
 	int cgroup = slot_get(op->cgroup);
+	bool moves = false;
 	int ends[2];
 	int pid = sys_result(pipe2(ends, O_CLOEXEC));
 
@@ -151,6 +160,11 @@ int run_fork(const struct op_fork *op, uint32_t *step)
 		args.cgroup = (unsigned int)cgroup;
 	}
 	pid = sys_clone3(&args);
+	if (cgroup >= 0 && (pid == -ENOSYS || pid == -EPERM)) { /* a filter around us */
+		args.flags &= ~(uint64_t)CLONE_INTO_CGROUP;
+		pid = sys_clone3(&args);
+		moves = true;
+	}
 	if (pid < 0)
 		return pid;
 	if (pid > 0) {
@@ -162,6 +176,8 @@ int run_fork(const struct op_fork *op, uint32_t *step)
 	own_pid = getpid();
 	set_death_signal();
 	pid = await_report(ends);
+	if (pid >= 0 && moves)
+		pid = enter_cgroup(cgroup);
 	if (pid < 0 || cgroup < 0)
 		return pid;
 	return slot_close(op->cgroup);

@@ -172,9 +172,21 @@ static inline int sys_unshare(unsigned int flags)
 	return sys_result(syscall(SYS_unshare, flags));
 }
 
+/* A child with a copy of the memory. clone3 can put it into a cgroup; filters of containers around
+ * us refuse that call, as they cannot look into its arguments, and without a cgroup clone does the
+ * same. */
 static inline int sys_clone3(struct clone_args *args)
 {
-	return sys_result(syscall(SYS_clone3, args, sizeof(*args)));
+	int result = sys_result(syscall(SYS_clone3, args, sizeof(*args)));
+	unsigned long flags = (unsigned long)(args->flags | args->exit_signal);
+
+	if ((result != -ENOSYS && result != -EPERM) || (args->flags & CLONE_INTO_CGROUP) != 0)
+		return result;
+#ifdef __s390__
+	return sys_result(syscall(SYS_clone, 0, flags, NULL, NULL, 0));
+#else
+	return sys_result(syscall(SYS_clone, flags, 0, NULL, NULL, 0));
+#endif
 }
 
 /* Like fork, with a pidfd. Not clone3, which a filter cannot look into and many therefore refuse: a
@@ -274,7 +286,13 @@ static inline int sys_keyctl(int operation, unsigned long one, unsigned long two
 
 static inline int sys_faccessat2(int dir, const char *path, int mode, int flags)
 {
-	return sys_result(syscall(SYS_faccessat2, dir, path, mode, flags));
+	int result = sys_result(syscall(SYS_faccessat2, dir, path, mode, flags));
+
+	/* No answer of faccessat2 itself: a filter around us. The real and the effective ids are the
+	 * same here. */
+	if (result == -ENOSYS || result == -EPERM)
+		result = sys_result(syscall(SYS_faccessat, dir, path, mode));
+	return result;
 }
 
 static inline int sys_fchmodat2(int dir, const char *path, mode_t mode, unsigned int flags)

@@ -61,7 +61,15 @@ FRAGMENTS = (
     Fragment(
         "native.cdef.h",
         header="native.h",
-        sources=("process.c", "descriptors.c", "sockets.c", "mounts.c", "terminal.c", "bpf.c"),
+        sources=(
+            "process.c",
+            "descriptors.c",
+            "sockets.c",
+            "mounts.c",
+            "terminal.c",
+            "bpf.c",
+            "clone.c",
+        ),
     ),
     # Linked statically: its release decides which system call names are known, not the host's.
     Fragment("seccomp.cdef.h", header="seccomp_native.h", archives=("libseccomp.a",)),

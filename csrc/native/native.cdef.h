@@ -14,6 +14,7 @@ int native_spawn(int exe_fd, const char *argv0, const int *fds, unsigned int cou
 enum { NATIVE_NEW_SESSION = 1, NATIVE_NEW_KEYRING = 2 };
 int native_run_program(const char *path, char *const *argv, char *const *env, const int *fds, unsigned int count,
 		       const char *cwd, int options, int *pidfd, int *step);
+int native_refused_calls(void);
 int native_pidfd_open(int pid);
 int native_pidfd_send_signal(int pidfd, int signal);
 int native_pidfd_getfd(int pidfd, int fd);

@@ -16,4 +16,13 @@ static inline int native_result(long result)
 	return result < 0 ? -errno : (int)result;
 }
 
+/* clone.c: clone3 and, where a filter around us refuses that, clone, whose child calls body(data)
+ * on the stack in `args`; body never returns. -1 with errno on failure. */
+struct clone_args;
+typedef void child_main(void *data);
+long native_clone(struct clone_args *args, child_main *body, void *data);
+long native_clone_older(const struct clone_args *args, child_main *body, void *data);
+/* Whether an errno of a call that never ends so by itself is that of a filter. */
+int native_is_refused(int error);
+
 #endif

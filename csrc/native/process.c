@@ -2,7 +2,8 @@
 /*
  * Starting programs and looking after processes.
  *
- * Both starters use clone3(CLONE_VM | CLONE_VFORK): the child borrows the caller's memory and the
+ * Both starters use clone3(CLONE_VM | CLONE_VFORK), or clone where a filter around us refuses that,
+ * as it cannot look into its arguments: the child borrows the caller's memory and the
  * caller sleeps until the child execs or exits. That costs the same whatever the size of the caller
  * (fork would copy its page tables: 1.2 ms), and lets the child report a failure by writing to a
  * variable. The price: between clone and exec the child may only make system calls and touch its
@@ -38,7 +39,8 @@ enum step {
 	STEP_SESSION,
 	STEP_CHDIR,
 	STEP_EXEC,
-	STEP_KEYRING
+	STEP_KEYRING,
+	STEP_CGROUP
 };
 
 /* What the child needs and what it reports. Lives on the caller's stack, shared through CLONE_VM.
@@ -54,6 +56,7 @@ struct start {
 	int count;
 	int base;
 	const int *stdio;
+	int cgroup_fd; /* a cgroup2 that the child enters itself, or -1 */
 	/* run_program */
 	const char *path;
 	char *const *argv;
@@ -61,8 +64,6 @@ struct start {
 	const char *cwd;
 	int options;
 };
-
-typedef void child_main(struct start *start);
 
 /* The kernel's own layout: the signal set of the C library is larger, and its wrappers leave out
  * signals 32, 33. */
@@ -144,14 +145,47 @@ static void place_objects(struct start *start)
 		fail(start, STEP_DESCRIPTORS);
 }
 
-static void spawn_child(struct start *start)
+/* What CLONE_INTO_CGROUP would have done. */
+static void enter_cgroup(struct start *start)
 {
+	const int fd = openat(start->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "0", 1) < 0)
+		fail(start, STEP_CGROUP);
+	close(fd);
+}
+
+/* execve of the descriptor's name below /proc, which is the caller's. */
+static void execute_by_name(struct start *start, char *const *argv, char *const *env)
+{
+	char name[sizeof("/proc/self/fd/") + 10] = "/proc/self/fd/";
+	char digits[10];
+	size_t length = strlen(name);
+	size_t count = 0;
+	unsigned int rest = (unsigned int)start->exe_fd;
+
+	do
+		digits[count++] = (char)('0' + rest % 10);
+	while ((rest /= 10) != 0);
+	while (count > 0)
+		name[length++] = digits[--count];
+	name[length] = '\0';
+	execve(name, argv, env);
+}
+
+static void spawn_child(void *data)
+{
+	struct start *start = data;
 	char *const argv[] = {(char *)(uintptr_t)start->argv0, NULL};
 	char *const env[] = {NULL};
 
 	default_signals(start);
+	if (start->cgroup_fd >= 0)
+		enter_cgroup(start);
 	place_objects(start);
 	syscall(SYS_execveat, start->exe_fd, "", argv, env, AT_EMPTY_PATH);
+	if (native_is_refused(errno))
+		execute_by_name(start, argv, env);
 	fail(start, STEP_EXEC);
 }
 
@@ -182,8 +216,10 @@ static void leave_keyring(struct start *start)
 		fail(start, STEP_KEYRING);
 }
 
-static void program_child(struct start *start)
+static void program_child(void *data)
 {
+	struct start *start = data;
+
 	default_signals(start);
 	place_stdio(start);
 	if ((start->options & NATIVE_NEW_SESSION) && setsid() < 0)
@@ -194,57 +230,6 @@ static void program_child(struct start *start)
 		fail(start, STEP_CHDIR);
 	execve(start->path, start->argv, start->env);
 	fail(start, STEP_EXEC);
-}
-
-/*
- * clone3 whose child calls body(start) on its own stack. Written in assembly because the child
- * wakes up on an empty stack: no compiled code may run there before the call. body never returns.
- */
-static long clone3_call(struct clone_args *args, child_main *body, struct start *start)
-{
-#if defined(__x86_64__)
-	long result;
-	register child_main *body_register __asm__("r8") = body;
-	register struct start *start_register __asm__("r9") = start;
-
-	__asm__ volatile("syscall\n\t"
-			 "testq %%rax, %%rax\n\t"
-			 "jnz 1f\n\t"
-			 "xorl %%ebp, %%ebp\n\t"
-			 "movq %%r9, %%rdi\n\t"
-			 "callq *%%r8\n\t"
-			 "hlt\n"
-			 "1:"
-			 : "=a"(result)
-			 : "0"((long)SYS_clone3), "D"(args), "S"(sizeof(*args)), "r"(body_register),
-			   "r"(start_register)
-			 : "rcx", "r11", "memory", "cc");
-#elif defined(__aarch64__)
-	register long result __asm__("x0") = (long)args;
-	register size_t size __asm__("x1") = sizeof(*args);
-	register long number __asm__("x8") = SYS_clone3;
-	register child_main *body_register __asm__("x10") = body;
-	register struct start *start_register __asm__("x11") = start;
-
-	__asm__ volatile("svc #0\n\t"
-			 "cbnz x0, 1f\n\t"
-			 "mov x29, xzr\n\t"
-			 "mov x30, xzr\n\t"
-			 "mov x0, x11\n\t"
-			 "blr x10\n\t"
-			 "brk #1\n"
-			 "1:"
-			 : "+r"(result)
-			 : "r"(size), "r"(number), "r"(body_register), "r"(start_register)
-			 : "memory", "cc");
-#else
-#error "clone3_call is written for x86_64 and aarch64"
-#endif
-	if (result < 0) {
-		errno = (int)-result;
-		return -1;
-	}
-	return result;
 }
 
 /* Start body in a child and return its pid once it has become another program, or a negative errno.
@@ -268,13 +253,20 @@ static int start_child(struct start *start, child_main *body, int cgroup_fd, int
 		args.cgroup = (__u64)cgroup_fd;
 	}
 	start->error = 0;
+	start->cgroup_fd = -1;
 	start->step = STEP_CLONE;
 	*pidfd = -1;
 	/* A handler of ours may not run in the child: it would see, and change, the caller's
 	 * memory. */
 	if (set_signal_mask(&all_blocked, &start->old_mask) < 0)
 		return -errno;
-	pid = clone3_call(&args, body, start);
+	pid = native_clone(&args, body, start);
+	if (pid < 0 && native_is_refused(errno)) {
+		/* The child moves into the cgroup itself. */
+		start->cgroup_fd = cgroup_fd;
+		args.flags &= ~(__u64)CLONE_INTO_CGROUP;
+		pid = native_clone_older(&args, body, start);
+	}
 	error = pid < 0 ? errno : start->error;
 	set_signal_mask(&start->old_mask, NULL);
 	*step = start->step;

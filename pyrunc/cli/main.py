@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import os
+from errno import ENOSYS, EPERM
 
 from pyrunc.cli import flags
 from pyrunc.cli.output import emit
-from pyrunc.errors import ConfigErrors, Failure, UsageError, strerror
+from pyrunc.errors import ConfigErrors, Failure, InitError, UsageError, strerror
 from pyrunc.host.trace import trace
 from pyrunc.log import LEVELS, log, printable
 
@@ -104,9 +105,22 @@ def _prefix(args: Args) -> str:
 
 
 def _report(failure: Failure, args: Args) -> None:
+    _explain_refusal(failure)
     log.error(_prefix(args) + str(failure), more=_more(failure))
     if log.least == LEVELS["debug"] and failure.__cause__ is not None:
         log.debug(f"caused by {failure.__cause__!r}")
+
+
+def _explain_refusal(failure: Failure) -> None:
+    """Say that a filter around us refuses a call, if that may be the reason."""
+    if failure.errno not in (EPERM, ENOSYS) or isinstance(failure, InitError):
+        return
+    from pyrunc.host import refusals
+
+    names = refusals.refused_calls(failure.errno)
+    if names:
+        failure.what = f"{failure.what}: {refusals.sentence(names)}"
+        failure.hint = refusals.ADVICE
 
 
 def _report_usage(failure: UsageError, argv: Sequence[str], args: Args) -> int:
@@ -147,6 +161,13 @@ def _more(failure: Failure) -> str:
 def _report_bug(error: Exception, args: Args) -> None:
     """Report an unforeseen exception in one line; the traceback is only for --debug."""
     more = ""
+    if isinstance(error, OSError) and error.errno in (EPERM, ENOSYS) and not log.debugging:
+        subject = os.fsdecode(error.filename) if error.filename is not None else "system call"
+        failure = Failure(subject, errno=error.errno)
+        _explain_refusal(failure)
+        if failure.hint:
+            log.error(_prefix(args) + str(failure), more=_more(failure))
+            return
     if log.debugging:
         import traceback
 

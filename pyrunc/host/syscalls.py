@@ -47,7 +47,16 @@ CLD_EXITED = 1
 MAX_PROCESSORS = 8192
 
 # Where a starting child can fail: enum step of csrc/native/process.c. The error names it.
-STEPS = ("clone3", "signals", "descriptors", "setsid", "chdir", "execve", "session keyring")
+STEPS = (
+    "clone3",
+    "signals",
+    "descriptors",
+    "setsid",
+    "chdir",
+    "execve",
+    "session keyring",
+    "cgroup",
+)
 
 _EINTR = 4
 
@@ -142,6 +151,11 @@ def run_program(
     if pid < 0:
         _raise(pid, path if STEPS[step[0]] == "execve" else STEPS[step[0]])
     return pid, pidfd[0]
+
+
+def refused_calls() -> int:
+    """Return which calls of host.refusals fail with EPERM or ENOSYS whatever they get, as bits."""
+    return check(lib.native_refused_calls())
 
 
 def pidfd_open(pid: int) -> int:

@@ -33,11 +33,16 @@ def hint(op: str, step: str, errno: int, detail: str = "") -> str:
     return HINTS.get((op, step, errno)) or HINTS.get((op, step, 0), "")
 
 
-def sentence(op: Any, step: str, errno: int, detail: str) -> tuple[str, int, str]:
+def sentence(
+    op: Any, step: str, errno: int, detail: str, refused: str = ""
+) -> tuple[str, int, str]:
     """Return what could not be done, the errno whose text is to be added, and further detail.
 
-    The detail is empty when the sentence contains it already.
+    The detail is empty when the sentence contains it already. `refused` says that a filter around
+    us refuses calls: no other reason is looked for.
     """
+    if refused:
+        return f"cannot {op.what or op.NAME.replace('_', ' ')}: {refused}", errno, detail
     words = SENTENCES.get((op.NAME, step)) or SENTENCES.get((op.NAME, ""))
     if words is not None:
         return (*words(op, errno, detail), "")

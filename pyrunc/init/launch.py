@@ -10,7 +10,7 @@ import os
 import time
 
 from pyrunc.errors import Failure, HostError, InitError
-from pyrunc.host import process, syscalls
+from pyrunc.host import process, refusals, syscalls
 from pyrunc.host.trace import trace
 from pyrunc.init import image
 from pyrunc.init.messages import AWAIT, ERROR, EXEC, FORKED, GO, MESSAGE
@@ -93,7 +93,7 @@ class Child:
                 log.step("the init goes on as process %d", self.pid)
                 on_forked()
             elif message.type == ERROR:
-                raise self.plan.failure(message.op, message.step, message.value, message.detail)
+                raise self._failure(message)
             elif message.type == EXEC:
                 if until == 0:
                     self._await_exec()
@@ -129,7 +129,16 @@ class Child:
         data, _fds = syscalls.recv_message(self.sync, MESSAGE.size)
         if data:
             message = Message(data)
-            raise self.plan.failure(message.op, message.step, message.value, message.detail)
+            raise self._failure(message)
+
+    def _failure(self, message: Message) -> Failure:
+        refused = refusals.of_init(message.value)
+        failure = self.plan.failure(
+            message.op, message.step, message.value, message.detail, refused
+        )
+        if refused:
+            failure.hint = refusals.ADVICE
+        return failure
 
     def _ended(self) -> Failure:
         """Return the failure of an init that ended without a report.

@@ -67,7 +67,9 @@ class Plan:
         """One line per op: what really runs."""
         return explain.text(self)
 
-    def failure(self, op: int, step: int, errno: int, detail: str = "") -> InitError:
+    def failure(
+        self, op: int, step: int, errno: int, detail: str = "", refused: str = ""
+    ) -> InitError:
         """Return the error for a report {op, step, errno} of the init."""
         if not 0 <= op < len(self.ops):
             # Before the first op: the init refuses to start, or does not understand its plan.
@@ -75,7 +77,7 @@ class Plan:
         failed = self.ops[op]
         name = failed.STEPS[step] if 0 <= step < len(failed.STEPS) else str(step)
         told = detail
-        what, errno, detail = failures.sentence(failed, name, errno, detail)
+        what, errno, detail = failures.sentence(failed, name, errno, detail, refused)
         return InitError(
             what,
             pointer=failed.pointer,

@@ -177,6 +177,7 @@ class Container:
 
         The plan is gone, but its last ops are in the state.
         """
+        from pyrunc.host import refusals
         from pyrunc.init import failures
 
         late = self.state["late"]
@@ -186,15 +187,15 @@ class Container:
         failed = LateOp(late["ops"][index])
         name = failed.STEPS[step] if step < len(failed.STEPS) else str(step)
         text = detail.rstrip(b"\0").decode("utf-8", "replace")
-        told = text
-        what, number, text = failures.sentence(failed, name, errno, text)
+        told, refused = text, refusals.of_init(errno)
+        what, number, text = failures.sentence(failed, name, errno, text, refused)
         return InitError(
             what,
             pointer=failed.pointer,
             op=failed.NAME,
             step=name,
             errno=number,
-            hint=failures.hint(failed.NAME, name, number, told),
+            hint=refusals.ADVICE if refused else failures.hint(failed.NAME, name, number, told),
             detail=text,
         )
 

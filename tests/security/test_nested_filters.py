@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""In a container whose filter refuses newer system calls, as older engines' profiles do.
+
+Where an older call gives the same guarantee the life of a container goes on under the filter; where
+none does, the error names the call and who refuses it, and nothing is left.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from pyrunc.seccomp import library
+from tests.support.bundle import Config
+from tests.support.runtime import Container, Result, Runtime
+
+# Of these an older call does the same; pidfd_getfd is used for notifications only.
+REPLACED = ("clone3", "faccessat2", "execveat", "pidfd_getfd")
+NEEDED = (
+    "openat2", "mount_setattr", "pidfd_open", "pidfd_send_signal", "close_range", "memfd_create",
+)  # fmt: skip
+ERRNOS = [errno.EPERM, errno.ENOSYS]
+
+
+class Nested:
+    """Commands in a container that refuses one system call."""
+
+    def __init__(self, runtime: Runtime, probe: Path, name: str, number: int) -> None:
+        call = library.resolve(library.NATIVE, [name])[0]
+        self.prefix = [str(probe), "without", str(call), str(number)]
+        self.runtime = runtime
+
+    def __call__(self, *args: str | Path) -> Result:
+        return self.runtime(*args, prefix=self.prefix)
+
+
+def life(config: Config, nested: Nested, name: str) -> list[Result]:
+    """Create, start, exec, kill and delete, up to the first that fails."""
+    config.user_namespace()
+    config.linux["readonlyPaths"] = ["/proc/sys"]
+    config.process["args"] = ["sleep", "600"]
+    config.process["user"] = {"uid": 1000, "gid": 1000}
+    config.bind(config.rootfs, "/mnt", "bind", "ro")
+    config.write()
+    steps: list[tuple[str | Path, ...]] = [
+        ("create", "--bundle", config.bundle, name),
+        ("start", name),
+        ("exec", name, "true"),
+        ("kill", name, "KILL"),
+        ("delete", "--force", name),
+    ]
+    done = []
+    for step in steps:
+        done.append(nested(*step))
+        if done[-1].status:
+            break
+    return done
+
+
+@pytest.mark.parametrize("number", ERRNOS, ids=["EPERM", "ENOSYS"])
+@pytest.mark.parametrize("name", REPLACED)
+def test_an_older_call_does_the_same(
+    pyrunc: Runtime, config: Config, probe: Path, name: str, number: int
+) -> None:
+    results = life(config, Nested(pyrunc, probe, name, number), pyrunc.new_id())
+    assert [result.stderr for result in results] == [""] * 5
+    assert [result.status for result in results] == [0] * 5
+
+
+@pytest.mark.parametrize("number", ERRNOS, ids=["EPERM", "ENOSYS"])
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_call_without_an_older_one_is_named(
+    pyrunc: Runtime, config: Config, probe: Path, name: str, number: int
+) -> None:
+    container = Container(pyrunc, pyrunc.new_id(), config)
+    results = life(config, Nested(pyrunc, probe, name, number), container.id)
+    assert results[-1].status
+    assert (
+        f"the system call {name} is refused here, probably by a filter of an outer container"
+        in results[-1].error
+    )
+    assert "hint    allow it in the profile" in results[-1].stderr
+    for wrong in ("locked flags", "inside /proc", "internal error", "bug"):
+        assert wrong not in results[-1].stderr
+    if len(results) == 1:  # create
+        assert not (pyrunc.root / container.id).exists()
+    else:
+        container.delete().ok()
+
+
+@pytest.mark.parametrize("number", ERRNOS, ids=["EPERM", "ENOSYS"])
+@pytest.mark.parametrize("name", ["openat2", "mount_setattr", "pidfd_open", "close_range"])
+def test_exec_into_a_container_names_the_call(
+    pyrunc: Runtime, config: Config, probe: Path, name: str, number: int
+) -> None:
+    container = pyrunc.create(config, "sleep", "600").start()
+    nested = Nested(pyrunc, probe, name, number)
+    for args in (("exec", container.id, "true"), ("kill", container.id, "TERM")):
+        result = nested(*args)
+        if result.status:
+            assert f"the system call {name} is refused here" in result.error
+    container.delete().ok()
+
+
+def test_an_error_of_another_reason_blames_no_filter(pyrunc: Runtime, config: Config) -> None:
+    config.file("/bin/odd", "", mode=0o644)
+    assert "refused here" not in pyrunc.run(config, "/bin/odd").stderr
+
+
+def test_all_calls_that_have_an_older_one_may_be_refused_at_once(
+    pyrunc: Runtime, config: Config, probe: Path
+) -> None:
+    nested = Nested(pyrunc, probe, REPLACED[0], errno.EPERM)
+    for name in REPLACED[1:]:
+        nested.prefix += Nested(pyrunc, probe, name, errno.ENOSYS).prefix
+    results = life(config, nested, pyrunc.new_id())
+    assert [result.stderr for result in results] == [""] * 5
