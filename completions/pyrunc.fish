@@ -46,7 +46,7 @@ function __pyrunc_ids
 end
 complete -c pyrunc -f
 complete -c pyrunc -n '__pyrunc_at "" 0' -l root -x -a '(__fish_complete_directories)' -d 'directory for the state of containers'
-complete -c pyrunc -n '__pyrunc_at "" 0' -l log -r -F -d 'append log records to FILE (default: standard error)'
+complete -c pyrunc -n '__pyrunc_at "" 0' -l log -r -F -d 'append log records to FILE, or send them to journald:[NAME] or syslog:[NAME] (default: standard error)'
 complete -c pyrunc -n '__pyrunc_at "" 0' -l log-format -x -a 'text json' -d 'format of log records'
 complete -c pyrunc -n '__pyrunc_at "" 0' -l log-level -x -a 'debug info warning error' -d 'least level that is logged'
 complete -c pyrunc -n '__pyrunc_at "" 0' -l debug -d 'log debug records and show tracebacks of internal errors'

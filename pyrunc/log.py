@@ -17,13 +17,18 @@ from pyrunc.errors import Failure, HostError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Final
 
     from pyrunc.errors import Problem
 
+    Sink = Callable[[str, str, Mapping[str, str]], None]  # level, message, fields
+
 LEVELS: Final = {"debug": 0, "info": 1, "warning": 2, "error": 3, "fatal": 4}
 MAX_MESSAGE = 4096
+MAX_FIELD = 1024
+MAX_FILE = 16 << 20  # bytes of a log file; errors are written up to twice as many
+FULL = "the log file has reached 16 MiB: from now on it gets errors only"
 MAX_STDERR = 8000  # conmon reads at most 8191 bytes of an error
 STDERR = 2
 
@@ -35,7 +40,19 @@ _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2028\u2029\u2066\u206
 class Log:
     """Where records go. One instance, `log`, is configured from the command line."""
 
-    __slots__ = ("began_ns", "configured", "debugging", "divert", "fd", "json", "least")
+    __slots__ = (
+        "_last",
+        "_room",
+        "began_ns",
+        "common",
+        "configured",
+        "debugging",
+        "divert",
+        "fd",
+        "json",
+        "least",
+        "sink",
+    )
 
     def __init__(self) -> None:
         # Takes level and message in the place of all else; the library sets this.
@@ -49,17 +66,36 @@ class Log:
         self.debugging = False
         self.configured = False
         self.began_ns = 0
+        self.common: Mapping[str, str] = {}
+        self.sink: Sink | None = None
+        self._last = ("", "")
+        self._room = MAX_FILE
 
-    def configure(self, *, path: str, json: bool, level: str, debugging: bool) -> None:
-        """Take the options of a command line; HostError when the file cannot be opened."""
+    def configure(
+        self,
+        *,
+        path: str,
+        json: bool,
+        level: str,
+        debugging: bool,
+        common: Mapping[str, str] | None = None,
+        sink: Sink | None = None,
+    ) -> None:
+        """Take the options of a command line; HostError when the file cannot be opened.
+
+        `common` are fields of every JSON record, `sink` takes records in the place of a file.
+        """
         self.configured = True
+        self.common = common or {}
+        self.sink = sink
         self.json = json
         self.debugging = debugging
         self.least = LEVELS[level] if level else LEVELS["debug" if debugging else "info"]
         if self.least == LEVELS["debug"]:
             self.began_ns = time.monotonic_ns()
         if path:
-            self.fd = _open(path)
+            self.fd, size = _open(path)
+            self._room = MAX_FILE - size
 
     def debug(self, message: str) -> None:
         if self.least == 0:
@@ -77,46 +113,73 @@ class Log:
     def warning(self, message: str) -> None:
         self.write("warning", message)
 
-    def write(self, level: str, message: str) -> None:
-        """Write one record to the log file, or to standard error when there is none."""
+    def write(self, level: str, message: str, **fields: str) -> None:
+        """Write one record to the log file, or to standard error when there is none.
+
+        `fields` go into JSON records and the journal. What was said last is not said again.
+        """
         if self.divert is not None:
             self.divert(level, message)
-        elif LEVELS[level] >= self.least:
-            _write(STDERR if self.fd < 0 else self.fd, self._record(level, message))
+        elif LEVELS[level] >= self.least and self._last != (level, message):
+            self._last = (level, message)
+            self._put(level, message, fields)
+
+    def problem(self, problem: Problem) -> None:
+        """Warn of a doubt about the configuration."""
+        self.write("warning", problem.line(), pointer=problem.pointer, hint=problem.hint)
+
+    def _put(self, level: str, message: str, fields: Mapping[str, str]) -> None:
+        if self.sink is not None:
+            self.sink(level, _bounded(message, MAX_MESSAGE), {**self.common, **fields})
+            return
+        record = self._record(level, message, fields)
+        if self.fd >= 0:
+            room, self._room = self._room, self._room - len(record)
+            limit = -MAX_FILE if LEVELS[level] >= LEVELS["error"] else 0
+            if self._room < limit:
+                if room < 0:
+                    return
+                record = self._record("warning", FULL, {})  # the last one, but for errors
+        _write(STDERR if self.fd < 0 else self.fd, record)
 
     def misspelt(self, warnings: Iterable[Problem]) -> None:
         """Warn of properties that are ignored and whose names are near to known ones."""
         for problem in warnings:
             if problem.misspelt:
-                self.warning(problem.line())
+                self.problem(problem)
 
     def tell(self, lines: Iterable[str]) -> None:
         """Print lines that the user has asked for on standard error."""
         _write(STDERR, "".join(printable(line) + "\n" for line in lines))
 
-    def error(self, first: str, *, more: str = "") -> None:
+    def error(self, first: str, *, more: str = "", **fields: str) -> None:
         """Report the error that ends the command.
 
-        The log gets a record with the first line, standard error all lines.
+        The log gets a record with the first line and the fields, standard error all lines.
         """
-        if self.fd >= 0 or self.json:
-            _write(STDERR if self.fd < 0 else self.fd, self._record("error", first))
-        if self.fd >= 0:
+        if self.fd >= 0 or self.json or self.sink is not None:
+            self._put("error", first, fields)
+        if self.fd >= 0 and self.sink is None:
             if not _same_file(self.fd, STDERR):
                 _write(STDERR, _bounded(printable(first) + "\n" + more, MAX_STDERR))
-        elif not self.json:
+        elif not self.json or self.sink is not None:
             _write(STDERR, _bounded(printable(first) + "\n" + more, MAX_STDERR))
 
-    def _record(self, level: str, message: str) -> str:
+    def _record(self, level: str, message: str, fields: Mapping[str, str]) -> str:
         now = f"{utc(time.time_ns() // 10**9)}Z"
         message = _bounded(message, MAX_MESSAGE)
         if self.json:
-            return f'{{"level":"{level}","msg":{quote_json(message)},"time":"{now}"}}\n'
+            more = "".join(
+                f',"{name}":{quote_json(_bounded(value, MAX_FIELD))}'
+                for name, value in (*self.common.items(), *fields.items())
+                if value
+            )
+            return f'{{"level":"{level}","msg":{quote_json(message)},"time":"{now}"{more}}}\n'
         return f"time={quote(now)} level={level} msg={quote(printable(message))}\n"
 
 
-def _open(path: str) -> int:
-    """Open the log file, with care (LG-2).
+def _open(path: str) -> tuple[int, int]:
+    """Open the log file, with care (LG-2), and return its size, too.
 
     The process never becomes a terminal's owner, never waits for a pipe's reader, never writes
     to a disk device.
@@ -124,12 +187,13 @@ def _open(path: str) -> int:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     try:
         fd = os.open(path, flags, 0o644)
-        mode = os.fstat(fd).st_mode
+        found = os.fstat(fd)
     except OSError as error:
         raise HostError(f"cannot open the log file {path}", errno=error.errno or 0) from error
+    mode = found.st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         raise HostError(f"the log file {path} is neither a regular file nor a pipe")
-    return fd
+    return fd, found.st_size
 
 
 def _same_file(fd: int, other: int) -> bool:

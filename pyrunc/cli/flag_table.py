@@ -37,7 +37,7 @@ HELP: Final[FlagRow] = ("help", "h", "bool", "", "show this help", "", False)
 
 GLOBAL: Final[tuple[FlagRow, ...]] = (
     ("root", "", "dir", "DIR", "directory for the state of containers", "", False),
-    ("log", "", "file", "FILE", "append log records to FILE (default: standard error)", "", False),
+    ("log", "", "file", "FILE", "append log records to FILE, or send them to journald:[NAME] or syslog:[NAME] (default: standard error)", "", False),
     ("log-format", "", "text|json", "FORMAT", "format of log records", "text", False),
     ("log-level", "", "debug|info|warning|error", "LEVEL", "least level that is logged", "", False),
     ("debug", "", "bool", "", "log debug records and show tracebacks of internal errors", "", False),

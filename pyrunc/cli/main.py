@@ -8,7 +8,14 @@ from errno import ENOSYS, EPERM
 
 from pyrunc.cli import flags
 from pyrunc.cli.output import emit
-from pyrunc.errors import ConfigErrors, Failure, InitError, UsageError, strerror
+from pyrunc.errors import (
+    ConfigErrors,
+    Failure,
+    InitError,
+    UsageError,
+    errno_name,
+    strerror,
+)
 from pyrunc.host.trace import trace
 from pyrunc.log import LEVELS, log, printable
 
@@ -18,9 +25,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyrunc.cli.flags import Args
+    from pyrunc.log import Sink
 
 PROGRAM = "pyrunc"
 TRACE_VARIABLE = "PYRUNC_TRACE"
+# Commands whose first argument is no container.
+WITHOUT_ID = ("check", "completion", "explain", "features", "info", "spec", "list", "doctor")
 FAILED = 1
 EXEC_FAILED = 255
 INTERRUPTED = 130
@@ -64,11 +74,14 @@ def _dispatch(args: Args) -> int:
 
         emit(help.verb(args.verb) if args.verb else help.program())
         return 0
+    path, sink = _log_target(args)
     log.configure(
-        path=args.text("log"),
+        path=path,
         json=args.text("log-format") == "json",
         level=args.text("log-level"),
         debugging=args.flag("debug"),
+        common={"command": args.verb, "id": _container(args)},
+        sink=sink,
     )
     file = args.text("trace") or os.environ.get(TRACE_VARIABLE, "")
     timings = args.verb == "run" and args.flag("timings")
@@ -80,6 +93,27 @@ def _dispatch(args: Args) -> int:
         status: int = module.run(args)
         return status
     return _traced(module, args)
+
+
+def _log_target(args: Args) -> tuple[str, Sink | None]:
+    """Return the log file, or what takes records in its place."""
+    path = args.text("log")
+    if ":" not in path:
+        return path, None
+    from pyrunc.cli import log_sockets
+
+    kind, rest = log_sockets.split(path)
+    if kind == "file":
+        return rest, None
+    return "", log_sockets.open_sink(kind, rest or _container(args) or PROGRAM)
+
+
+def _container(args: Args) -> str:
+    """Return the id of the container that a command line is about."""
+    if args.verb in WITHOUT_ID:
+        return ""
+    place = 1 if args.verb == "mounts" else 0
+    return args.positionals[place] if len(args.positionals) > place else ""
 
 
 def _traced(module: Any, args: Args) -> int:
@@ -106,7 +140,14 @@ def _prefix(args: Args) -> str:
 
 def _report(failure: Failure, args: Args) -> None:
     _explain_refusal(failure)
-    log.error(_prefix(args) + str(failure), more=_more(failure))
+    log.error(
+        _prefix(args) + str(failure),
+        more=_more(failure),
+        pointer=failure.pointer,
+        op=failure.op,
+        errno=errno_name(failure.errno) if failure.errno else "",
+        hint=failure.hint,
+    )
     if log.least == LEVELS["debug"] and failure.__cause__ is not None:
         log.debug(f"caused by {failure.__cause__!r}")
 

@@ -230,7 +230,7 @@ class PreparedCreate:
         """
         for problem in self.all_warnings():
             if problem.misspelt or problem.pointer.startswith(LOGGED):
-                log.warning(problem.line())
+                log.problem(problem)
 
     @property
     def terminal(self) -> bool:

@@ -105,7 +105,7 @@ class Change:
             manager.close()
         for warning in (*self.config.warnings, *plan.warnings):
             if warning.pointer.startswith("/mounts/"):
-                log.warning(warning.line())
+                log.problem(warning)
         try:
             self._perform(plan)
         except BaseException:

@@ -6,15 +6,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from pyrunc.cli import main
+from pyrunc.cli import log_sockets, main
 from pyrunc.errors import Failure
-from pyrunc.log import log, printable, quote_json
+from pyrunc.log import MAX_FILE, log, printable, quote_json
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,84 @@ def test_a_json_record_has_exactly_level_msg_and_time(tmp_path: Path) -> None:
     assert record["level"] == "error"
     assert record["msg"] == 'cannot "do" it\n\x1b[31m'
     datetime.fromisoformat(record["time"])
+
+
+def test_a_json_record_carries_fields_behind_the_three_that_clients_read(tmp_path: Path) -> None:
+    """LG-1"""
+    common = {"command": "create", "id": "web1"}
+    log.configure(path=str(tmp_path / "log"), json=True, level="", debugging=False, common=common)
+    log.error("cannot", pointer="/root/path", errno="ENOENT", op="", hint="a\nb" * 1000)
+    text = (tmp_path / "log").read_text()
+    record = json.loads(text)
+    assert text.count("\n") == 1
+    assert list(record) == ["level", "msg", "time", "command", "id", "pointer", "errno", "hint"]
+    assert record["errno"] == "ENOENT"
+    assert len(record["hint"]) <= 1024
+
+
+def test_a_repeated_message_is_written_once(tmp_path: Path) -> None:
+    configure(tmp_path / "log")
+    for text in ("again", "again", "other", "again"):
+        log.warning(text)
+    assert (tmp_path / "log").read_text().count("again") == 2
+
+
+def test_a_file_that_has_grown_too_much_gets_a_last_record_and_errors_only(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log"
+    path.touch()
+    os.truncate(path, MAX_FILE - 100)
+    for number in range(3):  # commands
+        configure(path, json=True)
+        log.warning(f"one {number}" + "x" * 200)
+        log.warning(f"two {number}")
+        log.error(f"it failed {number}")
+        os.close(log.fd)
+    log.reset()
+    records = [json.loads(line) for line in path.read_bytes()[MAX_FILE - 100 :].splitlines()]
+    assert [one["level"] for one in records] == ["warning", "error", "error", "error"]
+    assert "errors only" in records[0]["msg"]
+    os.truncate(path, 2 * MAX_FILE + 1)
+    configure(path, json=True)
+    log.error("it failed")
+    assert path.stat().st_size == 2 * MAX_FILE + 1
+    assert "it failed" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("journald", ["MESSAGE=cannot \\x0aFORGED=1", "PRIORITY=3", "PYRUNC_POINTER=/a"]),
+        ("syslog", ["<11>web1[", ": cannot \\x0aFORGED=1"]),
+    ],
+)
+def test_records_go_to_the_journal_or_syslog_as_one_datagram(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    kind: str,
+    wanted: list[str],
+) -> None:
+    path = str(tmp_path / "socket")
+    monkeypatch.setitem(log_sockets.SOCKETS, kind, path)
+    assert log_sockets.split(f"{kind}:web1") == (kind, "web1")
+    with pytest.raises(Failure, match=f"cannot log to {kind}"):
+        log_sockets.open_sink(kind, "web1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as reader:
+        reader.bind(path)
+        sink = log_sockets.open_sink(kind, "web1")
+        log.configure(path="", json=False, level="", debugging=False, sink=sink)
+        log.error("cannot \nFORGED=1", pointer="/a")
+        text = reader.recv(65536).decode()
+    for part in wanted:
+        assert part in text
+    assert "cannot" in capfd.readouterr().err
+
+
+def test_other_paths_with_a_colon_are_files() -> None:
+    assert log_sockets.split("/var/log/a:b") == ("file", "/var/log/a:b")
+    assert log_sockets.split("file:/var/log/x") == ("file", "/var/log/x")
 
 
 def test_a_text_record_is_one_line_whatever_is_in_it(tmp_path: Path) -> None:
