@@ -97,7 +97,7 @@ def survey(root: str) -> Survey:
 
 def _survey_one(directory: StateDirectory, seen: Survey) -> None:
     busy = not directory.try_lock()
-    intents = directory.intents()
+    intents = delete.sound_intents(directory)
     groups = [one["record"] for one in intents if one.get("kind") == "cgroup"]
     rdt_groups = [one["record"] for one in intents if one.get("kind") == "rdt"]
     damaged = False

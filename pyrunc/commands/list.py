@@ -44,14 +44,16 @@ def _containers(root_fd: int) -> list[dict[str, Any]]:
             directory = StateDirectory.open_at(os.dup(root_fd), name)
             if directory is None:
                 continue
-            state = directory.load()
-            if state is not None:
-                container = Container(directory, state)
-                found.append(
-                    {**container.oci_state(container.status()), "owner": _owner(state["owner"])}
-                )
-            directory.close()
-        except (Failure, OSError, KeyError, TypeError) as error:
+            try:
+                state = directory.load()
+                if state is not None:
+                    container = Container(directory, state)
+                    found.append(
+                        {**container.oci_state(container.status()), "owner": _owner(state["owner"])}
+                    )
+            finally:
+                directory.close()
+        except (Failure, OSError) as error:
             log.warning(f"list: {name}: {error}")
     return found
 

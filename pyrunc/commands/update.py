@@ -85,8 +85,8 @@ def apply_change(
     """
     group = container.rdt()
     stored = container.state.get("resources") or {}
-    wanted = merge(stored, change)
     old = parse_resources(jsontext.encode(stored).encode(), source="the stored resources")
+    wanted = merge(stored, change)
     new = parse_resources(jsontext.encode(wanted).encode(), source="resources")
     manager = container.cgroup()
     requested = update.properties(_parse_partial(change))

@@ -30,6 +30,7 @@ STOPPED: Final = "stopped"
 CREATING: Final = "creating"
 
 TRACED_PATIENCE_MS: Final = 1_000
+REPORT_PATIENCE_MS: Final = 30_000
 
 ENDING: Final = (1, 2, 3, 15)  # SIGHUP, SIGINT, SIGQUIT, SIGTERM
 RUN_HOOK: Final = "run_hook"  # the op of a startContainer hook
@@ -150,7 +151,7 @@ class Container:
             os.write(gate, b"0")
             log.step("let the init pass its gate")
             running = False
-            for message in _messages(report):
+            for message in self._messages(report):
                 kind, op, step, value, detail = message
                 if kind == ERROR:
                     raise self._late_failure(op, step, value, detail)
@@ -162,6 +163,34 @@ class Container:
             raise self._not_startable(STOPPED) from None
         finally:
             os.close(report)
+
+    def _messages(self, report: int) -> list[tuple[int, int, int, int, bytes]]:
+        """Return all messages up to the end of the stream.
+
+        Only hooks of the container may take long. Whoever holds on to a pipe that is not the one
+        of the init is not waited for.
+        """
+        hooks = any(one["name"] == RUN_HOOK for one in self.state["late"]["ops"])
+        poll = select.poll()
+        poll.register(report, select.POLLIN)
+        data = b""
+        while True:
+            if not poll.poll(REPORT_PATIENCE_MS):
+                if hooks and process.alive(self.pid, self.start_time):
+                    continue
+                raise InitError(
+                    f"the init has not reported for {REPORT_PATIENCE_MS // 1000} s",
+                    hint="it may have been stopped (SIGSTOP), or wait for a device",
+                )
+            try:
+                part = os.read(report, 4096)
+            except BlockingIOError:
+                continue
+            if not part:
+                break
+            data += part
+        whole = len(data) - len(data) % MESSAGE.size
+        return [MESSAGE.unpack_from(data, at) for at in range(0, whole, MESSAGE.size)]
 
     def _why_it_ended(self) -> str:
         try:
@@ -337,7 +366,7 @@ def _maybe_frozen(where: Sequence[Any]) -> bool:
     """`where`: version and path of the file that says whether a cgroup is frozen."""
     version, path = where
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # the cgroup is gone
         return False
     try:
@@ -347,24 +376,6 @@ def _maybe_frozen(where: Sequence[Any]) -> bool:
     finally:
         os.close(fd)
     return text.strip() != (b"0" if version == 2 else b"THAWED")
-
-
-def _messages(fd: int) -> list[tuple[int, int, int, int, bytes]]:
-    """All messages up to the end of the stream."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    data = b""
-    while True:
-        poll.poll()
-        try:
-            part = os.read(fd, 4096)
-        except BlockingIOError:
-            continue
-        if not part:
-            break
-        data += part
-    whole = len(data) - len(data) % MESSAGE.size
-    return [MESSAGE.unpack_from(data, at) for at in range(0, whole, MESSAGE.size)]
 
 
 def matching_ids(root: str, pattern: str) -> list[str]:

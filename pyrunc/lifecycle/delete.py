@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 
-from pyrunc.errors import StateError
+from pyrunc.errors import Failure, StateError
 from pyrunc.host import process
+from pyrunc.lifecycle import shape
 from pyrunc.lifecycle.container import PAUSED, RUNNING, STOPPED, Container, oci_state
 from pyrunc.lifecycle.state import StateDirectory
 from pyrunc.lifecycle.state_root import NoContainer, abandoned, check_id, missing, open_root
@@ -78,11 +79,23 @@ UNDO: Final = {
 
 
 def undo(records: Sequence[Mapping[str, Any]]) -> None:
-    """Undo what was made, the latest first. A pid of another boot is somebody else's."""
+    """Undo what was made, the latest first. A pid of another boot is somebody else's.
+
+    Every record is tried; the first failure is raised then.
+    """
+    first: Failure | OSError | None = None
     for record in records:
         action = UNDO.get(str(record.get("kind")))
-        if action is not None and process.this_boot(record.get("boot")):
+        if action is None or not process.this_boot(record.get("boot")):
+            continue
+        try:
             action(record)
+        except (Failure, OSError) as error:
+            if first is not None:
+                log.warning(str(error))
+            first = first or error
+    if first is not None:
+        raise first
 
 
 def run_poststop(saved: Sequence[Mapping[str, Any]], state: Mapping[str, Any]) -> None:
@@ -145,10 +158,20 @@ def _delete(directory: StateDirectory, *, force: bool) -> None:
             raise missing(directory.id)
         return
     container = Container(directory, state)
+    try:
+        _end(container, force=force)
+    except (Failure, OSError) as error:
+        if not force:
+            raise
+        log.warning(f"{error}: what the intents name is removed")
+        _delete_half_created(directory)
+
+
+def _end(container: Container, *, force: bool) -> None:
     status = container.status()
     if status in (RUNNING, PAUSED) and not force:
         raise StateError(
-            f"cannot delete container {directory.id} that is not stopped: {status}",
+            f"cannot delete container {container.id} that is not stopped: {status}",
             hint="--force kills it first",
         )
     if status != STOPPED:
@@ -159,18 +182,41 @@ def _delete(directory: StateDirectory, *, force: bool) -> None:
 def _load(directory: StateDirectory) -> dict[str, Any] | None:
     """Load the state for `delete --force`; an unreadable one counts as one never finished."""
     try:
-        return directory.load()
+        state = directory.load()
     except StateError as error:
         log.warning(str(error))
         return None
+    if state is None:
+        return None
+    for record in state["made"]:
+        if record["kind"] == "cgroup" and record["record"] != state["cgroup"]:
+            log.warning(f"the state of container {directory.id} names two different cgroups")
+            return None
+    whole = ({"kind": "cgroup", "record": state["cgroup"]}, *state["made"])
+    return state if all(map(_sound, whole)) else None
 
 
-def _intents(directory: StateDirectory) -> list[dict[str, Any]]:
+def sound_intents(directory: StateDirectory) -> list[dict[str, Any]]:
+    """Return the intents that can be undone, with a warning for every other one."""
     try:
-        return directory.intents()
+        return [record for record in directory.intents() if _sound(record)]
     except StateError as error:
         log.warning(f"{error}: cgroups and mounts that it named may be left")
         return []
+
+
+def _sound(record: Mapping[str, Any]) -> bool:
+    wrong = shape.record(record)
+    if not wrong and record["kind"] == "cgroup":
+        from pyrunc import cgroups
+
+        try:
+            cgroups.from_record(record["record"])
+        except Failure as error:
+            wrong = str(error)
+    if wrong:
+        log.warning(f"a record of what was made is damaged ({wrong}): what it named may be left")
+    return not wrong
 
 
 def _kill_unlocked(directory: StateDirectory) -> None:
@@ -181,11 +227,13 @@ def _kill_unlocked(directory: StateDirectory) -> None:
     state = _load(directory)
     if state is not None:
         Container(directory, state).kill(process.SIGKILL)
+        return
+    undo([record for record in sound_intents(directory) if record["kind"] == "process"])
 
 
 def _delete_half_created(directory: StateDirectory) -> None:
     """Remove what a killed create has left, as its intents name it (AR-5); the init ends itself."""
-    records = _intents(directory)
+    records = sound_intents(directory)
     undo(records)
     directory.remove()
     for record in records:

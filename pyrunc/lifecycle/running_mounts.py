@@ -60,7 +60,10 @@ def read_mounts(container: Container, data: bytes, *, source: str) -> Config:
     saved = container.directory.read(CONFIG)
     if saved is None:
         raise StateError(f"the state of container {container.id} has no {CONFIG}")
-    whole = {**jsontext.decode(saved), KEY: given}
+    try:
+        whole = {**jsontext.decode(saved), KEY: given}
+    except (ValueError, TypeError, RecursionError):
+        raise StateError(f"{CONFIG} of container {container.id} is damaged") from None
     config = parse_config(
         jsontext.encode(whole).encode("utf-8", "surrogateescape"),
         source=source,

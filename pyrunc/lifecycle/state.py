@@ -23,7 +23,7 @@ import time
 from pyrunc import jsontext
 from pyrunc.errors import Failure, HostError, StateError
 from pyrunc.host import process
-from pyrunc.lifecycle import state_root
+from pyrunc.lifecycle import shape, state_root
 from pyrunc.lifecycle.state_root import DIRECTORY, missing, open_root
 
 TYPE_CHECKING = False
@@ -197,12 +197,7 @@ class StateDirectory:
         """Replace a file; nobody ever sees a part of it."""
         data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
         temporary = f".{name}"
-        fd = os.open(
-            temporary,
-            os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC,
-            0o600,
-            dir_fd=self.fd,
-        )
+        fd = self._open_new(temporary)
         try:
             rest = memoryview(data)
             while rest:
@@ -211,6 +206,15 @@ class StateDirectory:
         finally:
             os.close(fd)
         os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def _open_new(self, name: str) -> int:
+        """Make a file; what a killed command or another has left of that name goes."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.open(name, flags, 0o600, dir_fd=self.fd)
+        except FileExistsError:
+            os.unlink(name, dir_fd=self.fd)
+        return os.open(name, flags, 0o600, dir_fd=self.fd)
 
     def load(self) -> dict[str, Any] | None:
         """Return what state.json holds; None for a half-created container.
@@ -221,13 +225,18 @@ class StateDirectory:
         if text is None:
             return None
         try:
-            found = jsontext.decode(text)
+            found: dict[str, Any] = jsontext.decode(text)
+            wrong = shape.fault(found, shape.STATE)
+            if found["schema"] != SCHEMA:
+                wrong = "/schema"
         except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+            wrong = "no JSON"
+        except (KeyError, TypeError):  # it is no object, or has no schema
+            wrong = "no state"
+        if wrong:
             raise StateError(
                 f"the state of container {self.id} cannot be read: "
-                f"{STATE} is damaged or of another version",
+                f"{STATE} is damaged or of another version ({wrong})",
                 hint=f"`pyrunc delete --force {self.id}` removes it",
             )
         if not process.this_boot(found.get("boot")):
@@ -252,7 +261,8 @@ class StateDirectory:
     def intend(self, kind: str, record: Mapping[str, Any]) -> None:
         """Record what is about to be made. A torn last line means that it was not made (AR-5)."""
         if self._intents < 0:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+            flags |= os.O_CLOEXEC
             self._intents = os.open(INTENTS, flags, 0o600, dir_fd=self.fd)
         line = jsontext.encode({"kind": kind, **record}) + "\n"
         if os.write(self._intents, line.encode()) != len(line):
@@ -264,7 +274,7 @@ class StateDirectory:
         for line in (self.read(INTENTS) or "").splitlines():
             try:
                 record = jsontext.decode(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
             if isinstance(record, dict):
                 found.append(record)

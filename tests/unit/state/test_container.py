@@ -19,6 +19,7 @@ from pyrunc.lifecycle import delete
 from pyrunc.lifecycle.container import Container
 from pyrunc.lifecycle.state import StateDirectory
 from pyrunc.spec.signals import parse_signal
+from tests.support.states import complete
 
 
 def message(kind: int, *, op: int = 0, step: int = 0, value: int = 0, detail: bytes = b"") -> bytes:
@@ -47,32 +48,8 @@ def make(root: str) -> Iterator[Callable[..., Container]]:
     def make(pid: int = 0, **more: Any) -> Container:
         stat = process.read_stat(pid) if pid else None
         directory = StateDirectory.claim(root, "web")
-        directory.save(
-            {
-                "ociVersion": "1.2.0",
-                "id": "web",
-                "bundle": "/",
-                "rootfs": "/rootfs",
-                "annotations": {"a": "b"},
-                "created": "2026-01-02T03:04:05.000000006Z",
-                "pid": pid,
-                "startTime": stat.start_time if stat else 0,
-                "owner": os.geteuid(),
-                "sharedPid": False,
-                "cgroup": {
-                    "driver": "disabled",
-                    "leaf": "",
-                    "rootless": False,
-                    "optional": False,
-                    "cgroups": [],
-                },
-                "freezer": None,
-                "hooks": {"poststart": [], "poststop": []},
-                "made": [],
-                "late": {"first": 7, "ops": []},
-                **more,
-            }
-        )
+        start_time = stat.start_time if stat else 0
+        directory.save(complete(pid=pid, **{"startTime": start_time, **more}))
         made.append(directory)
         state = directory.load()
         assert state is not None

@@ -15,6 +15,7 @@ from pyrunc.errors import Failure, StateError
 from pyrunc.host import syscalls
 from pyrunc.lifecycle import state_root
 from pyrunc.lifecycle.state import StateDirectory
+from tests.support.states import complete
 
 
 @pytest.fixture
@@ -51,13 +52,13 @@ def test_a_lock_is_of_the_directory_that_has_the_id_now(root: str) -> None:
     claim(root).close()
     waiting = opened(root)
     fresh = replace(root)
-    fresh.save({"pid": 1})
+    fresh.save(complete(pid=1))
     expected = inode(fresh)
     assert not waiting.try_lock()  # the new one is locked, the old one is nobody's
     fresh.close()
     waiting.lock()
     assert inode(waiting) == expected
-    assert waiting.load() == {"schema": 1, "pid": 1}
+    assert waiting.load() == {"schema": 1, **complete(pid=1)}
     waiting.close()
 
 

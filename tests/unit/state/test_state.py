@@ -15,6 +15,7 @@ import pytest
 from pyrunc.errors import HostError, StateError
 from pyrunc.lifecycle import state, state_root
 from pyrunc.lifecycle.state import StateDirectory
+from tests.support.states import complete
 
 GOOD_IDS = ["a", "A-1_b+c.d", "0", "-x", "+", "_", "x" * 255, "..a"[2:], "a..b", "a.", "5e3f" * 16]
 
@@ -167,7 +168,7 @@ def test_a_link_with_the_name_of_an_id_is_no_container(root: str, tmp_path: Path
 
 
 def test_what_is_saved_is_loaded(claimed: StateDirectory) -> None:
-    saved = {"id": "web", "bundle": "/b\udc80", "annotations": {"é": '"\n'}, "pid": 2**31}
+    saved = complete(bundle="/b\udc80", annotations={"é": '"\n'}, pid=2**31 - 1)
     claimed.save(saved)
     assert claimed.load() == {"schema": state.SCHEMA, **saved}
     assert os.listdir(claimed.fd) == ["state.json"]
@@ -201,7 +202,7 @@ def test_a_state_file_is_replaced_as_a_whole(claimed: StateDirectory) -> None:
 
 
 def test_a_state_file_may_be_large(claimed: StateDirectory) -> None:
-    saved = {"annotations": {str(i): "x" * 1000 for i in range(300)}}
+    saved = complete(annotations={str(i): "x" * 1000 for i in range(300)})
     claimed.save(saved)
     loaded = claimed.load()
     assert loaded is not None
