@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 FIRST_FREE: Final = 3  # descriptors above stdio
 INHERIT: Final = (-1, -1, -1)  # as standard descriptors: those of the caller
+PATIENCE_MS: Final = 30_000  # from one report of the init to the next (G5)
+# Ops that take as long as programs and trees of others do; hooks have timeouts of their own.
+LONG: Final = frozenset(("run_hook", "copy_up"))
 
 
 class Message:
@@ -72,10 +75,20 @@ class Child:
         return self.start_time
 
     def serve(
-        self, handlers: Mapping[int, Handler], *, until: int, on_forked: Callable[[], None]
+        self,
+        handlers: Mapping[int, Handler],
+        *,
+        until: int,
+        on_forked: Callable[[], None],
+        held_up: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Answer the init until the rendezvous `until`, or with 0 until its program runs."""
+        """Answer the init until the rendezvous `until`, or with 0 until its program runs.
+
+        An init that says nothing for half a minute is given up with InitError, unless its plan
+        may take long or `held_up` says that it is kept waiting on purpose.
+        """
         while True:
+            self._await_report(held_up)
             data, fds = syscalls.recv_message(self.sync, MESSAGE.size, 4)
             if not data:
                 raise self._ended()
@@ -96,12 +109,26 @@ class Child:
                 raise self._failure(message)
             elif message.type == EXEC:
                 if until == 0:
+                    self._await_report(held_up)
                     self._await_exec()
                     log.step("the program runs")
                     self._reap_past()
                     return
             else:
                 raise InitError(f"the init sent a message of unknown type {message.type}")
+
+    def _await_report(self, held_up: Callable[[], bool]) -> None:
+        """Wait for a message. A process of the same user can stop the init at any time."""
+        while not syscalls.poll([self.sync], PATIENCE_MS):
+            if held_up() or any(op.NAME in LONG for op in self.plan.ops):
+                continue
+            found = process.read_stat(self.pid)
+            raise InitError(
+                f"the init has not reported for {PATIENCE_MS // 1000} s",
+                hint="it was stopped by a signal (SIGSTOP)"
+                if found is not None and found.state in "Tt"
+                else "it may wait for a device or a network file system",
+            )
 
     def _answer(self, message: Message, handlers: Mapping[int, Handler]) -> None:
         handler = handlers.get(message.value)
@@ -147,7 +174,7 @@ class Child:
         socket.
         """
         self.close_sync()
-        ended = syscalls.waitid_pidfd(self.pidfd) or (0, 0)
+        ended = _reap(self.pidfd) or (0, 0)
         code, status = ended
         os.close(self.pidfd)
         self.pidfd = -1
@@ -161,7 +188,7 @@ class Child:
 
     def _reap_past(self) -> None:
         for pidfd in self._past:
-            syscalls.waitid_pidfd(pidfd)
+            _reap(pidfd)
             os.close(pidfd)
         self._past = []
 
@@ -177,7 +204,7 @@ class Child:
             if pidfd >= 0:
                 process.signal(pidfd, process.SIGKILL)
                 try:
-                    syscalls.waitid_pidfd(pidfd)
+                    _reap(pidfd)
                 except OSError:  # a filter around us: others reap it, and its end is what counts
                     process.wait_dead(pidfd, process.KILL_PATIENCE_MS)
                 os.close(pidfd)
@@ -190,6 +217,14 @@ class Child:
         if self.pidfd >= 0:
             os.close(self.pidfd)
             self.pidfd = -1
+
+
+def _reap(pidfd: int) -> tuple[int, int] | None:
+    """Reap a child that ends now; None when it does not, as one that waits for a device."""
+    ended = syscalls.waitid_pidfd(pidfd, nohang=True)
+    if ended is None and process.wait_dead(pidfd, process.KILL_PATIENCE_MS):
+        ended = syscalls.waitid_pidfd(pidfd, nohang=True)
+    return ended
 
 
 def spawn(

@@ -219,6 +219,7 @@ class Execution:
                 },
                 until=0,
                 on_forked=lambda: None,
+                held_up=self.container.frozen,  # --ignore-paused: until `resume`
             )
         except BaseException as error:
             child.kill()
