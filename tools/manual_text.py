@@ -98,6 +98,12 @@ cgroups, seccomp. Engines ask this before they use something new.
 Show what "create" would do with a bundle, without doing it: the operations of the plan in their
 order, each with the place in config.json that asks for it, and the files that would be written in
 the container's cgroup. It compiles the same plan that runs. Warnings say what would be left out.
+
+With --diff the lines are shown in which the plans of two bundles differ, - for the first and + for
+the other; the exit status is 1 if there are some. With --format json each step has its op, the
+pointer into config.json and what it is for.
+
+    pyrunc explain --diff bundle2 bundle1
 """,
     "check": """
 Say whether "create" would work here and now: everything that would stop it, at once, then warnings,

@@ -176,8 +176,16 @@ def _lacking(member: Cgroup, controller: str, depth: int) -> str:
         )
     return (
         f"{where} does not give it: it is not in cgroup.subtree_control there; under systemd add"
-        " Delegate=yes (or the controller) to the unit that owns it"
+        " Delegate=yes (or the controller) to the unit that owns it" + _drop_in(where)
     )
+
+
+def _drop_in(where: str) -> str:
+    """Return the file that makes the system's manager give controllers to those of users."""
+    if "/user@" not in where:
+        return ""
+    file = "/etc/systemd/system/user@.service.d/delegate.conf"
+    return f": `[Service]` and `Delegate=cpu cpuset io memory pids` in {file}, then a new session"
 
 
 def _refusal(controller: str) -> str:

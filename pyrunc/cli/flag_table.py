@@ -208,6 +208,8 @@ VERBS: Final[dict[str, VerbRow]] = {
         (
             _CONFIG,
             ("id", "", "text", "ID", "container id to plan for", "explained", False),
+            ("format", "", "text|json", "FORMAT", "format of the output", "text", False),
+            ("diff", "", "text", "BUNDLE2", "show what the plan of another bundle has otherwise", "", False),
             _NO_PIVOT, _NO_KEYRING, _PRESERVE,
         ), False,
     ),
