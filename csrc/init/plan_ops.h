@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0xa7c57e3f85439e45ULL
+#define PLAN_DIGEST 0xa1a0dc4300441793ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -118,9 +118,13 @@ enum op_code {
 	OP_CHANGE_DIRECTORY = 67,
 	OP_FIND_HOME = 68,
 	OP_FIND_EXECUTABLE = 69,
-	OP_RUN_HOOK = 70,
-	OP_WAIT_AT_GATE = 71,
-	OP_EXECUTE = 72,
+	OP_CREATE_RULESET = 70,
+	OP_ALLOW_PATH = 71,
+	OP_ALLOW_PORT = 72,
+	OP_RESTRICT_SELF = 73,
+	OP_RUN_HOOK = 74,
+	OP_WAIT_AT_GATE = 75,
+	OP_EXECUTE = 76,
 };
 
 #define FOR_EACH_OP(X) \
@@ -193,6 +197,10 @@ enum op_code {
 	X(change_directory) \
 	X(find_home) \
 	X(find_executable) \
+	X(create_ruleset) \
+	X(allow_path) \
+	X(allow_port) \
+	X(restrict_self) \
 	X(run_hook) \
 	X(wait_at_gate) \
 	X(execute)
@@ -825,6 +833,43 @@ struct op_find_executable {
 	const char *search;
 };
 int run_find_executable(const struct op_find_executable *op, uint32_t *step);
+
+/* landlock_create_ruleset into a slot, with the rights that it handles. */
+enum step_create_ruleset { STEP_CREATE_RULESET_CREATE };
+struct op_create_ruleset {
+	uint32_t slot;
+	uint64_t fs;
+	uint64_t net;
+	uint64_t scoped;
+};
+int run_create_ruleset(const struct op_create_ruleset *op, uint32_t *step);
+
+/* Resolve a path and allow rights below it (LANDLOCK_RULE_PATH_BENEATH) in the rule set of a */
+/* slot. */
+enum step_allow_path { STEP_ALLOW_PATH_RESOLVE, STEP_ALLOW_PATH_RULE };
+struct op_allow_path {
+	uint32_t slot;
+	const char *path;
+	uint64_t access;
+};
+int run_allow_path(const struct op_allow_path *op, uint32_t *step);
+
+/* Allow rights for a TCP port (LANDLOCK_RULE_NET_PORT) in the rule set of a slot. */
+enum step_allow_port { STEP_ALLOW_PORT_RULE };
+struct op_allow_port {
+	uint32_t slot;
+	uint32_t port;
+	uint64_t access;
+};
+int run_allow_port(const struct op_allow_port *op, uint32_t *step);
+
+/* landlock_restrict_self with the rule set of a slot, which is closed. */
+enum step_restrict_self { STEP_RESTRICT_SELF_RESTRICT };
+struct op_restrict_self {
+	uint32_t slot;
+	uint32_t flags;
+};
+int run_restrict_self(const struct op_restrict_self *op, uint32_t *step);
 
 /* Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty). Its standard */
 /* input is `head`, the pid of the init, `tail`. The report's errno is the wait status for step */
@@ -1552,6 +1597,50 @@ static bool decode_find_executable(struct reader *reader, struct op_find_executa
 	return read_end(reader);
 }
 
+static bool decode_create_ruleset(struct reader *reader, struct op_create_ruleset *op)
+{
+	if (!read_slot(reader, &op->slot))
+		return false;
+	if (!read_u64(reader, &op->fs))
+		return false;
+	if (!read_u64(reader, &op->net))
+		return false;
+	if (!read_u64(reader, &op->scoped))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_allow_path(struct reader *reader, struct op_allow_path *op)
+{
+	if (!read_slot(reader, &op->slot))
+		return false;
+	if (!read_str(reader, &op->path))
+		return false;
+	if (!read_u64(reader, &op->access))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_allow_port(struct reader *reader, struct op_allow_port *op)
+{
+	if (!read_slot(reader, &op->slot))
+		return false;
+	if (!read_u32(reader, &op->port))
+		return false;
+	if (!read_u64(reader, &op->access))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_restrict_self(struct reader *reader, struct op_restrict_self *op)
+{
+	if (!read_slot(reader, &op->slot))
+		return false;
+	if (!read_u32(reader, &op->flags))
+		return false;
+	return read_end(reader);
+}
+
 static bool decode_run_hook(struct reader *reader, struct op_run_hook *op)
 {
 	if (!read_str(reader, &op->path))
@@ -1952,6 +2041,26 @@ static bool check_op(uint32_t code, struct reader *reader)
 		struct op_find_executable op;
 
 		return decode_find_executable(reader, &op);
+	}
+	case OP_CREATE_RULESET: {
+		struct op_create_ruleset op;
+
+		return decode_create_ruleset(reader, &op);
+	}
+	case OP_ALLOW_PATH: {
+		struct op_allow_path op;
+
+		return decode_allow_path(reader, &op);
+	}
+	case OP_ALLOW_PORT: {
+		struct op_allow_port op;
+
+		return decode_allow_port(reader, &op);
+	}
+	case OP_RESTRICT_SELF: {
+		struct op_restrict_self op;
+
+		return decode_restrict_self(reader, &op);
 	}
 	case OP_RUN_HOOK: {
 		struct op_run_hook op;
@@ -2458,6 +2567,34 @@ static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 		if (!decode_find_executable(reader, &op))
 			return -EPROTO;
 		return run_find_executable(&op, step);
+	}
+	case OP_CREATE_RULESET: {
+		struct op_create_ruleset op;
+
+		if (!decode_create_ruleset(reader, &op))
+			return -EPROTO;
+		return run_create_ruleset(&op, step);
+	}
+	case OP_ALLOW_PATH: {
+		struct op_allow_path op;
+
+		if (!decode_allow_path(reader, &op))
+			return -EPROTO;
+		return run_allow_path(&op, step);
+	}
+	case OP_ALLOW_PORT: {
+		struct op_allow_port op;
+
+		if (!decode_allow_port(reader, &op))
+			return -EPROTO;
+		return run_allow_port(&op, step);
+	}
+	case OP_RESTRICT_SELF: {
+		struct op_restrict_self op;
+
+		if (!decode_restrict_self(reader, &op))
+			return -EPROTO;
+		return run_restrict_self(&op, step);
 	}
 	case OP_RUN_HOOK: {
 		struct op_run_hook op;

@@ -21,6 +21,7 @@ int native_pidfd_getfd(int pidfd, int fd);
 int native_hold_signals(uint64_t others);
 int native_waitid_pidfd(int pidfd, int nohang, int *code, int *status);
 int native_set_subreaper(int on);
+int native_landlock_abi(void);
 int native_prlimit(int pid, int resource, uint64_t soft, uint64_t hard);
 int native_sched_setaffinity(int pid, const uint8_t *mask, size_t size);
 

@@ -365,6 +365,12 @@ int native_set_subreaper(int on)
 	return native_result(prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0));
 }
 
+int native_landlock_abi(void)
+{
+	/* LANDLOCK_CREATE_RULESET_VERSION; the same number on every architecture. */
+	return native_result(syscall(444, NULL, 0, 1U));
+}
+
 /* The C library's prlimit changes RLIM_INFINITY on some machines; the kernel's takes 64 bits
  * everywhere. */
 int native_prlimit(int pid, int resource, uint64_t soft, uint64_t hard)

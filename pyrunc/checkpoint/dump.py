@@ -43,6 +43,7 @@ class Checkpoint:
         self.status_fd = self.criu.status_fd
         check_status_fd(self.status_fd)
         self.config = exec.saved_config(container)
+        plan.refuse_landlock(self.config)
         self.images = images.open_images(criu.images, make=True)
         images.check_parent(self.images, self.criu.parent)
         self.work = images.open_work(criu.work)

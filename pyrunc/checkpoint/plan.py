@@ -6,6 +6,7 @@ from __future__ import annotations
 from pyrunc.cgroups.layout import parse_own
 from pyrunc.checkpoint import protocol
 from pyrunc.errors import Failure
+from pyrunc.spec import landlock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,6 +166,16 @@ def joined_namespaces(config: Config) -> dict[str, str]:
             hint="leave the path of the cgroup namespace away",
         )
     return found
+
+
+def refuse_landlock(config: Config) -> None:
+    """Refuse a container with a Landlock domain: CRIU restores processes without it."""
+    if landlock.ANNOTATION in config.annotations:
+        raise Failure(
+            "CRIU cannot restore a Landlock domain: the processes would be without it",
+            pointer=landlock.POINTER,
+            hint="checkpoint and restore are for containers without this annotation",
+        )
 
 
 def parse_cgroups(data: bytes) -> dict[str, str]:

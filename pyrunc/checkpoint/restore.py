@@ -44,6 +44,7 @@ class Images:
         self.criu = criu
         mounts.check(config)
         self.program = program.find()
+        plan.refuse_landlock(config)
         self.config_file = settings.find(config.annotations)
         self.images = images.open_images(criu.images, make=False)
         self.work = images.open_work(criu.work)

@@ -70,6 +70,15 @@ def _apparmor_attr() -> str:
     return "attr/apparmor/exec" if exists(APPARMOR_ATTR) else "attr/exec"
 
 
+def _landlock() -> int:
+    from pyrunc.host import syscalls
+
+    try:
+        return syscalls.landlock_abi()
+    except OSError:  # not built in, or not in lsm= of the command line
+        return 0
+
+
 PROBES: dict[str, Callable[[], object]] = {
     "euid": posix.geteuid,
     "egid": posix.getegid,
@@ -82,6 +91,7 @@ PROBES: dict[str, Callable[[], object]] = {
     "selinux": lambda: exists(SELINUX),
     "apparmor_attr": _apparmor_attr,
     "kcore": lambda: exists("/proc/kcore"),
+    "landlock": _landlock,
     "lsms": lambda: tuple(read(LSMS).strip().split(",")),
 }
 
@@ -98,6 +108,7 @@ class Host:
     apparmor, selinux the module is active
     apparmor_attr     the file below /proc/thread-self that takes an AppArmor profile
     kcore             /proc/kcore exists
+    landlock          the ABI of Landlock, 0 without it
     """
 
     __slots__ = ("_facts",)
@@ -114,6 +125,7 @@ class Host:
         selinux: bool
         apparmor_attr: str
         kcore: bool
+        landlock: int
         lsms: tuple[str, ...]
 
     def __init__(self, **facts: Any) -> None:

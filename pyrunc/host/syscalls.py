@@ -191,6 +191,11 @@ def set_subreaper(on: bool = True) -> None:
     check(lib.native_set_subreaper(on))
 
 
+def landlock_abi() -> int:
+    """Return the ABI of Landlock; OSError where the kernel has none."""
+    return check(lib.native_landlock_abi())
+
+
 def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
     check(lib.native_prlimit(pid, resource, soft, hard))
 

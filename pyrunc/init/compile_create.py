@@ -12,6 +12,7 @@ from pyrunc.init import (
     devices,
     hooks,
     labels,
+    landlock,
     masks,
     mounts,
     namespaces,
@@ -99,17 +100,6 @@ class CreateCompiler:
     state_json: StateJson
 
 
-def _bare_state(config: Config, container_id: str, bundle: str) -> StateJson:
-    """Return the state without annotations, for callers that run nothing."""
-
-    def state(status: str) -> tuple[str, str]:
-        version = f'"ociVersion":"{config.oci_version}"'
-        head = f'{{{version},"id":"{container_id}","status":"{status}","pid":'
-        return head, f',"bundle":"{bundle}"}}'
-
-    return state
-
-
 def compile_create(
     config: Config,
     host: Host,
@@ -147,7 +137,7 @@ def compile_create(
     compiler.filter = seccomp
     compiler.terminal = bool(config.process.terminal) if console is None else console
     compiler.keyring = not no_new_keyring
-    compiler.state_json = state_json or _bare_state(config, container_id, bundle)
+    compiler.state_json = state_json or hooks.bare_state(config, container_id, bundle)
     compiler.preserved = listen_fds + preserve_fds
     extra = [f"NOTIFY_SOCKET={mounts.NOTIFY_DIRECTORY}/notify.sock"] if notify_directory else []
     compiler.environment = process.Environment(
@@ -368,7 +358,7 @@ def _process(compiler: CreateCompiler) -> list[Op]:
     planned += process.credentials(context, config.process, compiler.sets, compiler.filter)
     planned += process.enter_cwd(config.process, create=False, retry_later=False)
     planned += process.look_up(config.process, compiler.environment)
-    return planned
+    return planned + landlock.plan(context, config.process, config.annotations)
 
 
 def _start(compiler: CreateCompiler) -> list[Op]:

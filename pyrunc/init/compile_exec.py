@@ -7,7 +7,7 @@ decides about rights, and it can be looked at or traced only when the program ru
 
 from __future__ import annotations
 
-from pyrunc.init import attributes, capabilities, labels, namespaces, ops, process, times
+from pyrunc.init import attributes, capabilities, labels, landlock, namespaces, ops, process, times
 from pyrunc.init import rootfs as roots
 from pyrunc.init.context import Context
 from pyrunc.init.plan import Plan
@@ -83,6 +83,7 @@ def compile_exec(
     planned += process.credentials(context, wanted, sets, seccomp)
     planned += process.enter_cwd(wanted, create=False, retry_later=False)
     planned += process.look_up(wanted, environment)
+    planned += landlock.plan(context, wanted, annotations or {})
     filtered = process.filter_ops(wanted, sets, seccomp)
     listens = seccomp is not None and seccomp.listener
     planned.append(process.close_descriptors(listen_fds + preserve_fds))

@@ -62,7 +62,19 @@ ATTACH = {
 PROC = {ops.PROC_PIDS: "pids", ops.PROC_FULL: "full", ops.PROC_HOST: "host"}
 TYPES = {0o010000: "fifo", 0o020000: "char", 0o040000: "directory", 0o060000: "block"}
 OCTAL = ("mode", "mask")
-MASKS = ("keep", "effective", "permitted", "inheritable", "ambient", "persona", "permissions")
+MASKS = (
+    "keep",
+    "effective",
+    "permitted",
+    "inheritable",
+    "ambient",
+    "persona",
+    "permissions",
+    "fs",
+    "net",
+    "scoped",
+    "access",
+)
 RENDEZVOUS = {number: name for number, name in enumerate(ops.RENDEZVOUS, 1)}
 
 # Zero means something in these.

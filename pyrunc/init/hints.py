@@ -198,6 +198,14 @@ HINTS = {
     ): "the kernel knows none of these filter flags, or the filter is too long",
     ("load_seccomp", "load", EBUSY): "another filter with a listener is loaded already",
     ("load_seccomp", "load", EACCES): "without noNewPrivileges a filter needs CAP_SYS_ADMIN",
+    (
+        "allow_path",
+        "rule",
+        EINVAL,
+    ): "a file takes only execute, write_file, read_file, truncate and ioctl_dev",
+    ("allow_path", "resolve", ENOENT): "a rule is about what is there: leave it out, or create it",
+    ("create_ruleset", "create", EINVAL): "this kernel does not know a right that a number has",
+    ("restrict_self", "restrict", E2BIG): "there are 16 domains around this process already",
     ("change_directory", "open", ENOTDIR): "process.cwd must be a directory",
     ("change_directory", "open", EACCES): "the container's user may not enter process.cwd",
     (

@@ -121,3 +121,14 @@ def _run(
         )
         for index, hook in enumerate(hooks)
     ]
+
+
+def bare_state(config: Config, container_id: str, bundle: str) -> StateJson:
+    """Return the state without annotations, for callers that run nothing."""
+
+    def state(status: str) -> tuple[str, str]:
+        version = f'"ociVersion":"{config.oci_version}"'
+        head = f'{{{version},"id":"{container_id}","status":"{status}","pid":'
+        return head, f',"bundle":"{bundle}"}}'
+
+    return state

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0xA7C57E3F85439E45
+DIGEST = 0xA1A0DC4300441793
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -2073,6 +2073,121 @@ class FindExecutable(Op):
         return _op(69, body)
 
 
+class CreateRuleset(Op):
+    """landlock_create_ruleset into a slot, with the rights that it handles."""
+
+    __slots__ = ("fs", "net", "scoped", "slot")
+    NAME = "create_ruleset"
+    CODE = 70
+    FIELDS = ("slot", "fs", "net", "scoped")
+    STEPS = ("create",)
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        fs: int,
+        net: int,
+        scoped: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.fs = fs
+        self.net = net
+        self.scoped = scoped
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(70, pack("<IQQQ", self.slot, self.fs, self.net, self.scoped))
+
+
+class AllowPath(Op):
+    """Resolve a path and allow rights below it (LANDLOCK_RULE_PATH_BENEATH) in the rule set of a slot."""
+
+    __slots__ = ("access", "path", "slot")
+    NAME = "allow_path"
+    CODE = 71
+    FIELDS = ("slot", "path", "access")
+    STEPS = ("resolve", "rule")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        path: str,
+        access: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.path = path
+        self.access = access
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _str(self.path)
+        body += pack("<Q", self.access)
+        return _op(71, body)
+
+
+class AllowPort(Op):
+    """Allow rights for a TCP port (LANDLOCK_RULE_NET_PORT) in the rule set of a slot."""
+
+    __slots__ = ("access", "port", "slot")
+    NAME = "allow_port"
+    CODE = 72
+    FIELDS = ("slot", "port", "access")
+    STEPS = ("rule",)
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        port: int,
+        access: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.port = port
+        self.access = access
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(72, pack("<IIQ", self.slot, self.port, self.access))
+
+
+class RestrictSelf(Op):
+    """landlock_restrict_self with the rule set of a slot, which is closed."""
+
+    __slots__ = ("flags", "slot")
+    NAME = "restrict_self"
+    CODE = 73
+    FIELDS = ("slot", "flags")
+    STEPS = ("restrict",)
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        flags: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.flags = flags
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        return _op(73, pack("<II", self.slot, self.flags))
+
+
 class RunHook(Op):
     """Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty).
 
@@ -2098,7 +2213,7 @@ class RunHook(Op):
         "timeout_ms",
     )
     NAME = "run_hook"
-    CODE = 70
+    CODE = 74
     FIELDS = (
         "path",
         "argv",
@@ -2158,7 +2273,7 @@ class RunHook(Op):
         body += _str(self.cwd)
         body += pack("<III", self.out, self.err, self.filter_flags)
         body += _bytes(self.filter, len(body))
-        return _op(70, body)
+        return _op(74, body)
 
 
 class WaitAtGate(Op):
@@ -2166,7 +2281,7 @@ class WaitAtGate(Op):
 
     __slots__ = ("gate", "report")
     NAME = "wait_at_gate"
-    CODE = 71
+    CODE = 75
     FIELDS = ("gate", "report")
     STEPS = ("wait",)
 
@@ -2184,7 +2299,7 @@ class WaitAtGate(Op):
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(71, pack("<II", self.gate, self.report))
+        return _op(75, pack("<II", self.gate, self.report))
 
 
 class Execute(Op):
@@ -2197,7 +2312,7 @@ class Execute(Op):
 
     __slots__ = ("argv", "env", "home", "listen", "preserved")
     NAME = "execute"
-    CODE = 72
+    CODE = 76
     FIELDS = ("argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
@@ -2224,7 +2339,7 @@ class Execute(Op):
         body = _strs(self.argv, 0)
         body += _strs(self.env, len(body))
         body += pack("<III", self.home, self.listen, self.preserved)
-        return _op(72, body)
+        return _op(76, body)
 
 
 OPS: tuple[type[Op], ...] = (
@@ -2297,6 +2412,10 @@ OPS: tuple[type[Op], ...] = (
     ChangeDirectory,
     FindHome,
     FindExecutable,
+    CreateRuleset,
+    AllowPath,
+    AllowPort,
+    RestrictSelf,
     RunHook,
     WaitAtGate,
     Execute,

@@ -349,6 +349,22 @@ OPS = {
         {"name": STR, "search": STR},
         ("path", "stat", "directory", "permission"),
     ),
+    "create_ruleset": (
+        "landlock_create_ruleset into a slot, with the rights that it handles.",
+        {"slot": SLOT, "fs": U64, "net": U64, "scoped": U64},
+        ("create",),
+    ),
+    "allow_path": (
+        "Resolve a path and allow rights below it (LANDLOCK_RULE_PATH_BENEATH) in the rule set of a slot.",
+        {"slot": SLOT, "path": STR, "access": U64},
+        ("resolve", "rule"),
+    ),
+    "allow_port": (
+        "Allow rights for a TCP port (LANDLOCK_RULE_NET_PORT) in the rule set of a slot.",
+        {"slot": SLOT, "port": U32, "access": U64},
+        ("rule",),
+    ),
+    "restrict_self": ("landlock_restrict_self with the rule set of a slot, which is closed.", {"slot": SLOT, "flags": U32}, ("restrict",)),
     "run_hook": (
         "Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty). Its standard input is `head`, the pid of the init, `tail`. The report's errno is "
         "the wait status for step exit; its detail is the end of the hook's output, which is also written to the slots `out` and `err` (0: none). "

@@ -103,6 +103,7 @@ DEVICE_RULE_TYPES = ("a", "c", "b")
 ANNOTATIONS = (
     "org.criu.config",
     "org.pyrunc.cgroup.writable",
+    "org.pyrunc.landlock",
     "org.systemd.property.",
     "run.oci.delegate-cgroup",
     "run.oci.hooks.stderr",
@@ -119,7 +120,8 @@ ANNOTATIONS = (
 )
 # What an engine may not let its users set (`features` prints them, IN-8).
 UNSAFE_ANNOTATIONS = (
-    "bundle", "org.systemd.property.", "org.criu.config", "org.pyrunc.cgroup.writable", "run.oci.",
+    "bundle", "org.systemd.property.", "org.criu.config", "org.pyrunc.cgroup.writable",
+    "org.pyrunc.landlock", "run.oci.",
 )
 
 # -- seccomp -------------------------------------------------------------------------------------

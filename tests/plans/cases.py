@@ -37,6 +37,7 @@ FACTS = {
     "selinux": False,
     "apparmor_attr": "attr/apparmor/exec",
     "kcore": True,
+    "landlock": 7,
 }
 V1 = ("cpu,cpuacct", "memory", "pids", "name=systemd")
 

@@ -324,3 +324,11 @@ def test_the_first_error_that_matters_is_shown_with_what_went_before() -> None:
 def test_a_log_without_errors_says_nothing() -> None:
     found = excerpt.Summary("(00.01) one\n")
     assert (found.first, found.lines, found.hint) == ("", [], "")
+
+
+def test_a_container_with_a_landlock_domain_is_not_saved() -> None:
+    """CRIU restores processes without their domain."""
+    plan.refuse_landlock(config())
+    text = '{"handledAccessFS": "all"}'
+    with pytest.raises(Failure, match="cannot restore a Landlock domain"):
+        plan.refuse_landlock(config(annotations={"org.pyrunc.landlock": text}))
