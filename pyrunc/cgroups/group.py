@@ -172,6 +172,11 @@ class CgroupSet:
         member = freezer.choose(self.members)
         return member is not None and freezer.frozen(member)
 
+    def held_above(self) -> str:
+        """Return the path of a cgroup above that holds this one frozen; empty: none does."""
+        member = freezer.choose(self.members)
+        return freezer.held_by(member, depth=len(member.parts) - 1) if member is not None else ""
+
     def freeze(self) -> None:
         freezer.freeze(self._freezer())
 

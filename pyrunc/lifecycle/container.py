@@ -12,13 +12,14 @@ import select
 from pyrunc.errors import Failure, InitError, StateError, UsageError
 from pyrunc.host import process
 from pyrunc.init.messages import ERROR, EXEC, MESSAGE
+from pyrunc.lifecycle.record import maybe_frozen
 from pyrunc.lifecycle.state import StateDirectory
 from pyrunc.lifecycle.state_root import check_id, list_ids, missing, open_root
 from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any, Final
 
     from pyrunc.cgroups import Manager, rdt
@@ -39,11 +40,12 @@ RUN_HOOK: Final = "run_hook"  # the op of a startContainer hook
 class Container:
     """An existing container: its open state directory and what state.json holds."""
 
-    __slots__ = ("directory", "state")
+    __slots__ = ("directory", "maybe_held", "state")
 
     def __init__(self, directory: StateDirectory, state: dict[str, Any]) -> None:
         self.directory = directory
         self.state = state
+        self.maybe_held = False  # not frozen itself, yet its processes may be
 
     @classmethod
     def load(cls, root: str, container_id: str, *, lock: bool = False) -> Container:
@@ -89,9 +91,20 @@ class Container:
     def frozen(self) -> bool:
         """Whether the container's cgroup is frozen; one read says no, which is the usual answer."""
         where = self.state.get("freezer")
-        if not where or not _maybe_frozen(where):
+        if not where or not maybe_frozen(where):
             return False
-        return self.cgroup().frozen()
+        found = self.cgroup().frozen()
+        self.maybe_held = not found
+        return found
+
+    def refuse_held(self, what: str) -> None:
+        """Raise StateError where a cgroup above is frozen: nothing would run. After `frozen`."""
+        held = self.cgroup().held_above() if self.maybe_held else ""
+        if held:
+            raise StateError(
+                f"cannot {what}: container's cgroup unexpectedly frozen: {held}",
+                hint="resume what is paused there; a unit: `systemctl thaw` with its name",
+            )
 
     def oci_state(self, status: str) -> dict[str, Any]:
         """Return the state as the specification defines it; hooks read it."""
@@ -125,6 +138,7 @@ class Container:
         try:
             if self.frozen():
                 raise self._not_startable(PAUSED)
+            self.refuse_held("start")
             self._pass_gate(gate)
         except InitError as error:
             if error.op == RUN_HOOK:
@@ -360,22 +374,6 @@ def oci_state(state: Mapping[str, Any], *, status: str, pid: int) -> dict[str, A
     if state["annotations"]:
         found["annotations"] = state["annotations"]
     return found
-
-
-def _maybe_frozen(where: Sequence[Any]) -> bool:
-    """`where`: version and path of the file that says whether a cgroup is frozen."""
-    version, path = where
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:  # the cgroup is gone
-        return False
-    try:
-        text = os.read(fd, 64)
-    except OSError:  # ENODEV: it is going
-        return False
-    finally:
-        os.close(fd)
-    return text.strip() != (b"0" if version == 2 else b"THAWED")
 
 
 def matching_ids(root: str, pattern: str) -> list[str]:

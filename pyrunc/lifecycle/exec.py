@@ -59,6 +59,8 @@ def check_status(container: Container, *, ignore_paused: bool) -> None:
             "cannot exec in a paused container (use --ignore-paused to override)",
             hint=f"pyrunc resume {container.id}",
         )
+    if not ignore_paused:
+        container.refuse_held("exec")
 
 
 class Execution:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from pyrunc.log import utc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from pyrunc.init.plan import Plan
@@ -37,15 +38,34 @@ def late_ops(plan: Plan) -> dict[str, Any]:
 
 
 def freezer_file(record: Mapping[str, Any]) -> list[Any] | None:
-    """Version and path of the file that says whether the container is frozen, for `state`."""
+    """Version and path of the file that says whether the container is frozen, for `state`.
+
+    Both files know of the cgroups above, too.
+    """
     groups = record.get("cgroups") or ()
     for group in groups:
         if "freezer" in group["controllers"]:
             return [1, f"{group['mount']}/{group['path']}/freezer.state"]
     for group in groups:
         if group["version"] == 2:
-            return [2, f"{group['mount']}/{group['path']}/cgroup.freeze"]
+            return [2, f"{group['mount']}/{group['path']}/cgroup.events"]
     return None
+
+
+def maybe_frozen(where: Sequence[Any]) -> bool:
+    """Tell whether a cgroup is frozen, or one above it; `where`: version and path of its file."""
+    version, path = where
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # the cgroup is gone
+        return False
+    try:
+        text = os.read(fd, 64)
+    except OSError:  # ENODEV: it is going
+        return False
+    finally:
+        os.close(fd)
+    return b"frozen 0" not in text if version == 2 else text.strip() != b"THAWED"
 
 
 def now() -> str:

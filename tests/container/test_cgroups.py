@@ -6,15 +6,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyrunc.cgroups import delegate, layout
+from pyrunc.cgroups import delegate, freezer, layout
 from tests.support.bundle import DEFAULT_CAPABILITIES, Config
 from tests.support.cgroups import closed_afterwards, manager_of
+from tests.support.machine import TOKEN
 from tests.support.runtime import Container, Runtime
 from tests.support.types import Create, Shell
 from tests.support.wait import until
@@ -419,3 +421,44 @@ def test_figures_tell_of_pressure_where_the_kernel_does(
     data = json.loads(line)["data"]
     assert set(data["cpu"]["psi"]) <= {"some", "full"}
     assert {"avg10", "avg60", "avg300", "total"} == set(data["cpu"]["psi"]["some"])
+
+
+# -- a cgroup above that is frozen -----------------------------------------------------------------
+
+
+@pytest.fixture
+def outer(pyrunc: Runtime, config: Config, create: Create) -> Iterator[tuple[Container, Path, str]]:
+    """A container that waits, and the file and word that freeze the cgroup above its own."""
+    name = f"{TOKEN}-outer"
+    config.linux["cgroupsPath"] = f"/{name}/inner"
+    container = create(config, "sleep", "600")
+    found = manager_of(container)
+    member = freezer.choose(found.members)
+    assert member is not None
+    version = member.hierarchy.version
+    above = Path(member.path).parent
+    found.close()
+    words = ("cgroup.freeze", "1", "0") if version == 2 else ("freezer.state", "FROZEN", "THAWED")
+    yield container, above / words[0], words[1]
+    (above / words[0]).write_text(words[2])
+    container.delete().ok()
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_nothing_is_started_below_a_cgroup_that_was_frozen_later(
+    pyrunc: Runtime, outer: tuple[Container, Path, str], started: bool
+) -> None:
+    """It would wait in silence, for as long as the one above stays frozen."""
+    container, file, word = outer
+    if started:
+        container.start()
+    argv = ("exec", container.id, "true") if started else ("start", container.id)
+    file.write_text(word)
+    began = time.monotonic()
+    result = pyrunc(*argv)
+    assert time.monotonic() - began < 5
+    assert result.status in (1, 255)
+    assert f"container's cgroup unexpectedly frozen: {file.parent}" in result.error
+    assert container.state()["status"] == ("running" if started else "created")
+    file.write_text("0" if word == "1" else "THAWED")
+    pyrunc(*argv).ok()

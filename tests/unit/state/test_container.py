@@ -123,7 +123,7 @@ def test_a_corrupt_pid_is_never_signalled(make: Callable[..., Container], pid: i
 @pytest.mark.parametrize(
     ("version", "text", "frozen"),
     [(1, "THAWED\n", False), (1, "FROZEN\n", True), (1, "FREEZING\n", True)]
-    + [(2, "0\n", False), (2, "1\n", True)],
+    + [(2, "populated 1\nfrozen 0\n", False), (2, "populated 1\nfrozen 1\n", True)],
 )
 def test_a_frozen_cgroup_is_noticed(
     make: Callable[..., Container],
