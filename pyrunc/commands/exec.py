@@ -77,6 +77,9 @@ def _stay(args: Args, one: Execution, warnings: list[Problem]) -> int:
 def _start(args: Args, one: Execution, warnings: list[Problem]) -> Child:
     child = one.perform()
     log.misspelt(warnings)
+    if args.given("additional-gids") or args.given("process"):  # `create` warned of its own
+        for problem in one.warnings:
+            log.warning(problem.line())
     if args.text("pid-file"):
         handover.write_pid_file(args.text("pid-file"), child.pid)
     return child

@@ -27,6 +27,8 @@ GAP = 3
 
 def run(args: Args) -> int:
     root_fd = open_root(args.text("root"))
+    if root_fd < 0 and args.given("root"):
+        log.warning(f"the state root {args.text('root')} does not exist: it holds no containers")
     found = [] if root_fd < 0 else _containers(root_fd)
     if args.flag("quiet"):
         emit("".join(f"{one['id']}\n" for one in found))

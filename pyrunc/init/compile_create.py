@@ -231,8 +231,6 @@ def _outside(compiler: CreateCompiler) -> list[Op]:
     planned += namespaces.join(context, config.linux)
     planned += compiler.mounts.early
     planned += namespaces.unshare(context)
-    forks = namespaces.forks_early(context, compiler.cgroup)
-    planned += namespaces.fork() if forks else []
     waits = namespaces.await_parent(
         context, compiler.cgroup, into=compiler.into, tasks=compiler.tasks, leaf=compiler.leaf
     )
@@ -244,7 +242,7 @@ def _outside(compiler: CreateCompiler) -> list[Op]:
         # The parent makes the cgroups meanwhile.
         planned += [*_clone(compiler), *waits]
     planned += namespaces.settle_down(
-        context, compiler.cgroup, into=compiler.into, tasks=compiler.tasks, forked=forks
+        context, compiler.cgroup, into=compiler.into, tasks=compiler.tasks, leaf=compiler.leaf
     )
     planned += namespaces.enter_leaf(compiler.cgroup, leaf=compiler.leaf)
     planned += compiler.proc_ops

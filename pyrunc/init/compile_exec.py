@@ -137,19 +137,22 @@ def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
     """Plan to enter all namespaces at once or none, as the container's root (JN-2, JN-3).
 
     The cgroups of `tasks` come last: the container may be at its limit of processes, which counts
-    who forks there and not who enters.
+    who forks there and not who enters. A caller who may not move the container's root moves itself.
     """
+    enter: list[Op] = []
+    if tasks:
+        what = "enter the container's cgroups"
+        enter.append(ops.JoinCgroup(slot=TARGET + 1, count=tasks, what=what))
+    late = namespaces.caller_is_root(context)
     planned = namespaces.drop_groups(context)
     if context.joined:
         planned.append(join_container(context.joined))
     planned.append(ops.CloseSlot(slot=TARGET))
     if rootfs and not context.has("mount"):
         planned.append(roots.chroot(rootfs))
-    planned += become_process(context)
-    if tasks:
-        what = "enter the container's cgroups"
-        planned.append(ops.JoinCgroup(slot=TARGET + 1, count=tasks, what=what))
-    return planned
+    if late:
+        return [*planned, *become_process(context), *enter]
+    return [*planned, *enter, *become_process(context)]
 
 
 def join_container(kinds: Iterable[str]) -> Op:

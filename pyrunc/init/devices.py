@@ -159,7 +159,7 @@ def _bind(context: Context, found: Devices, node: Node) -> None:
 
     The host's one is verified and keeps its owner and mode (DV-4).
     """
-    slot, what = context.slot(), f"bind the device {node.path}"
+    slot, what = context.slot(), f"bind the device {node.path} of the host"
     found.sources.append(
         ops.CloneTree(
             slot=slot,

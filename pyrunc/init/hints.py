@@ -71,7 +71,10 @@ HINTS = {
     ("clone_tree", "open", EACCES): (
         "a directory of the path lacks execute permission (a+x) for the container's mapped root"
     ),
-    ("clone_tree", "open", ENOENT): "create the source on the host first; binds never create it",
+    ("clone_tree", "open", ENOENT): (
+        "create the source on the host first; binds never create it, and a user namespace cannot "
+        "make device nodes"
+    ),
     ("clone_tree", "open", ELOOP): "the source is a symbolic link and src-nofollow is set",
     ("clone_tree", "clone", EINVAL): UNBINDABLE,
     ("copy_up", "copy", EFBIG): (

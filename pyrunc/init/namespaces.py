@@ -181,9 +181,9 @@ def await_parent(
 ) -> list[Op]:
     """Let the parent write id maps and time offsets, move network devices and make cgroups.
 
-    It hands the cgroups over.
+    It hands the cgroups over, unless it attaches the process to them later.
     """
-    count = int(cgroup.into) + cgroup.tasks + int(cgroup.leaf)
+    count = 0 if cgroup.attached else int(cgroup.into) + cgroup.tasks + int(cgroup.leaf)
     planned: list[Op] = [
         ops.Await(
             name=ops.RENDEZVOUS_NAMESPACES,
@@ -216,20 +216,23 @@ def fork(*, cgroup: int = 0) -> list[Op]:
     return [ops.Fork(cgroup=cgroup, what="start the container's first process")]
 
 
-def forks_early(context: Context, cgroup: CgroupView) -> bool:
-    """Tell whether the fork comes before the parent is asked.
+def caller_is_root(context: Context) -> bool:
+    """Tell whether the container's root may move itself where the caller may.
 
-    It attaches whoever asks to the cgroup, where a fork may be one process too many. Not before the
-    offsets of a time namespace are written; and in a pid namespace of others ids that mean nothing
-    there would be seen (JN-3).
+    A cgroup v1 and the systemd of a user move processes of the caller only (kernel:
+    __cgroup1_procs_write), and a user without privileges may have given root another id.
     """
-    if not cgroup.attached or context.has("time"):
-        return False
-    return "pid" in context.new or ("pid" in context.joined and not context.userns)
+    if not context.host.rootless or not context.userns:
+        return True
+    for one in context.uid_mappings:
+        if one.container_id <= context.root_uid < one.container_id + one.size:
+            host_id = one.host_id + context.root_uid - one.container_id
+            return host_id == context.host.euid
+    return False
 
 
 def settle_down(
-    context: Context, cgroup: CgroupView, *, into: int, tasks: int, forked: bool
+    context: Context, cgroup: CgroupView, *, into: int, tasks: int, leaf: int
 ) -> list[Op]:
     """Enter the cgroups, become the container's root, fork where only a child enters a namespace.
 
@@ -241,16 +244,26 @@ def settle_down(
     if cgroup.tasks:
         what = "enter the container's cgroups"
         enter.append(ops.JoinCgroup(slot=tasks, count=cgroup.tasks, what=what))
+    elif cgroup.attached:
+        what = "wait for the parent to move this process into the container's cgroup"
+        count = int(cgroup.leaf)
+        enter.append(
+            ops.Await(
+                name=ops.RENDEZVOUS_CGROUPS, slot=leaf if count else 0, count=count, what=what
+            )
+        )
     root = become_root(context)
     planned: list[Op]
     if cgroup.into:
         planned = [*fork(cgroup=into), *enter, *root]
-    elif forked or not (context.has("pid") or context.has("time")):
+    elif not (context.has("pid") or context.has("time")):
         planned = [*enter, *root]
     elif "pid" in context.new and enter:
         planned = [*fork(), *enter, *root]
-    else:
+    elif caller_is_root(context):
         planned = [*root, *fork(), *enter]
+    else:
+        planned = [*enter, *root, *fork()]
     if "cgroup" in context.new:
         kind = flags(["cgroup"])
         what = "make a new cgroup namespace"

@@ -144,6 +144,7 @@ class Create:
         child.serve(
             {
                 ops.RENDEZVOUS_NAMESPACES: self._on_namespaces,
+                ops.RENDEZVOUS_CGROUPS: self._on_cgroups,
                 ops.RENDEZVOUS_MOUNTS: self._on_mounts,
                 ops.RENDEZVOUS_SOURCE: self._on_source,
                 ops.RENDEZVOUS_MAP: self._on_map,
@@ -238,9 +239,9 @@ class Create:
             from pyrunc.lifecycle import network_devices
 
             network_devices.move(linux.net_devices, pid=child.pid)
-        return self._cgroup_descriptors()
+        return () if self.prepared.attached else self._on_cgroups(message)
 
-    def _cgroup_descriptors(self) -> list[int]:
+    def _on_cgroups(self, message: Message) -> Sequence[int]:
         child, manager = self.child, self.prepared.cgroup
         assert child is not None
         entry = manager.entry(clone=self.prepared.clones_into_cgroup)

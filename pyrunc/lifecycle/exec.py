@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pyrunc.cgroups import Manager
     from pyrunc.cgroups.base import Entry
+    from pyrunc.errors import Problem
     from pyrunc.init.launch import Child, Message
     from pyrunc.init.plan import Plan
     from pyrunc.lifecycle.options import ExecOptions
@@ -78,6 +79,7 @@ class Execution:
         "preserve_fds",
         "terminal",
         "wanted",
+        "warnings",
     )
 
     def __init__(
@@ -98,6 +100,7 @@ class Execution:
         self.child: Child | None = None
         self.cloned = False  # it was started in the container's cgroup2
         self.terminal = -1
+        self.warnings: Sequence[Problem] = ()  # of what was asked for and is not in force
 
     def perform(self) -> Child:
         """Start the process; returns when its program runs.
@@ -141,6 +144,7 @@ class Execution:
                 no_new_keyring=self.options.no_new_keyring,
                 traced=trace.on,
             )
+            self.warnings = plan.warnings
             self.agent = handover.connect_agent(
                 compiled,
                 self.config,

@@ -93,6 +93,7 @@ class PreparedCreate:
     """
 
     __slots__ = (
+        "attached",
         "bundle",
         "cgroup",
         "config",
@@ -157,6 +158,7 @@ class PreparedCreate:
             shown=self.manages_cgroup,
         )
         self.warnings: tuple[Problem, ...] = ()
+        self.attached = False  # the parent moves the init into the cgroup when it asks
         self.filter = self.explanation = None
         wrong = Collected(name)
         with wrong:
@@ -182,13 +184,15 @@ class PreparedCreate:
         )
 
     def _compile(self, options: CreateOptions) -> Plan:
+        cgroup = cgroup_view(self.cgroup, self.config, clone=self.clones_into_cgroup)
+        self.attached = cgroup.attached
         return compile_create(
             self.config,
             self.host,
             container_id=self.id,
             rootfs=self.rootfs,
             bundle=self.bundle,
-            cgroup=cgroup_view(self.cgroup, self.config, clone=self.clones_into_cgroup),
+            cgroup=cgroup,
             seccomp=self.explanation.filter if self.explanation else self.filter,
             listen_fds=self.listen_fds,
             preserve_fds=self.preserve_fds - self.listen_fds,

@@ -275,6 +275,15 @@ def test_list_of_nothing(runtime: Runtime, tmp_path: Path) -> None:
     assert not (tmp_path / "missing").exists()
 
 
+def test_list_says_that_a_state_root_is_not_there(runtime: Runtime, tmp_path: Path) -> None:
+    """It may be misspelt: an empty table alone would say that nothing runs."""
+    missing = Runtime(runtime.program, tmp_path / "missing")
+    result = missing("list", "--quiet").ok()
+    assert result.stdout == ""
+    assert f"the state root {tmp_path}/missing does not exist" in result.stderr
+    assert runtime("list", "--quiet").ok().stderr == ""
+
+
 def test_list_goes_on_after_a_broken_entry(pyrunc: Runtime, create: Create, config: Config) -> None:
     container = create(config, "sleep", "600")
     broken = pyrunc.root / "broken"

@@ -16,7 +16,7 @@ import pytest
 
 from tests.features.conftest import User
 from tests.support.bundle import Config
-from tests.support.runtime import Runtime
+from tests.support.runtime import Container, Runtime
 from tests.support.types import Run, Shell
 from tests.support.wait import until
 
@@ -208,6 +208,22 @@ def test_the_groups_of_the_caller_are_kept_when_asked(pyrunc: Runtime, config: C
     config.process["user"] = {"uid": 0, "gid": 0, "additionalGids": [7, 8]}
     config.write()
     result = pyrunc(*argv, pyrunc.new_id(), prefix=prefix).ok()
+    assert result.stdout.split() == ["0", "4242", "4343"]
+    assert "keep_original_groups" in result.stderr
+
+
+@feature("14.7 run.oci.keep_original_groups")
+def test_the_groups_of_the_caller_of_exec_are_kept_when_asked(
+    pyrunc: Runtime, create: Callable[..., Container], config: Config
+) -> None:
+    config["annotations"] = {"run.oci.keep_original_groups": "1"}
+    config.process["user"] = {"uid": 0, "gid": 0, "additionalGids": [7, 8]}
+    container = create(config, "sleep", "600").start()
+    prefix = ["setpriv", "--groups", "4242,4343"]
+    result = pyrunc("exec", container.id, "id", "-G", prefix=prefix).ok()
+    assert result.stdout.split() == ["0", "4242", "4343"]
+    assert result.stderr == ""  # create has said it
+    result = pyrunc("exec", "-g", "9", container.id, "id", "-G", prefix=prefix).ok()
     assert result.stdout.split() == ["0", "4242", "4343"]
     assert "keep_original_groups" in result.stderr
 
