@@ -25,6 +25,7 @@ STATE_NEEDS = 64 * 1024  # bytes of a state directory, generously
 INIT_NEEDS = 512 * 1024  # bytes of memory below which an init does not get ready
 # Runtime hooks that `create` runs; those of later commands are checked all the same.
 HOOKS = ("prestart", "create_runtime", "poststart", "poststop")
+LATE_HOOKS = "/hooks/startContainer/"  # they are looked up in the container
 MACHINES = {"x86_64": (62, 3), "aarch64": (183, 40), "riscv64": (243,), "ppc64le": (21,)}
 MACHINES |= {"s390x": (22,), "i686": (3,), "armv7l": (40,), "loongarch64": (258,)}
 ELF, INTERPRETER = b"\x7fELF", 3  # PT_INTERP
@@ -198,11 +199,21 @@ def _look_at_program(prepared: PreparedCreate, child: Child) -> None:
     env = dict(word.partition("=")[::2] for word in prepared.config.process.env)
     root = os.open(f"/proc/{child.pid}/root", os.O_PATH | os.O_CLOEXEC)
     try:
+        _look_at_hooks(prepared, root)
         program = _find(root, args[0], env.get("PATH", ""), prepared.config.process.cwd)
         if program:
             _follow(prepared, root, program, depth=5)
     finally:
         os.close(root)
+
+
+def _look_at_hooks(prepared: PreparedCreate, root: int) -> None:
+    """Raise the failure of a startContainer hook that the container does not have."""
+    for index, op in enumerate(prepared.plan.ops):
+        if not isinstance(op, ops.RunHook) or not op.pointer.startswith(LATE_HOOKS):
+            continue
+        if _head(root, op.path) is None:
+            raise prepared.plan.failure(index, op.STEPS.index("spawn"), ENOENT)
 
 
 def _find(root: int, name: str, search: str, cwd: str) -> str:

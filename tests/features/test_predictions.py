@@ -89,6 +89,15 @@ def test_a_loader_that_is_missing_is_found(pyrunc: Runtime, config: Config) -> N
     assert not check(pyrunc, config, "--offline")["errors"]
 
 
+def test_a_hook_that_the_container_does_not_have_is_found(pyrunc: Runtime, config: Config) -> None:
+    config.hook("startContainer", "/bin/true")
+    assert not check(pyrunc, config)["errors"]
+    config.hook("startContainer", "/no/such/hook")
+    (error,) = check(pyrunc, config)["errors"]
+    assert error["pointer"] == "/hooks/startContainer/1"
+    assert "fork/exec /no/such/hook: no such file or directory" in error["reason"]
+
+
 def test_one_mapped_id_is_a_warning(pyrunc: Runtime, config: Config) -> None:
     config.user_namespace(size=1)
     config.process["user"] = {"uid": 0, "gid": 0}
