@@ -91,6 +91,12 @@ def children() -> dict[int, str]:
     return found
 
 
+def children_and_dead() -> set[int]:
+    """All children of this process, also those that have ended."""
+    text = Path("/proc/self/task", str(os.getpid()), "children").read_text()
+    return {int(pid) for pid in text.split()}
+
+
 def descriptors() -> set[tuple[int, str]]:
     """The open descriptors of this process with what each is; those of the listing are gone."""
     found = set()

@@ -53,18 +53,11 @@ class Bursts:
             wrong.append("a signal has reached a stranger")
         stranger.send_signal(signal.SIGKILL)
         stranger.wait()
-        left = [verdict for verdict in map(self._delete, ids) if verdict]
-        found = left[-1] if left else self.place.left(ids[0])
+        hung = [verdict for verdict in map(self.place.delete, ids) if verdict]
+        found = hung[0] if hung else self.place.left(ids[0])
         if wrong:
             return Verdict(FOUND, wrong[0])
         return found or Verdict(SURVIVED)
-
-    def _delete(self, name: str) -> Verdict | None:
-        try:
-            result = self.place.call("delete", "--force", name)
-        except Failed as hung:
-            return Verdict(FOUND, str(hung)[-200:])
-        return Verdict(FOUND, result.stderr) if result.status else None
 
     def _work(self, seed: int, ids: list[str], wrong: list[str]) -> None:
         chance = random.Random(seed)

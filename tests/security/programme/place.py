@@ -6,7 +6,9 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from tests.support import machine
 from tests.support.bundle import Config, make_bundle
 from tests.support.canary import Canary
 from tests.support.programs import PROGRAMS, static_program
-from tests.support.runtime import TREE, Failed, Result, Runtime
+from tests.support.runtime import TREE, Result, Runtime
 
 SURVIVED, REFUSED, LEFT, FOUND = "survived", "refused", "left behind", "found"
 PATIENCE_S = 20
@@ -70,10 +72,9 @@ class Place:
 
     def left(self, name: str) -> Verdict | None:
         """What the case has left, when what the runtime still lists has been deleted by force."""
-        try:
-            self.call("delete", "--force", name)
-        except Failed as hung:
-            return Verdict(FOUND, f"delete hangs: {hung}")
+        hung = self.delete(name)
+        if hung is not None:
+            return hung
         left = self.before.leftovers(patience_s=1.0)
         left += [f"state {entry.name}" for entry in entries(self.runtime.root)]
         changed = self.canary.changes()
@@ -84,6 +85,26 @@ class Place:
             return None
         self.tidy()
         return Verdict(LEFT, "; ".join(left)[:300])
+
+    def delete(self, name: str) -> Verdict | None:
+        """`delete --force`, while we reap what has become our child, as the first process would.
+
+        What a pid namespace has left must be reaped before its own first process can end.
+        """
+        argv = self.runtime.argv("delete", "--force", name)
+        null = subprocess.DEVNULL
+        child = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, start_new_session=True)
+        end = time.monotonic() + PATIENCE_S
+        while child.poll() is None:
+            if time.monotonic() > end:
+                child.kill()
+                child.wait()
+                return Verdict(FOUND, "delete hangs")
+            for pid in machine.children_and_dead() - {child.pid}:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+            time.sleep(0.002)
+        return None
 
     def tidy(self) -> None:
         """Remove what a case has left, so that the next one is judged for itself."""
