@@ -42,8 +42,14 @@ def exists(path: str) -> bool:
 
 
 def _in_userns() -> bool:
-    lines = read("/proc/self/uid_map").split("\n")
-    return tuple(int(word) for word in lines[0].split()) != IDENTITY
+    """Return whether the caller is in a user namespace; HostError when that cannot be told.
+
+    To take no answer for "yes" would bind the host's devices where nodes were asked for.
+    """
+    words = read("/proc/self/uid_map").split("\n")[0].split()
+    if not words:
+        raise HostError("cannot read the caller's user namespace from /proc/self/uid_map")
+    return tuple(map(int, words)) != IDENTITY
 
 
 def _kernel() -> tuple[int, int]:

@@ -156,7 +156,7 @@ class Faults:
             self.place.tidy()
             return Verdict(FOUND, f"hangs: {str(hung)[-60:]}")
         verdict = self._said(verb, name, result)
-        return self.place.left(name) or verdict
+        return self.place.left(name, result.error) or verdict
 
     def _said(self, verb: str, name: str, result: Result) -> Verdict:
         if result.status:

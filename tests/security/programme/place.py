@@ -70,7 +70,7 @@ class Place:
     def call(self, *args: str | Path, prefix: Sequence[str] = ()) -> Result:
         return self.runtime(*args, prefix=prefix, timeout_s=PATIENCE_S)
 
-    def left(self, name: str) -> Verdict | None:
+    def left(self, name: str, said: str = "") -> Verdict | None:
         """What the case has left, when what the runtime still lists has been deleted by force."""
         hung = self.delete(name)
         if hung is not None:
@@ -84,7 +84,7 @@ class Place:
         if not left:
             return None
         self.tidy()
-        return Verdict(LEFT, "; ".join(left)[:300])
+        return Verdict(LEFT, f"{said}: {'; '.join(left)}"[:300])
 
     def delete(self, name: str) -> Verdict | None:
         """`delete --force`, while we reap what has become our child, as the first process would.
