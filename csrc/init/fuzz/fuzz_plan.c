@@ -18,6 +18,11 @@ void detail_clear(void)
 {
 }
 
+void trace_op(uint32_t index)
+{
+	(void)index;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

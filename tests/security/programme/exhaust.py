@@ -35,6 +35,7 @@ SWEEPS: dict[str, Sequence[int]] = {
     "read-only": (0,),
 }
 USER = 4711  # without privileges; nothing of the host belongs to it
+CALLER = ("setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups")
 FILL_KEYS = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None)
@@ -69,7 +70,7 @@ class Exhaustion:
     def judge(self, case: str) -> Verdict:
         resource, amount = case.split()
         name = self.place.runtime.new_id()
-        nests = {"namespaces": 0, "keys": USER}
+        nests = {"namespaces": 0, "keys": USER}  # the id of the caller, as he sees it
         config = self.config
         if resource in nests:
             config = nested(self.place.config(), nests[resource])
@@ -81,6 +82,8 @@ class Exhaustion:
             with self._scarce(resource, int(amount)) as prefix:
                 result = self.place.call("run", "--bundle", config.bundle, name, prefix=prefix)
                 verdict = self._said(resource, result)
+                if verdict.good and (self.place.runtime.root / name).exists():
+                    verdict = Verdict(FOUND, f"its state stays: {result.error}")
         except Failed as hung:
             self.place.tidy()
             return Verdict(FOUND, f"hangs: {str(hung)[-60:]}")
@@ -109,7 +112,7 @@ class Exhaustion:
             with self._few_pids(amount) as words:
                 yield words
         else:
-            if resource == "keys":
+            if resource in ("keys", "namespaces"):
                 os.chown(self.place.runtime.root, USER, USER)
             try:
                 yield OTHERS[resource](amount) if resource in OTHERS else []
@@ -119,9 +122,12 @@ class Exhaustion:
     @contextmanager
     def _small_root(self, resource: str, amount: int) -> Iterator[None]:
         root = self.place.runtime.root
-        data = {"state-pages": f"size={amount * 4}k", "state-inodes": f"nr_inodes={amount}"}
+        data = {
+            "state-pages": f",size={amount * 4}k",
+            "state-inodes": f",nr_inodes={amount}",
+        }
         flags = MS_RDONLY if resource == "read-only" else 0
-        machine.mount("none", root, "tmpfs", flags, data.get(resource, ""))
+        machine.mount("none", root, "tmpfs", flags, "mode=700" + data.get(resource, ""))
         try:
             yield
         finally:
@@ -142,29 +148,28 @@ class Exhaustion:
                 group.rmdir()
 
 
-def nested(config: Config, owner: int) -> Config:
+def nested(config: Config, seen: int) -> Config:
     """Fit for a caller who may map nobody but himself."""
     config.namespace("user")
     config.without_namespace("cgroup", "network")
     config.without_mount("/sys")
     config.without_mount("/dev/pts")
     config["mounts"] = [entry for entry in config["mounts"] if entry["type"] != "bind"]
-    one = [{"containerID": 0, "hostID": owner, "size": 1}]
+    one = [{"containerID": 0, "hostID": seen, "size": 1}]
     config.linux["uidMappings"] = config.linux["gidMappings"] = one
     for path in (config.bundle, config.rootfs, *config.rootfs.iterdir()):
-        os.chown(path, owner, owner, follow_symlinks=False)
+        os.chown(path, USER, USER, follow_symlinks=False)
     return config
 
 
 def _namespaces(amount: int) -> list[str]:
     file = f"/proc/sys/user/max_{NAMESPACES[amount]}_namespaces"
     script = f'echo 0 >{file}; exec "$@"'
-    return ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]
+    return [*CALLER, "unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]
 
 
 def _keys(amount: int) -> list[str]:
-    user = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"]
-    return [*user, "/usr/bin/python3", "-ISc", FILL_KEYS, str(amount)]
+    return [*CALLER, "/usr/bin/python3", "-ISc", FILL_KEYS, str(amount)]
 
 
 def _stdio(amount: int) -> list[str]:
