@@ -17,7 +17,7 @@ Written by `make security` and `make security-full`. A case is one start, fault,
 *left*: something that `delete --force` does not remove; *found*: a hang, an unclear error, another
 posture, a change outside the container. *of*: how many cases the suite has. What each suite shows
 and what none of them does: [security.md](security.md). The lines of the peers show that the suites
-can find something: the versions are those of Debian 12. The JSON beside this page has every bad case.
+can find something: the versions are those of Debian 12. The JSON beside this has every bad case.
 
 """
 OUTCOMES = ("survived", "refused", "left behind", "found")
