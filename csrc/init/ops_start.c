@@ -229,8 +229,8 @@ static bool may_preserve(uint32_t preserved)
 
 int run_close_descriptors(const struct op_close_descriptors *op, uint32_t *step)
 {
-	const uint32_t slots[] = {op->gate, op->report, op->out, op->err};
-	int kept[] = {sync_fd, -1, -1, -1, -1};
+	const uint32_t slots[] = {op->gate, op->report, op->out, op->err, op->program};
+	int kept[] = {sync_fd, -1, -1, -1, -1, -1};
 
 	(void)step;
 	if (!may_preserve(op->preserved))
@@ -259,29 +259,59 @@ int set_variable(const struct strings *env, uint32_t index, char *variable)
 	return 0;
 }
 
-int run_execute(const struct op_execute *op, uint32_t *step)
+/* The variables that the init fills in, and no descriptor of the runtime any more. */
+static int settle(const struct strings *env, uint32_t home, uint32_t listen, uint32_t preserved)
 {
 	static char listen_variable[sizeof("LISTEN_PID=") + 20] = "LISTEN_PID=";
 	int result;
 
-	if (program_path[0] == '\0')
-		return -ENOENT;
 	format_decimal(listen_variable + sizeof("LISTEN_PID=") - 1, (uint64_t)own_pid);
-	result = set_variable(&op->env, op->home, home_variable);
+	result = set_variable(env, home, home_variable);
 	if (result >= 0)
-		result = set_variable(&op->env, op->listen, listen_variable);
-	if (result < 0)
-		return result;
-	result = close_all(op->preserved);
-	if (result < 0)
-		return result;
-	*step = STEP_EXECUTE_EXECVE;
-	result = clear_death_signal();
+		result = set_variable(env, listen, listen_variable);
+	return result < 0 ? result : close_all(preserved);
+}
+
+static int announce(void)
+{
+	int result = clear_death_signal();
+
 	if (result < 0)
 		return result;
 	result = sync_send(MESSAGE_EXEC, 0, 0);
 	if (result < 0)
 		leave();
+	return result;
+}
+
+int run_execute_slot(const struct op_execute_slot *op, uint32_t *step)
+{
+	int program = slot_get(op->slot);
+	int result = program < 0 ? program : settle(&op->env, op->home, op->listen, op->preserved);
+
+	if (result < 0)
+		return result;
+	*step = STEP_EXECUTE_SLOT_EXECVE;
+	result = announce();
+	if (result < 0)
+		return result;
+	syscall(SYS_execveat, program, "", op->argv.items, op->env.items, AT_EMPTY_PATH);
+	return -errno;
+}
+
+int run_execute(const struct op_execute *op, uint32_t *step)
+{
+	int result;
+
+	if (program_path[0] == '\0')
+		return -ENOENT;
+	result = settle(&op->env, op->home, op->listen, op->preserved);
+	if (result < 0)
+		return result;
+	*step = STEP_EXECUTE_EXECVE;
+	result = announce();
+	if (result < 0)
+		return result;
 	execve(program_path, op->argv.items, op->env.items);
 	result = -errno;
 	detail(program_path);

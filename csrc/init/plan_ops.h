@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0xa1a0dc4300441793ULL
+#define PLAN_DIGEST 0x2b0f901598bfa7c8ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -124,7 +124,8 @@ enum op_code {
 	OP_RESTRICT_SELF = 73,
 	OP_RUN_HOOK = 74,
 	OP_WAIT_AT_GATE = 75,
-	OP_EXECUTE = 76,
+	OP_EXECUTE_SLOT = 76,
+	OP_EXECUTE = 77,
 };
 
 #define FOR_EACH_OP(X) \
@@ -203,6 +204,7 @@ enum op_code {
 	X(restrict_self) \
 	X(run_hook) \
 	X(wait_at_gate) \
+	X(execute_slot) \
 	X(execute)
 
 /* Map the memory file in a slot: when an op has ended, the time (CLOCK_REALTIME, ns, u64) goes */
@@ -785,8 +787,8 @@ struct op_adjust_capabilities {
 int run_adjust_capabilities(const struct op_adjust_capabilities *op, uint32_t *step);
 
 /* Close every descriptor above stdio and the `preserved` ones, except the channel to the parent */
-/* and the slots `gate`, `report`, `out` and `err` (0: none). Before a filter, which may forbid */
-/* it; nothing is opened later. */
+/* and the slots `gate`, `report`, `out`, `err` and `program` (0: none). Before a filter, which */
+/* may forbid it; nothing is opened later. */
 enum step_close_descriptors { STEP_CLOSE_DESCRIPTORS_CLOSE };
 struct op_close_descriptors {
 	uint32_t preserved;
@@ -794,6 +796,7 @@ struct op_close_descriptors {
 	uint32_t report;
 	uint32_t out;
 	uint32_t err;
+	uint32_t program;
 };
 int run_close_descriptors(const struct op_close_descriptors *op, uint32_t *step);
 
@@ -901,6 +904,18 @@ struct op_wait_at_gate {
 	uint32_t report;
 };
 int run_wait_at_gate(const struct op_wait_at_gate *op, uint32_t *step);
+
+/* As execute, but the program is the file in a slot (execveat with AT_EMPTY_PATH). */
+enum step_execute_slot { STEP_EXECUTE_SLOT_CLOSE, STEP_EXECUTE_SLOT_EXECVE };
+struct op_execute_slot {
+	uint32_t slot;
+	struct strings argv;
+	struct strings env;
+	uint32_t home;
+	uint32_t listen;
+	uint32_t preserved;
+};
+int run_execute_slot(const struct op_execute_slot *op, uint32_t *step);
 
 /* Unless close_descriptors has done so, close every descriptor above stdio and the `preserved` */
 /* ones; then execve the program that find_executable found. `home` is the index in env that */
@@ -1556,6 +1571,8 @@ static bool decode_close_descriptors(struct reader *reader, struct op_close_desc
 		return false;
 	if (!read_u32(reader, &op->err))
 		return false;
+	if (!read_u32(reader, &op->program))
+		return false;
 	return read_end(reader);
 }
 
@@ -1675,6 +1692,23 @@ static bool decode_wait_at_gate(struct reader *reader, struct op_wait_at_gate *o
 	if (!read_slot(reader, &op->gate))
 		return false;
 	if (!read_slot(reader, &op->report))
+		return false;
+	return read_end(reader);
+}
+
+static bool decode_execute_slot(struct reader *reader, struct op_execute_slot *op)
+{
+	if (!read_slot(reader, &op->slot))
+		return false;
+	if (!read_strs(reader, &op->argv))
+		return false;
+	if (!read_strs(reader, &op->env))
+		return false;
+	if (!read_u32(reader, &op->home))
+		return false;
+	if (!read_u32(reader, &op->listen))
+		return false;
+	if (!read_u32(reader, &op->preserved))
 		return false;
 	return read_end(reader);
 }
@@ -2071,6 +2105,11 @@ static bool check_op(uint32_t code, struct reader *reader)
 		struct op_wait_at_gate op;
 
 		return decode_wait_at_gate(reader, &op);
+	}
+	case OP_EXECUTE_SLOT: {
+		struct op_execute_slot op;
+
+		return decode_execute_slot(reader, &op);
 	}
 	case OP_EXECUTE: {
 		struct op_execute op;
@@ -2609,6 +2648,13 @@ static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 		if (!decode_wait_at_gate(reader, &op))
 			return -EPROTO;
 		return run_wait_at_gate(&op, step);
+	}
+	case OP_EXECUTE_SLOT: {
+		struct op_execute_slot op;
+
+		if (!decode_execute_slot(reader, &op))
+			return -EPROTO;
+		return run_execute_slot(&op, step);
 	}
 	case OP_EXECUTE: {
 		struct op_execute op;

@@ -10,6 +10,7 @@ from pyrunc import __version__, buildinfo
 from pyrunc.checkpoint import program
 from pyrunc.cli import version
 from pyrunc.cli.flag_table import VERBS
+from pyrunc.lifecycle import handlers
 from pyrunc.spec import constants, options
 
 TYPE_CHECKING = False
@@ -96,6 +97,10 @@ def _annotations() -> dict[str, str]:
         "org.pyrunc.annotations": " ".join(constants.ANNOTATIONS),
         "org.pyrunc.extensions": " ".join(sorted(EXTENSIONS)),
     }
+    described = handlers.known()
+    if described:
+        found["org.pyrunc.handlers"] = " ".join(described)
+        found["run.oci.crun.wasm"] = "true" if "wasm" in described else "false"
     for name, value in buildinfo.describe().items():
         found[f"org.pyrunc.{name}"] = value
     return found

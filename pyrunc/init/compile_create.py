@@ -58,6 +58,7 @@ class CreateCompiler:
         "environment",
         "filled",
         "filter",
+        "held",
         "into",
         "keyring",
         "leaf",
@@ -68,6 +69,7 @@ class CreateCompiler:
         "preserved",
         "proc",
         "proc_ops",
+        "program",
         "root",
         "sets",
         "state_json",
@@ -91,6 +93,8 @@ class CreateCompiler:
     filled: list[Op]  # what puts something into the root
     proc: int  # slot of a procfs for label files
     proc_ops: list[Op]
+    held: list[Op]  # what clones it
+    program: int  # slot of a program of the host that runs in place of the bundle's, or 0
     sets: capabilities.Sets
     filter: FilterLike | None
     environment: process.Environment
@@ -115,6 +119,7 @@ def compile_create(
     no_new_keyring: bool = False,
     console: bool | None = None,
     notify_directory: str = "",
+    program: str = "",
     links: Mapping[str, str] | None = None,
     state_json: StateJson | None = None,
     traced: bool = False,
@@ -133,6 +138,7 @@ def compile_create(
         notify=notify_directory,
         links=links,
         traced=traced,
+        program=program,
     )
     compiler.filter = seccomp
     compiler.terminal = bool(config.process.terminal) if console is None else console
@@ -174,6 +180,7 @@ def _prepare(
     notify: str,
     links: Mapping[str, str] | None,
     traced: bool,
+    program: str,
 ) -> CreateCompiler:
     """Everything that needs slots, before the ops are put in order."""
     compiler = CreateCompiler()
@@ -193,6 +200,8 @@ def _prepare(
     compiler.into = context.slot() if cgroup.into else 0
     compiler.tasks = context.slot(cgroup.tasks) if cgroup.tasks else 0
     compiler.leaf = context.slot() if cgroup.leaf else 0
+    compiler.program = context.slot() if program else 0
+    compiler.held = process.hold_program(program, compiler.program) if program else []
     compiler.root = roots.Root(context, path, pivot=not no_pivot)
     label = labels.mount_option(context, config.linux.mount_label, config.annotations)
     compiler.mounts = Mounts(
@@ -266,7 +275,7 @@ def _clone(compiler: CreateCompiler) -> list[Op]:
     The task still has the caller's ids, which get through directories that the container's root
     may not enter.
     """
-    clones = [*compiler.mounts.sources, *compiler.masks.sources]
+    clones = [*compiler.held, *compiler.mounts.sources, *compiler.masks.sources]
     if not compiler.dev_is_bound:
         clones += compiler.devices.sources
     if not compiler.context.has("mount"):
@@ -298,15 +307,10 @@ def _fill(compiler: CreateCompiler) -> list[Op]:
     planned = list(compiler.mounts.inside)
     if not compiler.dev_is_bound:
         planned += compiler.devices.inside
-    compiler.filled = [*planned, *_console(compiler)]
+    if compiler.terminal:  # on /dev/console too where the mount stays inside the container
+        planned += process.console(compiler.config.process, bind=compiler.context.has("mount"))
+    compiler.filled = planned
     return compiler.filled
-
-
-def _console(compiler: CreateCompiler) -> list[Op]:
-    """Plan a terminal, on /dev/console too where the mount stays inside the container."""
-    if not compiler.terminal:
-        return []
-    return process.console(compiler.config.process, bind=compiler.context.has("mount"))
 
 
 def _change_root(compiler: CreateCompiler) -> list[Op]:
@@ -355,7 +359,7 @@ def _process(compiler: CreateCompiler) -> list[Op]:
     planned += attributes.limits(context, config.process)
     planned += process.credentials(context, config.process, compiler.sets, compiler.filter)
     planned += process.enter_cwd(config.process, create=False, retry_later=False)
-    planned += process.look_up(config.process, compiler.environment)
+    planned += process.look_up(config.process, compiler.environment, program=compiler.program)
     return planned + landlock.plan(context, config.process, config.annotations)
 
 
@@ -375,14 +379,17 @@ def _start(compiler: CreateCompiler) -> list[Op]:
     )
     filtered = process.filter_ops(config.process, compiler.sets, filter)
     kept = compiler.output if runs else hooks.NO_OUTPUT
-    planned = [process.close_descriptors(compiler.preserved, gate=GATE, report=REPORT, output=kept)]
-    planned += namespaces.open_up(compiler.context)
+    preserved, program = compiler.preserved, compiler.program
+    closing = process.close_descriptors(
+        preserved, gate=GATE, report=REPORT, output=kept, program=program
+    )
+    planned = [closing, *namespaces.open_up(compiler.context)]
     planned += filtered if early else []
     planned.append(process.ready())
     planned.append(ops.WaitAtGate(gate=GATE, report=REPORT, what="wait for start"))
     planned += runs
     planned += [] if early else filtered
     planned.append(
-        process.execute(config.process, compiler.environment, preserved=compiler.preserved)
+        process.execute(config.process, compiler.environment, preserved=preserved, program=program)
     )
     return planned

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0xA1A0DC4300441793
+DIGEST = 0x2B0F901598BFA7C8
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -1918,15 +1918,15 @@ class AdjustCapabilities(Op):
 
 
 class CloseDescriptors(Op):
-    """Close every descriptor above stdio and the `preserved` ones, except the channel to the parent and the slots `gate`, `report`, `out` and `err` (0: none).
+    """Close every descriptor above stdio and the `preserved` ones, except the channel to the parent and the slots `gate`, `report`, `out`, `err` and `program` (0: none).
 
     Before a filter, which may forbid it; nothing is opened later.
     """
 
-    __slots__ = ("err", "gate", "out", "preserved", "report")
+    __slots__ = ("err", "gate", "out", "preserved", "program", "report")
     NAME = "close_descriptors"
     CODE = 65
-    FIELDS = ("preserved", "gate", "report", "out", "err")
+    FIELDS = ("preserved", "gate", "report", "out", "err", "program")
     STEPS = ("close",)
 
     def __init__(
@@ -1937,6 +1937,7 @@ class CloseDescriptors(Op):
         report: int,
         out: int,
         err: int,
+        program: int,
         pointer: str = "",
         what: str = "",
     ) -> None:
@@ -1945,11 +1946,12 @@ class CloseDescriptors(Op):
         self.report = report
         self.out = out
         self.err = err
+        self.program = program
         self.pointer = pointer
         self.what = what
 
     def encode(self) -> bytes:
-        return _op(65, pack("<IIIII", self.preserved, self.gate, self.report, self.out, self.err))
+        return _op(65, pack("<IIIIII", self.preserved, self.gate, self.report, self.out, self.err, self.program))
 
 
 class LoadSeccomp(Op):
@@ -2302,6 +2304,44 @@ class WaitAtGate(Op):
         return _op(75, pack("<II", self.gate, self.report))
 
 
+class ExecuteSlot(Op):
+    """As execute, but the program is the file in a slot (execveat with AT_EMPTY_PATH)."""
+
+    __slots__ = ("argv", "env", "home", "listen", "preserved", "slot")
+    NAME = "execute_slot"
+    CODE = 76
+    FIELDS = ("slot", "argv", "env", "home", "listen", "preserved")
+    STEPS = ("close", "execve")
+
+    def __init__(
+        self,
+        *,
+        slot: int,
+        argv: Sequence[str],
+        env: Sequence[str],
+        home: int,
+        listen: int,
+        preserved: int,
+        pointer: str = "",
+        what: str = "",
+    ) -> None:
+        self.slot = slot
+        self.argv = argv
+        self.env = env
+        self.home = home
+        self.listen = listen
+        self.preserved = preserved
+        self.pointer = pointer
+        self.what = what
+
+    def encode(self) -> bytes:
+        body = pack("<I", self.slot)
+        body += _strs(self.argv, len(body))
+        body += _strs(self.env, len(body))
+        body += pack("<III", self.home, self.listen, self.preserved)
+        return _op(76, body)
+
+
 class Execute(Op):
     """Unless close_descriptors has done so, close every descriptor above stdio and the `preserved` ones; then execve the program that find_executable found.
 
@@ -2312,7 +2352,7 @@ class Execute(Op):
 
     __slots__ = ("argv", "env", "home", "listen", "preserved")
     NAME = "execute"
-    CODE = 76
+    CODE = 77
     FIELDS = ("argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
@@ -2339,7 +2379,7 @@ class Execute(Op):
         body = _strs(self.argv, 0)
         body += _strs(self.env, len(body))
         body += pack("<III", self.home, self.listen, self.preserved)
-        return _op(76, body)
+        return _op(77, body)
 
 
 OPS: tuple[type[Op], ...] = (
@@ -2418,5 +2458,6 @@ OPS: tuple[type[Op], ...] = (
     RestrictSelf,
     RunHook,
     WaitAtGate,
+    ExecuteSlot,
     Execute,
 )

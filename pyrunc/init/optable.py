@@ -327,8 +327,8 @@ OPS = {
     ),
     "close_descriptors": (
         "Close every descriptor above stdio and the `preserved` ones, except the channel to the parent and the slots `gate`, "
-        "`report`, `out` and `err` (0: none). Before a filter, which may forbid it; nothing is opened later.",
-        {"preserved": U32, "gate": U32, "report": U32, "out": U32, "err": U32},
+        "`report`, `out`, `err` and `program` (0: none). Before a filter, which may forbid it; nothing is opened later.",
+        {"preserved": U32, "gate": U32, "report": U32, "out": U32, "err": U32, "program": U32},
         ("close",),
     ),
     "load_seccomp": (
@@ -379,6 +379,11 @@ OPS = {
         "Wait until `start` writes a byte to the fifo in slot `gate`; reports then go to the fifo in slot `report`.",
         {"gate": SLOT, "report": SLOT},
         ("wait",),
+    ),
+    "execute_slot": (
+        "As execute, but the program is the file in a slot (execveat with AT_EMPTY_PATH).",
+        {"slot": SLOT, "argv": STRS, "env": STRS, "home": U32, "listen": U32, "preserved": U32},
+        ("close", "execve"),
     ),
     "execute": (
         "Unless close_descriptors has done so, close every descriptor above stdio and the `preserved` ones; then execve the program "

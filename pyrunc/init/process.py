@@ -8,10 +8,12 @@ PURE.
 
 from __future__ import annotations
 
+from stat import S_IFREG
 from struct import pack
 
 from pyrunc.init import capabilities, ops
 from pyrunc.init.namespaces import check_ids
+from pyrunc.spec.options import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,7 +123,12 @@ def filter_ops(process: Process, sets: Sets, filter: FilterLike | None) -> list[
 
 
 def close_descriptors(
-    preserved: int, *, gate: int = 0, report: int = 0, output: tuple[int, int] = (0, 0)
+    preserved: int,
+    *,
+    gate: int = 0,
+    report: int = 0,
+    output: tuple[int, int] = (0, 0),
+    program: int = 0,
 ) -> Op:
     return ops.CloseDescriptors(
         preserved=preserved,
@@ -129,6 +136,7 @@ def close_descriptors(
         report=report,
         out=output[0],
         err=output[1],
+        program=program,
         what="close the runtime's descriptors",
     )
 
@@ -203,11 +211,16 @@ def enter_cwd(process: Process, *, create: bool, retry_later: bool) -> list[Op]:
     ]
 
 
-def look_up(process: Process, environment: Environment) -> list[Op]:
-    """With the final ids: the home directory where HOME is not set, and the program."""
+def look_up(process: Process, environment: Environment, *, program: int = 0) -> list[Op]:
+    """With the final ids: the home directory where HOME is not set, and the program.
+
+    `program` is the slot of one that is held already, or 0.
+    """
     found: list[Op] = []
     if environment.home != ops.NO_INDEX:
         found.append(ops.FindHome(uid=process.user.uid, what="look up the home directory"))
+    if program:
+        return found
     found.append(
         ops.FindExecutable(
             name=process.args[0],
@@ -219,7 +232,38 @@ def look_up(process: Process, environment: Environment) -> list[Op]:
     return found
 
 
-def execute(process: Process, environment: Environment, *, preserved: int) -> Op:
+def hold_program(path: str, slot: int) -> list[Op]:
+    """Clone a program of the host as a read-only mount, so that no /proc/self/exe writes to it."""
+    what = f"hold the handler's program {path}"
+    return [
+        ops.CloneTree(
+            slot=slot, path=path, recursive=0, nofollow=0, type=S_IFREG, rdev=0, ask=0, what=what
+        ),
+        ops.SetAttributes(
+            slot=slot,
+            set=MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+            clear=0,
+            recursive=0,
+            keep_locked=1,
+            explicit=0,
+            what=what,
+        ),
+    ]
+
+
+def execute(process: Process, environment: Environment, *, preserved: int, program: int = 0) -> Op:
+    """Execute the program that was found, or the one that is held in the slot `program`."""
+    if program:
+        return ops.ExecuteSlot(
+            slot=program,
+            argv=process.args,
+            env=environment.variables,
+            home=environment.home,
+            listen=environment.listen,
+            preserved=preserved,
+            pointer=process.pointer + "/args",
+            what=f'execute the handler "{process.args[0]}"',
+        )
     return ops.Execute(
         argv=process.args,
         env=environment.variables,

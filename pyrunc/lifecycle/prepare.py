@@ -16,7 +16,7 @@ from pyrunc.init.cgroup_mounts import FORCE_V1
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_create import compile_create
 from pyrunc.init.mounts import symlink_sources
-from pyrunc.lifecycle import hooks, service_manager
+from pyrunc.lifecycle import handlers, hooks, service_manager
 from pyrunc.lifecycle.caller_defaults import amend
 from pyrunc.lifecycle.container import oci_state
 from pyrunc.lifecycle.filter import compile_filter, refuse_unstartable
@@ -101,6 +101,7 @@ class PreparedCreate:
         "data",
         "explanation",
         "filter",
+        "handler",
         "host",
         "id",
         "listen_fds",
@@ -134,6 +135,10 @@ class PreparedCreate:
         if options.transform is not None:
             self.data = options.transform(self.data)
         self.config = parse_config(self.data, source=name, bundle=self.bundle)
+        self.handler = handlers.choose(self.config)
+        if self.handler is not None:
+            self.data = self.handler.amend(self.data)
+            self.config = parse_config(self.data, source=name, bundle=self.bundle)
         log.step("read %s of %s: %d bytes", name, self.bundle, len(self.data))
         self.host = facts.probe()
         self.rootfs = find_rootfs(self.config, self.bundle)
@@ -197,6 +202,7 @@ class PreparedCreate:
             listen_fds=self.listen_fds,
             preserve_fds=self.preserve_fds - self.listen_fds,
             notify_directory=self.notify,
+            program=self.handler.program if self.handler else "",
             links=read_links(symlink_sources(self.config)),
             no_pivot=options.no_pivot,
             no_new_keyring=options.no_new_keyring,

@@ -106,6 +106,7 @@ ANNOTATIONS = (
     "org.pyrunc.landlock",
     "org.systemd.property.",
     "run.oci.delegate-cgroup",
+    "run.oci.handler",
     "run.oci.hooks.stderr",
     "run.oci.hooks.stdout",
     "run.oci.keep_original_groups",

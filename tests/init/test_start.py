@@ -270,7 +270,10 @@ def test_a_program_behind_a_descriptor_of_the_host_is_gone(rootfs: Path) -> None
 def test_more_preserved_descriptors_than_there_are_is_an_error(count: int, rootfs: Path) -> None:
     found = failure([*enter(rootfs), find("/bin/sh"), run(["x"], [], preserved=count)])
     assert found.short == ("execute", "close", "EINVAL")
-    plan = [ops.CloseDescriptors(preserved=count, gate=0, report=0, out=0, err=0), stop()]
+    plan = [
+        ops.CloseDescriptors(preserved=count, gate=0, report=0, out=0, err=0, program=0),
+        stop(),
+    ]
     assert failure(plan).short == ("close_descriptors", "close", "EINVAL")
 
 
@@ -279,7 +282,7 @@ def test_descriptors_are_closed_before_a_filter(rootfs: Path, gate: Gate) -> Non
     other = os.open("/", os.O_PATH)
     plan = [
         *enter(rootfs),
-        ops.CloseDescriptors(preserved=0, gate=1, report=2, out=0, err=0),
+        ops.CloseDescriptors(preserved=0, gate=1, report=2, out=0, err=0, program=0),
         stop(),
         find("/bin/true"),
         ops.WaitAtGate(gate=1, report=2),
