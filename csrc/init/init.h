@@ -63,6 +63,14 @@ struct creation {
 };
 
 int open_root(void);
+/* While the root stays the same, look-ups start at one descriptor of it instead of a new one each.
+ */
+int keep_root(void);
+void forget_root(void); /* before anything that changes the root, or closes descriptors by number */
+/* Around the making of an object whose mode is exact; no calls where the umask is known to be 0. */
+mode_t exact_modes(void);
+void usual_modes(mode_t mask);
+extern bool umask_is_clear; /* set_umask 0 */
 int resolve(const char *path, uint64_t flags, uint64_t extra);
 int resolve_parent(const char *path, mode_t mode, const char **name,
 		   char *buffer); /* creates missing parents */

@@ -23,17 +23,22 @@ int run_set_no_new_privileges(const struct op_set_no_new_privileges *op, uint32_
 	return result == 0 ? -EPERM : result;
 }
 
-/* The kernel's last capability is what tells the end: EINVAL below it is a failure. */
+/* The kernel's last capability is what tells the end: EINVAL below it is a failure. What may be in
+ * the set need not be looked at. */
 static int verify_bounding_set(uint64_t keep, uint32_t last)
 {
 	for (uint32_t capability = 0; capability < CAPABILITIES_MAX; capability++) {
-		int result = sys_prctl(PR_CAPBSET_READ, capability);
+		int result = 0;
+
+		if ((keep >> capability & 1) != 0)
+			continue;
+		result = sys_prctl(PR_CAPBSET_READ, capability);
 
 		if (result == -EINVAL && capability > last)
 			return 0;
 		if (result < 0)
 			return result;
-		if (result != 0 && (keep >> capability & 1) == 0)
+		if (result != 0)
 			return -EPERM;
 	}
 	return 0;

@@ -69,22 +69,19 @@ static int change_mode(int parent, const char *name, int fd, mode_t mode)
 	return sys_result(fchmodat(parent, name, mode, 0));
 }
 
-static int finish_node(int parent, const char *name, int fd, const struct op_make_device *op,
-		       uint32_t *step)
+static int finish_node(int parent, const char *name, int fd, const struct stat *status,
+		       const struct op_make_device *op, uint32_t *step)
 {
-	struct stat status;
-	int result = sys_fstat(fd, &status);
+	int result = 0;
 
-	if (result < 0)
-		return result;
 	/* a default ACL of the directory may have taken bits away */
 	*step = STEP_MAKE_DEVICE_CHMOD;
-	if ((status.st_mode & 07777) != (op->mode & 07777))
+	if ((status->st_mode & 07777) != (op->mode & 07777))
 		result = change_mode(parent, name, fd, op->mode & 07777);
 	if (result < 0)
 		return result;
 	*step = STEP_MAKE_DEVICE_CHOWN;
-	if (status.st_uid == op->uid && status.st_gid == op->gid)
+	if (status->st_uid == op->uid && status->st_gid == op->gid)
 		return 0;
 	return sys_fchownat(fd, op->uid, op->gid);
 }
@@ -103,9 +100,9 @@ int run_make_device(const struct op_make_device *op, uint32_t *step)
 	if (parent < 0)
 		return parent;
 	*step = STEP_MAKE_DEVICE_MKNOD;
-	mask = umask(0);
+	mask = exact_modes();
 	made = sys_mknodat(parent, name, op->mode, op->rdev);
-	umask(mask);
+	usual_modes(mask);
 	if (made < 0 && made != -EEXIST)
 		return made;
 	*step = STEP_MAKE_DEVICE_VERIFY;
@@ -120,5 +117,5 @@ int run_make_device(const struct op_make_device *op, uint32_t *step)
 	if (made ==
 	    -EEXIST) /* perhaps a node of the host, mounted here: its owner and mode are not ours */
 		return 0;
-	return finish_node(parent, name, fd, op, step);
+	return finish_node(parent, name, fd, &status, op, step);
 }

@@ -64,6 +64,8 @@ int run_join_namespace(const struct op_join_namespace *op, uint32_t *step)
 	(void)step;
 	if (fd < 0)
 		return fd;
+	if ((op->kind & CLONE_NEWNS) != 0)
+		forget_root();
 	result = sys_setns(fd, op->kind);
 	return tolerated(result, op->tolerate) ? 0 : result;
 }
@@ -73,12 +75,15 @@ int run_join_process(const struct op_join_process *op, uint32_t *step)
 	int fd = slot_get(op->slot);
 
 	(void)step;
+	forget_root();
 	return fd < 0 ? fd : sys_setns(fd, op->flags);
 }
 
 int run_unshare(const struct op_unshare *op, uint32_t *step)
 {
 	(void)step;
+	if ((op->flags & CLONE_NEWNS) != 0)
+		forget_root();
 	return sys_unshare(op->flags);
 }
 

@@ -96,6 +96,8 @@ int run_set_umask(const struct op_set_umask *op, uint32_t *step)
 	int before = sys_result((int)umask(op->mask & 0777)); /* fails where a filter forbids it */
 
 	(void)step;
+	if (before >= 0)
+		umask_is_clear = (op->mask & 0777) == 0;
 	return before < 0 ? before : 0;
 }
 

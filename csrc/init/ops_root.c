@@ -53,7 +53,10 @@ int run_enter_root(const struct op_enter_root *op, uint32_t *step)
 	if (result < 0)
 		return result;
 	*step = STEP_ENTER_ROOT_CHDIR;
-	return enter(root, step, STEP_ENTER_ROOT_CHROOT);
+	result = enter(root, step, STEP_ENTER_ROOT_CHROOT);
+	if (result < 0)
+		return result;
+	return keep_root();
 }
 
 /* A mount over the container's root: what comes later is resolved, and pivoted to, above it. The
@@ -84,6 +87,8 @@ int run_cover_root(const struct op_cover_root *op, uint32_t *step)
 	*step = STEP_COVER_ROOT_CHDIR;
 	result = enter(tree, step, STEP_COVER_ROOT_CHROOT);
 	if (result >= 0)
+		result = keep_root();
+	if (result >= 0)
 		result = slot_close(op->root);
 	if (result < 0)
 		return result;
@@ -98,6 +103,7 @@ int run_leave_root(const struct op_leave_root *op, uint32_t *step)
 
 	if (host < 0)
 		return host;
+	forget_root();
 	result = enter(host, step, STEP_LEAVE_ROOT_CHROOT);
 	return result < 0 ? result : slot_close(op->host);
 }
@@ -112,6 +118,7 @@ int run_pivot(const struct op_pivot *op, uint32_t *step)
 
 	if (root < 0 || old < 0)
 		return root < 0 ? root : old;
+	forget_root();
 	result = sys_fchdir(root);
 	if (result < 0)
 		return result;
@@ -131,6 +138,8 @@ int run_pivot(const struct op_pivot *op, uint32_t *step)
 		return result;
 	*step = STEP_PIVOT_ROOT;
 	result = sys_chdir("/");
+	if (result >= 0)
+		result = keep_root();
 	return result < 0 ? result : slot_close(op->slot);
 }
 
@@ -261,6 +270,7 @@ int run_move_root(const struct op_move_root *op, uint32_t *step)
 
 	if (root < 0)
 		return root;
+	forget_root();
 	result = hide_all(op->path);
 	if (result < 0)
 		return result;
@@ -286,6 +296,7 @@ int run_change_root(const struct op_change_root *op, uint32_t *step)
 
 	if (fd < 0)
 		return fd;
+	forget_root();
 	result = enter(fd, step, STEP_CHANGE_ROOT_CHROOT);
 	return result < 0 ? result : sys_chdir("/");
 }

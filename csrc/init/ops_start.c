@@ -203,6 +203,7 @@ static bool closed;
 /* All from `first` except those in `kept`, which has `n` entries; -1 is no entry. */
 static int close_except(unsigned int first, const int *kept, size_t n)
 {
+	forget_root();
 	for (;;) {
 		unsigned int next = ~0U;
 		int result;

@@ -20,19 +20,17 @@ static bool is_procfs_root(int fd)
 }
 
 /* On procfs only another procfs, or a file that the planner allowed by name, may be mounted. */
-static int verify_target(int tree, int target, const struct op_attach *op)
+static int verify_target(int tree, const struct stat *mounted, int target,
+			 const struct op_attach *op)
 {
-	struct stat mounted;
 	struct stat covered;
-	int result = sys_fstat(tree, &mounted);
+	int result = sys_fstat(target, &covered);
 
-	if (result >= 0)
-		result = sys_fstat(target, &covered);
 	if (result < 0)
 		return result;
-	if (S_ISDIR(mounted.st_mode) != S_ISDIR(covered.st_mode)) {
-		detail(S_ISDIR(mounted.st_mode) ? "the target is not a directory"
-						: "what is mounted is not a directory");
+	if (S_ISDIR(mounted->st_mode) != S_ISDIR(covered.st_mode)) {
+		detail(S_ISDIR(mounted->st_mode) ? "the target is not a directory"
+						 : "what is mounted is not a directory");
 		return -ENOTDIR;
 	}
 	if ((op->flags & ATTACH_PROC_ALLOWED) != 0 || !is_procfs(target))
@@ -67,7 +65,7 @@ int run_attach(const struct op_attach *op, uint32_t *step)
 	if (target < 0)
 		return target;
 	*step = STEP_ATTACH_VERIFY;
-	result = verify_target(tree, target, op);
+	result = verify_target(tree, &status, target, op);
 	if (result < 0)
 		return result;
 	*step = STEP_ATTACH_ATTACH;

@@ -20,13 +20,47 @@
 struct walk {
 	char path[PATH_MAX]; /* rewritten where a link dangles */
 	size_t at;	     /* end of the part that `parent` stands for */
-	int parent;
+	int parent;	     /* -1: the root, which is opened only when something is made in it */
 	unsigned int links;
+	bool absent; /* the whole path was looked up, and is not there */
 };
 
 int open_root(void)
 {
 	return sys_open("/", O_PATH | O_DIRECTORY);
+}
+
+static int kept_root = -1;
+
+void forget_root(void)
+{
+	close_descriptor(&kept_root);
+}
+
+/* Not below `descriptor_base`: the numbers there are the container's. */
+int keep_root(void)
+{
+	CLEANUP_CLOSE int fd = open_root();
+
+	forget_root();
+	if (fd >= 0 && fd < descriptor_base)
+		kept_root = sys_result(fcntl(fd, F_DUPFD_CLOEXEC, descriptor_base));
+	else
+		kept_root = give(&fd);
+	return kept_root < 0 ? kept_root : 0;
+}
+
+bool umask_is_clear;
+
+mode_t exact_modes(void)
+{
+	return umask_is_clear ? 0 : umask(0);
+}
+
+void usual_modes(mode_t mask)
+{
+	if (!umask_is_clear)
+		umask(mask);
 }
 
 static int64_t now_ns(void)
@@ -60,7 +94,8 @@ static int openat2_patiently(int dir, const char *path, const struct open_how *h
 
 int resolve(const char *path, uint64_t flags, uint64_t extra)
 {
-	CLEANUP_CLOSE int root = open_root();
+	CLEANUP_CLOSE int opened = kept_root < 0 ? open_root() : -1;
+	int root = kept_root < 0 ? opened : kept_root;
 	struct open_how how = {
 		.flags = flags | O_CLOEXEC,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | extra,
@@ -140,15 +175,15 @@ static int replace_link(struct walk *walk, size_t start, size_t end, const char 
 		return -ENAMETOOLONG;
 	memmove(walk->path + kept + length, walk->path + end, rest + 1);
 	memcpy(walk->path + kept, target, length);
-	advance(walk, open_root(), 0);
-	return walk->parent < 0 ? walk->parent : 0;
+	advance(walk, -1, 0);
+	return 0;
 }
 
 static int make(struct walk *walk, const char *name, bool last, const struct creation *creation)
 {
 	bool directory = !last || creation->type == S_IFDIR;
 	mode_t mode = last ? creation->mode : creation->parents;
-	mode_t mask = umask(0); /* the mode is exact */
+	mode_t mask = exact_modes();
 	CLEANUP_CLOSE int fd = -1;
 	int result;
 
@@ -157,7 +192,7 @@ static int make(struct walk *walk, const char *name, bool last, const struct cre
 	else
 		result = fd = sys_openat(walk->parent, name,
 					 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
-	umask(mask);
+	usual_modes(mask);
 	close_descriptor(&fd);
 	if (result < 0)
 		return result;
@@ -185,6 +220,10 @@ static int create_component(struct walk *walk, size_t start, size_t end,
 		return -ELOOP;
 	memcpy(name, walk->path + start, end - start);
 	name[end - start] = '\0';
+	if (walk->parent < 0)
+		walk->parent = open_root();
+	if (walk->parent < 0)
+		return walk->parent;
 	length = readlinkat(walk->parent, name, target, sizeof(target));
 	if (length == (long)sizeof(target))
 		return -ENAMETOOLONG;
@@ -211,17 +250,30 @@ static bool is_link(int fd)
 	return sys_fstat(fd, &status) < 0 || S_ISLNK(status.st_mode);
 }
 
+/* The last component need not be looked for a second time: what has come there meanwhile is met
+ * when it cannot be made. */
+static int look_for(struct walk *walk, size_t end, const struct creation *creation, bool nofollow)
+{
+	char after = walk->path[end];
+	int fd;
+
+	if (walk->absent && is_last(walk->path, end)) {
+		walk->absent = false;
+		return -ENOENT;
+	}
+	walk->path[end] = '\0';
+	fd = resolve(walk->path, O_PATH | (nofollow ? O_NOFOLLOW : 0), creation->resolve);
+	walk->path[end] = after;
+	return fd;
+}
+
 static int step_into(struct walk *walk, const struct creation *creation)
 {
 	size_t start = walk->at;
 	size_t end = component(walk->path, &start);
 	bool nofollow = creation->nofollow && is_last(walk->path, end);
-	char after = walk->path[end];
-	int fd;
+	int fd = look_for(walk, end, creation, nofollow);
 
-	walk->path[end] = '\0';
-	fd = resolve(walk->path, O_PATH | (nofollow ? O_NOFOLLOW : 0), creation->resolve);
-	walk->path[end] = after;
 	if (fd >= 0 && nofollow && creation->type == S_IFDIR && is_link(fd)) {
 		close(fd);
 		fd = -ELOOP;
@@ -239,19 +291,19 @@ static int step_into(struct walk *walk, const struct creation *creation)
 
 static int create_all(const char *path, const struct creation *creation)
 {
-	struct walk walk = {.parent = open_root()};
+	struct walk walk = {.parent = -1, .absent = !creation->nofollow};
 	size_t length = strlen(path);
-	int result = walk.parent;
+	int result = 0;
 
-	if (length >= sizeof(walk.path)) {
-		close_descriptor(&walk.parent);
+	if (length >= sizeof(walk.path))
 		return -ENAMETOOLONG;
-	}
 	memcpy(walk.path, path, length + 1);
 	while (result >= 0 && !is_last(walk.path, walk.at))
 		result = step_into(&walk, creation);
 	if (result < 0)
 		close_descriptor(&walk.parent);
+	else if (walk.parent < 0)
+		walk.parent = open_root();
 	return result < 0 ? result : walk.parent;
 }
 

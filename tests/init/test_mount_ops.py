@@ -62,7 +62,7 @@ def test_attach_makes_the_target_as_the_mounted_object_is(rootfs: Path) -> None:
         seen = Path(f"/proc/{init.pid}/root")
         assert (seen / "other/file").read_text() == Path("/etc/passwd").read_text()
         assert "rw" in options(init.pid, rootfs, "/new/directory")
-        assert len(os.listdir(f"/proc/{init.pid}/fd")) == 6  # 0-3, root, host
+        assert len(os.listdir(f"/proc/{init.pid}/fd")) == 7  # 0-3, root, host, / of look-ups
     assert (rootfs / "new/directory").stat().st_mode == 0o40755
     assert (rootfs / "other/file").stat().st_mode == 0o100644
     assert (rootfs / "other/file").stat().st_size == 0
