@@ -156,6 +156,12 @@ def scan(
     return [_finding(by_key[key], key[1]) for key in sorted(wanted)]
 
 
+def marked(owner: str) -> list[Finding]:
+    """Find the cgroups that were made for this state directory, wherever they are."""
+    found = scan_cgroups(layout.probe().hierarchies)
+    return [_finding(one, path) for one, path in found if mark(one.mount, path) == owner]
+
+
 def _finding(hierarchy: Hierarchy, path: str) -> Finding:
     member = Cgroup(hierarchy, parts=tuple(path.split("/")), kept=0, claimed=True)
     member.kept = len(member.parts)  # its parents are somebody else's

@@ -15,7 +15,14 @@ from pyrunc.host import process
 from pyrunc.lifecycle import shape
 from pyrunc.lifecycle.container import PAUSED, RUNNING, STOPPED, Container, oci_state
 from pyrunc.lifecycle.state import StateDirectory
-from pyrunc.lifecycle.state_root import NoContainer, abandoned, check_id, missing, open_root
+from pyrunc.lifecycle.state_root import (
+    NoContainer,
+    abandoned,
+    check_id,
+    missing,
+    open_root,
+    state_path,
+)
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -124,6 +131,7 @@ def delete(root: str, container_id: str, *, force: bool) -> None:
     if directory is None:
         if force:
             _tidy(root)
+            _end_lost(root, container_id)
             return
         raise missing(container_id)
     try:
@@ -143,6 +151,28 @@ def _tidy(root: str) -> None:
             abandoned(root_fd, remove=True)
         finally:
             os.close(root_fd)
+
+
+def _end_lost(root: str, container_id: str) -> None:
+    """End a container whose state directory is gone: its cgroups carry the directory's path.
+
+    The id is ours meanwhile, so that what is found belongs to no container of now.
+    """
+    from pyrunc.cgroups import doctor
+
+    owner = state_path(root, container_id)
+    if not doctor.marked(owner):
+        return
+    directory = StateDirectory.claim(root, container_id)
+    try:
+        log.warning(
+            f"the state of container {container_id} is lost: what its cgroups hold is killed"
+        )
+        for one in doctor.marked(owner):
+            doctor.remove(one, end_processes=True)
+        directory.remove()
+    finally:
+        directory.close()
 
 
 def _delete(directory: StateDirectory, *, force: bool) -> None:

@@ -172,3 +172,20 @@ def test_a_leftover_is_not_hidden_by_its_name(runtime: Runtime, workspace: Path)
     assert found
     assert all(line.isprintable() for line in found)
     assert lines(runtime) == []
+
+
+def test_delete_by_force_ends_a_container_whose_state_is_lost(
+    runtime: Runtime, create: Create, config: Config, make_config: Callable[[], Config]
+) -> None:
+    """Its cgroups say whose they are; those of another container are left alone."""
+    other = create(make_config(), "sleep", "100").start()
+    container = runtime.create(config, "sleep", "600").start()
+    pid = container.pid
+    found = lose(container)
+    result = runtime("delete", "--force", container.id).ok()
+    assert "is lost" in result.stderr
+    until(lambda: not Path(f"/proc/{pid}/exe").exists(), "the process ends")
+    assert not any(path.exists() for path in found)
+    assert not (runtime.root / container.id).exists()
+    assert other.state()["status"] == "running"
+    assert runtime("delete", "--force", container.id).ok().stderr == ""
