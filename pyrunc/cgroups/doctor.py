@@ -156,10 +156,22 @@ def scan(
     return [_finding(by_key[key], key[1]) for key in sorted(wanted)]
 
 
-def marked(owner: str) -> list[Finding]:
-    """Find the cgroups that were made for this state directory, wherever they are."""
-    found = scan_cgroups(layout.probe().hierarchies)
-    return [_finding(one, path) for one, path in found if mark(one.mount, path) == owner]
+def end_marked(owner: str, *, dry_run: bool = False) -> int:
+    """Kill what is in the cgroups that were made for a state directory, and remove them.
+
+    Returns how many there were. A `dry_run` only looks.
+    """
+    hierarchies = layout.probe().hierarchies
+    try:
+        found = [one for one in scan_cgroups(hierarchies) if mark(one[0].mount, one[1]) == owner]
+        for one in () if dry_run else found:
+            remove(_finding(*one), end_processes=True)
+        return len(found)
+    finally:
+        for hierarchy in hierarchies:
+            if hierarchy.fd >= 0:
+                posix.close(hierarchy.fd)
+                hierarchy.fd = -1
 
 
 def _finding(hierarchy: Hierarchy, path: str) -> Finding:

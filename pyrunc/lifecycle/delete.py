@@ -161,15 +161,14 @@ def _end_lost(root: str, container_id: str) -> None:
     from pyrunc.cgroups import doctor
 
     owner = state_path(root, container_id)
-    if not doctor.marked(owner):
+    if not doctor.end_marked(owner, dry_run=True):
         return
     directory = StateDirectory.claim(root, container_id)
     try:
         log.warning(
             f"the state of container {container_id} is lost: what its cgroups hold is killed"
         )
-        for one in doctor.marked(owner):
-            doctor.remove(one, end_processes=True)
+        doctor.end_marked(owner)
         directory.remove()
     finally:
         directory.close()
