@@ -298,7 +298,10 @@ class Create:
             hooks.run_all(kind, listed, self._oci_state(status), started=self._note_hook)
 
     def _on_console(self, message: Message) -> Sequence[int]:
-        self.terminal = handover.take_terminal(message, console_socket=self.prepared.console_socket)
+        prepared = self.prepared
+        self.terminal = handover.take_terminal(
+            message, console_socket=prepared.console_socket, relayed=prepared.stdio[1] < 0
+        )
         return ()
 
     def _on_seccomp(self, message: Message) -> Sequence[int]:

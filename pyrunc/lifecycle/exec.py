@@ -247,7 +247,10 @@ class Execution:
         return ()
 
     def _on_console(self, message: Message) -> Sequence[int]:
-        self.terminal = handover.take_terminal(message, console_socket=self.options.console_socket)
+        options = self.options
+        self.terminal = handover.take_terminal(
+            message, console_socket=options.console_socket, relayed=options.stdio[1] < 0
+        )
         return ()
 
     def _on_seccomp(self, message: Message) -> Sequence[int]:

@@ -41,15 +41,19 @@ def check_terminal(terminal: bool, *, console_socket: str, detached: bool) -> No
         )
 
 
-def take_terminal(message: Message, *, console_socket: str) -> int:
-    """Send the terminal's master to the console socket; without a socket, keep it."""
+def take_terminal(message: Message, *, console_socket: str, relayed: bool) -> int:
+    """Send the terminal's master to the console socket; without a socket, keep it.
+
+    `relayed`: its output will go to our standard output.
+    """
     if len(message.fds) != 1:
         raise InitError("the init sent no terminal")
     if not console_socket:
         # Before the program can ask, or write.
-        copy_window(message.fds[0])
-        if not os.isatty(STDOUT):
-            terminals.plain(message.fds[0])
+        if relayed:
+            copy_window(message.fds[0])
+            if not os.isatty(STDOUT):
+                terminals.plain(message.fds[0])
         return os.dup(message.fds[0])
     send_descriptor(console_socket, message.fds[0], text=b"/dev/ptmx")
     return -1

@@ -89,12 +89,17 @@ def linked_destination(config: Config) -> None:
 
 
 def all_hooks(config: Config) -> None:
-    """Each writes its kind; those that run inside cannot see the host's path."""
+    """Each writes its kind; those that run inside cannot see the host's path.
+
+    crun runs poststart beside startContainer: it waits for that, two seconds where nothing comes.
+    """
     notes = config.rootfs / "tmp/notes"
     notes.unlink(missing_ok=True)
     env = ["PATH=/usr/bin:/bin"]
+    wait = f"i=0; until grep -q startC {notes} || [ $i = 40 ]; do sleep 0.05; i=$((i+1)); done"
     for kind in ("prestart", "createRuntime", "createContainer", "poststart"):
-        config.hook(kind, "/bin/sh", "-c", f"echo {kind} >>{notes}", env=env)
+        before = f"{wait}; " if kind == "poststart" else ""
+        config.hook(kind, "/bin/sh", "-c", f"{before}echo {kind} >>{notes}", env=env)
     config.hook("startContainer", "/bin/sh", "-c", "echo startContainer >>/tmp/notes", env=env)
 
 

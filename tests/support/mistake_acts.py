@@ -300,7 +300,7 @@ MORE = [
         created(wrong_format),
         ("exec /bin/broken: exec format error",),
         "/process/args",
-        "architecture",
+        "neither an ELF file nor a script",
     ),
     Mistake(
         "missing interpreter",
