@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -220,7 +221,7 @@ def _close(iterator: Any) -> None:
             iterator.close()
             return
         except ValueError:  # it is executing
-            continue
+            time.sleep(0.01)
 
 
 class Runtime:

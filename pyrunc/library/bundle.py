@@ -30,8 +30,10 @@ class Bundle:
         """Make the directory with its config.json.
 
         `contents`: name below the bundle -> bytes, readable for all. HostError when the state root
-        cannot be written.
+        cannot be written, UsageError for a name that leads elsewhere.
         """
+        for name in contents or {}:
+            check_name(name)
         try:
             os.makedirs(f"{self.root}/{DIRECTORY}", mode=0o711, exist_ok=True)
             os.mkdir(self.path, 0o711)
@@ -46,6 +48,9 @@ class Bundle:
             raise HostError(
                 f"cannot make the bundle {self.path}", errno=error.errno or 0
             ) from error
+        except BaseException:
+            self.remove()
+            raise
 
     def _with_overlay(self, spec: Spec) -> Spec:
         """Mount an overlay over the root, whose upper layer belongs to the container's root."""
@@ -89,6 +94,15 @@ class Bundle:
             return
         finally:
             os.close(parent)
+
+
+def check_name(name: str) -> None:
+    """Refuse the name of a file that is none below a directory: UsageError."""
+    if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise UsageError(
+            f"files: {name!r} is no name below the directory of the files",
+            hint="use relative names without '.' and '..', such as main.py or lib/util.py",
+        )
 
 
 def _root_id(spec: Spec, kind: str) -> int:

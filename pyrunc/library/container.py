@@ -77,7 +77,10 @@ class Container(Process):
         if self._bundle is None:
             self.close()
         else:
-            self.delete(force=True)
+            try:
+                self.delete(force=True)
+            finally:
+                self.close()
 
     def _load(self, *, lock: bool = False) -> lifecycle.Container:
         return lifecycle.Container.load(self.runtime.root, self.id, lock=lock)
@@ -149,11 +152,12 @@ class Container(Process):
             found.directory.close()
 
     def delete(self, *, force: bool = False) -> None:
-        """Remove the container; `force` kills it first. The handle is closed."""
-        try:
-            lifecycle_delete.delete(self.runtime.root, self.id, force=force)
-        finally:
-            self.close()
+        """Remove the container; `force` kills it first.
+
+        The handle is closed then; when the container cannot be removed it stays as it is.
+        """
+        lifecycle_delete.delete(self.runtime.root, self.id, force=force)
+        self.close()
         if self._bundle is not None:
             self._bundle.remove()
 

@@ -8,10 +8,12 @@ exit status for all.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -20,6 +22,7 @@ from pyrunc.host import process, syscalls
 from pyrunc.library.streams import Streams
 
 CHUNK = 65536
+PIPE_MAX = 1 << 20  # more than a pipe that nobody has enlarged can hold (16 pages), in bytes
 UNKNOWN = -1  # exit code of a process that somebody else has collected
 
 
@@ -74,6 +77,8 @@ class Process:
         self._child = child
         self._lock = threading.Lock()
         self._code: int | None = None
+        self._users = 0  # threads that wait or communicate: the descriptors must outlast them
+        self._closed = False
 
     def __enter__(self) -> Process:
         return self
@@ -127,10 +132,28 @@ class Process:
         TimeoutExpired after `timeout` seconds; the process goes on then.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            if not process.wait_dead(self.pidfd, _milliseconds(deadline)) and timeout is not None:
-                raise TimeoutExpired(f"process {self.pid} did not end", seconds=timeout)
-        return code
+        with self._using():
+            while (code := self.poll()) is None:
+                if (
+                    not process.wait_dead(self.pidfd, _milliseconds(deadline))
+                    and timeout is not None
+                ):
+                    raise TimeoutExpired(f"process {self.pid} did not end", seconds=timeout)
+            return code
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[None]:
+        """Keep the descriptors open meanwhile: a number that is closed may be given to others."""
+        with self._lock:
+            if self._closed and self._code is None:
+                raise StateError(f"the handle of process {self.pid} is closed")
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._let_go()
 
     def communicate(
         self, input: bytes = b"", *, timeout: float | None = None, limit: int = 1 << 30
@@ -140,6 +163,10 @@ class Process:
         When `timeout` seconds are over, the process is killed. Of each output at most `limit` bytes
         are kept.
         """
+        with self._using():
+            return self._communicate(input, timeout=timeout, limit=limit)
+
+    def _communicate(self, input: bytes, *, timeout: float | None, limit: int) -> Completed:
         deadline = None if timeout is None else time.monotonic() + timeout
         pump = _Pump(self.streams, input, limit=limit)
         timed_out = not pump.run(deadline, until=self.pidfd)
@@ -157,14 +184,23 @@ class Process:
         return Completed(code, pump.output(0), pump.output(1), timed_out)
 
     def close(self) -> None:
-        """Let go of the descriptors. A child that has not ended is not collected any more."""
+        """Let go of the descriptors. A child that has not ended is not collected any more.
+
+        Where other threads wait for the process, the last of them closes the descriptors.
+        """
         self.poll()
         with self._lock:
-            self.streams.close()
-            for fd in (self.pidfd, self.terminal):
-                if fd >= 0:
-                    os.close(fd)
-            self.pidfd = self.terminal = -1
+            self._closed = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if not self._closed or self._users:
+            return
+        self.streams.close()
+        for fd in (self.pidfd, self.terminal):
+            if fd >= 0:
+                os.close(fd)
+        self.pidfd = self.terminal = -1
 
 
 class _Pump:
@@ -187,7 +223,8 @@ class _Pump:
     def run(self, deadline: float | None, *, until: int) -> bool:
         """Move bytes until both outputs are at their ends or the process of the pidfd has ended.
 
-        False when the time is over before.
+        False when the time is over before. What others still write after the end is not waited
+        for, and a pipe that is never empty does not hold up the deadline.
         """
         while self._open or self._streams.stdin >= 0:
             poll = select.poll()
@@ -196,7 +233,8 @@ class _Pump:
                 poll.register(fd, select.POLLIN)
             if self._streams.stdin >= 0:
                 poll.register(self._streams.stdin, select.POLLOUT)
-            ready = poll.poll(_milliseconds(deadline))
+            left_ms = _milliseconds(deadline)
+            ready = poll.poll(left_ms)
             if not ready:
                 return False
             fds = {fd for fd, _ in ready}
@@ -204,13 +242,19 @@ class _Pump:
                 self._feed()
             for fd in fds & self._open.keys():
                 self._take(fd)
-            if fds == {until}:  # its children may hold the pipes, but nobody waits for those
+            if until in fds:  # its children may hold the pipes, but nobody waits for those
                 return True
+            if left_ms == 0:
+                return False
         return True
 
     def drain(self) -> None:
-        """Read what is in the pipes of a program that has ended."""
-        while self._open:
+        """Read what is in the pipes of a program that has ended.
+
+        No more than pipes can hold: children that outlive it may write for ever.
+        """
+        end = sum(self._size) + len(self._open) * PIPE_MAX
+        while self._open and sum(self._size) < end:
             poll = select.poll()
             for fd in self._open:
                 poll.register(fd, select.POLLIN)

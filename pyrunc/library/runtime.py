@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from pyrunc.cgroups.base import Owner
 from pyrunc.errors import ConfigErrors, Failure, Problem, StateError
 from pyrunc.host import facts, process
 from pyrunc.library import policies as policy_module
-from pyrunc.library.bundle import DIRECTORY, Bundle, annotation, owned
+from pyrunc.library.bundle import DIRECTORY, OWNER, Bundle, annotation, owned
 from pyrunc.library.container import Container
 from pyrunc.library.processes import Completed
 from pyrunc.library.results import Explained, Operation, Report
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pyrunc.library.policies import Policy
 
 logger = logging.getLogger("pyrunc")
+MARK = re.compile(r"[1-9][0-9]{0,9}:[0-9]{1,20}", re.ASCII)  # pid and start time of an owner
 # A fork of this program while an init is being started would inherit the init's start gate, and the
 # container would look created for as long as that copy lives.
 _starting = threading.RLock()
@@ -270,11 +272,18 @@ class Runtime:
 
     def doctor(self) -> list[str]:
         """Delete the containers and bundles of programs that have ended; returns their ids."""
-        gone = [name for name in self.ids() if self._is_orphan(name)]
-        for name in gone:
+        gone = [name for name in self.ids() if self._is_orphan(name) and self._remove(name)]
+        return gone + self._sweep_bundles()
+
+    def _remove(self, name: str) -> bool:
+        """Delete a container with its bundle; False, with a warning, where that is impossible."""
+        try:
             lifecycle_delete.delete(self.root, name, force=True)
             Bundle(self.root, name).remove()
-        return gone + self._sweep_bundles()
+        except (Failure, OSError) as error:  # one that resists must not keep the others
+            logger.warning("cannot delete %s, whose program has ended: %s", name, error)
+            return False
+        return True
 
     def _sweep_once(self) -> None:
         if not self._swept:
@@ -282,13 +291,19 @@ class Runtime:
             self.doctor()
 
     def _is_orphan(self, name: str) -> bool:
+        """Whether this library made it for a program that has ended.
+
+        Anybody can write the annotation into a configuration: only with the bundle that the library
+        makes below the root does it count.
+        """
         try:
             found = lifecycle_container.Container.load(self.root, name)
         except Failure:
             return False
         try:
             mark = annotation(found.state)
-            return bool(mark) and not _lives(mark)
+            ours = found.state.get("bundle") == Bundle(self.root, name).path
+            return ours and bool(mark) and not _lives(mark)
         finally:
             found.directory.close()
 
@@ -303,7 +318,11 @@ class Runtime:
         for name in names:
             if name in containers or _lives(_mark_of(f"{self.root}/{DIRECTORY}/{name}")):
                 continue
-            Bundle(self.root, name).remove()
+            try:
+                Bundle(self.root, name).remove()
+            except OSError as error:
+                logger.warning("cannot remove the bundle of %s: %s", name, error)
+                continue
             left.append(name)
         return left
 
@@ -320,14 +339,25 @@ def _own_mark() -> str:
 
 
 def _lives(mark: str) -> bool:
-    pid, _, start_time = mark.partition(":")
-    return not pid.isdigit() or process.alive(int(pid), int(start_time))
+    """Whether the program of a mark runs; what is no mark is taken for one that does."""
+    if not MARK.fullmatch(mark):
+        return True
+    pid, start_time = map(int, mark.split(":"))
+    try:
+        found = process.read_stat(pid)  # pid 1 too: this program may be the init of a container
+    except OSError:  # a /proc that hides the processes of others
+        return True
+    return (
+        found is not None
+        and found.start_time == start_time
+        and (found.state not in process.DEAD or pid == os.getpid())
+    )
 
 
 def _mark_of(bundle: str) -> str:
     """Return the owner in a bundle's configuration; "" while that is being written."""
     try:
         with open(f"{bundle}/config.json", "rb") as file:
-            return str(Spec.parse(file.read()).get("/annotations", {}).get("org.pyrunc.owner", ""))
+            return str((Spec.parse(file.read()).get("/annotations") or {}).get(OWNER, ""))
     except (OSError, Failure):
         return ""

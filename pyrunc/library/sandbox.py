@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from pyrunc.errors import Failure
+from pyrunc.library.bundle import check_name
 from pyrunc.library.container import Container
 from pyrunc.library.processes import Completed
 from pyrunc.library.runtime import Runtime, new_id
@@ -152,6 +153,7 @@ class Sandbox:
         container_id = new_id()
         place = self.runtime.bundle_path(container_id)
         for name in files:
+            check_name(name)
             spec = spec.bind(f"{place}/files/{name}", f"{WORK}/{name}", recursive=False)
         return self.runtime.create(
             spec,
@@ -200,7 +202,11 @@ class _Pool:
         self._filler: threading.Thread | None = None
         self._closed = False
         if size:
-            self._fill()
+            try:
+                self._fill()
+            except BaseException:  # some may be there already, and nobody could close the pool
+                self.close()
+                raise
 
     def take(self) -> Container:
         """One that waits, or a new one where none does."""

@@ -49,7 +49,10 @@ def test_the_life_of_a_container(library: pyrunc.Runtime, script: Script) -> Non
         assert container.status == "created"
         assert container.start().status == "running"
         assert container.state["id"] == container.id
-        assert [one.command for one in container.processes()] == ["sleep 60"]
+        until(
+            lambda: [one.command for one in container.processes()] == ["sleep 60"],
+            "the shell has become its last command",
+        )
         assert "/proc" in {one.point for one in container.mounts()}
         container.pause()
         assert container.status == "paused"

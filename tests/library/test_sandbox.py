@@ -32,6 +32,42 @@ def test_a_program_gets_its_files_and_tells_how_it_went(box: pyrunc.Sandbox) -> 
     assert not result.oom_killed
 
 
+@pytest.mark.parametrize(
+    "path", ["../x", "../../x", "a/../../../x", "/x", "", ".", "a//b", "a/", "a\0b"]
+)
+def test_files_cannot_lie_outside_of_the_working_directory(
+    box: pyrunc.Sandbox, root: Path, path: str
+) -> None:
+    with pytest.raises(pyrunc.UsageError, match="no name below the directory"):
+        box.run(["true"], files={path: b"data"})
+    with pytest.raises(pyrunc.UsageError, match="no name below the directory"):
+        box.runtime.create(box.spec, files={path: b"data"})
+    assert not (root / "x").exists()
+    assert not (root / ".bundles" / "x").exists()
+
+
+def test_a_pool_that_cannot_be_filled_leaves_nothing(
+    library: pyrunc.Runtime,
+    spec: pyrunc.Spec,
+    base: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waiting = pyrunc.Sandbox.waiting
+    made: list[pyrunc.Container] = []
+
+    def second_fails(self: pyrunc.Sandbox) -> pyrunc.Container:
+        if made:
+            raise pyrunc.HostError("no room")
+        made.append(waiting(self))
+        return made[0]
+
+    monkeypatch.setattr(pyrunc.Sandbox, "waiting", second_fails)
+    with pytest.raises(pyrunc.HostError, match="no room"):
+        pyrunc.Sandbox(base, spec=spec, runtime=library, program=["true"], pool=2)
+    assert made
+    assert library.ids() == []
+
+
 def test_it_can_write_to_its_scratch_space_alone(box: pyrunc.Sandbox) -> None:
     script = "echo a >x && cat x; for d in / /bin /etc; do echo b >$d/new && echo $d; done; true"
     assert box.run([*CODES, script]).stdout == b"a\n"

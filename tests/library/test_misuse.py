@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that do not behave, handles that are closed too early, owners that are forged."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pyrunc
+from pyrunc.host import process
+from pyrunc.library import runtime as runtime_module
+from tests.support.runtime import TREE
+
+pytestmark = pytest.mark.root
+Script = Callable[[str], pyrunc.Spec]
+Namer = Callable[[], str]
+
+
+def test_programs_that_write_for_ever_do_not_hold_up_a_time_out(
+    library: pyrunc.Runtime, script: Script
+) -> None:
+    began = time.monotonic()
+    done = library.run(script("yes & yes & yes & yes >&2 & yes"), timeout=0.5)
+    assert done.timed_out
+    assert time.monotonic() - began < 15
+
+
+def test_a_program_has_ended_though_its_children_write_for_ever(
+    library: pyrunc.Runtime, script: Script
+) -> None:
+    began = time.monotonic()
+    with library.create(script("sleep 60")) as container:
+        container.start()
+        done = container.exec(["sh", "-c", "for i in 1 2 3 4; do setsid yes & done; exit 4"])
+    assert done.returncode == 4
+    assert time.monotonic() - began < 30
+
+
+def test_a_handle_that_is_closed_outlasts_those_who_wait(
+    library: pyrunc.Runtime, script: Script
+) -> None:
+    with library.create(script("sleep 60")) as container:
+        container.start()
+        other = library.get(container.id)
+        with ThreadPoolExecutor(2) as pool:
+            waits: list[Future[Any]] = [pool.submit(other.wait), pool.submit(container.communicate)]
+            time.sleep(0.2)
+            other.close()
+            container.delete(force=True)
+            assert waits[1].result(10).returncode == 137
+            waits[0].result(10)
+        assert other.pidfd == container.pidfd == -1
+
+
+def test_a_container_that_cannot_be_deleted_keeps_its_handle(
+    library: pyrunc.Runtime, script: Script
+) -> None:
+    with library.create(script("sleep 60")) as container:
+        container.start()
+        with pytest.raises(pyrunc.StateError, match="not stopped"):
+            container.delete()
+        assert container.poll() is None
+        assert container.kill()
+        assert container.wait(10) == 137
+
+
+@pytest.mark.parametrize("mark", ["2:1", "1:1", "\u00b2:3", "5:x", "9" * 30, "", "99999999999:1"])
+def test_a_forged_owner_gives_nobody_a_container(
+    library: pyrunc.Runtime, spec: pyrunc.Spec, root: Path, workspace: Path, name: Namer, mark: str
+) -> None:
+    """The annotation alone is no ground to delete: others than the library may have set it."""
+    bundle = workspace / "forged"
+    bundle.mkdir(mode=0o711)
+    forged = spec.annotation("org.pyrunc.owner", mark)
+    (bundle / "config.json").write_text(forged.json(), encoding="utf-8")
+    container_id = name()
+    made = subprocess.run(
+        [TREE / "bin/pyrunc", "--root", root, "create", "--bundle", bundle, container_id],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert made.returncode == 0
+    assert library.doctor() == []
+    assert library.ids() == [container_id]
+    library.get(container_id).delete(force=True)
+
+
+def test_the_owner_may_have_any_pid_and_zombies_own_nothing() -> None:
+    first = process.read_stat(1)
+    assert first is not None
+    assert runtime_module._lives(f"1:{first.start_time}")
+    assert not runtime_module._lives(f"1:{first.start_time + 1}")
+    for garbage in ("", ":", "1", "1:", ":1", "\u00b2:3", "1:x", "9" * 30 + ":1"):
+        assert runtime_module._lives(garbage)
