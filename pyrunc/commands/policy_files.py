@@ -3,11 +3,12 @@
 
 The file defines `policy(spec, host)`, or a list POLICIES of such functions; `Spec` and `Refusal`
 are names in it. It is code that runs with the rights of the caller, so root loads only what nobody
-but root can change: the file and each directory above it.
+but root can change: the file, each directory above it, and each link that leads there.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from pyrunc.library.policies import Change, Policy
 
+MAX_LINKS = 40  # as the kernel
 GROUP_OR_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -42,9 +44,7 @@ class Transform:
 
 def load(path: str) -> list[Policy]:
     """Return the policies of a file; Failure when it is not trustworthy or has none."""
-    real = os.path.realpath(path)
-    if os.geteuid() == 0:
-        _check_trust(real)
+    real = trusted(path) if os.geteuid() == 0 else os.path.realpath(path)
     data, _source = read_named(real)
     names: dict[str, object] = {"__name__": "policy", "Spec": Spec, "Refusal": policies.Refusal}
     try:
@@ -59,20 +59,40 @@ def load(path: str) -> list[Policy]:
     return list(found)
 
 
-def _check_trust(path: str) -> None:
-    """Refuse a file that somebody but root can change, by itself or by a directory above it."""
-    place = path
-    while True:
-        try:
-            facts_of = os.stat(place)
-        except OSError as error:
-            raise Failure(f"cannot load the policy {path}", errno=error.errno or 0) from None
-        shared = stat.S_ISDIR(facts_of.st_mode) and facts_of.st_mode & stat.S_ISVTX
-        if facts_of.st_uid != 0 or (facts_of.st_mode & GROUP_OR_OTHERS and not shared):
-            raise Failure(
-                f"cannot load the policy {path}: others than root can change {place}",
-                hint="it is code that runs as root: give it, and all directories above, to root",
-            )
-        if place == "/":
-            return
-        place = os.path.dirname(place)
+def trusted(path: str) -> str:
+    """Return the path without links; Failure when somebody but root can change what it names.
+
+    Every directory and every link on the way is looked at: who can move a link chooses the file.
+    """
+    place, left, links = "/", os.path.abspath(path).split("/")[1:], 0
+    _check_trust(path, place)
+    while left:
+        step = left.pop(0)
+        if step in ("", "."):
+            continue
+        place = os.path.dirname(place) if step == ".." else os.path.join(place, step)
+        if not _check_trust(path, place):
+            continue
+        links += 1
+        if links > MAX_LINKS:
+            raise Failure(f"cannot load the policy {path}", errno=errno.ELOOP)
+        target = os.readlink(place)
+        place = "/" if target.startswith("/") else os.path.dirname(place)
+        left[:0] = target.split("/")
+    return place
+
+
+def _check_trust(path: str, place: str) -> bool:
+    """Refuse what somebody but root can change; returns whether it is a link."""
+    try:
+        found = os.lstat(place)
+    except OSError as error:
+        raise Failure(f"cannot load the policy {path}", errno=error.errno or 0) from None
+    link = stat.S_ISLNK(found.st_mode)  # its mode means nothing
+    shared = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+    if found.st_uid != 0 or (found.st_mode & GROUP_OR_OTHERS and not shared and not link):
+        raise Failure(
+            f"cannot load the policy {path}: others than root can change {place}",
+            hint="it is code that runs as root: give it, and all directories above, to root",
+        )
+    return link

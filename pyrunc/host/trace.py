@@ -10,6 +10,7 @@ init of a container with a time namespace shares with its parent.
 from __future__ import annotations
 
 import os
+import select
 import time
 
 TYPE_CHECKING = False
@@ -71,11 +72,7 @@ class Trace:
         # What the process has computed since its start is nearly all that it did until now.
         begin = time.time_ns() - time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID)
         parent = ""
-        version, *rest = os.environ.get("TRACEPARENT", "").split("-")
-        if len(version) == 2 and len(rest) >= 3 and len(rest[0]) == 32 and len(rest[1]) == 16:
-            self._trace_id, parent = rest[0], rest[1]
-        else:
-            self._trace_id = os.urandom(16).hex()
+        self._trace_id, parent = parent_of(os.environ.get("TRACEPARENT", ""))
         self._command = Span(f"pyrunc {command}", parent, begin, {})
         self._spans = [self._command]
         self._begin("start of the program", begin)
@@ -151,12 +148,7 @@ class Trace:
         for span in self._spans:
             span.end = span.end or now
         if self._path:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
-            fd = os.open(self._path, flags, 0o644)
-            try:
-                os.write(fd, (self._otlp(status) + "\n").encode("utf-8", "surrogateescape"))
-            finally:
-                os.close(fd)
+            _append(self._path, (self._otlp(status) + "\n").encode("utf-8", "surrogateescape"))
         return list(self._lines()) if self.table else ()
 
     def _otlp(self, status: int) -> str:
@@ -200,6 +192,49 @@ class Trace:
         yield f"{'all':<60} {whole / 1e6:9.3f} ms 100.0 %"
 
 
+def parent_of(text: str) -> tuple[str, str]:
+    """Return the ids of the trace and of the parent span that a TRACEPARENT names.
+
+    What is no valid value begins a new trace, as W3C Trace Context has it.
+    """
+    version, *rest = text.split("-")
+    if len(rest) >= 3 and version != "ff" and (version != "00" or len(rest) == 3):
+        fields = (version, *rest[:3])
+        sizes = (2, 32, 16, 2)
+        if all(
+            len(field) == size and not set(field) - HEX
+            for field, size in zip(fields, sizes, strict=True)
+        ) and not {rest[0].strip("0"), rest[1].strip("0")} & {""}:
+            return rest[0], rest[1]
+    return os.urandom(16).hex(), ""
+
+
+def _append(path: str, data: bytes) -> None:
+    """Append to a file, a pipe or a device; OSError with its name.
+
+    A fifo that nobody reads, or a pipe that stays full, is an error: a command must not wait for
+    those who look at it.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    fd = os.open(path, flags, 0o644)
+    try:
+        while data:
+            try:
+                data = data[os.write(fd, data) :]
+            except BlockingIOError:
+                room = select.poll()
+                room.register(fd, select.POLLOUT)
+                if not room.poll(PATIENCE_MS):
+                    raise
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        os.close(fd)
+
+
+PATIENCE_MS = 1000  # for a reader of a pipe that is slow
+HEX = frozenset("0123456789abcdef")
 SHOWN = 50  # ops and rendezvous that take less than one part in so many are left out
 
 

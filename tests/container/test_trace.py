@@ -96,7 +96,23 @@ def test_the_spans_join_the_trace_of_the_caller(
     assert command["status"] == 2  # it failed
 
 
-@pytest.mark.parametrize("value", ["", "00", "00-1-2-3", f"00-{TRACE_ID}-x-01", "garbage"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "00",
+        "00-1-2-3",
+        f"00-{TRACE_ID}-x-01",
+        "garbage",
+        f"00-{TRACE_ID.upper()}-{PARENT}-01",
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{TRACE_ID}-{'0' * 16}-01",
+        f"00-{'z' * 32}-{PARENT}-01",
+        f"ff-{TRACE_ID}-{PARENT}-01",
+        f"00-{TRACE_ID}-{PARENT}-01-more",
+        f"00-{TRACE_ID}-{PARENT}-0x",
+    ],
+)
 def test_a_malformed_traceparent_begins_a_trace_of_its_own(
     pyrunc: Runtime, file: Path, value: str
 ) -> None:
@@ -104,6 +120,33 @@ def test_a_malformed_traceparent_begins_a_trace_of_its_own(
     command, *_ = spans(file)
     assert len(command["trace"]) == 32
     assert command["parent"] == ""
+
+
+def test_a_later_version_of_traceparent_may_have_more_fields(pyrunc: Runtime, file: Path) -> None:
+    value = f"01-{TRACE_ID}-{PARENT}-01-more"
+    pyrunc("--trace", file, "list", env={**os.environ, "TRACEPARENT": value}).ok()
+    assert spans(file)[0]["trace"] == TRACE_ID
+
+
+def test_a_fifo_that_nobody_reads_does_not_hold_up_the_command(pyrunc: Runtime, file: Path) -> None:
+    os.mkfifo(file)
+    done = pyrunc("--trace", file, "list", timeout_s=10).ok()
+    assert "cannot write the trace" in done.stderr
+
+
+def test_a_pipe_that_stays_full_does_not_hold_up_the_command(pyrunc: Runtime, file: Path) -> None:
+    os.mkfifo(file)
+    reader = os.open(file, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        while True:
+            try:
+                os.write(reader, bytes(4096))
+            except BlockingIOError:
+                break
+        done = pyrunc("--trace", file, "list", timeout_s=10).ok()
+    finally:
+        os.close(reader)
+    assert "cannot write the trace" in done.stderr
 
 
 def test_exec_and_hooks_have_spans(pyrunc: Runtime, running: Container, file: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_policy_refuses(pyrunc: Runtime, config: Config, policy: Path) -> None
     assert "/hostname" in refused.stderr
 
 
-@pytest.mark.parametrize("what", ["file", "directory", "owner"])
+@pytest.mark.parametrize("what", ["file", "directory", "owner", "link", "place of a link"])
 def test_root_loads_no_policy_that_others_can_change(
     pyrunc: Runtime, config: Config, policy: Path, what: str
 ) -> None:
@@ -63,11 +63,38 @@ def test_root_loads_no_policy_that_others_can_change(
         below.mkdir()
         policy = policy.rename(below / "policy.py")
         below.chmod(0o777)
+    elif what == "link":
+        (policy.parent / "link.py").symlink_to(policy)
+        policy = policy.parent / "link.py"
+        os.chown(policy, 1000, 1000, follow_symlinks=False)
+    elif what == "place of a link":
+        place = policy.parent / "open"
+        place.mkdir()
+        (place / "link.py").symlink_to(policy)
+        place.chmod(0o777)
+        policy = place / "link.py"
     else:
         os.chown(policy, 1000, 1000)
     refused = pyrunc("--policy", policy, "explain", config.bundle)
     assert refused.status == 1
     assert "others than root can change" in refused.error
+
+
+def test_root_loads_a_policy_through_links_of_root(
+    pyrunc: Runtime, config: Config, policy: Path
+) -> None:
+    config.write()
+    (policy.parent / "here").symlink_to(".")
+    (policy.parent / "link.py").symlink_to(f"here/../{policy.parent.name}/here/{policy.name}")
+    pyrunc("--policy", policy.parent / "here" / "link.py", "explain", config.bundle).ok()
+
+
+def test_a_loop_of_links_is_no_policy(pyrunc: Runtime, config: Config, policy: Path) -> None:
+    config.write()
+    (policy.parent / "loop.py").symlink_to("loop.py")
+    refused = pyrunc("--policy", policy.parent / "loop.py", "explain", config.bundle)
+    assert refused.status == 1
+    assert "cannot load the policy" in refused.error
 
 
 @pytest.mark.parametrize("example", sorted((TREE / "docs/examples/policies").glob("*.py")))
