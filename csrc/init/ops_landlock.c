@@ -45,8 +45,7 @@ static int add_rule(uint32_t slot, int type, const void *rule)
 int run_create_ruleset(const struct op_create_ruleset *op, uint32_t *step)
 {
 	const struct ruleset ruleset = {.fs = op->fs, .net = op->net, .scoped = op->scoped};
-	int fd = sys_result(
-		syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0));
+	int fd = sys_result(syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0));
 
 	(void)step;
 	return fd < 0 ? fd : slot_put(op->slot, fd);

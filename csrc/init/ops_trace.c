@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* When each op has ended, for --trace. The mapping is shared over the forks and goes at the execve. */
+/* When each op has ended, for --trace. The mapping is shared over the forks and goes at the execve.
+ */
 #include <sys/mman.h>
 #include <time.h>
 

@@ -104,8 +104,8 @@ static int resolve_above(const char *path)
 }
 
 /*
- * The number of the first mount of the plan that is met on the way up from a path; 0: there is none.
- * A mount that is not of the plan came with a recursive clone, whose top is one.
+ * The number of the first mount of the plan that is met on the way up from a path; 0: there is
+ * none. A mount that is not of the plan came with a recursive clone, whose top is one.
  */
 static int64_t number_above(const char *path)
 {

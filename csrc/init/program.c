@@ -18,8 +18,7 @@ struct elf {
 
 static bool read_at(int fd, void *buffer, size_t size, uint64_t offset)
 {
-	return offset <= INT64_MAX &&
-	       pread(fd, buffer, size, (off_t)offset) == (ssize_t)size;
+	return offset <= INT64_MAX && pread(fd, buffer, size, (off_t)offset) == (ssize_t)size;
 }
 
 static bool read_elf(int fd, struct elf *elf)

@@ -288,8 +288,8 @@ static inline int sys_faccessat2(int dir, const char *path, int mode, int flags)
 {
 	int result = sys_result(syscall(SYS_faccessat2, dir, path, mode, flags));
 
-	/* No answer of faccessat2 itself: a filter around us. The real and the effective ids are the
-	 * same here. */
+	/* No answer of faccessat2 itself: a filter around us. The real and the effective ids are
+	 * the same here. */
 	if (result == -ENOSYS || result == -EPERM)
 		result = sys_result(syscall(SYS_faccessat, dir, path, mode));
 	return result;

@@ -288,7 +288,8 @@ void interpreter_reattach(void)
 void refuse_privileged_file(void)
 {
 	if (getauxval(AT_SECURE) != 0)
-		die("refused: it runs with more rights than its caller (setuid, setgid or file capabilities)");
+		die("refused: it runs with more rights than its caller (setuid, setgid or file "
+		    "capabilities)");
 }
 
 /*

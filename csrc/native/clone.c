@@ -30,8 +30,8 @@ static long clone_call(long call, const long *given, child_main *body, void *dat
 			 "hlt\n"
 			 "1:"
 			 : "=a"(result)
-			 : "0"(call), "D"(given[0]), "S"(given[1]), "d"(given[2]), "r"(body_register),
-			   "r"(data_register)
+			 : "0"(call), "D"(given[0]), "S"(given[1]), "d"(given[2]),
+			   "r"(body_register), "r"(data_register)
 			 : "rcx", "r11", "memory", "cc");
 #elif defined(__aarch64__)
 	register long result __asm__("x0") = given[0];
@@ -86,13 +86,8 @@ int native_is_refused(int error)
 /* Calls without an older one that gives the same guarantee, in the order of REFUSABLE of
  * pyrunc/host/refusals.py. */
 static const long REFUSABLE[] = {
-	SYS_openat2,
-	SYS_mount_setattr,
-	SYS_pidfd_open,
-	SYS_pidfd_send_signal,
-	SYS_pidfd_getfd,
-	SYS_close_range,
-	SYS_memfd_create,
+	SYS_openat2,	 SYS_mount_setattr, SYS_pidfd_open,   SYS_pidfd_send_signal,
+	SYS_pidfd_getfd, SYS_close_range,   SYS_memfd_create,
 };
 
 /* All arguments are -1, which the kernel refuses with another error before it does anything. */
@@ -101,7 +96,8 @@ int native_refused_calls(void)
 	int refused = 0;
 
 	for (unsigned int i = 0; i < sizeof(REFUSABLE) / sizeof(*REFUSABLE); i++)
-		if (syscall(REFUSABLE[i], -1L, -1L, -1L, -1L, -1L, -1L) < 0 && native_is_refused(errno))
+		if (syscall(REFUSABLE[i], -1L, -1L, -1L, -1L, -1L, -1L) < 0 &&
+		    native_is_refused(errno))
 			refused |= 1 << i;
 	return refused;
 }

@@ -150,6 +150,12 @@ def _serve(
 
     read, write = os.pipe2(os.O_CLOEXEC)  # in the place of the gate and the files for output
     mapper = Mapper(plan.requests)
+    masters: list[int] = []  # a terminal whose master is closed answers EIO
+
+    def keep_master(message: Message) -> Sequence[int]:
+        masters.extend(os.dup(fd) for fd in message.fds)
+        return ()
+
     try:
         child = spawn(plan, [write] * plan.objects, preserve_fds=prepared.preserve_fds)
         try:
@@ -167,7 +173,7 @@ def _serve(
                     ),
                     ops.RENDEZVOUS_MOUNTED: lambda message: [os.dup(image)],
                     ops.RENDEZVOUS_HOOKS: lambda message: (),
-                    ops.RENDEZVOUS_CONSOLE: lambda message: (),
+                    ops.RENDEZVOUS_CONSOLE: keep_master,
                     ops.RENDEZVOUS_READY: lambda message: _on_ready(child, ready),
                 },
                 until=ops.RENDEZVOUS_READY,
@@ -177,6 +183,8 @@ def _serve(
             child.kill()
     finally:
         mapper.close()
+        for fd in masters:
+            os.close(fd)
         os.close(read)
         os.close(write)
 

@@ -138,3 +138,9 @@ def test_check_refuses_what_create_refuses(pyrunc: Runtime, config: Config, name
     pointers = [one["pointer"] for one in json.loads(result.stdout)["errors"]]
     assert pointers == [corpus.case(name)["pointer"]]
     assert pyrunc("create", "--bundle", config.bundle, pyrunc.new_id()).status == 1
+
+
+def test_a_terminal_is_tried_without_a_reader(pyrunc: Runtime, config: Config) -> None:
+    config.process["terminal"] = True
+    config.write()
+    assert pyrunc("check", config.bundle).ok().stdout.endswith("0 error(s), 0 warning(s)\n")
