@@ -16,7 +16,7 @@ from tests.support.runtime import Runtime
 from tests.support.wait import until
 
 # Upper bounds with a small bundle: some 5 % above what is measured.
-MOST = {"create": 1010, "state": 40, "start": 52, "exec": 410, "kill": 42, "delete": 105}
+MOST = {"create": 1010, "state": 40, "start": 52, "exec": 410, "kill": 42, "delete": 125}
 SIZES = (20, 40, 80)
 
 

@@ -143,4 +143,4 @@ def test_check_refuses_what_create_refuses(pyrunc: Runtime, config: Config, name
 def test_a_terminal_is_tried_without_a_reader(pyrunc: Runtime, config: Config) -> None:
     config.process["terminal"] = True
     config.write()
-    assert pyrunc("check", config.bundle).ok().stdout.endswith("0 error(s), 0 warning(s)\n")
+    assert "0 error(s)" in pyrunc("check", config.bundle).ok().lines[-1]

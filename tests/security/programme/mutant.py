@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 TREE = Path(__file__).resolve().parents[3]
+# linux/sched.h: CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWNET
+NEW_NAMES = 0x04000000 | 0x08000000 | 0x40000000
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 sys.path[:0] = [str(TREE), str(TREE / f".venv/lib/{PYTHON}/site-packages")]
 
@@ -62,7 +64,8 @@ def patch(spec: str, listing: str) -> None:
 
 
 if __name__ == "__main__":
-    machine.check(machine.LIBC.unshare(machine.CLONE_NEWNS), "unshare")
+    # A mutant without its unshare changes what it is in: let that be ours alone.
+    machine.check(machine.LIBC.unshare(machine.CLONE_NEWNS | NEW_NAMES), "unshare")
     machine.mount("none", "/", flags=machine.MS_REC | machine.MS_PRIVATE)
     links = [os.readlink(f"/proc/self/ns/{name}") for name in os.listdir("/proc/self/ns")]
     Path(f"{sys.argv[2]}.own").write_text("\n".join(links))
