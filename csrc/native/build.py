@@ -69,6 +69,7 @@ FRAGMENTS = (
             "terminal.c",
             "bpf.c",
             "clone.c",
+            "limits.c",
         ),
     ),
     # Linked statically: its release decides which system call names are known, not the host's.

@@ -59,6 +59,7 @@ class Runtime:
 
     root            the state root; None for the default one of the caller
     cgroup_manager  ``cgroupfs``, ``systemd`` or ``disabled``
+    systemd         the same as cgroup_manager="systemd"
     rootless        tolerate cgroups that cannot be written; None: when the caller is not root
     policies        functions that change or refuse every configuration
     """
@@ -68,11 +69,12 @@ class Runtime:
         root: str | os.PathLike[str] | None = None,
         *,
         cgroup_manager: str = "cgroupfs",
+        systemd: bool = False,
         rootless: bool | None = None,
         policies: Sequence[Policy] = (),
     ) -> None:
         self.root = os.path.abspath(root if root is not None else default_root())
-        self.cgroup_manager = cgroup_manager
+        self.cgroup_manager = "systemd" if systemd else cgroup_manager
         self.rootless = rootless
         self.policies = tuple(policies)
         self._swept = False
