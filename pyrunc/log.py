@@ -60,6 +60,7 @@ class Log:
         self.reset()
 
     def reset(self) -> None:
+        self.divert = None
         self.fd = -1
         self.json = False
         self.least = LEVELS["info"]

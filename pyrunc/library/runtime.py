@@ -50,7 +50,6 @@ def _to_logging(level: str, message: str) -> None:
     logger.log(10 * (LEVELS[level] + 1), "%s", message)
 
 
-log.divert = _to_logging
 Owner.tidy = True
 
 
@@ -73,6 +72,7 @@ class Runtime:
         rootless: bool | None = None,
         policies: Sequence[Policy] = (),
     ) -> None:
+        log.divert = _to_logging
         self.root = os.path.abspath(root if root is not None else default_root())
         self.cgroup_manager = "systemd" if systemd else cgroup_manager
         self.rootless = rootless
@@ -156,6 +156,7 @@ class Runtime:
         deleted when it is closed, or by the next `Runtime` of this root when this program has
         ended. Failure when it cannot be made; nothing is left then.
         """
+        log.divert = _to_logging
         self._sweep_once()
         spec, _changes = self._governed(spec)
         container_id = id if id is not None else new_id()

@@ -224,7 +224,6 @@ def test_a_limit_is_what_the_kernel_has(
     ("node", "property"),
     [
         ({"cpu": {"realtimeRuntime": 1000}}, "cpu.realtimeRuntime"),
-        ({"memory": {"kernel": MB}}, "memory.kernel"),
         ({"memory": {"kernelTCP": MB}}, "memory.kernelTCP"),
         ({"memory": {"swappiness": 3}}, "memory.swappiness"),
         ({"memory": {"disableOOMKiller": True}}, "memory.disableOOMKiller"),

@@ -41,7 +41,11 @@ def mixed(runtime: Runtime, config: Config, ids: list[str]) -> list[str]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(SECONDS)
+        while thread.is_alive():  # a `run` whose container nobody ends any more
+            for name in ids:
+                runtime("delete", "--force", name)
+            thread.join(1)
     return wrong
 
 

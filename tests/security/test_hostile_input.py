@@ -31,7 +31,7 @@ BAD_CGROUPS = ("../x", "/../x", "/a/../../b", "a/../../../x", "/a\nb", "/a\x00b"
 BAD_KEYS = ("../x/cgroup.procs", "a/b", ".", "..", "", "cgroup.procs", "x" * 300, "memory.max\n")
 BAD_CLASSES = ("..", "../x", "a/b", "/a", "a\x00", "a\nb")
 BAD_ANNOTATIONS = """
-org.systemd.property.ExecStart run.oci.handler run.oci.hooks.stdout module.wasm.image
+org.systemd.property.ExecStart run.oci.hooks.stdout module.wasm.image
 run.oci.seccomp.plugins run.oci.mount_context_type org.criu.config
 """.split()
 

@@ -49,7 +49,7 @@ def life(watch: Watch, runtime: Runtime, config: Config) -> list[Call]:
     config.process["cwd"] = "/made"
     config.process["user"] = {"uid": 1000, "gid": 1000, "additionalGids": [5]}
     config.process["args"] = ["true"]
-    config["annotations"] = {"org.systemd.property.Exec": "/bin/evil", "run.oci.handler": "evil"}
+    config["annotations"] = {"org.systemd.property.Exec": "/bin/evil", "module.wasm.image": "evil"}
     config.write()
     return watch("run", "--bundle", config.bundle, runtime.new_id())
 
