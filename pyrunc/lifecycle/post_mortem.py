@@ -66,12 +66,15 @@ def _kept(container: Container) -> dict[str, Any]:
 
 
 def _started(container: Container) -> str:
-    """Return when `start` wrote to the gate, which keeps the time of its last write."""
+    """Return when `start` wrote to the gate, which keeps the time of its last write.
+
+    File times are those of the kernel's last tick: some ms before a clock that was read just now.
+    """
     try:
         status = os.stat(STARTED, dir_fd=container.directory.fd, follow_symlinks=False)
     except OSError:  # never started
         return ""
-    return rfc3339(status.st_mtime_ns)
+    return max(rfc3339(status.st_mtime_ns), str(container.state.get("created", "")))
 
 
 def _figures(container: Container) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def test_a_dead_container_says_that_it_was_killed_for_its_memory(
     found = container.state()["postMortem"]
     assert found["oomKills"] >= 1
     assert LIMIT // 2 < found["memoryPeak"] <= LIMIT
-    assert found["created"] < found["started"] < found["foundDead"]
+    assert found["created"] <= found["started"] < found["foundDead"]
     assert container.state()["postMortem"] == found, "it is looked at once, and kept"
     (line,) = pyrunc("events", "--stats", container.id).stdout.splitlines()
     assert json.loads(line) == {"type": "postMortem", "id": container.id, "data": found}
