@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pyrunc.lifecycle import delete
-from pyrunc.lifecycle.container import matching_ids
+from pyrunc.lifecycle.state_root import matching_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from pyrunc.errors import StateError
-from pyrunc.lifecycle.container import Container, matching_ids
+from pyrunc.lifecycle.container import Container
+from pyrunc.lifecycle.state_root import matching_ids
 from pyrunc.spec.signals import parse_signal
 
 TYPE_CHECKING = False

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from pyrunc.errors import StateError
-from pyrunc.lifecycle.container import CREATED, RUNNING, Container
+from pyrunc.lifecycle.container import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,9 +11,5 @@ if TYPE_CHECKING:
 
 
 def run(args: Args) -> int:
-    container = Container.load(args.text("root"), args.positionals[0], lock=True)
-    status = container.status()
-    if status not in (CREATED, RUNNING):
-        raise StateError(f"container not running: {container.id} is {status}")
-    container.cgroup().freeze()
+    Container.load(args.text("root"), args.positionals[0], lock=True).pause()
     return 0

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from pyrunc.errors import StateError
-from pyrunc.lifecycle.container import PAUSED, Container
+from pyrunc.lifecycle.container import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,9 +11,5 @@ if TYPE_CHECKING:
 
 
 def run(args: Args) -> int:
-    container = Container.load(args.text("root"), args.positionals[0], lock=True)
-    status = container.status()
-    if status != PAUSED:
-        raise StateError(f"container not paused: {container.id} is {status}")
-    container.cgroup().thaw()
+    Container.load(args.text("root"), args.positionals[0], lock=True).resume()
     return 0

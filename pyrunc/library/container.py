@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -132,21 +132,16 @@ class Container(Process):
 
     def pause(self) -> None:
         """Freeze all processes."""
-        self._freeze(True, (lifecycle.RUNNING, lifecycle.CREATED))
+        self._locked(lifecycle.Container.pause)
 
     def resume(self) -> None:
         """Let frozen processes go on."""
-        self._freeze(False, (lifecycle.PAUSED,))
+        self._locked(lifecycle.Container.resume)
 
-    def _freeze(self, frozen: bool, allowed: Sequence[str]) -> None:
+    def _locked(self, action: Callable[[lifecycle.Container], None]) -> None:
         found = self._load(lock=True)
         try:
-            status = found.status()
-            if status not in allowed:
-                raise StateError(f"container {self.id} is {status}: it must be {allowed[0]}")
-            manager = found.cgroup()
-            manager.freeze() if frozen else manager.thaw()
-            manager.close()
+            action(found)
         finally:
             found.directory.unlock()
             found.directory.close()

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import select
 
-from pyrunc.errors import Failure, InitError, StateError, UsageError
+from pyrunc.errors import Failure, InitError, StateError
 from pyrunc.host import process
 from pyrunc.init.messages import ERROR, EXEC, MESSAGE
 from pyrunc.lifecycle.record import maybe_frozen
 from pyrunc.lifecycle.state import StateDirectory
-from pyrunc.lifecycle.state_root import check_id, list_ids, missing, open_root
+from pyrunc.lifecycle.state_root import check_id, missing
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -270,6 +270,22 @@ class Container:
         except (Failure, OSError) as error:
             log.warning(f"{self.id}: {error}")
 
+    # -- the freezer -------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Freeze all processes; StateError unless they run or wait. The lock must be held."""
+        status = self.status()
+        if status not in (CREATED, RUNNING):
+            raise StateError(f"container not running: {self.id} is {status}")
+        self.cgroup().freeze()
+
+    def resume(self) -> None:
+        """Thaw all processes; StateError unless they are frozen. The lock must be held."""
+        status = self.status()
+        if status != PAUSED:
+            raise StateError(f"container not paused: {self.id} is {status}")
+        self.cgroup().thaw()
+
     # -- signals -----------------------------------------------------------------------------------
 
     def kill(self, number: int) -> bool:
@@ -374,17 +390,3 @@ def oci_state(state: Mapping[str, Any], *, status: str, pid: int) -> dict[str, A
     if state["annotations"]:
         found["annotations"] = state["annotations"]
     return found
-
-
-def matching_ids(root: str, pattern: str) -> list[str]:
-    """Return the ids that a regular expression matches as a whole."""
-    import re
-
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"invalid regular expression {pattern!r}: {error}") from None
-    root_fd = open_root(root)
-    if root_fd < 0:
-        return []
-    return [name for name in list_ids(root_fd) if compiled.fullmatch(name)]

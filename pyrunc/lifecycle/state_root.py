@@ -15,7 +15,7 @@ import os
 import stat
 import time
 
-from pyrunc.errors import HostError, StateError
+from pyrunc.errors import HostError, StateError, UsageError
 from pyrunc.host import syscalls
 
 TYPE_CHECKING = False
@@ -144,6 +144,20 @@ def list_ids(root_fd: int) -> list[str]:
             continue
         names.append(name)
     return sorted(names)
+
+
+def matching_ids(root: str, pattern: str) -> list[str]:
+    """Return the ids that a regular expression matches as a whole."""
+    import re
+
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"invalid regular expression {pattern!r}: {error}") from None
+    root_fd = open_root(root)
+    if root_fd < 0:
+        return []
+    return [name for name in list_ids(root_fd) if compiled.fullmatch(name)]
 
 
 # -- names and directories -------------------------------------------------------------------------
