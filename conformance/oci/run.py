@@ -25,7 +25,7 @@ from conformance import hierarchies
 from conformance.report import FAIL, PASS, SKIP, Report, Verdict, parse_runtimes
 
 TIMEOUT_S = 120
-TRIES = 3
+TRIES, PATIENCE_S = 12, 90.0
 # Cgroups that the programs name themselves and leave behind when a container was never made.
 LEFTOVERS = ("testdir", "cgrouptest", "runtime-tools")
 TIDY = """
@@ -95,7 +95,8 @@ def run_settled(program: Path, *, tree: Path, runtime: str, known: bool) -> Verd
     busy machine the wrong one wins now and then, whatever the runtime.
     """
     attempt, verdict = 1, run_program(program, tree=tree, runtime=runtime)
-    while verdict.status == FAIL and not known and attempt < TRIES:
+    until = time.monotonic() + PATIENCE_S
+    while verdict.status == FAIL and not known and attempt < TRIES and time.monotonic() < until:
         attempt, verdict = attempt + 1, run_program(program, tree=tree, runtime=runtime)
     if verdict.status != FAIL and attempt > 1:
         return Verdict(verdict.status, f"at try {attempt} of {TRIES}", verdict.seconds)
@@ -131,6 +132,7 @@ def main() -> int:
     first = next(iter(runtimes))
     unexplained = [test for test in report.failures(first) if test not in expected]
     for test in unexplained:
+        print(report.rows[test][first].detail, file=sys.stderr)
         print(f"{first} fails {test} without an explanation in expected.json", file=sys.stderr)
     return 1 if unexplained else 0
 

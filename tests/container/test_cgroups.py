@@ -344,10 +344,10 @@ def test_kill_all_signals_every_process(pyrunc: Runtime, create: Create, config:
 def test_a_signal_to_all_of_a_paused_container_waits(
     pyrunc: Runtime, create: Create, config: Config
 ) -> None:
-    container = create(
-        config, "sh", "-c", "trap 'echo got; exit' TERM; while :; do sleep 0.1; done"
-    )
+    script = "trap 'echo got; exit' TERM; echo up; while :; do sleep 0.1; done"
+    container = create(config, "sh", "-c", script)
     container.start()
+    until(lambda: "up" in container.output, "the trap is set")
     container.command("pause").ok()
     pyrunc("kill", "--all", container.id, "TERM").ok()
     assert container.state()["status"] == "paused"
