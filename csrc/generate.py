@@ -148,15 +148,15 @@ def _op(code: int, body: bytes) -> bytes:
 
 
 class Op:
-    """One operation. `pointer` and `what` serve messages and are not encoded."""
+    """One operation. `pointer` and `action` serve messages and are not encoded."""
 
-    __slots__ = ("pointer", "what")
+    __slots__ = ("action", "pointer")
     NAME = ""
     CODE = 0
     FIELDS: tuple[str, ...] = ()
     STEPS: tuple[str, ...] = ()
     pointer: str
-    what: str
+    action: str
 
     def encode(self) -> bytes:
         """Encode the op as the init reads it: code, size, fields, padding to 8 bytes."""
@@ -222,9 +222,9 @@ def python_class(op: Spec) -> str:
         lines += [f"    {line}" for line in value[1:]]
     lines += ["", "    def __init__(", "        self,", "        *,"]
     lines += [f"        {name}: {ANNOTATIONS[kind]}," for name, kind in op.fields.items()]
-    lines += ['        pointer: str = "",', '        what: str = "",', "    ) -> None:"]
+    lines += ['        pointer: str = "",', '        action: str = "",', "    ) -> None:"]
     lines += [f"        self.{name} = {name}" for name in op.fields]
-    lines += ["        self.pointer = pointer", "        self.what = what", ""]
+    lines += ["        self.pointer = pointer", "        self.action = action", ""]
     lines.append("    def encode(self) -> bytes:")
     lines += [f"        {line}" for line in encode_lines(op)]
     return "\n".join(lines)

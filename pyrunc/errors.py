@@ -44,7 +44,7 @@ class Failure(Exception):
 
     def __init__(
         self,
-        what: str,
+        message: str,
         *,
         pointer: str = "",
         op: str = "",
@@ -53,8 +53,8 @@ class Failure(Exception):
         hint: str = "",
         detail: str = "",
     ) -> None:
-        super().__init__(what)
-        self.what = what
+        super().__init__(message)
+        self.message = message
         self.pointer = pointer
         self.op = op
         self.step = step
@@ -63,7 +63,7 @@ class Failure(Exception):
         self.detail = detail
 
     def __str__(self) -> str:
-        line = self.what
+        line = self.message
         if self.errno:
             cause = strerror(self.errno)
             if cause not in line:
@@ -97,8 +97,8 @@ class InitError(Failure):
 class UsageError(Failure):
     """The command line is wrong. `usage` is the verb whose help the hint names."""
 
-    def __init__(self, what: str, *, usage: str = "", hint: str = "") -> None:
-        super().__init__(what, hint=hint)
+    def __init__(self, message: str, *, usage: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
         self.usage = usage
 
 

@@ -42,7 +42,7 @@ DEFAULT_FILES = ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
 def leaf(annotations: Mapping[str, str]) -> str:
     """Return the name of the leaf that the annotations ask for; empty when they ask for none."""
     if annotations.get(NAMED):
-        return single(annotations[NAMED], what=NAMED)
+        return single(annotations[NAMED], noun=NAMED)
     return LEAF if _requested(annotations) else ""
 
 
@@ -53,18 +53,18 @@ def offered(annotations: Mapping[str, str]) -> str:
 
 def subgroup(annotations: Mapping[str, str]) -> str:
     """Return the name of the container's cgroup below the scope; empty: the scope's own."""
-    return single(annotations.get(SUBGROUP, ""), what=SUBGROUP)
+    return single(annotations.get(SUBGROUP, ""), noun=SUBGROUP)
 
 
-def single(name: str, *, what: str) -> str:
+def single(name: str, *, noun: str) -> str:
     """Return a name that is a single path component, or empty; ConfigError for another."""
     if not name:
         return ""
-    pointer = f"/annotations/{what}"
-    parts = names.components(name, pointer=pointer, what=what)
+    pointer = f"/annotations/{noun}"
+    parts = names.components(name, pointer=pointer, noun=noun)
     if parts != (name,) or name.startswith("cgroup."):
         raise Failure(
-            f"{what} {name[:120]!r} is not valid: it must be the name of one cgroup, not of a path"
+            f"{noun} {name[:120]!r} is not valid: it must be the name of one cgroup, not of a path"
             " and not of a control file",
             pointer=pointer,
         )

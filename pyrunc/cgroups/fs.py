@@ -58,7 +58,7 @@ class FsManager(Manager):
             [Cgroup.from_record(item, known=known) for item in record["cgroups"]],
             driver=str(record["driver"]),
             rootless=bool(record["rootless"]),
-            leaf=delegate.single(str(record["leaf"]), what="the leaf"),
+            leaf=delegate.single(str(record["leaf"]), noun="the leaf"),
         )
         found.kills_before = int(record.get("killsBefore", 0))
         found.mark = str(record.get("mark", ""))

@@ -230,8 +230,8 @@ def probe(*, proc: str = "/proc/self") -> Layout:
             return Layout([unified])
         layout = build(cgroup_mounts(read_whole(f"{proc}/mountinfo")), own, opened=open_mount)
     except OSError as error:
-        what = error.filename or f"{proc}/cgroup"
-        raise HostError(f"cannot find the cgroups: {what}", errno=error.errno or 0) from error
+        subject = error.filename or f"{proc}/cgroup"
+        raise HostError(f"cannot find the cgroups: {subject}", errno=error.errno or 0) from error
     if not layout.hierarchies:
         raise HostError(
             "no cgroup file system is mounted",

@@ -18,29 +18,29 @@ MAX_COMPONENT = 255
 FILE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.")
 
 
-def _bad(what: str, value: str, why: str, pointer: str) -> Failure:
-    return Failure(f"{what} {value[:120]!r} is not valid: {why}", pointer=pointer)
+def _bad(noun: str, value: str, why: str, pointer: str) -> Failure:
+    return Failure(f"{noun} {value[:120]!r} is not valid: {why}", pointer=pointer)
 
 
-def components(path: str, *, pointer: str, what: str = "cgroup path") -> tuple[str, ...]:
+def components(path: str, *, pointer: str, noun: str = "cgroup path") -> tuple[str, ...]:
     """Return the components of a cgroup path; a leading slash is allowed."""
     if len(path.encode("utf-8", "surrogateescape")) > MAX_PATH:
-        raise _bad(what, path, f"longer than {MAX_PATH} bytes", pointer)
+        raise _bad(noun, path, f"longer than {MAX_PATH} bytes", pointer)
     parts = tuple(path.removeprefix("/").split("/")) if path.strip("/") else ()
     if len(parts) > MAX_CGROUP_DEPTH:
-        raise _bad(what, path, f"deeper than {MAX_CGROUP_DEPTH} levels", pointer)
+        raise _bad(noun, path, f"deeper than {MAX_CGROUP_DEPTH} levels", pointer)
     for part in parts:
         if part in ("", ".", ".."):
-            raise _bad(what, path, f"a component is {part!r}", pointer)
+            raise _bad(noun, path, f"a component is {part!r}", pointer)
         if any(ord(letter) < 32 or ord(letter) == 127 for letter in part):
-            raise _bad(what, path, "it has a control character", pointer)
+            raise _bad(noun, path, "it has a control character", pointer)
         if len(part.encode("utf-8", "surrogateescape")) > MAX_COMPONENT:
-            raise _bad(what, path, f"a component is longer than {MAX_COMPONENT} bytes", pointer)
+            raise _bad(noun, path, f"a component is longer than {MAX_COMPONENT} bytes", pointer)
     return parts
 
 
 def cgroups_path(path: str, *, pointer: str = "/linux/cgroupsPath") -> tuple[str, ...]:
-    parts = components(path, pointer=pointer, what="cgroupsPath")
+    parts = components(path, pointer=pointer, noun="cgroupsPath")
     if not parts:
         raise _bad("cgroupsPath", path, "it names the root of the hierarchy", pointer)
     return parts
@@ -48,7 +48,7 @@ def cgroups_path(path: str, *, pointer: str = "/linux/cgroupsPath") -> tuple[str
 
 def sub_path(path: str, *, pointer: str = "") -> tuple[str, ...]:
     """Return a path beneath the container's cgroup (exec --cgroup); empty for "/" and ""."""
-    return components(path, pointer=pointer, what="sub-cgroup")
+    return components(path, pointer=pointer, noun="sub-cgroup")
 
 
 def control_file(name: str, *, pointer: str) -> str:

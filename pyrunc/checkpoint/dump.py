@@ -60,8 +60,8 @@ class Checkpoint:
             worker.perform(kind, options, self._on_notification)
         except Refused as refused:
             directory = (self.work or self.images).path
-            what = f"save container {self.container.id}"
-            raise refused.explain(what, directory=directory, name=plan.DUMP_LOG) from None
+            action = f"save container {self.container.id}"
+            raise refused.explain(action, directory=directory, name=plan.DUMP_LOG) from None
         finally:
             # After a pre-dump it waits for the dump: then it does not end well.
             worker.finish()
@@ -72,12 +72,12 @@ class Checkpoint:
         if self.criu.pre_dump or self.criu.parent:
             worker.check_feature(
                 "mem_track",
-                what="saving memory in several goes (--pre-dump, --parent-path)",
+                noun="saving memory in several goes (--pre-dump, --parent-path)",
                 needs="a kernel with CONFIG_MEM_SOFT_DIRTY",
             )
         if self.criu.lazy_pages:
             worker.check_feature(
-                "lazy_pages", what="--lazy-pages", needs="a kernel with CONFIG_USERFAULTFD"
+                "lazy_pages", noun="--lazy-pages", needs="a kernel with CONFIG_USERFAULTFD"
             )
 
     # -- what criu is told -------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def find() -> str:
         path = f"{directory}/{NAME}"
         if directory.startswith("/") and os.path.isfile(path) and os.access(path, os.X_OK):
             path = os.path.realpath(path)
-            check_trusted(path, what="the program criu")
+            check_trusted(path, noun="the program criu")
             return path
     raise HostError(
         f'CRIU is not installed: "{NAME}": executable file not found in $PATH',
@@ -55,19 +55,19 @@ def environment() -> list[bytes]:
     return kept
 
 
-def check_trusted(path: str, *, what: str, pointer: str = "") -> None:
+def check_trusted(path: str, *, noun: str, pointer: str = "") -> None:
     """Check that nobody but root could replace a file that root acts upon."""
     for one in (path, os.path.dirname(path)):
         try:
             facts = os.stat(one)
         except OSError as error:
             raise HostError(
-                f"cannot find {what}: {one}", errno=error.errno or ENOENT, pointer=pointer
+                f"cannot find {noun}: {one}", errno=error.errno or ENOENT, pointer=pointer
             ) from None
         sticky = stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX
         if facts.st_uid not in (0, os.geteuid()) or (facts.st_mode & 0o022 and not sticky):
             raise HostError(
-                f"{what} is not safe to use: {one} can be changed by others "
+                f"{noun} is not safe to use: {one} can be changed by others "
                 f"(owner {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):o})",
                 errno=EACCES,
                 pointer=pointer,

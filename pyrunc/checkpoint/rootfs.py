@@ -105,7 +105,7 @@ class Root:
 
     def mount(self, rootfs: str) -> None:
         os.mkdir(NAME, 0o755, dir_fd=self._directory.fd)
-        attach(rootfs, self._directory.fd, NAME, what="mount the root file system for CRIU")
+        attach(rootfs, self._directory.fd, NAME, action="mount the root file system for CRIU")
 
     def unmount(self) -> None:
         """Take everything away that is there; it may never have been mounted."""
@@ -159,13 +159,13 @@ class Root:
         try:
             real = os.readlink(f"/proc/self/fd/{fd}").removeprefix(self.path) or "/"
             if source and carries(mount.destination, config):
-                attach(source, fd, "", what=f"bind {source}")
+                attach(source, fd, "", action=f"bind {source}")
         finally:
             os.close(fd)
         return real
 
 
-def attach(source: str, to_fd: int, to_path: str, *, what: str) -> None:
+def attach(source: str, to_fd: int, to_path: str, *, action: str) -> None:
     """Attach a private copy of a tree, so that what is mounted below it is seen nowhere else."""
     try:
         tree = syscalls.open_tree(syscalls.AT_FDCWD, source, CLONE | syscalls.AT_RECURSIVE)
@@ -178,7 +178,7 @@ def attach(source: str, to_fd: int, to_path: str, *, what: str) -> None:
         finally:
             os.close(tree)
     except OSError as error:
-        raise HostError(f"cannot {what}: {source}", errno=error.errno or 0) from None
+        raise HostError(f"cannot {action}: {source}", errno=error.errno or 0) from None
 
 
 def covered(point: str, config: Config) -> bool:

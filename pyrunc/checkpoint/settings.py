@@ -35,5 +35,5 @@ def find(annotations: Mapping[str, str]) -> str:
         if path and not os.path.isfile(path):
             raise Failure(f"annotation {ANNOTATION}: {path}", errno=ENOENT, pointer=pointer)
     if path:
-        program.check_trusted(path, what="the configuration of CRIU", pointer=pointer)
+        program.check_trusted(path, noun="the configuration of CRIU", pointer=pointer)
     return path

@@ -79,12 +79,12 @@ class Worker:
                 hint=f"install CRIU {'.'.join(map(str, OLDEST))} or newer",
             )
 
-    def check_feature(self, name: str, *, what: str, needs: str) -> None:
+    def check_feature(self, name: str, *, noun: str, needs: str) -> None:
         """HostError when kernel or criu lack a feature of protocol.FEATURES."""
         request = {"type": protocol.FEATURE_CHECK, "keep_open": True, "features": {name: True}}
         answer = self._ask(request)
         if not (answer.get("features") or {}).get(name):
-            raise HostError(f"{what} does not work on this host", hint=f"it needs {needs}")
+            raise HostError(f"{noun} does not work on this host", hint=f"it needs {needs}")
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._send(request)
@@ -179,13 +179,13 @@ class Refused(HostError):
         super().__init__("criu failed", errno=int(answer.get("cr_errno") or 0))
         self.said = str(answer.get("cr_errmsg") or "").strip()
 
-    def explain(self, what: str, *, directory: str, name: str) -> HostError:
+    def explain(self, action: str, *, directory: str, name: str) -> HostError:
         """Return the error for the user: CRIU's first error, its log, and what may help."""
         path = f"{directory}/{name}"
         found = Summary(read_log(path))
         first = found.first or self.said or "no error is in its log"
         return HostError(
-            f"criu cannot {what}: {first}",
+            f"criu cannot {action}: {first}",
             detail="\n".join([path, *found.lines]),
             hint=found.hint or f"the log is {path}",
         )

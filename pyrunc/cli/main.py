@@ -160,7 +160,7 @@ def _explain_refusal(failure: Failure) -> None:
 
     names = refusals.refused_calls(failure.errno)
     if names:
-        failure.what = f"{failure.what}: {refusals.sentence(names)}"
+        failure.message = f"{failure.message}: {refusals.sentence(names)}"
         failure.hint = refusals.ADVICE
 
 

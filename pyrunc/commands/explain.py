@@ -69,7 +69,7 @@ def _document(prepared: PreparedCreate) -> dict[str, Any]:
             for path, value in prepared.cgroup.planned(prepared.config.linux.resources)
         ],
         "plan": [
-            {"op": op.NAME, "pointer": op.pointer, "what": op.what, "line": row.strip()}
+            {"op": op.NAME, "pointer": op.pointer, "what": op.action, "line": row.strip()}
             for op, row in zip(prepared.plan.ops, rows, strict=False)
         ],
         "warnings": [

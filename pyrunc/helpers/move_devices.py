@@ -128,8 +128,8 @@ def attempt(action: Any, route: Any, device: Device, *more: Any) -> None:
     try:
         action(route, device, *more)
     except NetlinkError as error:
-        what = "moving and renaming" if action is send_away else "setting it up"
-        raise Refused(device.name, what, errno=error.code) from None
+        attempt = "moving and renaming" if action is send_away else "setting it up"
+        raise Refused(device.name, attempt, errno=error.code) from None
 
 
 def main() -> int:

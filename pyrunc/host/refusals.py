@@ -49,7 +49,7 @@ def of_init(errno: int) -> str:
 def sentence(names: tuple[str, ...]) -> str:
     """Return what is the matter, for the first line of an error."""
     if len(names) == 1:
-        what = f"the system call {names[0]} is"
+        subject = f"the system call {names[0]} is"
     else:
-        what = f"the system calls {', '.join(names)} are"
-    return f"{what} refused here, probably by a filter of an outer container"
+        subject = f"the system calls {', '.join(names)} are"
+    return f"{subject} refused here, probably by a filter of an outer container"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         """What is read of an op of a plan."""
 
         NAME: str
-        what: str
+        action: str
         pointer: str
 
 
@@ -131,7 +131,7 @@ class Trace:
                 continue
             if before:
                 attributes = {"op": op.NAME, **({"config": op.pointer} if op.pointer else {})}
-                span = Span(f"{op.NAME}: {op.what}", self._phase.id, before, attributes)
+                span = Span(f"{op.NAME}: {op.action}", self._phase.id, before, attributes)
                 span.end = end
                 self._spans.append(span)
             before = end

@@ -72,7 +72,7 @@ def _range_mask(part: str) -> int:
 
 def umask(process: Process) -> list[Op]:
     mask = process.user.umask
-    return [ops.SetUmask(mask=DEFAULT_UMASK if mask is None else mask, what="set the umask")]
+    return [ops.SetUmask(mask=DEFAULT_UMASK if mask is None else mask, action="set the umask")]
 
 
 def affinity(context: Context, process: Process) -> list[Op]:
@@ -87,13 +87,13 @@ def affinity(context: Context, process: Process) -> list[Op]:
     if mask is None:
         context.problem(pointer, "no list of processors", value=wanted.final, allowed="0-3,7")
         return []
-    what = f"run on the processors {wanted.final}"
-    return [ops.SetAffinity(mask=mask, pointer=pointer, what=what)]
+    action = f"run on the processors {wanted.final}"
+    return [ops.SetAffinity(mask=mask, pointer=pointer, action=action)]
 
 
 def reset_affinity() -> Op:
     """Without this the program would inherit the processors that the caller happened to run on."""
-    return ops.SetAffinity(mask=b"", what="run on every processor of the cpuset")
+    return ops.SetAffinity(mask=b"", action="run on every processor of the cpuset")
 
 
 def initial_affinity(process: Process) -> bytes | None:
@@ -110,8 +110,8 @@ def scheduling(context: Context, process: Process) -> list[Op]:
     wanted = process.io_priority
     if wanted is not None:
         value = IO_CLASSES[wanted.class_] << IO_CLASS_SHIFT | wanted.priority
-        what = f"set the I/O priority {wanted.class_} {wanted.priority}"
-        planned.append(ops.SetIoPriority(value=value, pointer=wanted.pointer, what=what))
+        action = f"set the I/O priority {wanted.class_} {wanted.priority}"
+        planned.append(ops.SetIoPriority(value=value, pointer=wanted.pointer, action=action))
     return planned
 
 
@@ -128,7 +128,7 @@ def _scheduler(wanted: Scheduler) -> Op:
         deadline=wanted.deadline or 0,
         period=wanted.period or 0,
         pointer=wanted.pointer,
-        what=f"set the scheduling policy {wanted.policy}",
+        action=f"set the scheduling policy {wanted.policy}",
     )
 
 
@@ -146,8 +146,8 @@ def _personality(wanted: Personality) -> list[Op]:
     persona = PERSONALITIES[wanted.domain]
     for name in wanted.flags:
         persona |= PERSONALITY_FLAGS[name]
-    what = f"set the personality {' '.join((wanted.domain, *wanted.flags))}"
-    return [ops.SetPersonality(persona=persona, pointer=wanted.pointer, what=what)]
+    action = f"set the personality {' '.join((wanted.domain, *wanted.flags))}"
+    return [ops.SetPersonality(persona=persona, pointer=wanted.pointer, action=action)]
 
 
 def _memory_policy(context: Context, wanted: MemoryPolicy) -> list[Op]:
@@ -159,8 +159,8 @@ def _memory_policy(context: Context, wanted: MemoryPolicy) -> list[Op]:
         pointer = wanted.pointer + "/nodes"
         context.problem(pointer, "no list of nodes", value=wanted.nodes or "", allowed="0-3,7")
         return []
-    what = f"set the memory policy {wanted.mode}"
-    return [ops.SetMemoryPolicy(mode=mode, nodes=nodes, pointer=wanted.pointer, what=what)]
+    action = f"set the memory policy {wanted.mode}"
+    return [ops.SetMemoryPolicy(mode=mode, nodes=nodes, pointer=wanted.pointer, action=action)]
 
 
 def rlimits(context: Context, process: Process) -> list[tuple[int, int, int]]:
@@ -184,7 +184,7 @@ def limits(context: Context, process: Process) -> list[Op]:
             soft=entry.soft,
             hard=entry.hard,
             pointer=entry.pointer,
-            what=f"set {entry.type} to {entry.soft}/{entry.hard}",
+            action=f"set {entry.type} to {entry.soft}/{entry.hard}",
         )
         for entry in process.rlimits
     ]

@@ -22,7 +22,7 @@ PROC_SUPER_MAGIC = 0x9FA0
 
 
 def plan(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
-    context, pointer, what = mounts.context, mount.pointer, describe(mount, options)
+    context, pointer, action = mounts.context, mount.pointer, describe(mount, options)
     source = mount.source or ""
     if options.copy_symlink and source in mounts.links:
         _copy_link(mounts, mount)
@@ -52,7 +52,7 @@ def plan(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
                 magic=PROC_SUPER_MAGIC,
                 index=0,
                 pointer=pointer,
-                what=what,
+                action=action,
             )
         )
 
@@ -74,7 +74,7 @@ def _clone(mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int) ->
             rdev=0,
             ask=int(context.userns and context.host.euid == 0),
             pointer=mount.pointer + "/source",
-            what=describe(mount, options),
+            action=describe(mount, options),
         )
     )
     if peer:
@@ -98,7 +98,7 @@ def _part(mounts: Mounts, mount: Mount, options: MountOptions, *, slot: int) -> 
             flags=flags & ~table.MS_REC,
             recursive=1,
             pointer=mount.pointer + "/options",
-            what=describe(mount, options),
+            action=describe(mount, options),
         )
     ]
 
@@ -110,7 +110,7 @@ def _clone_inside(mounts: Mounts, mount: Mount, options: MountOptions) -> int:
     Here it leads to the image's, and for a running container nowhere. Returns the slot.
     """
     context, path = mounts.context, inside_root(mounts, mount)
-    slot, what = context.slot(), describe(mount, options)
+    slot, action = context.slot(), describe(mount, options)
     mounts.inside.append(
         ops.CloneInside(
             slot=slot,
@@ -120,13 +120,13 @@ def _clone_inside(mounts: Mounts, mount: Mount, options: MountOptions) -> int:
             resolve=mounts.inside_resolve,
             proc=int(paths.components(path)[:1] == ("proc",)),
             pointer=mount.pointer + "/source",
-            what=what,
+            action=action,
         )
     )
     if mount_idmap.wanted(mount, options):
         # The clone was made in the container's namespaces, so that its flags are locked there.
         mounts.mapped.append(mount_idmap.request(context, mount, options, sys_admin=False))
-        mounts.inside.append(ops.MapMount(slot=slot, pointer=mount.pointer, what=what))
+        mounts.inside.append(ops.MapMount(slot=slot, pointer=mount.pointer, action=action))
     return slot
 
 
@@ -149,7 +149,7 @@ def _bind_attributes(
         clear |= table.MOUNT_ATTR__ATIME
     if cleared & table.MOUNT_ATTR_NODIRATIME:
         clear |= table.MOUNT_ATTR_NODIRATIME
-    pointer, what = mount.pointer + "/options", describe(mount, options)
+    pointer, action = mount.pointer + "/options", describe(mount, options)
     planned: list[Op] = [
         ops.SetAttributes(
             slot=slot,
@@ -159,11 +159,11 @@ def _bind_attributes(
             keep_locked=int(context.confined),
             explicit=cleared & (ACCESS | table.MOUNT_ATTR_NODIRATIME),
             pointer=pointer,
-            what=what,
+            action=action,
         )
     ]
     if rules := options.atime_reset:
-        planned.append(ops.ResetAtime(slot=slot, rules=rules, pointer=pointer, what=what))
+        planned.append(ops.ResetAtime(slot=slot, rules=rules, pointer=pointer, action=action))
     return planned
 
 
@@ -174,6 +174,6 @@ def _copy_link(mounts: Mounts, mount: Mount) -> None:
             target=mounts.links[mount.source or ""],
             replace=0,
             pointer=mount.pointer,
-            what=f"copy the symbolic link {mount.source} to {mount.destination}",
+            action=f"copy the symbolic link {mount.source} to {mount.destination}",
         )
     )

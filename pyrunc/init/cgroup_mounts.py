@@ -63,7 +63,7 @@ def _unified(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
 
     Without a namespace a bind of the host's mount: a new one would reset the host's mount options.
     """
-    slot, what = mounts.context.slot(), describe(mount, options)
+    slot, action = mounts.context.slot(), describe(mount, options)
     data = _own_data(mounts, options, version=2)
     if _sees_own(mounts):
         mounts.made.append(
@@ -74,7 +74,7 @@ def _unified(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
                 options=data,
                 attributes=options.attributes,
                 pointer=mount.pointer,
-                what=what,
+                action=action,
             )
         )
     else:
@@ -106,7 +106,7 @@ def _bind(
     recursive: bool = False,
 ) -> None:
     """After the rendezvous `namespaces`: the container's cgroups do not exist before."""
-    what = describe(mount, options)
+    action = describe(mount, options)
     mounts.made += [
         ops.CloneTree(
             slot=slot,
@@ -117,7 +117,7 @@ def _bind(
             rdev=0,
             ask=0,
             pointer=mount.pointer,
-            what=what,
+            action=action,
         ),
         ops.SetAttributes(
             slot=slot,
@@ -127,7 +127,7 @@ def _bind(
             keep_locked=1,
             explicit=0,
             pointer=mount.pointer + "/options",
-            what=what,
+            action=action,
         ),
     ]
 
@@ -143,9 +143,9 @@ def _systemd(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
             value=mount.destination,
         )
         return
-    slot, what = mounts.context.slot(), describe(mount, options)
+    slot, action = mounts.context.slot(), describe(mount, options)
     if _sees_own(mounts):
-        mounts.made.append(_hierarchy(mount, options, found, slot=slot, what=what))
+        mounts.made.append(_hierarchy(mount, options, found, slot=slot, action=action))
     else:
         _bind(mounts, mount, options, slot=slot, path=found.path)
     mounts.made += finish(mounts.context, mount, options, slot=slot)
@@ -157,7 +157,7 @@ def _hierarchies(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
 
     Links have the names of the controllers that share one.
     """
-    context, what = mounts.context, describe(mount, options)
+    context, action = mounts.context, describe(mount, options)
     if data := _own_data(mounts, options, version=1):
         context.problem(
             mount.pointer + "/options",
@@ -173,7 +173,7 @@ def _hierarchies(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
             options=["mode=755", *([mounts.label] if mounts.label else [])],
             attributes=options.attributes & ~table.MOUNT_ATTR_RDONLY,
             pointer=mount.pointer,
-            what=what,
+            action=action,
         )
     )
     mounts.made += finish(context, mount, options, slot=slot)
@@ -183,12 +183,14 @@ def _hierarchies(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
         name = directory.mount.rstrip("/").rpartition("/")[2]
         part = context.slot()
         if _sees_own(mounts):
-            mounts.made.append(_hierarchy(mount, options, directory, slot=part, what=what))
+            mounts.made.append(_hierarchy(mount, options, directory, slot=part, action=action))
         else:
             _bind(mounts, mount, options, slot=part, path=directory.path)
         mounts.expected[part] = (in_force(options), 0)
         mounts.inside.append(
-            ops.Attach(slot=part, path=f"{top}/{name}", flags=0, pointer=mount.pointer, what=what)
+            ops.Attach(
+                slot=part, path=f"{top}/{name}", flags=0, pointer=mount.pointer, action=action
+            )
         )
         for link in name.split(","):
             if link != name:
@@ -198,13 +200,13 @@ def _hierarchies(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
                         target=name,
                         replace=0,
                         pointer=mount.pointer,
-                        what=what,
+                        action=action,
                     )
                 )
 
 
 def _hierarchy(
-    mount: Mount, options: MountOptions, directory: CgroupDirectory, *, slot: int, what: str
+    mount: Mount, options: MountOptions, directory: CgroupDirectory, *, slot: int, action: str
 ) -> ops.NewMount:
     """Return a new mount of an existing hierarchy, which its name or its controllers identify."""
     named = directory.name.startswith("name=")
@@ -216,5 +218,5 @@ def _hierarchy(
         options=keys if directory.version == 1 else [],
         attributes=options.attributes,
         pointer=mount.pointer,
-        what=what,
+        action=action,
     )

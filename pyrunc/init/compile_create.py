@@ -260,7 +260,7 @@ def _outside(compiler: CreateCompiler) -> list[Op]:
     planned += labels.keyring(proc, proc=compiler.proc, begin=False) if compiler.keyring else []
     planned += namespaces.loopback(context)
     planned += sysctl.write(context, config.linux.sysctl)
-    planned.append(ops.SetUmask(mask=0, what="clear the umask"))
+    planned.append(ops.SetUmask(mask=0, action="clear the umask"))
     planned += mounts.await_requests(compiler.mounts)
     planned += compiler.mounts.made
     planned += compiler.masks.made
@@ -330,13 +330,15 @@ def _finish_root(compiler: CreateCompiler) -> list[Op]:
     config = compiler.config
     planned: list[Op] = []
     if config.hostname:
-        what = f"set the hostname {config.hostname}"
-        planned.append(ops.SetHostname(name=config.hostname, pointer="/hostname", what=what))
+        action = f"set the hostname {config.hostname}"
+        planned.append(ops.SetHostname(name=config.hostname, pointer="/hostname", action=action))
     if config.domainname:
-        what = f"set the domainname {config.domainname}"
-        planned.append(ops.SetDomainname(name=config.domainname, pointer="/domainname", what=what))
+        action = f"set the domainname {config.domainname}"
+        planned.append(
+            ops.SetDomainname(name=config.domainname, pointer="/domainname", action=action)
+        )
     if not compiler.dev_is_bound and not compiler.terminal:
-        planned.append(ops.ReopenNull(what="open the container's /dev/null"))
+        planned.append(ops.ReopenNull(action="open the container's /dev/null"))
     planned += process.enter_cwd(config.process, create=True, retry_later=True)
     planned += compiler.mounts.late
     planned += roots.finish(config) if compiler.context.has("mount") else []
@@ -386,7 +388,7 @@ def _start(compiler: CreateCompiler) -> list[Op]:
     planned = [closing, *namespaces.open_up(compiler.context)]
     planned += filtered if early else []
     planned.append(process.ready())
-    planned.append(ops.WaitAtGate(gate=GATE, report=REPORT, what="wait for start"))
+    planned.append(ops.WaitAtGate(gate=GATE, report=REPORT, action="wait for start"))
     planned += runs
     planned += [] if early else filtered
     planned.append(

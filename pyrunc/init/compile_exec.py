@@ -129,8 +129,8 @@ def _await_cgroup() -> list[Op]:
 
     The systemd of a user moves only processes that are the user's.
     """
-    what = "wait for the parent to move this process into the container's cgroup"
-    return [ops.Await(name=ops.RENDEZVOUS_CGROUPS, slot=0, count=0, what=what)]
+    action = "wait for the parent to move this process into the container's cgroup"
+    return [ops.Await(name=ops.RENDEZVOUS_CGROUPS, slot=0, count=0, action=action)]
 
 
 def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
@@ -141,8 +141,8 @@ def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
     """
     enter: list[Op] = []
     if tasks:
-        what = "enter the container's cgroups"
-        enter.append(ops.JoinCgroup(slot=TARGET + 1, count=tasks, what=what))
+        action = "enter the container's cgroups"
+        enter.append(ops.JoinCgroup(slot=TARGET + 1, count=tasks, action=action))
     late = namespaces.caller_is_root(context)
     planned = namespaces.drop_groups(context)
     if context.joined:
@@ -158,15 +158,15 @@ def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
 def join_container(kinds: Iterable[str]) -> Op:
     """Join namespaces of the container's first process, all of them or none."""
     ordered = sorted(kinds, key=list(NAMESPACES).index)
-    what = f"join the container's namespaces ({', '.join(ordered)})"
-    return ops.JoinProcess(slot=TARGET, flags=namespaces.flags(ordered), what=what)
+    action = f"join the container's namespaces ({', '.join(ordered)})"
+    return ops.JoinProcess(slot=TARGET, flags=namespaces.flags(ordered), action=action)
 
 
 def become_process(context: Context) -> list[Op]:
     """After the join: its root user, and a process inside its pid and time namespaces."""
     planned = namespaces.become_root(context)
     if context.has("pid") or context.has("time"):
-        planned.append(ops.Fork(cgroup=0, what="start a process in the container"))
+        planned.append(ops.Fork(cgroup=0, action="start a process in the container"))
     return planned
 
 
@@ -179,10 +179,10 @@ def _label_proc(context: Context, wanted: Process) -> tuple[list[Op], list[Op], 
     if not labels.wanted(wanted):
         return [], [], 0
     slot = context.slot()
-    what = "open /proc for security labels"
+    action = "open /proc for security labels"
     if context.host.rootless:
-        return [ops.OpenProc(slot=slot, kind=ops.PROC_HOST, what=what)], [], slot
-    new = [ops.OpenProc(slot=slot, kind=ops.PROC_PIDS, what=what)]
+        return [ops.OpenProc(slot=slot, kind=ops.PROC_HOST, action=action)], [], slot
+    new = [ops.OpenProc(slot=slot, kind=ops.PROC_PIDS, action=action)]
     return (list(new), [], slot) if context.userns else ([], list(new), slot)
 
 

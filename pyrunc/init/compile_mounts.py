@@ -60,7 +60,7 @@ def compile_add(
     mounts.plan(planned, config)
     found = namespaces.begin(context, oom_score_adj=None, pointer="")
     found += _enter(context, config, planned)
-    found.append(ops.SetUmask(mask=0, what="clear the umask"))
+    found.append(ops.SetUmask(mask=0, action="clear the umask"))
     found += mounts.await_requests(planned)
     found += planned.made
     found += _reported(planned.inside)
@@ -91,8 +91,8 @@ def compile_remove(
     planned += [*namespaces.drop_groups(context), join_container(kinds), ops.CloseSlot(slot=TARGET)]
     planned += namespaces.become_root(context)
     for path, number, pointer in targets:
-        what = f"unmount {path}"
-        planned.append(ops.DetachMount(path=path, id=number, pointer=pointer, what=what))
+        action = f"unmount {path}"
+        planned.append(ops.DetachMount(path=path, id=number, pointer=pointer, action=action))
     planned.append(_done())
     context.finish()
     return Plan(planned, objects=("process",))
@@ -136,8 +136,8 @@ def _enter(context: Context, config: Config, found: Mounts) -> list[Op]:
     planned = namespaces.drop_groups(context)
     first = context.joined - {"mount"}
     planned += [join_container(first)] if first else []
-    what = "copy the host's mount namespace"
-    planned.append(ops.Unshare(flags=NAMESPACES["mount"], what=what))
+    action = "copy the host's mount namespace"
+    planned.append(ops.Unshare(flags=NAMESPACES["mount"], action=action))
     planned += [*found.peers, roots.part_from_host(config), *found.sources]
     planned += [join_container({"mount"}), ops.CloseSlot(slot=TARGET)]
     return planned + become_process(context)
@@ -152,9 +152,9 @@ def _reported(inside: Sequence[Op]) -> list[Op]:
         if isinstance(op, ops.Attach) and op.pointer not in seen:
             seen.add(op.pointer)
             op.flags |= ops.ATTACH_KEEP
-            planned.append(ops.SendMount(slot=op.slot, pointer=op.pointer, what=op.what))
+            planned.append(ops.SendMount(slot=op.slot, pointer=op.pointer, action=op.action))
     return planned
 
 
 def _done() -> Op:
-    return ops.Await(name=ops.RENDEZVOUS_READY, slot=0, count=0, what="tell that all is done")
+    return ops.Await(name=ops.RENDEZVOUS_READY, slot=0, count=0, action="tell that all is done")

@@ -138,8 +138,10 @@ def _check(context: Context, node: Node, key: tuple[str, ...], other: Node | Non
 
 def _directory(path: str, owner: tuple[int, int], *, pointer: str) -> Op:
     uid, gid = owner
-    what = f"make the directory {path}"
-    return ops.MakeDirectory(path=path, mode=0o755, uid=uid, gid=gid, pointer=pointer, what=what)
+    action = f"make the directory {path}"
+    return ops.MakeDirectory(
+        path=path, mode=0o755, uid=uid, gid=gid, pointer=pointer, action=action
+    )
 
 
 def _make(node: Node) -> Op:
@@ -150,7 +152,7 @@ def _make(node: Node) -> Op:
         uid=node.uid,
         gid=node.gid,
         pointer=node.pointer,
-        what=f"make the device {node.path}",
+        action=f"make the device {node.path}",
     )
 
 
@@ -159,7 +161,7 @@ def _bind(context: Context, found: Devices, node: Node) -> None:
 
     The host's one is verified and keeps its owner and mode (DV-4).
     """
-    slot, what = context.slot(), f"bind the device {node.path} of the host"
+    slot, action = context.slot(), f"bind the device {node.path} of the host"
     found.sources.append(
         ops.CloneTree(
             slot=slot,
@@ -170,11 +172,11 @@ def _bind(context: Context, found: Devices, node: Node) -> None:
             rdev=node.rdev,
             ask=0,
             pointer=node.pointer,
-            what=what,
+            action=action,
         )
     )
     found.inside.append(
-        ops.Attach(slot=slot, path=node.path, flags=0, pointer=node.pointer, what=what)
+        ops.Attach(slot=slot, path=node.path, flags=0, pointer=node.pointer, action=action)
     )
 
 
@@ -188,4 +190,6 @@ def _links(context: Context) -> list[Op]:
 
 
 def _link(path: str, target: str, *, replace: int) -> Op:
-    return ops.MakeSymlink(path=path, target=target, replace=replace, what=f"make the link {path}")
+    return ops.MakeSymlink(
+        path=path, target=target, replace=replace, action=f"make the link {path}"
+    )

@@ -42,12 +42,12 @@ def sentence(
     us refuses calls: no other reason is looked for.
     """
     if refused:
-        return f"cannot {op.what or op.NAME.replace('_', ' ')}: {refused}", errno, detail
+        return f"cannot {op.action or op.NAME.replace('_', ' ')}: {refused}", errno, detail
     words = SENTENCES.get((op.NAME, step)) or SENTENCES.get((op.NAME, ""))
     if words is not None:
         return (*words(op, errno, detail), "")
-    what = f"cannot {op.what or op.NAME.replace('_', ' ')}"
-    return (f"{what} ({detail})" if detail else what), errno, ""
+    message = f"cannot {op.action or op.NAME.replace('_', ' ')}"
+    return (f"{message} ({detail})" if detail else message), errno, ""
 
 
 def _not_in_path(op: Any, errno: int, detail: str) -> Sentence:
@@ -76,27 +76,27 @@ def _execve(op: Any, errno: int, detail: str) -> Sentence:
 def _hook_exit(op: Any, errno: int, detail: str) -> Sentence:
     signal = errno & 0x7F  # a wait status travels in the place of the errno
     if signal == SIGSYS:
-        return f"error running {op.what}: signal {signal}: the seccomp filter has killed it", 0
+        return f"error running {op.action}: signal {signal}: the seccomp filter has killed it", 0
     ending = f"signal {signal}" if signal else f"exit status {errno >> 8 & 0xFF}"
-    return f"error running {op.what}: {ending}{_output(detail)}", 0
+    return f"error running {op.action}: {ending}{_output(detail)}", 0
 
 
 def _hook_timeout(op: Any, errno: int, detail: str) -> Sentence:
     seconds = op.timeout_ms / 1000
-    text = f"error running {op.what}: hook ran past specified timeout of {seconds:.1f}s"
+    text = f"error running {op.action}: hook ran past specified timeout of {seconds:.1f}s"
     return f"{text}{_output(detail)}", 0
 
 
 def _hook_spawn(op: Any, errno: int, detail: str) -> Sentence:
-    return f"error running {op.what}: fork/exec {op.path}", errno
+    return f"error running {op.action}: fork/exec {op.path}", errno
 
 
 def _hook_filter(op: Any, errno: int, detail: str) -> Sentence:
-    return f"error running {op.what}: cannot load the seccomp filter for {op.path}", errno
+    return f"error running {op.action}: cannot load the seccomp filter for {op.path}", errno
 
 
 def _hook_output(op: Any, errno: int, detail: str) -> Sentence:
-    return f"error running {op.what}: cannot write its output to the file of run.oci.hooks", errno
+    return f"error running {op.action}: cannot write its output to the file of run.oci.hooks", errno
 
 
 def _output(detail: str) -> str:
@@ -108,8 +108,8 @@ def _output(detail: str) -> str:
 
 def _not_ours(op: Any, errno: int, detail: str) -> Sentence:
     if errno == ESTALE:
-        return f"cannot {op.what}: something else is mounted over it", 0
-    return f"cannot {op.what}", errno
+        return f"cannot {op.action}: something else is mounted over it", 0
+    return f"cannot {op.action}", errno
 
 
 def _outside(op: Any, errno: int, detail: str) -> Sentence:
@@ -127,26 +127,26 @@ def _chdir(op: Any, errno: int, detail: str) -> Sentence:
 
 
 def _locked(op: Any, errno: int, detail: str) -> Sentence:
-    return f"cannot {op.what}: cannot clear locked flags", errno
+    return f"cannot {op.action}: cannot clear locked flags", errno
 
 
 def _attach(op: Any, errno: int, detail: str) -> Sentence:
     if errno == EPERM:
         why = f'"{op.path}" cannot be mounted because it is inside /proc'
-        return f"cannot {op.what}: {why}", errno
+        return f"cannot {op.action}: {why}", errno
     if errno == ELOOP:
-        return f'cannot {op.what}: "{op.path}" is no ordinary directory', errno
-    return (f"cannot {op.what} ({detail})" if detail else f"cannot {op.what}"), errno
+        return f'cannot {op.action}: "{op.path}" is no ordinary directory', errno
+    return (f"cannot {op.action} ({detail})" if detail else f"cannot {op.action}"), errno
 
 
 def _not_proc(op: Any, errno: int, detail: str) -> Sentence:
     if op.magic == 0x9FA0:  # PROC_SUPER_MAGIC
         return f'"{op.path}" cannot be mounted because it is not of type proc', 0
-    return f"cannot {op.what}", errno
+    return f"cannot {op.action}", errno
 
 
 def _option(op: Any, errno: int, detail: str) -> Sentence:
-    return (f"cannot {op.what}: option {detail}" if detail else f"cannot {op.what}"), errno
+    return (f"cannot {op.action}: option {detail}" if detail else f"cannot {op.action}"), errno
 
 
 SENTENCES: dict[tuple[str, str], Callable[[Any, int, str], Sentence]] = {

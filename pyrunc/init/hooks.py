@@ -38,8 +38,8 @@ def runtime_hooks(config: Config) -> bool:
 def await_hooks(config: Config) -> list[Op]:
     if not runtime_hooks(config):
         return []
-    what = "wait for the prestart and createRuntime hooks"
-    return [ops.Await(name=ops.RENDEZVOUS_HOOKS, slot=0, count=0, pointer="/hooks", what=what)]
+    action = "wait for the prestart and createRuntime hooks"
+    return [ops.Await(name=ops.RENDEZVOUS_HOOKS, slot=0, count=0, pointer="/hooks", action=action)]
 
 
 # Annotation and the name of the object, the parent's descriptor of a file for a stream of hooks.
@@ -117,7 +117,7 @@ def _run(
             filter_flags=filter.flags if filter else 0,
             filter=filter.program if filter else b"",
             pointer=hook.pointer,
-            what=f"{kind} hook #{index}",
+            action=f"{kind} hook #{index}",
         )
         for index, hook in enumerate(hooks)
     ]

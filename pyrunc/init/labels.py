@@ -50,7 +50,7 @@ def open_proc(context: Context, process: Process) -> tuple[list[Op], int]:
         return [], 0
     slot = context.slot()
     kind = ops.PROC_HOST if context.confined else ops.PROC_PIDS
-    return [ops.OpenProc(slot=slot, kind=kind, what="open /proc for security labels")], slot
+    return [ops.OpenProc(slot=slot, kind=kind, action="open /proc for security labels")], slot
 
 
 def keyring(process: Process, *, proc: int, begin: bool) -> list[Op]:
@@ -67,7 +67,7 @@ def keyring(process: Process, *, proc: int, begin: bool) -> list[Op]:
             readback=value if begin else "",
             tolerate=0,
             pointer=process.pointer + "/selinuxLabel",
-            what=f'label the session keyring "{process.selinux_label}": write to `/proc/{path}`',
+            action=f'label the session keyring "{process.selinux_label}": write to `/proc/{path}`',
         )
     ]
 
@@ -86,7 +86,7 @@ def program(context: Context, process: Process, *, proc: int) -> list[Op]:
                 readback=profile,
                 tolerate=0,
                 pointer=process.pointer + "/apparmorProfile",
-                what=f'apply apparmor profile "{profile}": write to `/proc/{path}`',
+                action=f'apply apparmor profile "{profile}": write to `/proc/{path}`',
             )
         )
     if process.selinux_label:
@@ -99,7 +99,7 @@ def program(context: Context, process: Process, *, proc: int) -> list[Op]:
                 readback=process.selinux_label,
                 tolerate=0,
                 pointer=process.pointer + "/selinuxLabel",
-                what=f'apply selinux label "{process.selinux_label}": write to `/proc/{path}`',
+                action=f'apply selinux label "{process.selinux_label}": write to `/proc/{path}`',
             )
         )
     if proc:

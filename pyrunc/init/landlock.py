@@ -43,7 +43,7 @@ def plan(context: Context, process: Process, annotations: Mapping[str, str]) -> 
         net=handled[landlock.NET],
         scoped=handled[landlock.SCOPED],
         pointer=landlock.POINTER,
-        what="make the Landlock rule set",
+        action="make the Landlock rule set",
     )
     return [
         made,
@@ -52,7 +52,7 @@ def plan(context: Context, process: Process, annotations: Mapping[str, str]) -> 
             slot=slot,
             flags=LOG_NEW_EXEC_ON if domain.log else 0,
             pointer=landlock.POINTER,
-            what="enter the Landlock domain",
+            action="enter the Landlock domain",
         ),
     ]
 
@@ -65,7 +65,7 @@ def _allow(rule: landlock.Rule, slot: int) -> Op:
             path=rule.path,
             access=rule.access,
             pointer=rule.pointer,
-            what=f"allow {rights} below {rule.path} (Landlock)",
+            action=f"allow {rights} below {rule.path} (Landlock)",
         )
     rights = landlock.names(landlock.NET, rule.access)
     return ops.AllowPort(
@@ -73,5 +73,5 @@ def _allow(rule: landlock.Rule, slot: int) -> Op:
         port=rule.port,
         access=rule.access,
         pointer=rule.pointer,
-        what=f"allow {rights} on port {rule.port} (Landlock)",
+        action=f"allow {rights} on port {rule.port} (Landlock)",
     )

@@ -51,7 +51,7 @@ def plan(context: Context, linux: Linux, *, label: str) -> Masks:
             ops.MakeReadonly(
                 path=path,
                 pointer=f"/linux/readonlyPaths/{index}",
-                what=f"make {path} read-only",
+                action=f"make {path} read-only",
             )
         )
     if linux.masked_paths:
@@ -71,7 +71,7 @@ def _mask(context: Context, found: Masks, masked: tuple[str, ...], *, label: str
             rdev=makedev(1, 3),
             ask=0,
             pointer="/linux/maskedPaths",
-            what="clone /dev/null of the host",
+            action="clone /dev/null of the host",
         )
     )
     found.made.append(
@@ -82,7 +82,7 @@ def _mask(context: Context, found: Masks, masked: tuple[str, ...], *, label: str
             options=[*EMPTY, *([label] if label else [])],
             attributes=ATTRIBUTES,
             pointer="/linux/maskedPaths",
-            what="make an empty directory to mask others",
+            action="make an empty directory to mask others",
         )
     )
     for index, path in enumerate(masked):
@@ -92,7 +92,7 @@ def _mask(context: Context, found: Masks, masked: tuple[str, ...], *, label: str
                 null=null,
                 directory=directory,
                 pointer=f"/linux/maskedPaths/{index}",
-                what=f"mask {path}",
+                action=f"mask {path}",
             )
         )
     found.inside += [ops.CloseSlot(slot=null), ops.CloseSlot(slot=directory)]

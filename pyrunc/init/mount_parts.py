@@ -105,7 +105,7 @@ def describe(mount: Mount, options: MountOptions) -> str:
 def finish(context: Context, mount: Mount, options: MountOptions, *, slot: int) -> list[Op]:
     """Recursive attributes and propagation, before anybody can see the mount."""
     planned: list[Op] = []
-    what = describe(mount, options)
+    action = describe(mount, options)
     if options.recursive_set or options.recursive_clear:
         clear = options.recursive_clear
         planned.append(
@@ -117,7 +117,7 @@ def finish(context: Context, mount: Mount, options: MountOptions, *, slot: int) 
                 keep_locked=int(context.confined),
                 explicit=clear & ~table.MOUNT_ATTR__ATIME,
                 pointer=mount.pointer + "/options",
-                what=what,
+                action=action,
             )
         )
     for flags in options.propagation:
@@ -127,7 +127,7 @@ def finish(context: Context, mount: Mount, options: MountOptions, *, slot: int) 
                 flags=flags & ~table.MS_REC,
                 recursive=int(bool(flags & table.MS_REC)),
                 pointer=mount.pointer + "/options",
-                what=what,
+                action=action,
             )
         )
     return planned
@@ -164,14 +164,14 @@ def attach(
         flags |= ops.ATTACH_PROC_ALLOWED
     if options.dest_nofollow:
         flags |= ops.ATTACH_NOFOLLOW
-    what = describe(mount, options)
+    action = describe(mount, options)
     mounts.inside.append(
         ops.Attach(
             slot=slot,
             path=paths.absolute(mount.destination),
             flags=flags,
             pointer=mount.pointer,
-            what=what,
+            action=action,
         )
     )
     if late:
@@ -188,7 +188,7 @@ def _finish_late(mount: Mount, *, slot: int, late: int) -> list[Op]:
             keep_locked=0,
             explicit=0,
             pointer=mount.pointer + "/options",
-            what=f"make {mount.destination} read-only",
+            action=f"make {mount.destination} read-only",
         ),
         ops.CloseSlot(slot=slot),
     ]
@@ -201,7 +201,7 @@ def _cover_root(
 
     Later mounts are made in it, and pivot_root puts the image below out of reach.
     """
-    what = describe(mount, options)
+    action = describe(mount, options)
     if not mounts.context.has("mount"):
         mounts.context.problem(
             mount.pointer + "/destination",
@@ -209,7 +209,7 @@ def _cover_root(
             hint='add {"type": "mount"} to linux.namespaces',
         )
     mounts.inside.append(
-        ops.CoverRoot(slot=slot, root=mounts.root_slot, pointer=mount.pointer, what=what)
+        ops.CoverRoot(slot=slot, root=mounts.root_slot, pointer=mount.pointer, action=action)
     )
     if late:
         mounts.late += _finish_late(mount, slot=slot, late=late)

@@ -100,7 +100,7 @@ def await_requests(mounts: Mounts) -> list[Op]:
                 slot=part[0],
                 count=len(part),
                 pointer=first.pointer,
-                what="wait for the parent to make id-mapped mounts",
+                action="wait for the parent to make id-mapped mounts",
             )
         )
     return planned
@@ -129,10 +129,10 @@ def _notify(mounts: Mounts, directory: str) -> None:
     context, slot = mounts.context, mounts.context.slot()
     attributes = ACCESS & ~table.MOUNT_ATTR_NOSYMFOLLOW
     mounts.expected[slot] = (attributes, 0)
-    what = f"bind {directory} on {NOTIFY_DIRECTORY}"
+    action = f"bind {directory} on {NOTIFY_DIRECTORY}"
     mounts.sources += [
         ops.CloneTree(
-            slot=slot, path=directory, recursive=0, nofollow=0, type=0, rdev=0, ask=0, what=what
+            slot=slot, path=directory, recursive=0, nofollow=0, type=0, rdev=0, ask=0, action=action
         ),
         ops.SetAttributes(
             slot=slot,
@@ -141,10 +141,10 @@ def _notify(mounts: Mounts, directory: str) -> None:
             recursive=0,
             keep_locked=int(context.confined),
             explicit=0,
-            what=what,
+            action=action,
         ),
     ]
-    mounts.inside.append(ops.Attach(slot=slot, path=NOTIFY_DIRECTORY, flags=0, what=what))
+    mounts.inside.append(ops.Attach(slot=slot, path=NOTIFY_DIRECTORY, flags=0, action=action))
 
 
 # -- new file systems ------------------------------------------------------------------------------
@@ -177,17 +177,17 @@ def _new(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
         )
     )
     target += finish(context, mount, options, slot=slot)
-    what = describe(mount, options)
+    action = describe(mount, options)
     if kind == "tmpfs" and not any(option.startswith("mode=") for option in data):
         mounts.inside.append(
-            ops.InheritMode(slot=slot, path=path, pointer=mount.pointer, what=what)
+            ops.InheritMode(slot=slot, path=path, pointer=mount.pointer, action=action)
         )
     if options.tmpcopyup:
         if kind != "tmpfs":
             pointer = mount.pointer + "/options"
             context.problem(pointer, "tmpcopyup is only for tmpfs", value=kind)
         mounts.inside.append(
-            ops.CopyUp(slot=slot, path=path, pointer=mount.pointer, what=f"copy up {path}")
+            ops.CopyUp(slot=slot, path=path, pointer=mount.pointer, action=f"copy up {path}")
         )
     late &= options.attributes
     attach(mounts, mount, options, slot=slot, late=late, attributes=more)
@@ -198,7 +198,7 @@ def _new_mount(
 ) -> Op:
     """Plan a new file system; no kind: a procfs of the pid namespace that was joined."""
     given = [*superblock(mount, options), *data]
-    source, what = mount.source or mount.type or "", describe(mount, options)
+    source, action = mount.source or mount.type or "", describe(mount, options)
     if not kind:
         return ops.NewJoinedProc(
             slot=slot,
@@ -206,7 +206,7 @@ def _new_mount(
             options=given,
             attributes=attributes,
             pointer=mount.pointer,
-            what=what,
+            action=action,
         )
     return ops.NewMount(
         slot=slot,
@@ -215,7 +215,7 @@ def _new_mount(
         options=given,
         attributes=attributes,
         pointer=mount.pointer,
-        what=what,
+        action=action,
     )
 
 
@@ -245,7 +245,7 @@ def _from_host(
     sysfs becomes read-only, as the owner of the network namespace is somebody else.
     """
     context, pointer = mounts.context, mount.pointer
-    what = f"{describe(mount, options)} (a bind of {path}, as the namespace is shared)"
+    action = f"{describe(mount, options)} (a bind of {path}, as the namespace is shared)"
     if options.data:
         context.problem(
             pointer + "/options",
@@ -265,7 +265,7 @@ def _from_host(
             rdev=0,
             ask=0,
             pointer=pointer,
-            what=what,
+            action=action,
         )
     )
     if given:
@@ -278,7 +278,7 @@ def _from_host(
                 keep_locked=1,
                 explicit=0,
                 pointer=pointer + "/options",
-                what=what,
+                action=action,
             )
         )
     mounts.sources += finish(context, mount, options, slot=slot)
@@ -305,6 +305,6 @@ def _classic(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
             flags=flags,
             data=",".join(options.data),
             pointer=mount.pointer,
-            what=describe(mount, options),
+            action=describe(mount, options),
         )
     )

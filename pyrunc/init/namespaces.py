@@ -90,7 +90,7 @@ def begin(context: Context, *, oom_score_adj: int | None, pointer: str) -> list[
     if oom_score_adj is not None:
         slot = context.slot()
         planned += [
-            ops.OpenProc(slot=slot, kind=ops.PROC_HOST, what="open /proc"),
+            ops.OpenProc(slot=slot, kind=ops.PROC_HOST, action="open /proc"),
             ops.WriteProc(
                 proc=slot,
                 path="self/oom_score_adj",
@@ -100,7 +100,7 @@ def begin(context: Context, *, oom_score_adj: int | None, pointer: str) -> list[
                 # below a user session that runs with 100 or 200: not worth a failure there.
                 tolerate=EACCES if context.host.rootless else 0,
                 pointer=pointer,
-                what=f"set oom_score_adj to {oom_score_adj}",
+                action=f"set oom_score_adj to {oom_score_adj}",
             ),
             ops.CloseSlot(slot=slot),
         ]
@@ -126,7 +126,7 @@ def open_up(context: Context) -> list[Op]:
     """
     if context.host.euid == 0:
         return []
-    return [ops.SetDumpable(value=1, what="let the caller join the container")]
+    return [ops.SetDumpable(value=1, action="let the caller join the container")]
 
 
 def join(context: Context, linux: Linux) -> list[Op]:
@@ -140,18 +140,20 @@ def join(context: Context, linux: Linux) -> list[Op]:
     opened, joined = [], []
     for entry in entries:
         slot, kind = context.slot(), NAMESPACES[entry.type]
-        what = f"join the {entry.type} namespace {entry.path}"
+        action = f"join the {entry.type} namespace {entry.path}"
         opened.append(
             ops.OpenNamespace(
                 slot=slot,
                 path=entry.path or "",
                 kind=kind,
                 pointer=entry.pointer + "/path",
-                what=what,
+                action=action,
             )
         )
         joined += [
-            ops.JoinNamespace(slot=slot, kind=kind, tolerate=0, pointer=entry.pointer, what=what),
+            ops.JoinNamespace(
+                slot=slot, kind=kind, tolerate=0, pointer=entry.pointer, action=action
+            ),
             ops.CloseSlot(slot=slot),
         ]
     return opened + drop_groups(context) + joined
@@ -161,7 +163,7 @@ def drop_groups(context: Context) -> list[Op]:
     """Drop the caller's groups, which mean nothing in the container."""
     if not context.drops_groups:
         return []
-    return [ops.SetGroups(gids=b"", what="give up the caller's supplementary groups")]
+    return [ops.SetGroups(gids=b"", action="give up the caller's supplementary groups")]
 
 
 def unshare(context: Context) -> list[Op]:
@@ -172,8 +174,8 @@ def unshare(context: Context) -> list[Op]:
     kinds = sorted(context.new - {"cgroup"}, key=list(NAMESPACES).index)
     if not kinds:
         return []
-    what = f"make new namespaces ({', '.join(kinds)})"
-    return [ops.Unshare(flags=flags(kinds), pointer="/linux/namespaces", what=what)]
+    action = f"make new namespaces ({', '.join(kinds)})"
+    return [ops.Unshare(flags=flags(kinds), pointer="/linux/namespaces", action=action)]
 
 
 def await_parent(
@@ -189,7 +191,7 @@ def await_parent(
             name=ops.RENDEZVOUS_NAMESPACES,
             slot=(into or tasks or leaf) if count else 0,
             count=count,
-            what="wait for the parent to set up namespaces and cgroups",
+            action="wait for the parent to set up namespaces and cgroups",
         )
     ]
     if _late_dumpable(context):
@@ -206,14 +208,14 @@ def become_root(context: Context) -> list[Op]:
             keep_groups=int(context.drops_groups or not context.setgroups),
             # Whoever made the namespace may have denied it.
             tolerate=EPERM if context.may_deny_groups else 0,
-            what=f"become user {context.root_uid} and group {context.root_gid} of the container",
+            action=f"become user {context.root_uid} and group {context.root_gid} of the container",
         )
     ]
 
 
 def fork(*, cgroup: int = 0) -> list[Op]:
     """Plan to go on in a child: only a child enters a pid or a time namespace."""
-    return [ops.Fork(cgroup=cgroup, what="start the container's first process")]
+    return [ops.Fork(cgroup=cgroup, action="start the container's first process")]
 
 
 def caller_is_root(context: Context) -> bool:
@@ -242,14 +244,14 @@ def settle_down(
     """
     enter: list[Op] = []
     if cgroup.tasks:
-        what = "enter the container's cgroups"
-        enter.append(ops.JoinCgroup(slot=tasks, count=cgroup.tasks, what=what))
+        action = "enter the container's cgroups"
+        enter.append(ops.JoinCgroup(slot=tasks, count=cgroup.tasks, action=action))
     elif cgroup.attached:
-        what = "wait for the parent to move this process into the container's cgroup"
+        action = "wait for the parent to move this process into the container's cgroup"
         count = int(cgroup.leaf)
         enter.append(
             ops.Await(
-                name=ops.RENDEZVOUS_CGROUPS, slot=leaf if count else 0, count=count, what=what
+                name=ops.RENDEZVOUS_CGROUPS, slot=leaf if count else 0, count=count, action=action
             )
         )
     root = become_root(context)
@@ -266,8 +268,8 @@ def settle_down(
         planned = [*enter, *root, *fork()]
     if "cgroup" in context.new:
         kind = flags(["cgroup"])
-        what = "make a new cgroup namespace"
-        planned.append(ops.Unshare(flags=kind, pointer="/linux/namespaces", what=what))
+        action = "make a new cgroup namespace"
+        planned.append(ops.Unshare(flags=kind, pointer="/linux/namespaces", action=action))
     return planned
 
 
@@ -278,19 +280,19 @@ def enter_leaf(cgroup: CgroupView, *, leaf: int) -> list[Op]:
     """
     if not cgroup.leaf:
         return []
-    return [ops.JoinCgroup(slot=leaf, count=1, what="enter the leaf of the container's cgroup")]
+    return [ops.JoinCgroup(slot=leaf, count=1, action="enter the leaf of the container's cgroup")]
 
 
 def session(context: Context, *, keyring: bool) -> list[Op]:
     """Plan a session, and an anonymous keyring: other processes could join a named one."""
-    planned: list[Op] = [ops.SetSession(what="start a new session")]
+    planned: list[Op] = [ops.SetSession(action="start a new session")]
     if keyring:
         permissions = KEY_OTHER_SEARCH if context.userns else KEY_USER_SEARCH
         planned.append(
             ops.NewKeyring(
                 permissions=permissions,
                 tolerate=ENOSYS,  # a kernel without keys has none to keep apart
-                what="make a new session keyring",
+                action="make a new session keyring",
             )
         )
     return planned
@@ -300,7 +302,7 @@ def loopback(context: Context) -> list[Op]:
     """Bring up the interface lo, which is down in a new network namespace."""
     if "network" not in context.new:
         return []
-    return [ops.RaiseLoopback(pointer="/linux/namespaces", what="set the interface lo up")]
+    return [ops.RaiseLoopback(pointer="/linux/namespaces", action="set the interface lo up")]
 
 
 def check_ids(context: Context, ids: Sequence[tuple[str, int]], *, groups: bool) -> None:

@@ -73,15 +73,15 @@ def _op(code: int, body: bytes) -> bytes:
 
 
 class Op:
-    """One operation. `pointer` and `what` serve messages and are not encoded."""
+    """One operation. `pointer` and `action` serve messages and are not encoded."""
 
-    __slots__ = ("pointer", "what")
+    __slots__ = ("action", "pointer")
     NAME = ""
     CODE = 0
     FIELDS: tuple[str, ...] = ()
     STEPS: tuple[str, ...] = ()
     pointer: str
-    what: str
+    action: str
 
     def encode(self) -> bytes:
         """Encode the op as the init reads it: code, size, fields, padding to 8 bytes."""
@@ -105,11 +105,11 @@ class TraceTimes(Op):
         *,
         slot: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(1, pack("<I", self.slot))
@@ -129,11 +129,11 @@ class SetDumpable(Op):
         *,
         value: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.value = value
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(2, pack("<I", self.value))
@@ -152,10 +152,10 @@ class SetSession(Op):
         self,
         *,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(3, b"")
@@ -176,12 +176,12 @@ class OpenProc(Op):
         slot: int,
         kind: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.kind = kind
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(4, pack("<II", self.slot, self.kind))
@@ -209,7 +209,7 @@ class WriteProc(Op):
         readback: str,
         tolerate: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.proc = proc
         self.path = path
@@ -217,7 +217,7 @@ class WriteProc(Op):
         self.readback = readback
         self.tolerate = tolerate
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.proc)
@@ -242,11 +242,11 @@ class CloseSlot(Op):
         *,
         slot: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(6, pack("<I", self.slot))
@@ -271,13 +271,13 @@ class Await(Op):
         slot: int,
         count: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.name = name
         self.slot = slot
         self.count = count
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(7, pack("<III", self.name, self.slot, self.count))
@@ -299,13 +299,13 @@ class OpenNamespace(Op):
         path: str,
         kind: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.path = path
         self.kind = kind
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -333,13 +333,13 @@ class JoinNamespace(Op):
         kind: int,
         tolerate: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.kind = kind
         self.tolerate = tolerate
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(9, pack("<III", self.slot, self.kind, self.tolerate))
@@ -360,12 +360,12 @@ class JoinProcess(Op):
         slot: int,
         flags: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.flags = flags
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(10, pack("<II", self.slot, self.flags))
@@ -385,11 +385,11 @@ class Unshare(Op):
         *,
         flags: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.flags = flags
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(11, pack("<I", self.flags))
@@ -415,14 +415,14 @@ class Become(Op):
         keep_groups: int,
         tolerate: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.uid = uid
         self.gid = gid
         self.keep_groups = keep_groups
         self.tolerate = tolerate
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(12, pack("<IIII", self.uid, self.gid, self.keep_groups, self.tolerate))
@@ -443,12 +443,12 @@ class JoinCgroup(Op):
         slot: int,
         count: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.count = count
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(13, pack("<II", self.slot, self.count))
@@ -471,11 +471,11 @@ class Fork(Op):
         *,
         cgroup: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.cgroup = cgroup
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(14, pack("<I", self.cgroup))
@@ -494,10 +494,10 @@ class RaiseLoopback(Op):
         self,
         *,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(15, b"")
@@ -517,11 +517,11 @@ class PropagateRoot(Op):
         *,
         flags: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.flags = flags
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(16, pack("<Q", self.flags))
@@ -552,7 +552,7 @@ class CloneTree(Op):
         rdev: int,
         ask: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.path = path
@@ -562,7 +562,7 @@ class CloneTree(Op):
         self.rdev = rdev
         self.ask = ask
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -589,7 +589,7 @@ class NewMount(Op):
         options: Sequence[str],
         attributes: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.fstype = fstype
@@ -597,7 +597,7 @@ class NewMount(Op):
         self.options = options
         self.attributes = attributes
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -625,14 +625,14 @@ class NewJoinedProc(Op):
         options: Sequence[str],
         attributes: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.source = source
         self.options = options
         self.attributes = attributes
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -665,7 +665,7 @@ class SetAttributes(Op):
         keep_locked: int,
         explicit: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.set = set
@@ -674,7 +674,7 @@ class SetAttributes(Op):
         self.keep_locked = keep_locked
         self.explicit = explicit
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(20, pack("<IQQIIQ", self.slot, self.set, self.clear, self.recursive, self.keep_locked, self.explicit))
@@ -695,12 +695,12 @@ class ResetAtime(Op):
         slot: int,
         rules: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.rules = rules
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(21, pack("<II", self.slot, self.rules))
@@ -722,13 +722,13 @@ class SetPropagation(Op):
         flags: int,
         recursive: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.flags = flags
         self.recursive = recursive
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(22, pack("<IQI", self.slot, self.flags, self.recursive))
@@ -749,12 +749,12 @@ class AttachRoot(Op):
         slot: int,
         path: str,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.path = path
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -777,12 +777,12 @@ class EnterRoot(Op):
         root: int,
         host: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.root = root
         self.host = host
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(24, pack("<II", self.root, self.host))
@@ -802,11 +802,11 @@ class LeaveRoot(Op):
         *,
         host: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.host = host
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(25, pack("<I", self.host))
@@ -827,12 +827,12 @@ class CoverRoot(Op):
         slot: int,
         root: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.root = root
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(26, pack("<II", self.slot, self.root))
@@ -854,13 +854,13 @@ class Attach(Op):
         path: str,
         flags: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.path = path
         self.flags = flags
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -892,7 +892,7 @@ class CloneInside(Op):
         resolve: int,
         proc: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.path = path
@@ -901,7 +901,7 @@ class CloneInside(Op):
         self.resolve = resolve
         self.proc = proc
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -924,11 +924,11 @@ class MapMount(Op):
         *,
         slot: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(29, pack("<I", self.slot))
@@ -952,7 +952,7 @@ class MountClassic(Op):
         flags: int,
         data: str,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.path = path
         self.fstype = fstype
@@ -960,7 +960,7 @@ class MountClassic(Op):
         self.flags = flags
         self.data = data
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = _str(self.path)
@@ -986,12 +986,12 @@ class InheritMode(Op):
         slot: int,
         path: str,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.path = path
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -1014,12 +1014,12 @@ class CopyUp(Op):
         slot: int,
         path: str,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.path = path
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -1044,14 +1044,14 @@ class MakeDirectory(Op):
         uid: int,
         gid: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.path = path
         self.mode = mode
         self.uid = uid
         self.gid = gid
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = _str(self.path)
@@ -1078,13 +1078,13 @@ class MakeSymlink(Op):
         target: str,
         replace: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.path = path
         self.target = target
         self.replace = replace
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = _str(self.path)
@@ -1114,7 +1114,7 @@ class MakeDevice(Op):
         uid: int,
         gid: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.path = path
         self.mode = mode
@@ -1122,7 +1122,7 @@ class MakeDevice(Op):
         self.uid = uid
         self.gid = gid
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = _str(self.path)
@@ -1149,13 +1149,13 @@ class Mask(Op):
         null: int,
         directory: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.path = path
         self.null = null
         self.directory = directory
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = _str(self.path)
@@ -1180,11 +1180,11 @@ class MakeReadonly(Op):
         *,
         path: str,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.path = path
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(37, _str(self.path))
@@ -1204,11 +1204,11 @@ class Pivot(Op):
         *,
         slot: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(38, pack("<I", self.slot))
@@ -1229,12 +1229,12 @@ class MoveRoot(Op):
         slot: int,
         path: str,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.path = path
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -1256,11 +1256,11 @@ class ChangeRoot(Op):
         *,
         path: str,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.path = path
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(40, _str(self.path))
@@ -1282,13 +1282,13 @@ class SetRootAttributes(Op):
         clear: int,
         recursive: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.set = set
         self.clear = clear
         self.recursive = recursive
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(41, pack("<QQI", self.set, self.clear, self.recursive))
@@ -1316,14 +1316,14 @@ class VerifyMount(Op):
         magic: int,
         index: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.path = path
         self.attributes = attributes
         self.magic = magic
         self.index = index
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = _str(self.path)
@@ -1344,10 +1344,10 @@ class VerifyRoot(Op):
         self,
         *,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(43, b"")
@@ -1367,11 +1367,11 @@ class SendMount(Op):
         *,
         slot: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(44, pack("<I", self.slot))
@@ -1392,12 +1392,12 @@ class DetachMount(Op):
         path: str,
         id: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.path = path
         self.id = id
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = _str(self.path)
@@ -1419,11 +1419,11 @@ class SetHostname(Op):
         *,
         name: str,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.name = name
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(46, _str(self.name))
@@ -1443,11 +1443,11 @@ class SetDomainname(Op):
         *,
         name: str,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.name = name
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(47, _str(self.name))
@@ -1471,12 +1471,12 @@ class NewKeyring(Op):
         permissions: int,
         tolerate: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.permissions = permissions
         self.tolerate = tolerate
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(48, pack("<II", self.permissions, self.tolerate))
@@ -1511,14 +1511,14 @@ class OpenConsole(Op):
         uid: int,
         bind: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.rows = rows
         self.columns = columns
         self.uid = uid
         self.bind = bind
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(49, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
@@ -1538,11 +1538,11 @@ class OwnStdio(Op):
         *,
         uid: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.uid = uid
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(50, pack("<I", self.uid))
@@ -1561,10 +1561,10 @@ class ReopenNull(Op):
         self,
         *,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(51, b"")
@@ -1584,11 +1584,11 @@ class SetUmask(Op):
         *,
         mask: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.mask = mask
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(52, pack("<I", self.mask))
@@ -1610,13 +1610,13 @@ class SetLimit(Op):
         soft: int,
         hard: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.resource = resource
         self.soft = soft
         self.hard = hard
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(53, pack("<IQQ", self.resource, self.soft, self.hard))
@@ -1636,11 +1636,11 @@ class SetAffinity(Op):
         *,
         mask: bytes,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.mask = mask
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(54, _bytes(self.mask, 0))
@@ -1666,7 +1666,7 @@ class SetScheduler(Op):
         deadline: int,
         period: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.policy = policy
         self.flags = flags
@@ -1676,7 +1676,7 @@ class SetScheduler(Op):
         self.deadline = deadline
         self.period = period
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(55, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
@@ -1696,11 +1696,11 @@ class SetIoPriority(Op):
         *,
         value: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.value = value
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(56, pack("<I", self.value))
@@ -1720,11 +1720,11 @@ class SetPersonality(Op):
         *,
         persona: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.persona = persona
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(57, pack("<Q", self.persona))
@@ -1745,12 +1745,12 @@ class SetMemoryPolicy(Op):
         mode: int,
         nodes: bytes,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.mode = mode
         self.nodes = nodes
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.mode)
@@ -1771,10 +1771,10 @@ class SetNoNewPrivileges(Op):
         self,
         *,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(59, b"")
@@ -1798,12 +1798,12 @@ class LimitBoundingSet(Op):
         keep: int,
         last: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.keep = keep
         self.last = last
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(60, pack("<QI", self.keep, self.last))
@@ -1823,11 +1823,11 @@ class SetGroups(Op):
         *,
         gids: bytes,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.gids = gids
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(61, _bytes(self.gids, 0))
@@ -1848,12 +1848,12 @@ class SetIds(Op):
         uid: int,
         gid: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.uid = uid
         self.gid = gid
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(62, pack("<II", self.uid, self.gid))
@@ -1876,14 +1876,14 @@ class SetCapabilities(Op):
         inheritable: int,
         ambient: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.effective = effective
         self.permitted = permitted
         self.inheritable = inheritable
         self.ambient = ambient
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(63, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
@@ -1905,13 +1905,13 @@ class AdjustCapabilities(Op):
         permitted: int,
         inheritable: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.effective = effective
         self.permitted = permitted
         self.inheritable = inheritable
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(64, pack("<QQQ", self.effective, self.permitted, self.inheritable))
@@ -1939,7 +1939,7 @@ class CloseDescriptors(Op):
         err: int,
         program: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.preserved = preserved
         self.gate = gate
@@ -1948,7 +1948,7 @@ class CloseDescriptors(Op):
         self.err = err
         self.program = program
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(65, pack("<IIIIII", self.preserved, self.gate, self.report, self.out, self.err, self.program))
@@ -1974,13 +1974,13 @@ class LoadSeccomp(Op):
         filter: bytes,
         listener: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.flags = flags
         self.filter = filter
         self.listener = listener
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.flags)
@@ -2009,13 +2009,13 @@ class ChangeDirectory(Op):
         create: int,
         retry_later: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.path = path
         self.create = create
         self.retry_later = retry_later
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = _str(self.path)
@@ -2037,11 +2037,11 @@ class FindHome(Op):
         *,
         uid: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.uid = uid
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(68, pack("<I", self.uid))
@@ -2062,12 +2062,12 @@ class FindExecutable(Op):
         name: str,
         search: str,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.name = name
         self.search = search
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = _str(self.name)
@@ -2092,14 +2092,14 @@ class CreateRuleset(Op):
         net: int,
         scoped: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.fs = fs
         self.net = net
         self.scoped = scoped
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(70, pack("<IQQQ", self.slot, self.fs, self.net, self.scoped))
@@ -2121,13 +2121,13 @@ class AllowPath(Op):
         path: str,
         access: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.path = path
         self.access = access
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -2152,13 +2152,13 @@ class AllowPort(Op):
         port: int,
         access: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.port = port
         self.access = access
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(72, pack("<IIQ", self.slot, self.port, self.access))
@@ -2179,12 +2179,12 @@ class RestrictSelf(Op):
         slot: int,
         flags: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.flags = flags
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(73, pack("<II", self.slot, self.flags))
@@ -2248,7 +2248,7 @@ class RunHook(Op):
         filter_flags: int,
         filter: bytes,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.path = path
         self.argv = argv
@@ -2263,7 +2263,7 @@ class RunHook(Op):
         self.filter_flags = filter_flags
         self.filter = filter
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = _str(self.path)
@@ -2293,12 +2293,12 @@ class WaitAtGate(Op):
         gate: int,
         report: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.gate = gate
         self.report = report
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         return _op(75, pack("<II", self.gate, self.report))
@@ -2323,7 +2323,7 @@ class ExecuteSlot(Op):
         listen: int,
         preserved: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.slot = slot
         self.argv = argv
@@ -2332,7 +2332,7 @@ class ExecuteSlot(Op):
         self.listen = listen
         self.preserved = preserved
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
@@ -2365,7 +2365,7 @@ class Execute(Op):
         listen: int,
         preserved: int,
         pointer: str = "",
-        what: str = "",
+        action: str = "",
     ) -> None:
         self.argv = argv
         self.env = env
@@ -2373,7 +2373,7 @@ class Execute(Op):
         self.listen = listen
         self.preserved = preserved
         self.pointer = pointer
-        self.what = what
+        self.action = action
 
     def encode(self) -> bytes:
         body = _strs(self.argv, 0)

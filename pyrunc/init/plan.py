@@ -77,9 +77,9 @@ class Plan:
         failed = self.ops[op]
         name = failed.STEPS[step] if 0 <= step < len(failed.STEPS) else str(step)
         told = detail
-        what, errno, detail = failures.sentence(failed, name, errno, detail, refused)
+        message, errno, detail = failures.sentence(failed, name, errno, detail, refused)
         return InitError(
-            what,
+            message,
             pointer=failed.pointer,
             op=failed.NAME,
             step=name,

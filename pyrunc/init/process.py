@@ -100,7 +100,7 @@ def filter_ops(process: Process, sets: Sets, filter: FilterLike | None) -> list[
         filter=filter.program,
         listener=int(filter.listener),
         pointer="/linux/seccomp",
-        what="load the seccomp filter",
+        action="load the seccomp filter",
     )
     if process.no_new_privileges:
         return [load]
@@ -110,14 +110,14 @@ def filter_ops(process: Process, sets: Sets, filter: FilterLike | None) -> list[
         permitted=sets.permitted | capabilities.SYS_ADMIN,
         inheritable=sets.inheritable,
         pointer=pointer,
-        what="take CAP_SYS_ADMIN to load the seccomp filter",
+        action="take CAP_SYS_ADMIN to load the seccomp filter",
     )
     give = ops.AdjustCapabilities(
         effective=sets.effective,
         permitted=sets.permitted,
         inheritable=sets.inheritable,
         pointer=pointer,
-        what="set the capabilities under the seccomp filter",
+        action="set the capabilities under the seccomp filter",
     )
     return [take, load, give]
 
@@ -137,7 +137,7 @@ def close_descriptors(
         out=output[0],
         err=output[1],
         program=program,
-        what="close the runtime's descriptors",
+        action="close the runtime's descriptors",
     )
 
 
@@ -149,7 +149,7 @@ def stdio(context: Context, process: Process) -> list[Op]:
     uid = process.user.uid
     if process.terminal or (uid == 0 and not context.userns):
         return []
-    return [ops.OwnStdio(uid=uid, what=f"give stdin, stdout and stderr to user {uid}")]
+    return [ops.OwnStdio(uid=uid, action=f"give stdin, stdout and stderr to user {uid}")]
 
 
 def credentials(
@@ -169,16 +169,18 @@ def credentials(
             keep=sets.bounding,
             last=context.host.last_cap,
             pointer=limits + "/bounding",
-            what="limit the capability bounding set",
+            action="limit the capability bounding set",
         )
     )
     dropped = context.drops_groups or context.may_deny_groups
     if context.setgroups and (user.additional_gids or not dropped):
         gids = b"".join([pack("<I", gid) for gid in user.additional_gids])
-        what = f"set the supplementary groups ({', '.join(map(str, user.additional_gids))})"
-        found.append(ops.SetGroups(gids=gids, pointer=user.pointer + "/additionalGids", what=what))
-    what = f"become user {user.uid} and group {user.gid}"
-    found.append(ops.SetIds(uid=user.uid, gid=user.gid, pointer=user.pointer, what=what))
+        action = f"set the supplementary groups ({', '.join(map(str, user.additional_gids))})"
+        found.append(
+            ops.SetGroups(gids=gids, pointer=user.pointer + "/additionalGids", action=action)
+        )
+    action = f"become user {user.uid} and group {user.gid}"
+    found.append(ops.SetIds(uid=user.uid, gid=user.gid, pointer=user.pointer, action=action))
     found.append(
         ops.SetCapabilities(
             effective=sets.effective,
@@ -186,12 +188,12 @@ def credentials(
             inheritable=sets.inheritable,
             ambient=sets.ambient,
             pointer=limits,
-            what="set the capabilities",
+            action="set the capabilities",
         )
     )
     if process.no_new_privileges:
-        what = "set no_new_privs"
-        found.append(ops.SetNoNewPrivileges(pointer=pointer + "/noNewPrivileges", what=what))
+        action = "set no_new_privs"
+        found.append(ops.SetNoNewPrivileges(pointer=pointer + "/noNewPrivileges", action=action))
     return found
 
 
@@ -206,7 +208,7 @@ def enter_cwd(process: Process, *, create: bool, retry_later: bool) -> list[Op]:
             create=int(create),
             retry_later=int(retry_later),
             pointer=process.pointer + "/cwd",
-            what=f"change to the working directory {process.cwd}",
+            action=f"change to the working directory {process.cwd}",
         )
     ]
 
@@ -218,7 +220,7 @@ def look_up(process: Process, environment: Environment, *, program: int = 0) -> 
     """
     found: list[Op] = []
     if environment.home != ops.NO_INDEX:
-        found.append(ops.FindHome(uid=process.user.uid, what="look up the home directory"))
+        found.append(ops.FindHome(uid=process.user.uid, action="look up the home directory"))
     if program:
         return found
     found.append(
@@ -226,7 +228,7 @@ def look_up(process: Process, environment: Environment, *, program: int = 0) -> 
             name=process.args[0],
             search=environment.path,
             pointer=process.pointer + "/args/0",
-            what=f'find the program "{process.args[0]}"',
+            action=f'find the program "{process.args[0]}"',
         )
     )
     return found
@@ -234,10 +236,17 @@ def look_up(process: Process, environment: Environment, *, program: int = 0) -> 
 
 def hold_program(path: str, slot: int) -> list[Op]:
     """Clone a program of the host as a read-only mount, so that no /proc/self/exe writes to it."""
-    what = f"hold the handler's program {path}"
+    action = f"hold the handler's program {path}"
     return [
         ops.CloneTree(
-            slot=slot, path=path, recursive=0, nofollow=0, type=S_IFREG, rdev=0, ask=0, what=what
+            slot=slot,
+            path=path,
+            recursive=0,
+            nofollow=0,
+            type=S_IFREG,
+            rdev=0,
+            ask=0,
+            action=action,
         ),
         ops.SetAttributes(
             slot=slot,
@@ -246,7 +255,7 @@ def hold_program(path: str, slot: int) -> list[Op]:
             recursive=0,
             keep_locked=1,
             explicit=0,
-            what=what,
+            action=action,
         ),
     ]
 
@@ -262,7 +271,7 @@ def execute(process: Process, environment: Environment, *, preserved: int, progr
             listen=environment.listen,
             preserved=preserved,
             pointer=process.pointer + "/args",
-            what=f'execute the handler "{process.args[0]}"',
+            action=f'execute the handler "{process.args[0]}"',
         )
     return ops.Execute(
         argv=process.args,
@@ -271,14 +280,14 @@ def execute(process: Process, environment: Environment, *, preserved: int, progr
         listen=environment.listen,
         preserved=preserved,
         pointer=process.pointer + "/args",
-        what=f'execute "{process.args[0]}"',
+        action=f'execute "{process.args[0]}"',
     )
 
 
 def ready() -> Op:
     """Let the parent set the resource limits and commit the state."""
     return ops.Await(
-        name=ops.RENDEZVOUS_READY, slot=0, count=0, what="wait for the parent to commit"
+        name=ops.RENDEZVOUS_READY, slot=0, count=0, action="wait for the parent to commit"
     )
 
 
@@ -292,6 +301,6 @@ def console(process: Process, *, bind: bool) -> list[Op]:
             uid=process.user.uid,
             bind=int(bind),
             pointer=process.pointer + "/terminal",
-            what="open a terminal",
+            action="open a terminal",
         )
     ]

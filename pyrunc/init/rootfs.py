@@ -34,19 +34,21 @@ def part_from_host(config: Config) -> Op:
     A clone of something unbindable could not be made, so that comes later.
     """
     flags = propagation.of_hosts(propagation.of_root(config))
-    what = "make the mounts of the host private"
-    return ops.PropagateRoot(flags=flags, pointer=PROPAGATION, what=what)
+    action = "make the mounts of the host private"
+    return ops.PropagateRoot(flags=flags, pointer=PROPAGATION, action=action)
 
 
 def attach(root: Root, config: Config) -> list[Op]:
     """Plan the clone that becomes the root, and what it is to the host's mount of the rootfs."""
-    what = f"use the rootfs {root.path}"
-    planned: list[Op] = [ops.AttachRoot(slot=root.slot, path=root.path, pointer=POINTER, what=what)]
+    action = f"use the rootfs {root.path}"
+    planned: list[Op] = [
+        ops.AttachRoot(slot=root.slot, path=root.path, pointer=POINTER, action=action)
+    ]
     if propagation.parts_root(propagation.of_root(config)):
-        what = "make the root private"
+        action = "make the root private"
         planned.append(
             ops.SetPropagation(
-                slot=root.slot, flags=MS_PRIVATE, recursive=1, pointer=PROPAGATION, what=what
+                slot=root.slot, flags=MS_PRIVATE, recursive=1, pointer=PROPAGATION, action=action
             )
         )
     return planned
@@ -54,26 +56,26 @@ def attach(root: Root, config: Config) -> list[Op]:
 
 def enter(root: Root) -> Op:
     return ops.EnterRoot(
-        root=root.slot, host=root.host, pointer=POINTER, what=f"enter the rootfs {root.path}"
+        root=root.slot, host=root.host, pointer=POINTER, action=f"enter the rootfs {root.path}"
     )
 
 
 def leave(root: Root) -> Op:
-    return ops.LeaveRoot(host=root.host, what="leave the rootfs for what comes before pivot_root")
+    return ops.LeaveRoot(host=root.host, action="leave the rootfs for what comes before pivot_root")
 
 
 def change(root: Root) -> list[Op]:
     """From here on there is no way back to the host's files."""
     if root.pivot:
-        what = f"pivot_root to {root.path}"
-        return [ops.Pivot(slot=root.slot, pointer=POINTER, what=what)]
-    what = f"move the rootfs {root.path} to /"
-    return [ops.MoveRoot(slot=root.slot, path=root.path, pointer=POINTER, what=what)]
+        action = f"pivot_root to {root.path}"
+        return [ops.Pivot(slot=root.slot, pointer=POINTER, action=action)]
+    action = f"move the rootfs {root.path} to /"
+    return [ops.MoveRoot(slot=root.slot, path=root.path, pointer=POINTER, action=action)]
 
 
 def chroot(path: str) -> Op:
     """Without a mount namespace nothing may be attached or moved."""
-    return ops.ChangeRoot(path=path, pointer=POINTER, what=f"chroot to {path}")
+    return ops.ChangeRoot(path=path, pointer=POINTER, action=f"chroot to {path}")
 
 
 def finish(config: Config) -> list[Op]:
@@ -84,8 +86,8 @@ def finish(config: Config) -> list[Op]:
     planned: list[Op] = []
     wanted = propagation.of_root(config)
     if wanted & (MS_SHARED | MS_UNBINDABLE):
-        what = f"make the root {config.linux.rootfs_propagation}"
-        planned.append(ops.PropagateRoot(flags=wanted, pointer=PROPAGATION, what=what))
+        action = f"make the root {config.linux.rootfs_propagation}"
+        planned.append(ops.PropagateRoot(flags=wanted, pointer=PROPAGATION, action=action))
     if config.root.readonly:
         planned.append(
             ops.SetRootAttributes(
@@ -93,7 +95,7 @@ def finish(config: Config) -> list[Op]:
                 clear=0,
                 recursive=0,
                 pointer="/root/readonly",
-                what="make the root read-only",
+                action="make the root read-only",
             )
         )
     return planned

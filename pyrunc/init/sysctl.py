@@ -41,7 +41,7 @@ def write(context: Context, sysctls: Mapping[str, str]) -> list[Op]:
     # namespaces of the task that looks, whatever procfs it is.
     kind = ops.PROC_FULL if context.owns("pid") else ops.PROC_HOST
     slot = context.slot()
-    planned: list[Op] = [ops.OpenProc(slot=slot, kind=kind, what="open /proc/sys")]
+    planned: list[Op] = [ops.OpenProc(slot=slot, kind=kind, action="open /proc/sys")]
     for name, value in sysctls.items():
         planned.append(
             ops.WriteProc(
@@ -51,7 +51,7 @@ def write(context: Context, sysctls: Mapping[str, str]) -> list[Op]:
                 readback="",
                 tolerate=0,
                 pointer=join(POINTER, name),
-                what=f'set sysctl "{name}" to "{value}"',
+                action=f'set sysctl "{name}" to "{value}"',
             )
         )
     return [*planned, ops.CloseSlot(slot=slot)]

@@ -16,4 +16,4 @@ OBJECT: Final = "times"  # the memory file, among the objects that the parent ha
 
 def trace_times(slot: int) -> list[Op]:
     """Note the times in the memory file of a slot; 0: nobody asks."""
-    return [ops.TraceTimes(slot=slot, what="map the file for --trace")] if slot else []
+    return [ops.TraceTimes(slot=slot, action="map the file for --trace")] if slot else []

@@ -53,10 +53,10 @@ def _check(path: str, attributes: int, *, index: int, pointer: str) -> ops.Verif
         magic=0,
         index=index,
         pointer=pointer,
-        what=f"check what is mounted on {path}",
+        action=f"check what is mounted on {path}",
     )
 
 
 def root() -> Op:
     """Whatever happened before: / is the container's root."""
-    return ops.VerifyRoot(pointer="/root/path", what="check the root")
+    return ops.VerifyRoot(pointer="/root/path", action="check the root")

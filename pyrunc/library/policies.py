@@ -66,8 +66,8 @@ def apply(policies: Sequence[Policy], spec: Spec, host: Host) -> tuple[Spec, lis
                 hint="a policy that fails refuses: nothing starts without its answer",
             ) from error
         if isinstance(answer, Refusal):
-            what = f"refused by the policy {name}: {answer.reason}"
-            raise Failure(what, pointer=answer.pointer, hint=answer.hint)
+            message = f"refused by the policy {name}: {answer.reason}"
+            raise Failure(message, pointer=answer.pointer, hint=answer.hint)
         if not isinstance(answer, Spec):
             raise Failure(f"the policy {name} returned no Spec and no Refusal: {type(answer)}")
         changes += [Change(name, *row) for row in differences(spec.to_dict(), answer.to_dict(), "")]

@@ -29,8 +29,8 @@ UNKNOWN = -1  # exit code of a process that somebody else has collected
 class TimeoutExpired(StateError):
     """Something did not happen in time; `seconds` is the time that it had."""
 
-    def __init__(self, what: str, *, seconds: float) -> None:
-        super().__init__(f"{what} within {seconds:g} s")
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(f"{message} within {seconds:g} s")
         self.seconds = seconds
 
 

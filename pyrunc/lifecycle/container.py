@@ -97,12 +97,12 @@ class Container:
         self.maybe_held = not found
         return found
 
-    def refuse_held(self, what: str) -> None:
+    def refuse_held(self, action: str) -> None:
         """Raise StateError where a cgroup above is frozen: nothing would run. After `frozen`."""
         held = self.cgroup().held_above() if self.maybe_held else ""
         if held:
             raise StateError(
-                f"cannot {what}: container's cgroup unexpectedly frozen: {held}",
+                f"cannot {action}: container's cgroup unexpectedly frozen: {held}",
                 hint="resume what is paused there; a unit: `systemctl thaw` with its name",
             )
 
@@ -231,9 +231,9 @@ class Container:
         name = failed.STEPS[step] if step < len(failed.STEPS) else str(step)
         text = detail.rstrip(b"\0").decode("utf-8", "replace")
         told, refused = text, refusals.of_init(errno)
-        what, number, text = failures.sentence(failed, name, errno, text, refused)
+        message, number, text = failures.sentence(failed, name, errno, text, refused)
         return InitError(
-            what,
+            message,
             pointer=failed.pointer,
             op=failed.NAME,
             step=name,
@@ -364,12 +364,12 @@ class Container:
 class LateOp:
     """An op restored from the state, with the attributes that the look-up of hints reads."""
 
-    __slots__ = ("NAME", "STEPS", "argv", "path", "pointer", "timeout_ms", "what")
+    __slots__ = ("NAME", "STEPS", "action", "argv", "path", "pointer", "timeout_ms")
 
     def __init__(self, record: Mapping[str, Any]) -> None:
         self.NAME: str = record["name"]
         self.STEPS: list[str] = record["steps"]
-        self.what: str = record["what"]
+        self.action: str = record["what"]
         self.pointer: str = record["pointer"]
         self.path: str = record.get("path", "")
         self.argv: list[str] = record.get("argv", [""])

@@ -107,12 +107,12 @@ def _trial(prepared: PreparedCreate, *, whole: bool) -> Iterator[Op]:
                 return
             yield ops.Await(name=ops.RENDEZVOUS_MOUNTED, slot=IMAGE_SLOT, count=1)
             yield ops.Attach(
-                slot=IMAGE_SLOT, path=op.path, flags=0, pointer=op.pointer, what=op.what
+                slot=IMAGE_SLOT, path=op.path, flags=0, pointer=op.pointer, action=op.action
             )
         if isinstance(op, ops.CloneTree) and not op.rdev:
             sources.add(slot)
         if isinstance(op, ops.PropagateRoot):
-            op = ops.PropagateRoot(flags=MS_REC | MS_SLAVE, pointer=op.pointer, what=op.what)
+            op = ops.PropagateRoot(flags=MS_REC | MS_SLAVE, pointer=op.pointer, action=op.action)
         path = getattr(op, "path", "")
         if isinstance(op, MAKES_FILES) and _below(path, binds):
             if slot:
@@ -217,10 +217,10 @@ def _overlay(prepared: PreparedCreate) -> int:
     """Return a detached overlay over the image, which the caller closes."""
     root, found = prepared.rootfs, list[int]()
     status = os.stat(root)
-    what, pointer = "try the root file system", "/root/path"
+    action, pointer = "try the root file system", "/root/path"
 
     def directory(name: str, mode: int, uid: int, gid: int) -> Op:
-        return ops.MakeDirectory(path=f"{root}/{name}", mode=mode, uid=uid, gid=gid, what=what)
+        return ops.MakeDirectory(path=f"{root}/{name}", mode=mode, uid=uid, gid=gid, action=action)
 
     def take(message: Message) -> Sequence[int]:
         found.append(os.dup(message.fds[0]))
@@ -231,19 +231,19 @@ def _overlay(prepared: PreparedCreate) -> int:
     plan = Plan(
         [
             ops.SetDumpable(value=0),
-            ops.Unshare(flags=NAMESPACES["mount"], what=what),
-            ops.PropagateRoot(flags=MS_REC | MS_SLAVE, what=what),
+            ops.Unshare(flags=NAMESPACES["mount"], action=action),
+            ops.PropagateRoot(flags=MS_REC | MS_SLAVE, action=action),
             ops.CloneTree(
-                slot=IMAGE, path=root, recursive=0, nofollow=1, type=0, rdev=0, ask=0, what=what
+                slot=IMAGE, path=root, recursive=0, nofollow=1, type=0, rdev=0, ask=0, action=action
             ),
-            _new_mount(COVER, "tmpfs", ("mode=755",), what),
-            ops.Attach(slot=COVER, path=root, flags=0, what=what),
+            _new_mount(COVER, "tmpfs", ("mode=755",), action),
+            ops.Attach(slot=COVER, path=root, flags=0, action=action),
             directory("lower", 0o755, 0, 0),
             directory("upper", status.st_mode & 0o7777, status.st_uid, status.st_gid),
             directory("work", 0o755, 0, 0),
-            ops.Attach(slot=IMAGE, path=f"{root}/lower", flags=0, what=what),
-            _new_mount(OVERLAY, "overlay", options, what),
-            ops.MapMount(slot=OVERLAY, pointer=pointer, what=what),
+            ops.Attach(slot=IMAGE, path=f"{root}/lower", flags=0, action=action),
+            _new_mount(OVERLAY, "overlay", options, action),
+            ops.MapMount(slot=OVERLAY, pointer=pointer, action=action),
         ]
     )
     child = spawn(plan)
@@ -255,7 +255,7 @@ def _overlay(prepared: PreparedCreate) -> int:
     return found[0]
 
 
-def _new_mount(slot: int, fstype: str, options: Sequence[str], what: str) -> Op:
+def _new_mount(slot: int, fstype: str, options: Sequence[str], action: str) -> Op:
     return ops.NewMount(
-        slot=slot, fstype=fstype, source=fstype, options=options, attributes=0, what=what
+        slot=slot, fstype=fstype, source=fstype, options=options, attributes=0, action=action
     )

@@ -86,8 +86,8 @@ def _open_namespace(pid: int) -> int:
 def _new_namespace(request: MountRequest) -> int:
     plan = Plan(
         [
-            ops.Unshare(flags=CLONE_NEWUSER, what="make a user namespace for a map"),
-            ops.Await(name=ops.RENDEZVOUS_NAMESPACES, slot=0, count=0, what="wait for the map"),
+            ops.Unshare(flags=CLONE_NEWUSER, action="make a user namespace for a map"),
+            ops.Await(name=ops.RENDEZVOUS_NAMESPACES, slot=0, count=0, action="wait for the map"),
         ]
     )
     found: list[int] = []

@@ -68,12 +68,12 @@ def _is_directory(wanted: ops.CloneTree) -> bool:
         mode = os.stat(wanted.path, follow_symlinks=not wanted.nofollow).st_mode
     except OSError as error:
         number = error.errno or 0
-        raise HostError(f"cannot {wanted.what}", errno=number, pointer=wanted.pointer) from None
+        raise HostError(f"cannot {wanted.action}", errno=number, pointer=wanted.pointer) from None
     return stat.S_ISDIR(mode)
 
 
 def _plan(wanted: ops.CloneTree, *, stage: str) -> Plan:
-    what, pointer, mount = wanted.what, wanted.pointer, NAMESPACES["mount"]
+    action, pointer, mount = wanted.action, wanted.pointer, NAMESPACES["mount"]
 
     def cloned(slot: int, path: str, *, nofollow: int) -> ops.CloneTree:
         return ops.CloneTree(
@@ -85,20 +85,22 @@ def _plan(wanted: ops.CloneTree, *, stage: str) -> Plan:
             rdev=wanted.rdev,
             ask=0,
             pointer=pointer,
-            what=what,
+            action=action,
         )
 
     return Plan(
         [
             ops.SetDumpable(value=0),
-            ops.Unshare(flags=mount, what=what),
-            ops.PropagateRoot(flags=MS_REC | MS_SLAVE, what=what),
+            ops.Unshare(flags=mount, action=action),
+            ops.PropagateRoot(flags=MS_REC | MS_SLAVE, action=action),
             cloned(CLONE, wanted.path, nofollow=wanted.nofollow),
-            ops.Attach(slot=CLONE, path=stage, flags=ops.ATTACH_PROC_ALLOWED, what=what),
-            ops.JoinNamespace(slot=USER_NAMESPACE, kind=NAMESPACES["user"], tolerate=0, what=what),
-            ops.Unshare(flags=mount, what=what),
+            ops.Attach(slot=CLONE, path=stage, flags=ops.ATTACH_PROC_ALLOWED, action=action),
+            ops.JoinNamespace(
+                slot=USER_NAMESPACE, kind=NAMESPACES["user"], tolerate=0, action=action
+            ),
+            ops.Unshare(flags=mount, action=action),
             cloned(LOCKED, stage, nofollow=0),
-            ops.SendMount(slot=LOCKED, what=what),
+            ops.SendMount(slot=LOCKED, action=action),
         ],
         objects=("user namespace",),
     )

@@ -73,9 +73,9 @@ def _cgroups(prepared: PreparedCreate) -> Iterator[Problem]:
         while parent != "/" and not os.path.isdir(parent):
             parent = os.path.dirname(parent)
         if not prepared.rootless and not os.access(parent, os.W_OK):
-            what = f"cannot make the cgroup {member.path}"
+            message = f"cannot make the cgroup {member.path}"
             hint = f"{parent} is read-only or belongs to others: delegate a cgroup to the caller"
-            yield Problem("/linux/cgroupsPath", what, hint=hint)
+            yield Problem("/linux/cgroupsPath", message, hint=hint)
             return
     memory = resources.memory if resources is not None else None
     limit = memory.limit if memory is not None else None
@@ -162,8 +162,8 @@ def _state_root(root: str, container_id: str) -> Iterator[Problem]:
     if not os.access(path, os.W_OK | os.X_OK):
         yield Problem("", f"cannot write to the state root {path}", hint="use --root")
     elif free.f_bavail * free.f_frsize < STATE_NEEDS or (free.f_files and free.f_favail < 8):
-        what = f"the file system of the state root {path} is full: no space left on device"
-        yield Problem("", what, hint="free space there, or use --root")
+        message = f"the file system of the state root {path} is full: no space left on device"
+        yield Problem("", message, hint="free space there, or use --root")
 
 
 CHECKS: tuple[Callable[[PreparedCreate], Iterator[Problem]], ...] = (

@@ -383,9 +383,9 @@ def find_rootfs(config: Config, bundle: str) -> str:
             hint="root.path is relative to the bundle; is the image unpacked there?",
         ) from None
     if stat.S_ISLNK(mode):
-        what = f"the root file system {path} is a symbolic link"
-        raise Failure(what, pointer="/root/path", hint="name the directory that it leads to")
+        message = f"the root file system {path} is a symbolic link"
+        raise Failure(message, pointer="/root/path", hint="name the directory that it leads to")
     if not stat.S_ISDIR(mode):
-        what = f"the root file system {path}: not a directory"
-        raise Failure(what, pointer="/root/path", hint="root.path names an unpacked image")
+        message = f"the root file system {path}: not a directory"
+        raise Failure(message, pointer="/root/path", hint="root.path names an unpacked image")
     return path

@@ -26,7 +26,7 @@ def late_ops(plan: Plan) -> dict[str, Any]:
             {
                 "name": op.NAME,
                 "steps": list(op.STEPS),
-                "what": op.what,
+                "what": op.action,
                 "pointer": op.pointer,
                 "path": getattr(op, "path", ""),
                 "argv": list(getattr(op, "argv", ("",)))[:1],

@@ -67,9 +67,9 @@ class StateDirectory:
         except OSError as error:
             os.close(root_fd)
             if error.errno == errno.EEXIST:
-                what = f"container with given ID already exists: {container_id}"
+                message = f"container with given ID already exists: {container_id}"
                 hint = f"`pyrunc delete {container_id}` removes it once it has stopped"
-                raise StateError(what, hint=hint) from None
+                raise StateError(message, hint=hint) from None
             raise HostError(
                 f"cannot make the state directory of container {container_id}",
                 errno=error.errno or 0,

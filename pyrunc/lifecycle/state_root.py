@@ -91,13 +91,13 @@ def open_root(path: str, *, create: bool = False) -> int:
     return fd
 
 
-def check_ours(fd: int, what: str, *, hint: str) -> None:
+def check_ours(fd: int, noun: str, *, hint: str) -> None:
     """Refuse a directory that others own or may write to, and close it."""
     facts = os.fstat(fd)
     if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
         os.close(fd)
         raise HostError(
-            f"{what} must belong to uid {os.geteuid()} and be writable by nobody else: "
+            f"{noun} must belong to uid {os.geteuid()} and be writable by nobody else: "
             f"it belongs to {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):o}",
             hint=hint,
         )

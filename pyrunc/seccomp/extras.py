@@ -66,5 +66,5 @@ def check_unknown(compiled: Filter, annotations: Mapping[str, str]) -> None:
     )
 
 
-def _refused(name: str, what: str) -> Failure:
-    return Failure(f"annotation {name}: {what}", pointer=f"/annotations/{name}")
+def _refused(name: str, message: str) -> Failure:
+    return Failure(f"annotation {name}: {message}", pointer=f"/annotations/{name}")

@@ -80,8 +80,8 @@ class Profile:
         return self.default & names.ACTION_MASK not in (names.ALLOW, names.LOG, names.TRACE)
 
 
-def _refuse(pointer: str, what: str, hint: str = "") -> NoReturn:
-    raise Failure(f"{pointer or '/linux/seccomp'}: {what}", pointer=pointer, hint=hint)
+def _refuse(pointer: str, message: str, hint: str = "") -> NoReturn:
+    raise Failure(f"{pointer or '/linux/seccomp'}: {message}", pointer=pointer, hint=hint)
 
 
 def _known(table: Mapping[str, int], name: str, pointer: str, *path: object) -> int:

@@ -198,10 +198,10 @@ class _Reader:
             if bits >> bit & 1 and since > self.abi:
                 self._too_old(pointer, name, since)
 
-    def _too_old(self, pointer: str, what: str, since: int) -> None:
+    def _too_old(self, pointer: str, noun: str, since: int) -> None:
         self.wrong(
             pointer,
-            f"{what} needs Landlock ABI {since}, and this kernel has ABI {self.abi}",
+            f"{noun} needs Landlock ABI {since}, and this kernel has ABI {self.abi}",
             hint='a newer kernel, or "all", which is what this kernel knows',
         )
 

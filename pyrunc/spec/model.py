@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from pyrunc.errors import Problem
 
-ID = integer((0, MAX_ID), what=f"an integer from 0 to {MAX_ID}")
+ID = integer((0, MAX_ID), noun=f"an integer from 0 to {MAX_ID}")
 
 
 class ConsoleSize(Node):
@@ -93,7 +93,7 @@ class Capabilities(Node):
 class Rlimit(Node):
     __slots__ = ("type", "soft", "hard")
     PROPERTIES = {
-        "type!": choice(RLIMITS, what="resource limit"),
+        "type!": choice(RLIMITS, noun="resource limit"),
         "soft!": integer(UINT64),
         "hard!": integer(UINT64),
     }
@@ -106,10 +106,10 @@ class Rlimit(Node):
 class Scheduler(Node):
     __slots__ = ("policy", "nice", "priority", "flags", "runtime", "deadline", "period")
     PROPERTIES = {
-        "policy!": choice(SCHEDULER_POLICIES, what="scheduling policy"),
+        "policy!": choice(SCHEDULER_POLICIES, noun="scheduling policy"),
         "nice": integer((-20, 19)),
         "priority": integer(INT32),
-        "flags": items(choice(SCHEDULER_FLAGS, what="scheduler flag")),
+        "flags": items(choice(SCHEDULER_FLAGS, noun="scheduler flag")),
         "runtime": integer(UINT64),
         "deadline": integer(UINT64),
         "period": integer(UINT64),
@@ -127,7 +127,7 @@ class Scheduler(Node):
 class IoPriority(Node):
     __slots__ = ("class_", "priority")
     PROPERTIES = {
-        "class!": choice(IO_CLASSES, what="I/O priority class"),
+        "class!": choice(IO_CLASSES, noun="I/O priority class"),
         "priority": (integer((0, 7))[0], 0),
     }
 
@@ -232,7 +232,7 @@ class Hook(Node):
         "path!": PATH,
         "args": TEXTS,
         "env": TEXTS_OR_NONE,
-        "timeout": integer((1, 2**31 - 1), what="a number of seconds greater than 0"),
+        "timeout": integer((1, 2**31 - 1), noun="a number of seconds greater than 0"),
     }
 
     path: str

@@ -56,7 +56,7 @@ class IdMapping(Node):
 
 class Namespace(Node):
     __slots__ = ("type", "path")
-    PROPERTIES = {"type!": choice(NAMESPACES, what="namespace"), "path": LINE}
+    PROPERTIES = {"type!": choice(NAMESPACES, noun="namespace"), "path": LINE}
 
     type: str
     path: str | None
@@ -76,7 +76,7 @@ class TimeOffset(Node):
 class Device(Node):
     __slots__ = ("type", "path", "major", "minor", "file_mode", "uid", "gid")
     PROPERTIES = {
-        "type!": choice(DEVICE_TYPES, what="device type"),
+        "type!": choice(DEVICE_TYPES, noun="device type"),
         "path!": PATH,
         "major": integer((0, 2**12 - 1)),
         "minor": integer((0, 2**20 - 1)),
@@ -107,7 +107,7 @@ class SyscallArg(Node):
         "index!": integer((0, 5)),
         "value!": integer(UINT64),
         "valueTwo": (integer(UINT64)[0], 0),
-        "op!": choice(SECCOMP_OPERATORS, what="seccomp operator"),
+        "op!": choice(SECCOMP_OPERATORS, noun="seccomp operator"),
     }
 
     index: int
@@ -120,7 +120,7 @@ class SyscallRule(Node):
     __slots__ = ("names", "action", "errno_ret", "args")
     PROPERTIES = {
         "names!": TEXTS,
-        "action!": choice(SECCOMP_ACTIONS, what="seccomp action"),
+        "action!": choice(SECCOMP_ACTIONS, noun="seccomp action"),
         "errnoRet": integer((0, 65535)),
         "args": nodes(SyscallArg),
     }
@@ -144,10 +144,10 @@ class Seccomp(Node):
         "syscalls",
     )
     PROPERTIES = {
-        "defaultAction!": choice(SECCOMP_ACTIONS, what="seccomp action"),
+        "defaultAction!": choice(SECCOMP_ACTIONS, noun="seccomp action"),
         "defaultErrnoRet": integer((0, 65535)),
-        "architectures": items(choice(SECCOMP_ARCHITECTURES, what="seccomp architecture")),
-        "flags": or_none(items(choice(SECCOMP_FLAGS, what="seccomp flag"))),
+        "architectures": items(choice(SECCOMP_ARCHITECTURES, noun="seccomp architecture")),
+        "flags": or_none(items(choice(SECCOMP_FLAGS, noun="seccomp flag"))),
         "listenerPath": TEXT,
         "listenerMetadata": TEXT,
         "syscalls": nodes(SyscallRule),
@@ -193,7 +193,7 @@ class IntelRdt(Node):
 
 class Personality(Node):
     __slots__ = ("domain", "flags")
-    PROPERTIES = {"domain!": choice(PERSONALITIES, what="personality domain"), "flags": TEXTS}
+    PROPERTIES = {"domain!": choice(PERSONALITIES, noun="personality domain"), "flags": TEXTS}
 
     domain: str
     flags: tuple[str, ...]
@@ -202,9 +202,9 @@ class Personality(Node):
 class MemoryPolicy(Node):
     __slots__ = ("mode", "nodes", "flags")
     PROPERTIES = {
-        "mode!": choice(MEMORY_POLICIES, what="memory policy"),
+        "mode!": choice(MEMORY_POLICIES, noun="memory policy"),
         "nodes": LINE,
-        "flags": items(choice(MEMORY_POLICY_FLAGS, what="memory policy flag")),
+        "flags": items(choice(MEMORY_POLICY_FLAGS, noun="memory policy flag")),
     }
 
     mode: str
@@ -236,12 +236,12 @@ class Linux(Node):
         "namespaces": nodes(Namespace),
         "uidMappings": nodes(IdMapping),
         "gidMappings": nodes(IdMapping),
-        "timeOffsets": node_map(TimeOffset, names=dict.fromkeys(CLOCKS), what="clock"),
+        "timeOffsets": node_map(TimeOffset, names=dict.fromkeys(CLOCKS), noun="clock"),
         "devices": nodes(Device),
         "netDevices": node_map(NetDevice),
         "cgroupsPath": LINE,
         "resources": node(Resources),
-        "rootfsPropagation": choice(("", *PROPAGATIONS), what="propagation"),
+        "rootfsPropagation": choice(("", *PROPAGATIONS), noun="propagation"),
         "seccomp": node(Seccomp),
         "sysctl": TEXT_MAP,
         "maskedPaths": items(PATH_OR_NOTHING),

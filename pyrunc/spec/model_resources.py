@@ -28,7 +28,7 @@ class DeviceRule(Node):
     __slots__ = ("allow", "type", "major", "minor", "access")
     PROPERTIES = {
         "allow!": BOOLEAN,
-        "type": choice(("", *DEVICE_RULE_TYPES), what="device type"),
+        "type": choice(("", *DEVICE_RULE_TYPES), noun="device type"),
         "major": integer(WHOLE),
         "minor": integer(WHOLE),
         "access": LINE,

@@ -110,14 +110,14 @@ class Problems:
         """Report a value of the wrong JSON type or outside its range."""
         self.add(pointer, f"wrong value {show(value)}", value=show(value), allowed=wanted)
 
-    def choice(self, pointer: str, value: str, names: Iterable[str], *, what: str) -> None:
+    def choice(self, pointer: str, value: str, names: Iterable[str], *, noun: str) -> None:
         """Report a word outside an enumeration."""
         if self.full():
             return  # a suggestion costs 0.1 ms
         known = list(names)
         self.add(
             pointer,
-            f"unknown {what} {show(value)}",
+            f"unknown {noun} {show(value)}",
             allowed=listing(known),
             hint=suggestion(value, known),
         )

@@ -166,10 +166,10 @@ def has_control(text: str) -> bool:
     return not text.isprintable() and any(char < " " or char == "\x7f" for char in text)
 
 
-def integer(limits: tuple[int, int], *, what: str = "") -> Kind:
+def integer(limits: tuple[int, int], *, noun: str = "") -> Kind:
     """Read an integer within limits; bool is an int to Python, and 1.0 is no integer."""
     low, high = limits
-    wanted = what or WIDE.get(limits) or f"an integer from {low} to {high}"
+    wanted = noun or WIDE.get(limits) or f"an integer from {low} to {high}"
 
     def read(value: Any, pointer: str, name: str, problems: Problems) -> int | None:
         if type(value) is int and low <= value <= high:
@@ -180,7 +180,7 @@ def integer(limits: tuple[int, int], *, what: str = "") -> Kind:
     return read, None
 
 
-def choice(names: Iterable[str], *, what: str) -> Kind:
+def choice(names: Iterable[str], *, noun: str) -> Kind:
     """Read a word of an enumeration, compared as a whole."""
     known = tuple(names)
     fast = frozenset(known)
@@ -189,7 +189,7 @@ def choice(names: Iterable[str], *, what: str) -> Kind:
         if type(value) is str:
             if value in fast:
                 return value
-            problems.choice(join(pointer, name), value, known, what=what)
+            problems.choice(join(pointer, name), value, known, noun=noun)
         else:
             problems.kind(join(pointer, name), value, "a string")
         return None
@@ -259,7 +259,7 @@ def nodes(cls: type[Node]) -> Kind:
     return read, ()
 
 
-def node_map(cls: type[Node], *, names: Mapping[str, object] | None = None, what: str = "") -> Kind:
+def node_map(cls: type[Node], *, names: Mapping[str, object] | None = None, noun: str = "") -> Kind:
     """Read an object whose property names are data: name -> node."""
 
     def read(value: Any, pointer: str, name: str, problems: Problems) -> dict[str, Node] | None:
@@ -270,7 +270,7 @@ def node_map(cls: type[Node], *, names: Mapping[str, object] | None = None, what
         found: dict[str, Node] = {}
         for key, item in value.items():
             if names is not None and key not in names:
-                problems.choice(join(where, key), key, names, what=what)
+                problems.choice(join(where, key), key, names, noun=noun)
             elif type(item) is dict:
                 found[key] = read_node(cls, item, join(where, key), problems)
             elif item is not None:

@@ -38,13 +38,13 @@ class Manager1:
 
     # -- questions ---------------------------------------------------------------------------------
 
-    def _get(self, target: DBusAddress, interface: str, name: str, *, what: str) -> Any:
+    def _get(self, target: DBusAddress, interface: str, name: str, *, action: str) -> Any:
         reply = self.bus.call(
             target.with_interface(PROPERTIES),
             "Get",
             "ss",
             (f"{PREFIX}{interface}", name),
-            what=what,
+            action=action,
         )
         return reply[0][1]
 
@@ -52,21 +52,21 @@ class Manager1:
     def version(self) -> int:
         """252 of "252.22-1~deb12u1" or "v252"."""
         if self._version < 0:
-            text = str(self._get(MANAGER, "Manager", "Version", what="ask systemd's version"))
+            text = str(self._get(MANAGER, "Manager", "Version", action="ask systemd's version"))
             digits = text.removeprefix("v").partition(".")[0].partition("~")[0].partition("-")[0]
             self._version = int(digits) if digits.isdecimal() else 0
         return self._version
 
     @property
     def control_group(self) -> str:
-        return str(self._get(MANAGER, "Manager", "ControlGroup", what="ask systemd's cgroup"))
+        return str(self._get(MANAGER, "Manager", "ControlGroup", action="ask systemd's cgroup"))
 
     def state(self, unit: str) -> str:
         """Return what systemd says about a unit, for messages."""
         target = DBusAddress(unit_names.object_path(unit), bus_name=dbus.SERVICE)
         try:
             return "/".join(
-                str(self._get(target, "Unit", name, what=f"ask the state of {unit}"))
+                str(self._get(target, "Unit", name, action=f"ask the state of {unit}"))
                 for name in ("LoadState", "ActiveState", "SubState")
             )
         except BusError:
@@ -78,26 +78,26 @@ class Manager1:
         self, method: str, signature: str, body: tuple[Any, ...], *, unit: str, verb: str
     ) -> None:
         """Give an order and wait until systemd has done it."""
-        what = f"{verb} the systemd unit {unit}"
+        action = f"{verb} the systemd unit {unit}"
         deadline = time.monotonic() + self.job_s
         if not self.bus.private:
-            self.bus.call(dbus.BUS, "AddMatch", "s", (MATCH,), what=what)
-        (job,) = self.bus.call(MANAGER, method, signature, body, what=what, limit_s=self.job_s)
+            self.bus.call(dbus.BUS, "AddMatch", "s", (MATCH,), action=action)
+        (job,) = self.bus.call(MANAGER, method, signature, body, action=action, limit_s=self.job_s)
         try:
             _, _, _, result = self.bus.wait_signal(
-                "JobRemoved", lambda args: args[1] == job, deadline=deadline, what=what
+                "JobRemoved", lambda args: args[1] == job, deadline=deadline, action=action
             )
         except BusError as error:
             if error.name != "timeout":
                 raise
             raise HostError(
-                f"cannot {what}: not done within {self.job_s:g} s"
+                f"cannot {action}: not done within {self.job_s:g} s"
                 f" (state of the unit: {self.state(unit)})",
                 hint="see `systemctl list-jobs` and the journal of the unit",
             ) from error
         if result != "done":
             raise HostError(
-                f"cannot {what}: its job ended with {result!r}"
+                f"cannot {action}: its job ended with {result!r}"
                 f" (state of the unit: {self.state(unit)})",
                 hint=f"see `journalctl -u {unit}`",
             )
@@ -128,7 +128,7 @@ class Manager1:
         """Reset a failed unit, which stays loaded otherwise."""
         try:
             self.bus.call(
-                MANAGER, "ResetFailedUnit", "s", (unit,), what=f"reset the systemd unit {unit}"
+                MANAGER, "ResetFailedUnit", "s", (unit,), action=f"reset the systemd unit {unit}"
             )
         except BusError as error:
             if error.name != f"{PREFIX}NoSuchUnit":
@@ -141,7 +141,7 @@ class Manager1:
             "SetUnitProperties",
             "sba(sv)",
             (unit, True, properties),
-            what=f"change the systemd unit {unit}",
+            action=f"change the systemd unit {unit}",
         )
 
     def attach(self, unit: str, pid: int, *, below: str = "") -> None:
@@ -151,13 +151,13 @@ class Manager1:
             "AttachProcessesToUnit",
             "ssau",
             (unit, f"/{below}" if below else "", [pid]),
-            what=f"move process {pid} into the systemd unit {unit}",
+            action=f"move process {pid} into the systemd unit {unit}",
         )
 
     def list_units(self, patterns: list[str]) -> list[str]:
         """Return the names of the loaded units that match."""
         (found,) = self.bus.call(
-            MANAGER, "ListUnitsByPatterns", "asas", ([], patterns), what="list systemd units"
+            MANAGER, "ListUnitsByPatterns", "asas", ([], patterns), action="list systemd units"
         )
         return [row[0] for row in found]
 

@@ -48,8 +48,8 @@ BUS = DBusAddress(
 class BusError(HostError):
     """An error that the peer answered with; `name` is its D-Bus name."""
 
-    def __init__(self, what: str, *, name: str = "", hint: str = "") -> None:
-        super().__init__(what, hint=hint)
+    def __init__(self, action: str, *, name: str = "", hint: str = "") -> None:
+        super().__init__(action, hint=hint)
         self.name = name
 
 
@@ -97,38 +97,38 @@ class Bus:
 
     # -- the wire ----------------------------------------------------------------------------------
 
-    def _wait(self, deadline: float, what: str, *, write: bool = False) -> None:
+    def _wait(self, deadline: float, action: str, *, write: bool = False) -> None:
         poll = select.poll()
         poll.register(self.peer.fileno(), select.POLLOUT if write else select.POLLIN)
         left = deadline - time.monotonic()
         if left <= 0 or not poll.poll(int(left * 1000) + 1):
             raise BusError(
-                f"{self.where} did not answer in time: {what}",
+                f"{self.where} did not answer in time: {action}",
                 name="timeout",
                 hint="is systemd busy or stuck? see `systemctl list-jobs` and the journal",
             )
 
-    def _send(self, data: bytes, deadline: float, what: str) -> None:
+    def _send(self, data: bytes, deadline: float, action: str) -> None:
         view = memoryview(data)
         while view:
-            self._wait(deadline, what, write=True)
+            self._wait(deadline, action, write=True)
             try:
                 view = view[self.peer.send(view) :]
             except OSError as error:
-                raise self._lost(what, error) from error
+                raise self._lost(action, error) from error
 
-    def _receive(self, deadline: float, what: str, size: int = 65536) -> bytes:
-        self._wait(deadline, what)
+    def _receive(self, deadline: float, action: str, size: int = 65536) -> bytes:
+        self._wait(deadline, action)
         try:
             data = self.peer.recv(size)
         except OSError as error:
-            raise self._lost(what, error) from error
+            raise self._lost(action, error) from error
         if not data:
-            raise BusError(f"{self.where} closed the connection: {what}", name="closed")
+            raise BusError(f"{self.where} closed the connection: {action}", name="closed")
         return data
 
-    def _lost(self, what: str, error: OSError) -> BusError:
-        return BusError(f"the connection to {self.where} failed: {what}: {error.strerror}")
+    def _lost(self, action: str, error: OSError) -> BusError:
+        return BusError(f"the connection to {self.where} failed: {action}: {error.strerror}")
 
     def authenticate(self, deadline: float) -> None:
         """Authenticate in one write.
@@ -150,9 +150,9 @@ class Bus:
             line += self._receive(deadline, "authenticate", 1)
         return bytes(line.strip())
 
-    def _next(self, deadline: float, what: str) -> Message:
+    def _next(self, deadline: float, action: str) -> Message:
         while (message := self.parser.get_next_message()) is None:
-            self.parser.add_data(self._receive(deadline, what))
+            self.parser.add_data(self._receive(deadline, action))
         return message
 
     # -- calls -------------------------------------------------------------------------------------
@@ -164,16 +164,16 @@ class Bus:
         signature: str | None = None,
         body: tuple[Any, ...] = (),
         *,
-        what: str,
+        action: str,
         limit_s: float = CALL_S,
     ) -> tuple[Any, ...]:
         """Call a method and wait for its answer. `what` says in an error what was attempted."""
         deadline = time.monotonic() + limit_s
         self.serial += 1
         message = new_method_call(target, method, signature, body)
-        self._send(message.serialise(serial=self.serial), deadline, what)
+        self._send(message.serialise(serial=self.serial), deadline, action)
         while True:
-            answer = self._next(deadline, what)
+            answer = self._next(deadline, action)
             kind = answer.header.message_type
             if kind is MessageType.signal:
                 self.signals.append(answer)
@@ -182,12 +182,17 @@ class Bus:
             elif kind is MessageType.error:
                 name = str(answer.header.fields.get(HeaderFields.error_name, ""))
                 text = answer.body[0] if answer.body else name
-                raise BusError(f"cannot {what}: {text}", name=name, hint=HINTS.get(name, ""))
+                raise BusError(f"cannot {action}: {text}", name=name, hint=HINTS.get(name, ""))
             else:
                 return tuple(answer.body)
 
     def wait_signal(
-        self, member: str, accept: Callable[[tuple[Any, ...]], bool], *, deadline: float, what: str
+        self,
+        member: str,
+        accept: Callable[[tuple[Any, ...]], bool],
+        *,
+        deadline: float,
+        action: str,
     ) -> tuple[Any, ...]:
         """Wait for the first accepted signal of a name, early ones included; return its body."""
         while True:
@@ -197,7 +202,7 @@ class Bus:
                     tuple(message.body)
                 ):
                     return tuple(message.body)
-            message = self._next(deadline, what)
+            message = self._next(deadline, action)
             if message.header.message_type is MessageType.signal:
                 self.signals.append(message)
 
@@ -220,7 +225,7 @@ def connect(
             peer.connect(path)
             bus.authenticate(time.monotonic() + limit_s)
             if not private:
-                bus.call(BUS, "Hello", what="log in to the bus", limit_s=limit_s)
+                bus.call(BUS, "Hello", action="log in to the bus", limit_s=limit_s)
         except BusError as error:
             bus.close()
             tried.append(str(error))

@@ -85,9 +85,9 @@ class _Reader:
         self.pointer = pointer
         self.at = 0
 
-    def fail(self, what: str) -> NoReturn:
+    def fail(self, noun: str) -> NoReturn:
         raise Failure(
-            f"{self.text[:120]!r} is not a GVariant {what}",
+            f"{self.text[:120]!r} is not a GVariant {noun}",
             pointer=self.pointer,
             hint="write true, 15, uint64 5000000, 'text', ['a', 'b'] or [byte 1]",
         )
@@ -195,33 +195,33 @@ class _Reader:
             self.fail("byte string")
         return "ay", text.encode("latin-1") + b"\0"
 
-    def quoted(self, what: str) -> str:
+    def quoted(self, noun: str) -> str:
         quote = self.text[self.at]
         self.at += 1
         result = []
         while (letter := self.text[self.at : self.at + 1]) != quote:
             if not letter:
-                self.fail(what)
+                self.fail(noun)
             self.at += 1
-            result.append(self.escape(what) if letter == "\\" else letter)
+            result.append(self.escape(noun) if letter == "\\" else letter)
         self.at += 1
         return "".join(result)
 
-    def escape(self, what: str) -> str:
+    def escape(self, noun: str) -> str:
         letter = self.text[self.at : self.at + 1]
         self.at += 1
-        if what == "byte string":
+        if noun == "byte string":
             octal = re.compile(r"[0-7]{1,3}").match(self.text, self.at - 1)
             if octal:
                 self.at = octal.end()
                 return chr(int(octal[0], 8))
-        size = LONG_ESCAPES.get(letter, 0) if what == "string" else 0
+        size = LONG_ESCAPES.get(letter, 0) if noun == "string" else 0
         if size:
             digits = self.text[self.at : self.at + size]
             self.at += size
             if not re.fullmatch(f"[0-9a-fA-F]{{{size}}}", digits) or int(digits, 16) > 0x10FFFF:
-                self.fail(what)
+                self.fail(noun)
             return chr(int(digits, 16))
         if not letter:
-            self.fail(what)
+            self.fail(noun)
         return ESCAPES.get(letter, letter)

@@ -352,8 +352,8 @@ def from_record(record: Mapping[str, Any]) -> SystemdManager:
         container_id=str(record["id"]),
         rootless=bool(record["rootless"]),
         started=True,
-        leaf=delegate.single(str(record["leaf"]), what="the leaf"),
-        subgroup=delegate.single(str(record["subgroup"]), what="the sub-cgroup"),
+        leaf=delegate.single(str(record["leaf"]), noun="the leaf"),
+        subgroup=delegate.single(str(record["subgroup"]), noun="the sub-cgroup"),
     )
     found.mark = str(record.get("mark", ""))
     return found

@@ -182,7 +182,7 @@ def test_a_call_without_an_answer_ends_in_time(peer: Peer, manager: calls.Manage
     peer.answers["Get"] = lambda body: None
     with pytest.raises(BusError, match="did not answer in time: ask systemd's version"):
         manager.bus.call(
-            calls.MANAGER, "Get", "ss", ("x", "y"), what="ask systemd's version", limit_s=0.1
+            calls.MANAGER, "Get", "ss", ("x", "y"), action="ask systemd's version", limit_s=0.1
         )
 
 
@@ -247,9 +247,9 @@ def test_no_call_is_sent_before_the_peer_has_read_the_end_of_the_authentication(
         manager = calls.connect(user=True, environment=environment)
         assert manager.bus.private
         assert (
-            manager.bus.call(calls.MANAGER, "Get", "ss", ("x", "Version"), what="ask", limit_s=0.2)[
-                0
-            ][1]
+            manager.bus.call(
+                calls.MANAGER, "Get", "ss", ("x", "Version"), action="ask", limit_s=0.2
+            )[0][1]
             == peer.values["Version"]
         )
         manager.close()
