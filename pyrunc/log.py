@@ -188,13 +188,13 @@ def _open(path: str) -> tuple[int, int]:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     try:
         fd = os.open(path, flags, 0o644)
-        found = os.fstat(fd)
+        status = os.fstat(fd)
     except OSError as error:
         raise HostError(f"cannot open the log file {path}", errno=error.errno or 0) from error
-    mode = found.st_mode
+    mode = status.st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         raise HostError(f"the log file {path} is neither a regular file nor a pipe")
-    return fd, found.st_size
+    return fd, status.st_size
 
 
 def _same_file(fd: int, other: int) -> bool:

@@ -50,7 +50,7 @@ def resolve(
     if driver == "systemd":
         from pyrunc.cgroups.systemd import manager
 
-        found: Manager = manager.resolve(
+        chosen: Manager = manager.resolve(
             layout.probe(),
             cgroups_path=cgroups_path,
             container_id=container_id,
@@ -59,7 +59,7 @@ def resolve(
             leaf=asked,
         )
     elif driver == "cgroupfs":
-        found = fs.FsManager.resolve(
+        chosen = fs.FsManager.resolve(
             layout.probe(),
             cgroups_path=cgroups_path,
             container_id=container_id,
@@ -68,9 +68,9 @@ def resolve(
         )
     else:
         raise Failure(f"unknown cgroup manager {driver!r} (allowed: {', '.join(DRIVERS)})")
-    if shown and found.pure:
-        found.leaf = asked or delegate.offered(annotations or {})
-    return found
+    if shown and chosen.pure:
+        chosen.leaf = asked or delegate.offered(annotations or {})
+    return chosen
 
 
 def from_record(record: Mapping[str, Any]) -> Manager:

@@ -73,7 +73,7 @@ def is_ours(path: str, *, parents: Iterable[str], ids: Iterable[str]) -> bool:
 
 
 def orphans(
-    found: Iterable[tuple[str, str]],
+    cgroups: Iterable[tuple[str, str]],
     *,
     live: set[tuple[str, str]],
     parents: Iterable[str] = (),
@@ -86,7 +86,7 @@ def orphans(
     known_parents, known_ids = frozenset(parents), frozenset(ids)
     return [
         (mount, path)
-        for mount, path in found
+        for mount, path in cgroups
         if is_ours(path, parents=known_parents, ids=known_ids)
         and not related(mount, path, live=live)
     ]
@@ -101,11 +101,11 @@ def related(mount: str, path: str, *, live: Iterable[tuple[str, str]]) -> bool:
     )
 
 
-def orphan_units(found: Iterable[str], *, live: set[str], prefix: str = units.PREFIX) -> list[str]:
+def orphan_units(loaded: Iterable[str], *, live: set[str], prefix: str = units.PREFIX) -> list[str]:
     """Return the scopes with names of ours that belong to no container."""
     return [
         name
-        for name in found
+        for name in loaded
         if name.startswith(f"{prefix}-") and name.endswith(".scope") and name not in live
     ]
 
@@ -117,13 +117,13 @@ def scan_cgroups(
     hierarchies: Iterable[Hierarchy], *, depth: int = MAX_CGROUP_DEPTH
 ) -> list[tuple[Hierarchy, str]]:
     """Every cgroup of every hierarchy, as a path without a leading slash."""
-    found = []
+    marked = []
     for hierarchy in hierarchies:
         top = tree.open_hierarchy(hierarchy)
         for path, _ in tree.walk(top):
             if path and path.count("/") < depth:
-                found.append((hierarchy, path))
-    return found
+                marked.append((hierarchy, path))
+    return marked
 
 
 def scan(
@@ -163,10 +163,12 @@ def end_marked(owner: str, *, dry_run: bool = False) -> int:
     """
     hierarchies = layout.probe().hierarchies
     try:
-        found = [one for one in scan_cgroups(hierarchies) if mark(one[0].mount, one[1]) == owner]
-        for one in () if dry_run else found:
-            remove(_finding(*one), end_processes=True)
-        return len(found)
+        marked = [
+            place for place in scan_cgroups(hierarchies) if mark(place[0].mount, place[1]) == owner
+        ]
+        for place in () if dry_run else marked:
+            remove(_finding(*place), end_processes=True)
+        return len(marked)
     finally:
         for hierarchy in hierarchies:
             if hierarchy.fd >= 0:
@@ -184,10 +186,10 @@ def mark(mount: str, path: str) -> str:
     """Return the state directory that a cgroup was made for; empty for those of others."""
     for name in MARKS:
         try:
-            found = posix.getxattr(f"{mount}/{path}", name, follow_symlinks=False)
+            value = posix.getxattr(f"{mount}/{path}", name, follow_symlinks=False)
         except OSError:  # no such attribute, or the cgroup has just gone
             continue
-        text = found.decode("utf-8", "surrogateescape")
+        text = value.decode("utf-8", "surrogateescape")
         return text if text.startswith("/") else ""
     return ""
 

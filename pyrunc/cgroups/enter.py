@@ -69,7 +69,7 @@ def _open_file(member: Cgroup, path: str, name: str) -> int:
 
 def parse_paths(values: Sequence[str], members: Sequence[Cgroup]) -> dict[str, str]:
     """PURE: `exec --cgroup [CONTROLLER[,CONTROLLER]:]PATH` -> hierarchy name -> path beneath."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for value in values:
         listed, colon, path = value.rpartition(":")
         parts = "/".join(names.sub_path(path, pointer=""))
@@ -78,7 +78,7 @@ def parse_paths(values: Sequence[str], members: Sequence[Cgroup]) -> dict[str, s
             hierarchy = member.hierarchy
             chosen = hierarchy.controllers or (hierarchy.name.removeprefix("name="),)
             if not wanted or set(wanted).intersection(chosen):
-                found[hierarchy.name] = parts
+                paths[hierarchy.name] = parts
         unknown = [
             name
             for name in wanted
@@ -89,7 +89,7 @@ def parse_paths(values: Sequence[str], members: Sequence[Cgroup]) -> dict[str, s
         ]
         if unknown:
             raise Failure(f"--cgroup {value!r}: the container has no controller {unknown[0]!r}")
-    return found
+    return paths
 
 
 def exec_entry(
@@ -130,14 +130,14 @@ def _of_process(members: Sequence[Cgroup], pid: int) -> list[Cgroup]:
         own = layout.parse_own(layout.read_whole(f"/proc/{pid}/cgroup"))
     except OSError:
         return []
-    found = []
+    cgroups = []
     for member in members:
         path = own.get(member.hierarchy.name)
         if path is None:
             return []
         parts = names.components(path, pointer="")  # refuses what lies outside our own namespace
-        found.append(Cgroup(member.hierarchy, parts=parts, kept=len(parts)))
-    return found
+        cgroups.append(Cgroup(member.hierarchy, parts=parts, kept=len(parts)))
+    return cgroups
 
 
 def places(

@@ -132,7 +132,7 @@ def _step_v1(member: Cgroup, turn: int) -> bool:
 def blockers(member: Cgroup, *, read: Callable[[str], bytes] | None = None) -> str:
     """List the tasks in an uninterruptible sleep: pid, name, and where in the kernel they wait."""
     read = read or _read_proc
-    found = []
+    waiting = []
     for pid in tree.subtree_pids(member.open()):
         try:
             state = parse_state(read(f"/proc/{pid}/stat"))
@@ -143,10 +143,10 @@ def blockers(member: Cgroup, *, read: Callable[[str], bytes] | None = None) -> s
             continue
         # The v1 freezer parks its tasks in D, too.
         if place not in PARKED:
-            found.append(f"{pid} ({state[0]}){' in ' + place if place else ''}")
-    if not found:
+            waiting.append(f"{pid} ({state[0]}){' in ' + place if place else ''}")
+    if not waiting:
         return "no single task is to blame; try again"
-    return f"tasks in uninterruptible sleep: {', '.join(found[:8])}"
+    return f"tasks in uninterruptible sleep: {', '.join(waiting[:8])}"
 
 
 def parse_state(stat: bytes) -> tuple[str, str] | None:

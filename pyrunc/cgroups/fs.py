@@ -54,15 +54,15 @@ class FsManager(Manager):
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> FsManager:
         known: dict[str, tuple[str, ...]] = {}
-        found = cls(
+        driver = cls(
             [Cgroup.from_record(item, known=known) for item in record["cgroups"]],
             driver=str(record["driver"]),
             rootless=bool(record["rootless"]),
             leaf=delegate.single(str(record["leaf"]), noun="the leaf"),
         )
-        found.kills_before = int(record.get("killsBefore", 0))
-        found.mark = str(record.get("mark", ""))
-        return found
+        driver.kills_before = int(record.get("killsBefore", 0))
+        driver.mark = str(record.get("mark", ""))
+        return driver
 
     # -- making ------------------------------------------------------------------------------------
 

@@ -46,11 +46,11 @@ class CgroupSet:
 
     def paths(self) -> dict[str, str]:
         """Return controller -> path, "" for cgroup2, as other programs know the cgroups."""
-        found = {}
+        by_controller = {}
         for member in self.members:
             for controller in member.hierarchy.controllers or (member.hierarchy.name,):
-                found[controller] = member.path
-        return found
+                by_controller[controller] = member.path
+        return by_controller
 
     def view(self) -> View:
         hierarchies = tuple(

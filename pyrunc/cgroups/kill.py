@@ -74,11 +74,11 @@ def _signal_members(member: Cgroup, signal: int) -> int:
 
     done: set[int] = set()
     for _ in range(ROUNDS):
-        found = [pid for pid in tree.subtree_pids(member.open()) if pid not in done]
-        if not found:
+        pids = [pid for pid in tree.subtree_pids(member.open()) if pid not in done]
+        if not pids:
             break
         pidfds = []
-        for pid in found:
+        for pid in pids:
             done.add(pid)
             try:
                 pidfds.append((pid, syscalls.pidfd_open(pid)))

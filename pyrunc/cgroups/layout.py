@@ -84,11 +84,11 @@ def shared_options(mounts: list[Mount]) -> dict[int, frozenset[str]]:
 
     They belong to a hierarchy, so that they are in force for every further mount.
     """
-    found: dict[int, frozenset[str]] = {}
+    shared: dict[int, frozenset[str]] = {}
     for mounted in mounts:
         version, options = 2 if mounted.type == "cgroup2" else 1, frozenset(mounted.options)
-        found[version] = found.get(version, options) & options
-    return found
+        shared[version] = shared.get(version, options) & options
+    return shared
 
 
 def parse_own(data: bytes) -> dict[str, str]:
@@ -139,16 +139,16 @@ def build(
     A host is what lies at the standard place. Mounts elsewhere are another program's (a VPN client
     that needs net_cls, a container's file system): they count only where there are no others.
     """
-    found: dict[str, Hierarchy] = {}
+    hierarchies: dict[str, Hierarchy] = {}
     standard = [one for one in mounts if one.point == UNIFIED or one.point.startswith(BELOW)]
     for mounted in sorted(standard or mounts, key=_rank):
         name = "" if mounted.type == "cgroup2" else _name(mounted, own)
-        if name is None or name in found or name not in own:
+        if name is None or name in hierarchies or name not in own:
             continue
         fd = opened(mounted)
         if fd is None:
             continue
-        found[name] = Hierarchy(
+        hierarchies[name] = Hierarchy(
             name=name,
             controllers=() if name.startswith("name=") or not name else tuple(name.split(",")),
             version=2 if mounted.type == "cgroup2" else 1,
@@ -157,11 +157,11 @@ def build(
             own=_below_mount(own[name], mounted.root),
             fd=fd,
         )
-    if "" in found and found[""].mount == UNIFIED:
+    if "" in hierarchies and hierarchies[""].mount == UNIFIED:
         # What is mounted on a directory of the cgroup2 is no part of a host that has all of it.
-        for name in [name for name, hierarchy in found.items() if hierarchy.controllers]:
-            _close(found.pop(name))
-    return Layout(found.values())
+        for name in [name for name, hierarchy in hierarchies.items() if hierarchy.controllers]:
+            _close(hierarchies.pop(name))
+    return Layout(hierarchies.values())
 
 
 def _rank(mounted: Mount) -> tuple[bool, bool]:

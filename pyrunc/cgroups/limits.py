@@ -60,24 +60,24 @@ class Manager(CgroupSet):
 
     def _versions(self) -> dict[str, int]:
         """Return controller -> version of its hierarchy."""
-        found = {
+        versions = {
             controller: 1 for member in self.members for controller in member.hierarchy.controllers
         }
         if self.unified is not None:
             for name in (*enable.offered(self.unified), CORE):
-                found.setdefault(name, 2)
-        return found
+                versions.setdefault(name, 2)
+        return versions
 
     def planned(self, resources: Resources | None) -> list[tuple[str, str]]:
         """(file, value) of every write that `apply` will do, for `explain`; nothing need exist."""
-        found = []
+        writes = []
         for write in self.writes(resources):
             member = self.find(write.controller)
             if member is not None and write.needs_controller:
                 self._refuse_unattainable(member, write)
-                found.append((f"{member.path}/{write.file}", write.value))
-        found.extend(self._planned_devices(resources))
-        return found
+                writes.append((f"{member.path}/{write.file}", write.value))
+        writes.extend(self._planned_devices(resources))
+        return writes
 
     def _refuse_unattainable(self, member: Cgroup, write: Write) -> None:
         # systemd enables what its units ask for.

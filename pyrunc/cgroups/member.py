@@ -159,10 +159,10 @@ class Cgroup(Owner):
             return False
         for name in MARKS:
             try:
-                found = posix.getxattr(self.path, name, follow_symlinks=False)
+                marked = posix.getxattr(self.path, name, follow_symlinks=False)
             except OSError:  # there is none, or the kernel keeps none; or the cgroup is gone
                 continue
-            return found != owner.encode("utf-8", "surrogateescape")
+            return marked != owner.encode("utf-8", "surrogateescape")
         return False
 
     def mark(self, owner: str) -> None:

@@ -151,14 +151,14 @@ class Group:
         present = dict(
             line.split(":", 1) for line in _lines(f"{self.path}/schemata") if ":" in line
         )
-        found = []
+        lines = []
         for line in "\n".join(wanted).splitlines():
             kind, _, value = line.partition(":")
             before = present.get(kind.strip(), "").strip()
             if value.strip() != before:
                 shown = before or "(unset)"
-                found.append(f"{self.path}/schemata: {kind.strip()}:{shown} -> {line.strip()}")
-        return found
+                lines.append(f"{self.path}/schemata: {kind.strip()}:{shown} -> {line.strip()}")
+        return lines
 
     def attach(self, pid: int) -> None:
         """Put a process (and what it will fork) into the group."""
@@ -208,7 +208,7 @@ class Group:
         return data
 
     def _limits(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        limits: dict[str, Any] = {}
         for key, directory, files in (
             ("l3_cache_info", "L3", ("cbm_mask", "min_cbm_bits", "num_closids")),
             (
@@ -223,8 +223,8 @@ class Group:
                 if lines:
                     values[file] = lines[0] if file == "cbm_mask" else parse.number(lines[0])
             if values:
-                found[key] = values
-        return found
+                limits[key] = values
+        return limits
 
     # -- going away --------------------------------------------------------------------------------
 

@@ -136,14 +136,14 @@ def walk(dir_fd: int, path: str = "") -> Iterator[tuple[str, int]]:
 
 
 def subtree_pids(dir_fd: int) -> list[int]:
-    found: dict[int, None] = {}
+    pids: dict[int, None] = {}
     for _, fd in walk(dir_fd):
         try:
-            found.update(dict.fromkeys(_processes_in(fd)))
+            pids.update(dict.fromkeys(_processes_in(fd)))
         except OSError as error:
             if error.errno not in (errno.ENODEV, errno.ENOENT):
                 raise
-    return list(found)
+    return list(pids)
 
 
 def _processes_in(dir_fd: int) -> list[int]:

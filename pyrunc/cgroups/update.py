@@ -173,15 +173,15 @@ def changes(
     pending = candidates(manager.writes(old), manager.writes(new), requested=requested)
     if enable:
         manager.enable_needed(pending)
-    found = []
+    changed = []
     for write in pending:
         member = manager.find(write.controller)
         if member is None:
             continue
         chosen, present = _present(member, write, unset=not enable)
         if chosen is not None and not same(chosen, present):
-            found.append(Change(member, write=chosen, before=present))
-    return found
+            changed.append(Change(member, write=chosen, before=present))
+    return changed
 
 
 def _refuse_idle_shares(new: Resources, requested: Collection[str]) -> None:
@@ -288,13 +288,13 @@ def roll_back(due: list[Change]) -> list[str]:
 
 def _groups(writes: list[Write]) -> list[list[Write]]:
     """Each ungrouped write alone, so that one failure keeps no other from being restored."""
-    found: list[list[Write]] = []
+    groups: list[list[Write]] = []
     for write in writes:
-        if write.group and found and found[-1][0].group == write.group:
-            found[-1].append(write)
+        if write.group and groups and groups[-1][0].group == write.group:
+            groups[-1].append(write)
         else:
-            found.append([write])
-    return found
+            groups.append([write])
+    return groups
 
 
 def check_usage(due: list[Change], new: Resources) -> None:

@@ -175,10 +175,10 @@ def look_at(inside: rootfs.Inside, config: Config) -> tuple[Mapping[str, int], M
     """
     wanted = [mount.destination for mount in config.mounts]
     wanted += [*rootfs.device_paths(config), mounts.NOTIFY]
-    on = {path: found[0] for path in wanted if (found := inside.mount(path)) is not None}
+    on = {path: mounted[0] for path in wanted if (mounted := inside.mount(path)) is not None}
     masks = {
-        path: found[0]
+        path: mounted[0]
         for path in config.linux.masked_paths
-        if (found := inside.mount(path)) is not None and not found[1]
+        if (mounted := inside.mount(path)) is not None and not mounted[1]
     }
     return on, masks

@@ -43,8 +43,8 @@ class Summary:
         errors = [number for number, row in enumerate(rows) if is_error(row)]
         self.first = message(rows[errors[0]]) if errors else ""
         self.lines = _around(rows, errors)
-        found = "\n".join(rows[number] for number in errors)
-        self.hint = next((advice for part, advice in HINTS if part in found), "")
+        text = "\n".join(rows[number] for number in errors)
+        self.hint = next((advice for part, advice in HINTS if part in text), "")
 
 
 def is_error(row: str) -> bool:
@@ -59,12 +59,12 @@ def message(row: str) -> str:
 
 def _around(rows: list[str], errors: list[int]) -> list[str]:
     """Numbered lines, with a gap shown as three dots."""
-    found: list[str] = []
+    excerpt: list[str] = []
     last = -1
     for number in errors:
         first = max(last + 1, number - BEFORE)
-        if found and first > last + 1:
-            found.append("...")
-        found += [f"{at + 1}: {rows[at][:WIDEST]}" for at in range(first, number + 1)]
+        if excerpt and first > last + 1:
+            excerpt.append("...")
+        excerpt += [f"{at + 1}: {rows[at][:WIDEST]}" for at in range(first, number + 1)]
         last = number
-    return found[:MOST]
+    return excerpt[:MOST]

@@ -87,8 +87,8 @@ def _make(path: str) -> None:
     while not os.path.isdir(path):
         missing.append(path)
         path = os.path.dirname(path)
-    for one in reversed(missing):
-        os.mkdir(one, 0o700)
+    for directory in reversed(missing):
+        os.mkdir(directory, 0o700)
 
 
 def check_parent(images: Directory, parent: str) -> None:
@@ -100,10 +100,10 @@ def check_parent(images: Directory, parent: str) -> None:
             f"--parent-path {parent}: it must be relative to the directory of --image-path"
         )
     try:
-        found = os.stat(parent, dir_fd=images.fd)
+        status = os.stat(parent, dir_fd=images.fd)
     except OSError as error:
         raise Failure(f"invalid --parent-path {parent}", errno=error.errno or ENOENT) from None
-    if not stat.S_ISDIR(found.st_mode):
+    if not stat.S_ISDIR(status.st_mode):
         raise Failure(f"invalid --parent-path {parent}", errno=ENOTDIR)
 
 
@@ -125,14 +125,14 @@ def read_descriptors(images: Directory) -> list[str]:
     except FileNotFoundError:
         return []
     try:
-        found = jsontext.decode(os.read(fd, MAX_DESCRIPTORS).decode("utf-8", "replace"))
+        names = jsontext.decode(os.read(fd, MAX_DESCRIPTORS).decode("utf-8", "replace"))
     except ValueError:
-        found = None
+        names = None
     finally:
         os.close(fd)
-    if not isinstance(found, list):
+    if not isinstance(names, list):
         raise Failure(f"{images.path}/{DESCRIPTORS} is damaged")
-    return [str(name) for name in found[:3]]
+    return [str(name) for name in names[:3]]
 
 
 def has_network(images: Directory) -> bool:

@@ -29,12 +29,12 @@ CGROUPS: Final = ("cgroup", "cgroup2")
 
 def binds(config: Config) -> list[Mount]:
     """Return the mounts of the configuration that show a file or directory of the host."""
-    found = []
+    bound = []
     for mount in config.mounts:
         options = parse_mount_options(mount)
         if options.bind and not options.flags & table.MS_REMOUNT and not options.copy_symlink:
-            found.append(mount)
-    return found
+            bound.append(mount)
+    return bound
 
 
 def check(config: Config) -> None:
@@ -95,13 +95,13 @@ def saved(
 
 def _below(entries: Sequence[Entry], names: dict[int, str], *, own: set[int]) -> None:
     """Name the mounts that a recursive bind has brought along, without the configured ones."""
-    found = True
-    while found:
-        found = False
+    more = True
+    while more:
+        more = False
         for entry in entries:
             if entry.parent in names and entry.id not in names and entry.id not in own:
                 names[entry.id] = entry.point
-                found = True
+                more = True
 
 
 def _from_outside(entry: Entry, entries: Sequence[Entry], config: Config) -> bool:
@@ -144,20 +144,20 @@ def restored(
     cgroup by the name of the directory of its hierarchy, and "" for cgroup2; `notify`: the
     directory of the notification socket.
     """
-    found = {path: rootfs + path for path in below.get(rootfs, ())}
+    sources = {path: rootfs + path for path in below.get(rootfs, ())}
     for mount in binds(config):
         source = mount.source or ""
         for point in points[mount.destination]:
-            found[point] = source
+            sources[point] = source
             for path in below.get(source, ()):
-                found[point.rstrip("/") + path] = source.rstrip("/") + path
+                sources[point.rstrip("/") + path] = source.rstrip("/") + path
     if not _owns_cgroups(config):
-        found.update(_cgroup_binds(config, cgroups))
-    found.update((path, path) for path in devices)
+        sources.update(_cgroup_binds(config, cgroups))
+    sources.update((path, path) for path in devices)
     if config.linux.masked_paths:
-        found[NULL] = NULL
-    found[NOTIFY] = notify
-    return [external(name, path) for name, path in found.items()]
+        sources[NULL] = NULL
+    sources[NOTIFY] = notify
+    return [external(name, path) for name, path in sources.items()]
 
 
 def _cgroup_binds(config: Config, cgroups: Mapping[str, str]) -> Iterable[tuple[str, str]]:

@@ -49,16 +49,16 @@ class Files:
         self.config = config
 
     def fields(self) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        request: dict[str, Any] = {
             "images_dir_fd": self.images_fd,
             "log_level": DEBUG,
             "notify_scripts": True,
         }
         if self.work_fd >= 0:
-            found["work_dir_fd"] = self.work_fd
+            request["work_dir_fd"] = self.work_fd
         if self.config:
-            found["config_file"] = self.config
-        return found
+            request["config_file"] = self.config
+        return request
 
 
 def dump(
@@ -77,7 +77,7 @@ def dump(
     `external`: mounts and files; `namespaces`: kinds that the configuration joins by a path, with
     the inode of what the container is in; `freezer`: the directory of its cgroup, or "".
     """
-    found = {
+    request = {
         **files.fields(),
         **criu.fields,
         # A terminal that lost its master: its program is handed a new one, unless it was ours.
@@ -92,16 +92,16 @@ def dump(
         ],
     }
     if criu.leave_running:
-        found["leave_running"] = True
+        request["leave_running"] = True
     if empty_network:
-        found["empty_ns"] = protocol.CLONE_NEWNET
+        request["empty_ns"] = protocol.CLONE_NEWNET
     if freezer:
-        found["freeze_cgroup"] = freezer
+        request["freeze_cgroup"] = freezer
     if criu.parent:
-        found["parent_img"] = criu.parent
+        request["parent_img"] = criu.parent
     if criu.parent or criu.pre_dump:
-        found["track_mem"] = True
-    return found
+        request["track_mem"] = True
+    return request
 
 
 def restore(
@@ -122,7 +122,7 @@ def restore(
     `handed`: the kinds of namespaces that criu gets as descriptors, in their order, `joined`: those
     that it opens; `cgroups`: where each controller's are from now on.
     """
-    found = {
+    request = {
         **files.fields(),
         **criu.fields,
         # A terminal that lost its master: its program is handed a new one, unless it was ours.
@@ -143,29 +143,29 @@ def restore(
         "cg_root": [{"ctrl": name, "path": path} for name, path in cgroups.items()],
     }
     if empty_network:
-        found["empty_ns"] = protocol.CLONE_NEWNET
-    return found
+        request["empty_ns"] = protocol.CLONE_NEWNET
+    return request
 
 
 def inherited(stdio: Sequence[str]) -> list[dict[str, Any]]:
     """Put the caller's stdio in place of pipes, sockets and files from outside the container."""
-    found: dict[str, int] = {}
+    descriptors: dict[str, int] = {}
     for fd, name in enumerate(stdio):
         if name.startswith(INHERITABLE):
-            found.setdefault(name, fd)
-    return [{"key": name, "fd": fd} for name, fd in found.items()]
+            descriptors.setdefault(name, fd)
+    return [{"key": name, "fd": fd} for name, fd in descriptors.items()]
 
 
 def joined_namespaces(config: Config) -> dict[str, str]:
     """Return the kinds of namespaces that the configuration joins, with their paths."""
-    found = {one.type: one.path for one in config.linux.namespaces if one.path}
-    if "cgroup" in found:
+    paths = {one.type: one.path for one in config.linux.namespaces if one.path}
+    if "cgroup" in paths:
         raise Failure(
             "CRIU cannot put a container into an existing cgroup namespace",
             pointer=f"{config.linux.pointer}/namespaces",
             hint="leave the path of the cgroup namespace away",
         )
-    return found
+    return paths
 
 
 def refuse_landlock(config: Config) -> None:

@@ -57,19 +57,19 @@ def environment() -> list[bytes]:
 
 def check_trusted(path: str, *, noun: str, pointer: str = "") -> None:
     """Check that nobody but root could replace a file that root acts upon."""
-    for one in (path, os.path.dirname(path)):
+    for place in (path, os.path.dirname(path)):
         try:
-            facts = os.stat(one)
+            facts = os.stat(place)
         except OSError as error:
             raise HostError(
-                f"cannot find {noun}: {one}", errno=error.errno or ENOENT, pointer=pointer
+                f"cannot find {noun}: {place}", errno=error.errno or ENOENT, pointer=pointer
             ) from None
         sticky = stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX
         if facts.st_uid not in (0, os.geteuid()) or (facts.st_mode & 0o022 and not sticky):
             raise HostError(
-                f"{noun} is not safe to use: {one} can be changed by others "
+                f"{noun} is not safe to use: {place} can be changed by others "
                 f"(owner {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):o})",
                 errno=EACCES,
                 pointer=pointer,
-                hint=f"chown root {one} and chmod go-w {one}",
+                hint=f"chown root {place} and chmod go-w {place}",
             )

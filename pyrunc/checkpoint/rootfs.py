@@ -128,22 +128,22 @@ class Root:
         """
         before = host_mounts.intent(self.path)
         inside = Inside(self.path)
-        found: dict[str, list[str]] = {}
+        points: dict[str, list[str]] = {}
         binds = mounts.binds(config)
         try:
             for mount in config.mounts:
                 point = "/" + mount.destination.strip("/")
-                found[mount.destination] = [os.path.normpath(point)]
+                points[mount.destination] = [os.path.normpath(point)]
                 if mount.type in mounts.CGROUPS or covered(point, config):
                     continue
                 source = mount.source or "" if mount in binds else ""
                 real = self._make_point(inside, mount, config, source=source)
-                if real not in found[mount.destination]:
-                    found[mount.destination].append(real)
+                if real not in points[mount.destination]:
+                    points[mount.destination].append(real)
         finally:
             inside.close()
             host_mounts.undo(before)
-        return found
+        return points
 
     def _make_point(self, inside: Inside, mount: Mount, config: Config, *, source: str) -> str:
         """Make a mount point in the root; `source` is empty unless the mount is a bind mount."""
@@ -197,12 +197,12 @@ def carries(destination: str, config: Config) -> bool:
 
 def host_mounts_below(paths: Sequence[str]) -> dict[str, list[str]]:
     """For each path of the host the mounts below it, as paths from there."""
-    found = {}
+    by_path = {}
     for path in dict.fromkeys(paths):
         real = os.path.realpath(path)
-        found[path] = [
+        by_path[path] = [
             one.removeprefix(real)
             for _number, one in host_mounts.mounts(real)
             if one != real and real != "/"
         ]
-    return found
+    return by_path

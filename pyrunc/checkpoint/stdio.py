@@ -19,13 +19,13 @@ def names(pid: int, *, inside: Collection[int]) -> list[str]:
     A file on none of the mounts `inside` is ``file[mount id:inode]``, which is its name for
     CRIU.
     """
-    found = []
+    targets = []
     for fd in range(3):
         try:
-            found.append(_name(f"/proc/{pid}/fd/{fd}", inside))
+            targets.append(_name(f"/proc/{pid}/fd/{fd}", inside))
         except FileNotFoundError:  # closed
-            found.append("")
-    return found
+            targets.append("")
+    return targets
 
 
 def _name(path: str, inside: Collection[int]) -> str:

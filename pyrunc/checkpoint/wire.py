@@ -36,13 +36,13 @@ def encode(message: Mapping[str, Any], table: Mapping[str, Any]) -> bytes:
 
     A list or tuple is a repeated field; None leaves a field out.
     """
-    found = bytearray()
+    encoded = bytearray()
     for name, value in message.items():
         number, kind = table[name]
-        for one in value if isinstance(value, list | tuple) else (value,):
-            if one is not None:
-                found += _field(number, kind, one)
-    return bytes(found)
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if item is not None:
+                encoded += _field(number, kind, item)
+    return bytes(encoded)
 
 
 def _field(number: int, kind: Any, value: Any) -> bytes:
@@ -53,12 +53,12 @@ def _field(number: int, kind: Any, value: Any) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    found = bytearray()
+    encoded = bytearray()
     while value > SEVEN_BITS:
-        found.append(value & SEVEN_BITS | MORE)
+        encoded.append(value & SEVEN_BITS | MORE)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    encoded.append(value)
+    return bytes(encoded)
 
 
 def decode(data: bytes, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,15 +67,15 @@ def decode(data: bytes, table: Mapping[str, Any]) -> dict[str, Any]:
     ValueError when the bytes are no message.
     """
     names = {number: (name, kind) for name, (number, kind) in table.items()}
-    found: dict[str, Any] = {}
+    message: dict[str, Any] = {}
     for number, value in _fields(data):
         name, kind = names.get(number, ("", ""))
         if not name:
             continue
         if isinstance(value, int) != (kind in (INT, BOOL)):
             raise ValueError(f"field {name} is of another type")
-        found[name] = _value(kind, value)
-    return found
+        message[name] = _value(kind, value)
+    return message
 
 
 def _value(kind: Any, value: Any) -> Any:

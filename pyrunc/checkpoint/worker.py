@@ -70,8 +70,8 @@ class Worker:
     def check_version(self) -> None:
         """HostError for a criu that lacks what is always used."""
         answer = self._ask({"type": protocol.VERSION, "keep_open": True})
-        found = answer.get("version") or {}
-        version = tuple(found.get(name, 0) for name in ("major", "minor", "sublevel"))
+        answered = answer.get("version") or {}
+        version = tuple(answered.get(name, 0) for name in ("major", "minor", "sublevel"))
         log.debug("criu " + ".".join(map(str, version)))
         if version < OLDEST:
             raise HostError(
@@ -182,12 +182,12 @@ class Refused(HostError):
     def explain(self, action: str, *, directory: str, name: str) -> HostError:
         """Return the error for the user: CRIU's first error, its log, and what may help."""
         path = f"{directory}/{name}"
-        found = Summary(read_log(path))
-        first = found.first or self.said or "no error is in its log"
+        summary = Summary(read_log(path))
+        first = summary.first or self.said or "no error is in its log"
         return HostError(
             f"criu cannot {action}: {first}",
-            detail="\n".join([path, *found.lines]),
-            hint=found.hint or f"the log is {path}",
+            detail="\n".join([path, *summary.lines]),
+            hint=summary.hint or f"the log is {path}",
         )
 
 

@@ -44,14 +44,14 @@ def configure_log(argv: Sequence[str]) -> str:
 
     Returns the reason if it cannot be opened.
     """
-    found = _log_options(argv)
-    kind = found.get("log-format", "text")
+    options = _log_options(argv)
+    kind = options.get("log-format", "text")
     try:
         log.configure(
-            path=found.get("log", ""),
+            path=options.get("log", ""),
             json=kind == "json",
             level="",
-            debugging=BOOLEANS.get(found.get("debug", "false"), False),
+            debugging=BOOLEANS.get(options.get("debug", "false"), False),
         )
     except Failure as failure:
         return str(failure)
@@ -61,7 +61,7 @@ def configure_log(argv: Sequence[str]) -> str:
 def _log_options(argv: Sequence[str]) -> dict[str, str]:
     """Return the global options before the verb, the last of each; wrong ones are passed over."""
     kinds = {row[NAME]: row[KIND] for row in GLOBAL}
-    found: dict[str, str] = {}
+    options: dict[str, str] = {}
     words = iter(argv)
     for word in words:
         if word == "--" or word in VERBS:
@@ -70,8 +70,8 @@ def _log_options(argv: Sequence[str]) -> dict[str, str]:
         if word.startswith("-") and name in kinds:
             if not equals:
                 value = "true" if kinds[name] == "bool" else next(words, "")
-            found[name] = value
-    return found
+            options[name] = value
+    return options
 
 
 def with_help(failure: UsageError) -> str:

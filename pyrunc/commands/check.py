@@ -35,8 +35,8 @@ def run(args: Args) -> int:
         ignored = prepared.filter.report.ignored if prepared.filter else ()
         warnings.extend(security_warnings(prepared.config, ignored=ignored))
         if not args.flag("offline"):
-            found, doubts = predict(prepared, root=args.text("root"))
-            problems.extend(found)
+            predicted, doubts = predict(prepared, root=args.text("root"))
+            problems.extend(predicted)
             warnings.extend(doubts)
         if not args.flag("no-schema"):
             warnings.extend(_schema_problems(prepared))

@@ -38,12 +38,12 @@ def kind_of(row: FlagRow) -> str:
 
 def arguments(verb: str) -> list[str]:
     """Say what each argument of a command is completed with: a kind, words, or nothing."""
-    found = []
+    kinds = []
     for word in VERBS[verb][1].split():
         name = word.strip("[].")
         known = "" if name == "ID" and verb in NEW else ARGUMENTS.get(name, "")
-        found.append(known or (name.replace("|", " ") if "|" in name else ""))
-    return found
+        kinds.append(known or (name.replace("|", " ") if "|" in name else ""))
+    return kinds
 
 
 def signals() -> str:
@@ -125,13 +125,13 @@ def by_kind(verbs: Sequence[str]) -> dict[str, list[str]]:
     for row in with_value(verbs):
         for name in spellings(row):
             kinds.setdefault(name, set()).add(kind_of(row))
-    found: dict[str, set[str]] = {}
+    by_name: dict[str, set[str]] = {}
     for verb, rows in (("", GLOBAL), *((verb, VERBS[verb][5]) for verb in verbs)):
         for row in rows:
             for name in spellings(row) if row[2] != "bool" else ():
                 owner = "*" if len(kinds[name]) == 1 else verb
-                found.setdefault(kind_of(row), set()).add(f"{owner}:{name}")
-    return {kind: sorted(names) for kind, names in found.items()}
+                by_name.setdefault(kind_of(row), set()).add(f"{owner}:{name}")
+    return {kind: sorted(names) for kind, names in by_name.items()}
 
 
 def bash(verbs: Sequence[str]) -> str:
@@ -212,15 +212,15 @@ def zsh_action(kind: str) -> str:
 
 
 def zsh_flags(rows: Iterable[FlagRow]) -> list[str]:
-    found = []
+    specs = []
     for row in shown(rows):
         name, short, kind, placeholder, text, _, _ = row
         value = "" if kind == "bool" else f":{quoted(placeholder)}:{zsh_action(kind_of(row))}"
         star = "*" if kind == "list" else ""
-        found.append(f"'{star}--{name}{'' if kind == 'bool' else '='}[{quoted(text)}]{value}'")
+        specs.append(f"'{star}--{name}{'' if kind == 'bool' else '='}[{quoted(text)}]{value}'")
         if short:
-            found.append(f"'{star}-{short}[{quoted(text)}]{value}'")
-    return found
+            specs.append(f"'{star}-{short}[{quoted(text)}]{value}'")
+    return specs
 
 
 def zsh_arguments(verb: str) -> list[str]:
@@ -329,17 +329,17 @@ def fish_argument(verb: str, place: int, kind: str) -> str:
 
 def fish(verbs: Sequence[str]) -> str:
     first = '__pyrunc_at "" 0'
-    found = [fish_flag(first, row) for row in shown(GLOBAL)]
+    lines = [fish_flag(first, row) for row in shown(GLOBAL)]
     for verb in verbs:
         summary, _, _, _, stops, rows, _ = VERBS[verb]
-        found.append(f"complete -c pyrunc -n '{first}' -a {verb} -d {fish_quoted(summary)}")
+        lines.append(f"complete -c pyrunc -n '{first}' -a {verb} -d {fish_quoted(summary)}")
         offers = enumerate(arguments(verb), 1)
-        found += [fish_argument(verb, place, kind) for place, kind in offers if kind]
+        lines += [fish_argument(verb, place, kind) for place, kind in offers if kind]
         inside = f"__pyrunc_in {verb} {1 if stops else 99}"
-        found += [fish_flag(inside, row) for row in shown(rows)]
+        lines += [fish_flag(inside, row) for row in shown(rows)]
     valued = sorted({name for row in with_value(verbs) for name in spellings(row)})
     apart = " ".join(switches(verbs))
-    return filled(FISH, SWITCHES=apart, VALUED=" ".join(valued), ROWS="\n".join(found))
+    return filled(FISH, SWITCHES=apart, VALUED=" ".join(valued), ROWS="\n".join(lines))
 
 
 SCRIPTS = {"bash": bash, "zsh": zsh, "fish": fish}

@@ -119,30 +119,32 @@ def _survey_one(directory: StateDirectory, seen: Survey) -> None:
 
 
 def _left_mounts(intents: list[dict[str, Any]], name: str) -> list[tuple[str, str]]:
-    found = []
-    for one in intents:
-        if one.get("kind") == "mounts" and one["namespace"] == os.readlink(host_mounts.NAMESPACE):
-            before = set(one["before"])
-            below = str(one["below"])
-            found += [(path, name) for at, path in host_mounts.mounts(below) if at not in before]
-    return found
+    left = []
+    for intent in intents:
+        if intent.get("kind") == "mounts" and intent["namespace"] == os.readlink(
+            host_mounts.NAMESPACE
+        ):
+            before = set(intent["before"])
+            below = str(intent["below"])
+            left += [(path, name) for at, path in host_mounts.mounts(below) if at not in before]
+    return left
 
 
 # -- what is wrong, and the repair of each ---------------------------------------------------------
 
 
 def _states(root: str, seen: Survey, *, force: bool) -> Problems:
-    found: Problems = [
+    problems: Problems = [
         (f"directory {name} was left by a killed command", partial(_tidy, root))
         for name in seen.abandoned
     ]
     for name in seen.half:
         text = f"state {name} was never finished"
-        found.append((text, partial(delete.delete, root, name, force=True)))
+        problems.append((text, partial(delete.delete, root, name, force=True)))
     for name in seen.damaged:
         text = f"state {name} cannot be read"
-        found.append((text, partial(_delete_damaged, root, name, force=force)))
-    return found
+        problems.append((text, partial(_delete_damaged, root, name, force=force)))
+    return problems
 
 
 def _tidy(root: str) -> None:
@@ -163,7 +165,7 @@ def _delete_damaged(root: str, name: str, *, force: bool) -> None:
 
 def _mounts(root: str, seen: Survey) -> Problems:
     """Those of half-created containers go with their state; those in the state root first."""
-    found: Problems = [
+    problems: Problems = [
         (f"mount {path} was left by {name}", _with_its_state) for path, name in seen.mounts
     ]
     for _, path in reversed(list(host_mounts.mounts(root))):
@@ -171,8 +173,8 @@ def _mounts(root: str, seen: Survey) -> Problems:
         if path != root and name not in seen.containers:
             flags = host_mounts.MNT_DETACH | host_mounts.UMOUNT_NOFOLLOW
             repair = partial(syscalls.umount2, path, flags)
-            found.append((f"mount {path} belongs to no container", repair))
-    return found
+            problems.append((f"mount {path} belongs to no container", repair))
+    return problems
 
 
 def _with_its_state() -> None:

@@ -34,8 +34,8 @@ def run(args: Args) -> int:
     group = container.rdt()
 
     def stats() -> dict[str, Any]:
-        found = manager.stats()
-        return found if group is None else {**found, "intel_rdt": group.stats()}
+        statistics = manager.stats()
+        return statistics if group is None else {**statistics, "intel_rdt": group.stats()}
 
     if args.flag("stats"):
         _emit(container.id, "stats", stats())

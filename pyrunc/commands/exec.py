@@ -42,11 +42,11 @@ def run(args: Args) -> int:
     config = exec.saved_config(container, whole=False)
     warnings: list[Problem] = []
     wanted = wanted_process(args, config, warnings=warnings)
-    one = Execution(container, config, wanted, options=options)
+    execution = Execution(container, config, wanted, options=options)
     if options.detached:
-        _start(args, one, warnings)
+        _start(args, execution, warnings)
         return 0
-    return _stay(args, one, warnings)
+    return _stay(args, execution, warnings)
 
 
 def exec_options(args: Args) -> ExecOptions:
@@ -61,24 +61,24 @@ def exec_options(args: Args) -> ExecOptions:
     )
 
 
-def _stay(args: Args, one: Execution, warnings: list[Problem]) -> int:
+def _stay(args: Args, execution: Execution, warnings: list[Problem]) -> int:
     from pyrunc.lifecycle.foreground import Foreground
 
     foreground = Foreground()
     if not args.flag("no-subreaper"):
         syscalls.set_subreaper()
-    child = _start(args, one, warnings)
-    status = foreground.wait(child.pid, child.pidfd, terminal=one.terminal)
+    child = _start(args, execution, warnings)
+    status = foreground.wait(child.pid, child.pidfd, terminal=execution.terminal)
     if status > SIGNALLED:
-        explain_end(one.container, status)
+        explain_end(execution.container, status)
     return status
 
 
-def _start(args: Args, one: Execution, warnings: list[Problem]) -> Child:
-    child = one.perform()
+def _start(args: Args, execution: Execution, warnings: list[Problem]) -> Child:
+    child = execution.perform()
     log.misspelt(warnings)
     if args.given("additional-gids") or args.given("process"):  # `create` warned of its own
-        for problem in one.warnings:
+        for problem in execution.warnings:
             log.warning(problem.line())
     if args.text("pid-file"):
         handover.write_pid_file(args.text("pid-file"), child.pid)

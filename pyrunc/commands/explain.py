@@ -32,17 +32,17 @@ def run(args: Args) -> int:
     return 0
 
 
-def _diff(one: PreparedCreate, other: PreparedCreate) -> int:
+def _diff(first: PreparedCreate, other: PreparedCreate) -> int:
     """Print the lines in which two plans differ; return 1 if some do."""
     from difflib import unified_diff
 
-    texts = [[_plain(line) for line in _sections(prepared)] for prepared in (one, other)]
+    texts = [[_plain(line) for line in _sections(prepared)] for prepared in (first, other)]
     before, after = ["\n".join(text).splitlines() for text in texts]
-    found = list(
-        unified_diff(before, after, fromfile=one.bundle, tofile=other.bundle, lineterm="", n=0)
+    changed = list(
+        unified_diff(before, after, fromfile=first.bundle, tofile=other.bundle, lineterm="", n=0)
     )
-    emit("".join(f"{line}\n" for line in found if not line.startswith("@@")))
-    return 1 if found else 0
+    emit("".join(f"{line}\n" for line in changed if not line.startswith("@@")))
+    return 1 if changed else 0
 
 
 def _plain(text: str) -> str:

@@ -88,7 +88,7 @@ def _linux() -> dict[str, Any]:
 
 def _annotations() -> dict[str, str]:
     checkpoint = "true" if program.available() else "false"
-    found = {
+    annotations = {
         "org.pyrunc.version": __version__,
         "org.pyrunc.commit": version.commit(),
         "org.pyrunc.checkpoint.enabled": checkpoint,
@@ -99,8 +99,8 @@ def _annotations() -> dict[str, str]:
     }
     described = handlers.known()
     if described:
-        found["org.pyrunc.handlers"] = " ".join(described)
-        found["run.oci.crun.wasm"] = "true" if "wasm" in described else "false"
+        annotations["org.pyrunc.handlers"] = " ".join(described)
+        annotations["run.oci.crun.wasm"] = "true" if "wasm" in described else "false"
     for name, value in buildinfo.describe().items():
-        found[f"org.pyrunc.{name}"] = value
-    return found
+        annotations[f"org.pyrunc.{name}"] = value
+    return annotations

@@ -17,34 +17,34 @@ WIDTH = 24
 
 
 def run(args: Args) -> int:
-    found = info_document.document()
+    facts = info_document.document()
     if args.text("format") == "json":
-        emit(jsontext.encode(found, indent=2) + "\n")
+        emit(jsontext.encode(facts, indent=2) + "\n")
     else:
-        emit("".join(f"{line}\n" for line in lines(found)))
+        emit("".join(f"{line}\n" for line in lines(facts)))
     return 0
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(facts: dict[str, Any]) -> list[str]:
     """Return the document for people: one heading a section, one fact a line."""
     text: list[str] = []
     for section in ("pyrunc", "kernel", "caller", "seccomp", "securityModules"):
         text += ["", _title(section)]
-        text += [_fact(_title(name), value) for name, value in found[section].items()]
-    cgroups = found["cgroups"]
+        text += [_fact(_title(name), value) for name, value in facts[section].items()]
+    cgroups = facts["cgroups"]
     text += ["", "Cgroups", _fact("Layout", cgroups["layout"])]
     for row in cgroups["hierarchies"]:
         access = "writable" if row["writable"] else "read-only"
         name = row["name"] or "cgroup2"
         text.append(_fact(name, f"{row['mount']} ({access}): {_value(row['controllers'])}"))
     text += ["", "Namespaces"]
-    for kind, one in found["namespaces"].items():
-        most = f", at most {one['most']}" if "most" in one else ""
-        text.append(_fact(kind, _value(one["available"]) + most))
+    for kind, entry in facts["namespaces"].items():
+        most = f", at most {entry['most']}" if "most" in entry else ""
+        text.append(_fact(kind, _value(entry["available"]) + most))
     text += ["", "Features"]
     text += [
-        _fact(name, "on" if one["enabled"] else f"off: {one['reason']}")
-        for name, one in found["features"].items()
+        _fact(name, "on" if entry["enabled"] else f"off: {entry['reason']}")
+        for name, entry in facts["features"].items()
     ]
     return text[1:]
 

@@ -79,40 +79,40 @@ def _caller(facts: host.Host) -> dict[str, Any]:
 
 def _cgroups() -> dict[str, Any]:
     try:
-        found = layout.probe()
+        host_layout = layout.probe()
     except HostError as error:
         return {"layout": "none", "reason": str(error), "hierarchies": []}
     try:
         rows = [
             {
-                "version": one.version,
-                "name": one.name,
-                "mount": one.mount,
-                "own": one.own,
-                "controllers": list(one.controllers)
-                or host.read(f"{one.mount}/cgroup.controllers").split(),
-                "writable": os.access(one.mount + one.own, os.W_OK),
+                "version": hierarchy.version,
+                "name": hierarchy.name,
+                "mount": hierarchy.mount,
+                "own": hierarchy.own,
+                "controllers": list(hierarchy.controllers)
+                or host.read(f"{hierarchy.mount}/cgroup.controllers").split(),
+                "writable": os.access(hierarchy.mount + hierarchy.own, os.W_OK),
             }
-            for one in found.hierarchies
+            for hierarchy in host_layout.hierarchies
         ]
     finally:
-        for one in found.hierarchies:
-            if one.fd >= 0:
-                os.close(one.fd)
-    return {"layout": found.kind, "hierarchies": rows}
+        for hierarchy in host_layout.hierarchies:
+            if hierarchy.fd >= 0:
+                os.close(hierarchy.fd)
+    return {"layout": host_layout.kind, "hierarchies": rows}
 
 
 def _namespaces() -> dict[str, Any]:
     """Each kind that the kernel has, with the largest number that the caller may have."""
-    found = {}
+    kinds = {}
     for kind in sorted(NAMESPACES):
         name = NAMESPACE_FILES.get(kind, kind)
         limit = host.read(f"/proc/sys/user/max_{name}_namespaces").strip()
-        found[kind] = {
+        kinds[kind] = {
             "available": host.exists(f"/proc/self/ns/{name}") and limit != "0",
             **({"most": int(limit)} if limit.isdigit() else {}),
         }
-    return found
+    return kinds
 
 
 def _seccomp() -> dict[str, Any]:
@@ -139,8 +139,8 @@ def _features(
     release = os.uname().release
     old = f"Linux {release} is older than {FLOOR[0]}.{FLOOR[1]}"
     yield "containers", "" if facts.kernel >= FLOOR else old
-    for kind, one in namespaces.items():
-        yield f"namespace {kind}", "" if one["available"] else _no_namespace(kind)
+    for kind, namespace in namespaces.items():
+        yield f"namespace {kind}", "" if namespace["available"] else _no_namespace(kind)
     yield "cgroups", str(cgroups.get("reason", ""))
     yield from _controllers(cgroups)
     yield "systemd cgroups", _no_systemd(facts)

@@ -29,18 +29,18 @@ def run(args: Args) -> int:
     root_fd = open_root(args.text("root"))
     if root_fd < 0 and args.given("root"):
         log.warning(f"the state root {args.text('root')} does not exist: it holds no containers")
-    found = [] if root_fd < 0 else _containers(root_fd)
+    containers = [] if root_fd < 0 else _containers(root_fd)
     if args.flag("quiet"):
-        emit("".join(f"{one['id']}\n" for one in found))
+        emit("".join(f"{one['id']}\n" for one in containers))
     elif args.text("format") == "json":
-        emit((jsontext.encode(found) if found else "null") + "\n")
+        emit((jsontext.encode(containers) if containers else "null") + "\n")
     else:
-        emit(_table(found))
+        emit(_table(containers))
     return 0
 
 
 def _containers(root_fd: int) -> list[dict[str, Any]]:
-    found = []
+    rows = []
     for name in list_ids(root_fd):
         try:
             directory = StateDirectory.open_at(os.dup(root_fd), name)
@@ -50,14 +50,14 @@ def _containers(root_fd: int) -> list[dict[str, Any]]:
                 state = directory.load()
                 if state is not None:
                     container = Container(directory, state)
-                    found.append(
+                    rows.append(
                         {**container.oci_state(container.status()), "owner": _owner(state["owner"])}
                     )
             finally:
                 directory.close()
         except (Failure, OSError) as error:
             log.warning(f"list: {name}: {error}")
-    return found
+    return rows
 
 
 def _owner(uid: int) -> str:
@@ -73,8 +73,8 @@ def _owner(uid: int) -> str:
     return f"#{uid}"
 
 
-def _table(found: list[dict[str, Any]]) -> str:
-    rows = [COLUMNS, *(tuple(str(one[key]) for key in KEYS) for one in found)]
+def _table(containers: list[dict[str, Any]]) -> str:
+    rows = [COLUMNS, *(tuple(str(one[key]) for key in KEYS) for one in containers)]
     widths = [max(LEAST_WIDTH, *(len(row[i]) + GAP for row in rows)) for i in range(len(COLUMNS))]
     return "".join(
         "".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() + "\n"

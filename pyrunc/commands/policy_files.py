@@ -51,12 +51,12 @@ def load(path: str) -> list[Policy]:
         exec(compile(data, real, "exec"), names)
     except Exception as error:
         raise Failure(f"cannot load the policy {path}: {type(error).__name__}: {error}") from error
-    found = names.get("POLICIES", [names["policy"]] if "policy" in names else [])
-    if not isinstance(found, list | tuple) or not found or not all(map(callable, found)):
+    declared = names.get("POLICIES", [names["policy"]] if "policy" in names else [])
+    if not isinstance(declared, list | tuple) or not declared or not all(map(callable, declared)):
         raise UsageError(
             f"--policy {path}: it defines no function `policy` and no list POLICIES of functions"
         )
-    return list(found)
+    return list(declared)
 
 
 def trusted(path: str) -> str:
@@ -85,12 +85,12 @@ def trusted(path: str) -> str:
 def _check_trust(path: str, place: str) -> bool:
     """Refuse what somebody but root can change; returns whether it is a link."""
     try:
-        found = os.lstat(place)
+        status = os.lstat(place)
     except OSError as error:
         raise Failure(f"cannot load the policy {path}", errno=error.errno or 0) from None
-    link = stat.S_ISLNK(found.st_mode)  # its mode means nothing
-    shared = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
-    if found.st_uid != 0 or (found.st_mode & GROUP_OR_OTHERS and not shared and not link):
+    link = stat.S_ISLNK(status.st_mode)  # its mode means nothing
+    shared = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+    if status.st_uid != 0 or (status.st_mode & GROUP_OR_OTHERS and not shared and not link):
         raise Failure(
             f"cannot load the policy {path}: others than root can change {place}",
             hint="it is code that runs as root: give it, and all directories above, to root",

@@ -105,9 +105,9 @@ def _report(explanation: Explanation) -> None:
     """Print what --explain-seccomp has found, also where the filter has made the start fail."""
     from pyrunc.seccomp import refusals
 
-    found = explanation.finish()
-    if found is not None:
-        log.tell(refusals.lines(found))
+    refused = explanation.finish()
+    if refused is not None:
+        log.tell(refusals.lines(refused))
 
 
 def end(container: Container) -> None:

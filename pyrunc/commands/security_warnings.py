@@ -282,9 +282,9 @@ def security_warnings(config: Config, *, ignored: Sequence[str] = ()) -> list[Pr
     `ignored` are the names of system calls that the compiler did not know (`Filter.report`).
     """
     view = _View(config)
-    found = [
+    warned = [
         Problem(pointer, f"{message} [{name}]", hint=hint)
         for name, rule in RULES.items()
         for pointer, message, hint in rule(view)
     ]
-    return found + lint.warnings(config.linux.seccomp, ignored=ignored)
+    return warned + lint.warnings(config.linux.seccomp, ignored=ignored)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 def run(args: Args) -> int:
     container = Container.load(args.text("root"), args.positionals[0])
     status = container.status()
-    found = container.oci_state(status)
-    found["owner"] = ""
+    shown = container.oci_state(status)
+    shown["owner"] = ""
     if status == STOPPED:
         from pyrunc.lifecycle import post_mortem
 
-        found["postMortem"] = post_mortem.examine(container)
-    emit(jsontext.encode(found, indent=2) + "\n")
+        shown["postMortem"] = post_mortem.examine(container)
+    emit(jsontext.encode(shown, indent=2) + "\n")
     return 0

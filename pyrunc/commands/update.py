@@ -119,25 +119,25 @@ def _read_change(args: Args, *, allow_none: bool, warnings: list[Problem]) -> di
         return from_flags(args, allow_none=allow_none)
     data, source = read_named(args.text("resources"))
     parse_resources(data, source=source, warnings=warnings)
-    found = jsontext.decode(data.decode())
-    assert isinstance(found, dict)
-    return found
+    change = jsontext.decode(data.decode())
+    assert isinstance(change, dict)
+    return change
 
 
 def from_flags(args: Args, *, allow_none: bool = False) -> dict[str, Any]:
     """Return the properties that were given as flags."""
-    found: dict[str, Any] = {}
+    change: dict[str, Any] = {}
     for flag, (group, name, kind) in FLAGS.items():
         if args.given(flag):
             text = args.text(flag)
             value = text if kind == "text" else number(text, flag=flag, units=kind == "bytes")
-            found.setdefault(group, {})[name] = value
-    memory = found.get("memory", {})
+            change.setdefault(group, {})[name] = value
+    memory = change.get("memory", {})
     if memory.get("limit") == -1 and "swap" not in memory:
         memory["swap"] = -1  # a limit of memory plus swap cannot be below no limit of memory
-    if not found and not allow_none:
+    if not change and not allow_none:
         raise UsageError("nothing to update: give a limit or --resources", usage="update")
-    return found
+    return change
 
 
 def reclaim_seconds(text: str, change: dict[str, Any]) -> float:

@@ -20,8 +20,8 @@ def main() -> int:
         sys.path.append(sys.argv[1])
     from pyrunc.spec import schema
 
-    found = schema.problems(json.load(sys.stdin))
-    print(json.dumps({"problems": [[one.pointer, one.message, one.value] for one in found]}))
+    problems = schema.problems(json.load(sys.stdin))
+    print(json.dumps({"problems": [[one.pointer, one.message, one.value] for one in problems]}))
     return 0
 
 

@@ -74,13 +74,17 @@ def settle(route: Any, device: Device) -> None:
             break
     else:
         raise Refused(device.name, f"it did not arrive as {pattern}")
-    for one in device.addresses:
-        more = {"local": one.get_attr("IFA_LOCAL")} if one.get_attr("IFA_LOCAL") else {}
-        broadcast = one.get_attr("IFA_BROADCAST")
+    for address_row in device.addresses:
+        more = (
+            {"local": address_row.get_attr("IFA_LOCAL")}
+            if address_row.get_attr("IFA_LOCAL")
+            else {}
+        )
+        broadcast = address_row.get_attr("IFA_BROADCAST")
         if broadcast:
             more["broadcast"] = broadcast
-        address = one.get_attr("IFA_ADDRESS")
-        route.addr("add", index=index, address=address, prefixlen=one["prefixlen"], **more)
+        address = address_row.get_attr("IFA_ADDRESS")
+        route.addr("add", index=index, address=address, prefixlen=address_row["prefixlen"], **more)
     route.link("set", index=index, state="up")
 
 

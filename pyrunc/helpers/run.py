@@ -152,5 +152,5 @@ def ask(
             pointer=pointer,
             hint="" if not environment.package else PYTHON_HINT,
         )
-    found = jsontext.decode(last)
-    return found if isinstance(found, dict) else {}
+    answer = jsontext.decode(last)
+    return answer if isinstance(answer, dict) else {}

@@ -125,10 +125,10 @@ def kill_session(leader: int) -> None:
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
-        found = read_stat(int(entry))
-        if found is None or found.session != leader:
+        seen = read_stat(int(entry))
+        if seen is None or seen.session != leader:
             continue
-        member = open_pidfd(int(entry), found.start_time)
+        member = open_pidfd(int(entry), seen.start_time)
         if member >= 0:
             signal(member, SIGKILL)
             os.close(member)
@@ -142,8 +142,8 @@ def kill_tracer(pid: int, name: str) -> None:
     """
     try:
         with open(f"/proc/{pid}/status", "rb") as file:
-            found = next(line for line in file if line.startswith(b"TracerPid:"))
-        tracer = int(found.split()[1])
+            tracer_line = next(line for line in file if line.startswith(b"TracerPid:"))
+        tracer = int(tracer_line.split()[1])
         with open(f"/proc/{tracer}/comm", "rb") as file:
             same = file.read().strip() == name.encode()
     except (FileNotFoundError, ProcessLookupError):

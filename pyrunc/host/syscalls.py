@@ -290,10 +290,10 @@ def recv_message(fd: int, size: int, max_fds: int = 0) -> tuple[bytes, list[int]
     data = ffi.new("uint8_t[]", max(size, 1))
     fds = ffi.new("int[]", max(max_fds, 1))
     received = ffi.new("unsigned int *")
-    while (got := lib.native_recv_message(fd, data, size, fds, max_fds, received)) == -_EINTR:
+    while (length := lib.native_recv_message(fd, data, size, fds, max_fds, received)) == -_EINTR:
         pass
-    check(got)
-    return bytes(ffi.buffer(data, got)), [fds[i] for i in range(received[0])]
+    check(length)
+    return bytes(ffi.buffer(data, length)), [fds[i] for i in range(received[0])]
 
 
 # -- mounts ----------------------------------------------------------------------------------------

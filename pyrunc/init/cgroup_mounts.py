@@ -134,8 +134,8 @@ def _bind(
 
 def _systemd(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
     """Only the v1 hierarchy name=systemd, for a systemd inside that is too old for cgroup2."""
-    found = next((one for one in mounts.cgroup.directories if one.name == SYSTEMD), None)
-    if found is None:
+    named = next((one for one in mounts.cgroup.directories if one.name == SYSTEMD), None)
+    if named is None:
         mounts.context.problem(
             f"/annotations/{FORCE_V1}",
             "the hierarchy name=systemd is not mounted on this host: mount it with"
@@ -145,9 +145,9 @@ def _systemd(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
         return
     slot, action = mounts.context.slot(), describe(mount, options)
     if _sees_own(mounts):
-        mounts.made.append(_hierarchy(mount, options, found, slot=slot, action=action))
+        mounts.made.append(_hierarchy(mount, options, named, slot=slot, action=action))
     else:
-        _bind(mounts, mount, options, slot=slot, path=found.path)
+        _bind(mounts, mount, options, slot=slot, path=named.path)
     mounts.made += finish(mounts.context, mount, options, slot=slot)
     attach(mounts, mount, options, slot=slot, late=0)
 

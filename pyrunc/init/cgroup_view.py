@@ -106,7 +106,7 @@ class CgroupView:
 
         Without `clone` it enters a cgroup2 by writing, too.
         """
-        found = [
+        entries = [
             CgroupDirectory(
                 hierarchy.name,
                 mount=hierarchy.mount,
@@ -116,12 +116,12 @@ class CgroupView:
             )
             for hierarchy, path in view.hierarchies
         ]
-        cloned = enters and clone and any(entry.version == 2 for entry in found)
+        cloned = enters and clone and any(entry.version == 2 for entry in entries)
         return cls(
             view.version,
-            found,
+            entries,
             into=cloned,
-            tasks=len(found) - cloned if enters else 0,
+            tasks=len(entries) - cloned if enters else 0,
             leaf=leaf,
             forced=forced,
             in_force=in_force,

@@ -58,18 +58,18 @@ def compile_add(
     )
     _check(context, config)
     mounts.plan(planned, config)
-    found = namespaces.begin(context, oom_score_adj=None, pointer="")
-    found += _enter(context, config, planned)
-    found.append(ops.SetUmask(mask=0, action="clear the umask"))
-    found += mounts.await_requests(planned)
-    found += planned.made
-    found += _reported(planned.inside)
-    found += planned.late
-    found.append(_done())
+    sequence = namespaces.begin(context, oom_score_adj=None, pointer="")
+    sequence += _enter(context, config, planned)
+    sequence.append(ops.SetUmask(mask=0, action="clear the umask"))
+    sequence += mounts.await_requests(planned)
+    sequence += planned.made
+    sequence += _reported(planned.inside)
+    sequence += planned.late
+    sequence.append(_done())
     context.finish()
     requests = [request for request, _slot in planned.requests]
     return Plan(
-        found,
+        sequence,
         objects=("process",),
         requests=requests,
         mapped=planned.mapped,
@@ -126,7 +126,7 @@ def _check(context: Context, config: Config) -> None:
             )
 
 
-def _enter(context: Context, config: Config, found: Mounts) -> list[Op]:
+def _enter(context: Context, config: Config, wanted: Mounts) -> list[Op]:
     """Plan to enter the container, its mount namespace last.
 
     The host's objects are cloned before, in a copy of the host's mount namespace that belongs
@@ -138,7 +138,7 @@ def _enter(context: Context, config: Config, found: Mounts) -> list[Op]:
     planned += [join_container(first)] if first else []
     action = "copy the host's mount namespace"
     planned.append(ops.Unshare(flags=NAMESPACES["mount"], action=action))
-    planned += [*found.peers, roots.part_from_host(config), *found.sources]
+    planned += [*wanted.peers, roots.part_from_host(config), *wanted.sources]
     planned += [join_container({"mount"}), ops.CloseSlot(slot=TARGET)]
     return planned + become_process(context)
 

@@ -75,23 +75,23 @@ def plan(context: Context, devices: Sequence[Device], *, dev_mounted: bool) -> D
 
     A new ptmx is always that of devpts.
     """
-    found = Devices()
+    planned = Devices()
     owner = (context.root_uid, context.root_gid)
     if not dev_mounted:
-        found.inside.append(_directory("/dev", owner, pointer=""))
+        planned.inside.append(_directory("/dev", owner, pointer=""))
     nodes = _wanted(context, devices)
     made: set[tuple[str, ...]] = {("dev",)}
     for node in nodes:
         parent = paths.components(node.path)[:-1]
         if parent and parent not in made:
             made.add(parent)
-            found.inside.append(_directory("/" + "/".join(parent), owner, pointer=node.pointer))
+            planned.inside.append(_directory("/" + "/".join(parent), owner, pointer=node.pointer))
         if context.confined and node.mode & S_IFCHR:  # also in S_IFBLK; a fifo needs no right
-            _bind(context, found, node)
+            _bind(context, planned, node)
         else:
-            found.inside.append(_make(node))
-    found.inside += _links(context)
-    return found
+            planned.inside.append(_make(node))
+    planned.inside += _links(context)
+    return planned
 
 
 def _wanted(context: Context, devices: Sequence[Device]) -> list[Node]:
@@ -156,13 +156,13 @@ def _make(node: Node) -> Op:
     )
 
 
-def _bind(context: Context, found: Devices, node: Node) -> None:
+def _bind(context: Context, planned: Devices, node: Node) -> None:
     """Plan to bind a node of the host, since a user namespace may not make nodes.
 
     The host's one is verified and keeps its owner and mode (DV-4).
     """
     slot, action = context.slot(), f"bind the device {node.path} of the host"
-    found.sources.append(
+    planned.sources.append(
         ops.CloneTree(
             slot=slot,
             path=node.path,
@@ -175,7 +175,7 @@ def _bind(context: Context, found: Devices, node: Node) -> None:
             action=action,
         )
     )
-    found.inside.append(
+    planned.inside.append(
         ops.Attach(slot=slot, path=node.path, flags=0, pointer=node.pointer, action=action)
     )
 

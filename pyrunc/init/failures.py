@@ -27,9 +27,9 @@ MAX_OUTPUT = 400  # characters of a hook's output in an error line
 def hint(op: str, step: str, errno: int, detail: str = "") -> str:
     """Return what a user can do about a failure, or nothing."""
     if (op, step) == ("execute", "execve"):
-        found = program_hint(errno, detail.partition(NEWLINE)[2])
-        if found:
-            return found
+        advice = program_hint(errno, detail.partition(NEWLINE)[2])
+        if advice:
+            return advice
     return HINTS.get((op, step, errno)) or HINTS.get((op, step, 0), "")
 
 

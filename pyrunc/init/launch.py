@@ -122,11 +122,11 @@ class Child:
         while not syscalls.poll([self.sync], PATIENCE_MS):
             if held_up() or any(op.NAME in LONG for op in self.plan.ops):
                 continue
-            found = process.read_stat(self.pid)
+            seen = process.read_stat(self.pid)
             raise InitError(
                 f"the init has not reported for {PATIENCE_MS // 1000} s",
                 hint="it was stopped by a signal (SIGSTOP)"
-                if found is not None and found.state in "Tt"
+                if seen is not None and seen.state in "Tt"
                 else "it may wait for a device or a network file system",
             )
 

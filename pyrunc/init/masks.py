@@ -45,9 +45,9 @@ class Masks:
 
 
 def plan(context: Context, linux: Linux, *, label: str) -> Masks:
-    found = Masks()
+    masks = Masks()
     for index, path in enumerate(linux.readonly_paths):
-        found.inside.append(
+        masks.inside.append(
             ops.MakeReadonly(
                 path=path,
                 pointer=f"/linux/readonlyPaths/{index}",
@@ -55,13 +55,13 @@ def plan(context: Context, linux: Linux, *, label: str) -> Masks:
             )
         )
     if linux.masked_paths:
-        _mask(context, found, linux.masked_paths, label=label)
-    return found
+        _mask(context, masks, linux.masked_paths, label=label)
+    return masks
 
 
-def _mask(context: Context, found: Masks, masked: tuple[str, ...], *, label: str) -> None:
+def _mask(context: Context, masks: Masks, masked: tuple[str, ...], *, label: str) -> None:
     null, directory = context.slot(), context.slot()
-    found.sources.append(
+    masks.sources.append(
         ops.CloneTree(
             slot=null,
             path="/dev/null",
@@ -74,7 +74,7 @@ def _mask(context: Context, found: Masks, masked: tuple[str, ...], *, label: str
             action="clone /dev/null of the host",
         )
     )
-    found.made.append(
+    masks.made.append(
         ops.NewMount(
             slot=directory,
             fstype="tmpfs",
@@ -86,7 +86,7 @@ def _mask(context: Context, found: Masks, masked: tuple[str, ...], *, label: str
         )
     )
     for index, path in enumerate(masked):
-        found.inside.append(
+        masks.inside.append(
             ops.Mask(
                 path=path,
                 null=null,
@@ -95,4 +95,4 @@ def _mask(context: Context, found: Masks, masked: tuple[str, ...], *, label: str
                 action=f"mask {path}",
             )
         )
-    found.inside += [ops.CloseSlot(slot=null), ops.CloseSlot(slot=directory)]
+    masks.inside += [ops.CloseSlot(slot=null), ops.CloseSlot(slot=directory)]

@@ -116,12 +116,12 @@ def request(
 
 
 def _parse(context: Context, mount: Mount, text: str) -> tuple[list[Range], list[Range]]:
-    found: dict[str, list[Range]] = {"uids": [], "gids": []}
+    by_kind: dict[str, list[Range]] = {"uids": [], "gids": []}
     wrong = len(context.problems)
     maps = {"uids": context.uid_mappings, "gids": context.gid_mappings}
     for part in text.split(";"):
         name, _, ranges = part.partition("=")
-        if name not in found:
+        if name not in by_kind:
             _refuse(context, mount, part)
             continue
         for triplet in ranges.split("#"):
@@ -129,10 +129,10 @@ def _parse(context: Context, mount: Mount, text: str) -> tuple[list[Range], list
             if entry is None:
                 _refuse(context, mount, triplet)
             else:
-                found[name].append(entry)
-    if len(context.problems) == wrong and not (found["uids"] and found["gids"]):
+                by_kind[name].append(entry)
+    if len(context.problems) == wrong and not (by_kind["uids"] and by_kind["gids"]):
         _refuse(context, mount, text)
-    return found["uids"], found["gids"]
+    return by_kind["uids"], by_kind["gids"]
 
 
 def _range(text: str, container: Sequence[IdMapping]) -> Range | None:

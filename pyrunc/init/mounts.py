@@ -80,11 +80,11 @@ def plan(mounts: Mounts, config: Config, *, notify: str = "") -> None:
 
 def symlink_sources(config: Config) -> list[str]:
     """Return the sources whose link text the plan needs."""
-    found = []
+    sources = []
     for mount in config.mounts:
         if mount.source and parse_mount_options(mount).copy_symlink:
-            found.append(mount.source)
-    return found
+            sources.append(mount.source)
+    return sources
 
 
 def await_requests(mounts: Mounts) -> list[Op]:

@@ -226,9 +226,9 @@ def caller_is_root(context: Context) -> bool:
     """
     if not context.host.rootless or not context.userns:
         return True
-    for one in context.uid_mappings:
-        if one.container_id <= context.root_uid < one.container_id + one.size:
-            host_id = one.host_id + context.root_uid - one.container_id
+    for mapping in context.uid_mappings:
+        if mapping.container_id <= context.root_uid < mapping.container_id + mapping.size:
+            host_id = mapping.host_id + context.root_uid - mapping.container_id
             return host_id == context.host.euid
     return False
 

@@ -19,13 +19,13 @@ def components(path: str) -> tuple[str, ...]:
     if "//" not in path and "/." not in path and path[:1] != ".":
         plain = path.strip("/")
         return tuple(plain.split("/")) if plain else ()
-    found: list[str] = []
+    parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
-            del found[-1:]
+            del parts[-1:]
         elif part and part != ".":
-            found.append(part)
-    return tuple(found)
+            parts.append(part)
+    return tuple(parts)
 
 
 def absolute(path: str) -> str:

@@ -162,9 +162,9 @@ def credentials(
     """
     user, pointer = process.user, process.pointer
     limits = pointer + "/capabilities"
-    found: list[Op] = []
+    sequence: list[Op] = []
     kept = 0 if filter is None or process.no_new_privileges else capabilities.SYS_ADMIN
-    found.append(
+    sequence.append(
         ops.LimitBoundingSet(
             keep=sets.bounding,
             last=context.host.last_cap,
@@ -176,12 +176,12 @@ def credentials(
     if context.setgroups and (user.additional_gids or not dropped):
         gids = b"".join([pack("<I", gid) for gid in user.additional_gids])
         action = f"set the supplementary groups ({', '.join(map(str, user.additional_gids))})"
-        found.append(
+        sequence.append(
             ops.SetGroups(gids=gids, pointer=user.pointer + "/additionalGids", action=action)
         )
     action = f"become user {user.uid} and group {user.gid}"
-    found.append(ops.SetIds(uid=user.uid, gid=user.gid, pointer=user.pointer, action=action))
-    found.append(
+    sequence.append(ops.SetIds(uid=user.uid, gid=user.gid, pointer=user.pointer, action=action))
+    sequence.append(
         ops.SetCapabilities(
             effective=sets.effective,
             permitted=sets.permitted | kept,
@@ -193,8 +193,8 @@ def credentials(
     )
     if process.no_new_privileges:
         action = "set no_new_privs"
-        found.append(ops.SetNoNewPrivileges(pointer=pointer + "/noNewPrivileges", action=action))
-    return found
+        sequence.append(ops.SetNoNewPrivileges(pointer=pointer + "/noNewPrivileges", action=action))
+    return sequence
 
 
 def enter_cwd(process: Process, *, create: bool, retry_later: bool) -> list[Op]:
@@ -218,12 +218,12 @@ def look_up(process: Process, environment: Environment, *, program: int = 0) -> 
 
     `program` is the slot of one that is held already, or 0.
     """
-    found: list[Op] = []
+    sequence: list[Op] = []
     if environment.home != ops.NO_INDEX:
-        found.append(ops.FindHome(uid=process.user.uid, action="look up the home directory"))
+        sequence.append(ops.FindHome(uid=process.user.uid, action="look up the home directory"))
     if program:
-        return found
-    found.append(
+        return sequence
+    sequence.append(
         ops.FindExecutable(
             name=process.args[0],
             search=environment.path,
@@ -231,7 +231,7 @@ def look_up(process: Process, environment: Environment, *, program: int = 0) -> 
             action=f'find the program "{process.args[0]}"',
         )
     )
-    return found
+    return sequence
 
 
 def hold_program(path: str, slot: int) -> list[Op]:

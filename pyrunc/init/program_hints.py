@@ -33,11 +33,11 @@ MACHINES = {
 }
 
 
-def program_hint(errno: int, found: str) -> str:
+def program_hint(errno: int, header: str) -> str:
     """Return what to do about the program; empty when what was found explains nothing."""
-    kind, _, rest = found.partition(" ")
-    if found.startswith("#!"):
-        return _script(found[2:]) if errno in (ENOENT, ELIBBAD) else ""
+    kind, _, rest = header.partition(" ")
+    if header.startswith("#!"):
+        return _script(header[2:]) if errno in (ENOENT, ELIBBAD) else ""
     if kind == "interpreter" and errno in (ENOENT, ELIBBAD):
         state = "is missing in the image" if errno == ENOENT else "is for another architecture"
         return f"the program's dynamic loader {_quoted(rest)} {state}"

@@ -90,41 +90,41 @@ class Container(Process):
     @property
     def status(self) -> str:
         """created, running, paused or stopped."""
-        found = self._load()
+        loaded = self._load()
         try:
-            return found.status()
+            return loaded.status()
         finally:
-            found.directory.close()
+            loaded.directory.close()
 
     @property
     def state(self) -> dict[str, Any]:
         """The state as the OCI specification defines it."""
-        found = self._load()
+        loaded = self._load()
         try:
-            return found.oci_state(found.status())
+            return loaded.oci_state(loaded.status())
         finally:
-            found.directory.close()
+            loaded.directory.close()
 
     def start(self) -> Container:
         """Let the program run. InitError when it cannot be executed."""
-        found = self._load(lock=True)
+        loaded = self._load(lock=True)
         try:
-            found.start()
+            loaded.start()
         finally:
-            found.directory.unlock()
-            found.directory.close()
+            loaded.directory.unlock()
+            loaded.directory.close()
         return self
 
     def kill(self, signal: int = process.SIGKILL) -> bool:
         """Signal the init, with SIGKILL everything; False when the container has stopped."""
         try:
-            found = self._load()
+            loaded = self._load()
         except StateError:
             return False
         try:
-            return found.kill(signal)
+            return loaded.kill(signal)
         finally:
-            found.directory.close()
+            loaded.directory.close()
 
     def end(self) -> None:
         """Kill everything in the container."""
@@ -139,12 +139,12 @@ class Container(Process):
         self._locked(lifecycle.Container.resume)
 
     def _locked(self, action: Callable[[lifecycle.Container], None]) -> None:
-        found = self._load(lock=True)
+        loaded = self._load(lock=True)
         try:
-            action(found)
+            action(loaded)
         finally:
-            found.directory.unlock()
-            found.directory.close()
+            loaded.directory.unlock()
+            loaded.directory.close()
 
     def delete(self, *, force: bool = False) -> None:
         """Remove the container; `force` kills it first.
@@ -171,11 +171,11 @@ class Container(Process):
         stderr: Stream = None,
     ) -> Process:
         """Start one more process, with the filter, capabilities and limits of the container's."""
-        found = self._load()
+        loaded = self._load()
         streams = Streams(stdin, stdout, stderr)
         try:
-            lifecycle_exec.check_status(found, ignore_paused=False)
-            config = lifecycle_exec.saved_config(found, whole=False)
+            lifecycle_exec.check_status(loaded, ignore_paused=False)
+            config = lifecycle_exec.saved_config(loaded, whole=False)
             wanted = config.process
             wanted.pointer = ""  # it is that of config.json no more
             wanted.args = tuple(args)
@@ -188,15 +188,17 @@ class Container(Process):
             options = ExecOptions(
                 root=self.runtime.root, stdio=streams.theirs, service_manager=False
             )
-            one = lifecycle_exec.Execution(found, config, wanted, options=options)
-            child = one.perform()
-            return Process(pid=child.pid, pidfd=child.pidfd, streams=streams, terminal=one.terminal)
+            execution = lifecycle_exec.Execution(loaded, config, wanted, options=options)
+            child = execution.perform()
+            return Process(
+                pid=child.pid, pidfd=child.pidfd, streams=streams, terminal=execution.terminal
+            )
         except BaseException:
             streams.close()
             raise
         finally:
             streams.close_theirs()
-            found.directory.close()
+            loaded.directory.close()
 
     def exec(
         self,
@@ -211,8 +213,8 @@ class Container(Process):
         It is killed after `timeout` seconds. More options are those of `spawn`.
         """
         stdin = PIPE if input else None
-        with self.spawn(args, stdin=stdin, stdout=PIPE, stderr=PIPE, **options) as one:
-            return one.communicate(input, timeout=timeout)
+        with self.spawn(args, stdin=stdin, stdout=PIPE, stderr=PIPE, **options) as process:
+            return process.communicate(input, timeout=timeout)
 
     # -- limits and figures ------------------------------------------------------------------------
 
@@ -226,37 +228,37 @@ class Container(Process):
         """
         from pyrunc.commands import update
 
-        found = self._load(lock=True)
+        loaded = self._load(lock=True)
         try:
-            return update.apply_change(found, dict(resources), dry_run=dry_run, reclaim_s=reclaim)
+            return update.apply_change(loaded, dict(resources), dry_run=dry_run, reclaim_s=reclaim)
         finally:
-            found.directory.unlock()
-            found.directory.close()
+            loaded.directory.unlock()
+            loaded.directory.close()
 
     def stats(self) -> Stats:
         """Return the figures of the container's cgroups."""
-        found = self._load()
-        manager = found.cgroup()
+        loaded = self._load()
+        manager = loaded.cgroup()
         try:
             return Stats.of(manager.stats())
         finally:
             manager.close()
-            found.directory.close()
+            loaded.directory.close()
 
     def oom_kills(self) -> int:
         """How many processes of the container the kernel has killed for its memory limit."""
-        found = self._load()
-        manager = found.cgroup()
+        loaded = self._load()
+        manager = loaded.cgroup()
         try:
             return manager.oom_kills()
         finally:
             manager.close()
-            found.directory.close()
+            loaded.directory.close()
 
     def events(self, *, interval: float = 5.0) -> Iterator[Event]:
         """OOM kills as they come, figures every `interval` seconds, last the end."""
-        found = self._load()
-        manager = found.cgroup()
+        loaded = self._load()
+        manager = loaded.cgroup()
         watch = manager.watch_oom()
         try:
             due = time.monotonic() + interval
@@ -274,17 +276,17 @@ class Container(Process):
         finally:
             watch.close()
             manager.close()
-            found.directory.close()
+            loaded.directory.close()
 
     def processes(self) -> list[ProcessEntry]:
         """Return the processes in the container's cgroups."""
-        found = self._load()
-        manager = found.cgroup()
+        loaded = self._load()
+        manager = loaded.cgroup()
         try:
-            pids = manager.pids() or [found.pid]
+            pids = manager.pids() or [loaded.pid]
         finally:
             manager.close()
-            found.directory.close()
+            loaded.directory.close()
         return [ProcessEntry(pid, command) for pid in pids if (command := _command(pid))]
 
     def mounts(self) -> list[MountEntry]:
@@ -306,12 +308,12 @@ class Container(Process):
         from pyrunc.checkpoint.options import CriuOptions
 
         check_caller("checkpoint")
-        found = self._load(lock=True)
+        loaded = self._load(lock=True)
         try:
             options = CriuOptions(images=os.fspath(images), leave_running=leave_running)
-            Checkpoint(options, found).perform()
+            Checkpoint(options, loaded).perform()
         finally:
-            found.directory.close()
+            loaded.directory.close()
 
     def refused(self) -> list[str]:
         """Return the system calls that the filter refused, a line each.

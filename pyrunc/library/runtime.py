@@ -238,12 +238,12 @@ class Runtime:
 
         Closing it does not delete it.
         """
-        found = lifecycle_container.Container.load(self.root, id)
+        loaded = lifecycle_container.Container.load(self.root, id)
         try:
-            pidfd = process.open_pidfd(found.pid, found.start_time)
-            return Container(self, id, bundle=None, pid=found.pid, pidfd=pidfd)
+            pidfd = process.open_pidfd(loaded.pid, loaded.start_time)
+            return Container(self, id, bundle=None, pid=loaded.pid, pidfd=pidfd)
         finally:
-            found.directory.close()
+            loaded.directory.close()
 
     def ids(self) -> list[str]:
         """Return the ids of all containers of the root, half-created ones too."""
@@ -300,15 +300,15 @@ class Runtime:
         makes below the root does it count.
         """
         try:
-            found = lifecycle_container.Container.load(self.root, name)
+            loaded = lifecycle_container.Container.load(self.root, name)
         except Failure:
             return False
         try:
-            mark = annotation(found.state)
-            ours = found.state.get("bundle") == Bundle(self.root, name).path
+            mark = annotation(loaded.state)
+            ours = loaded.state.get("bundle") == Bundle(self.root, name).path
             return ours and bool(mark) and not _lives(mark)
         finally:
-            found.directory.close()
+            loaded.directory.close()
 
     def _sweep_bundles(self) -> list[str]:
         """Bundles without a container whose program has ended while it made them."""
@@ -347,13 +347,13 @@ def _lives(mark: str) -> bool:
         return True
     pid, start_time = map(int, mark.split(":"))
     try:
-        found = process.read_stat(pid)  # pid 1 too: this program may be the init of a container
+        seen = process.read_stat(pid)  # pid 1 too: this program may be the init of a container
     except OSError:  # a /proc that hides the processes of others
         return True
     return (
-        found is not None
-        and found.start_time == start_time
-        and (found.state not in process.DEAD or pid == os.getpid())
+        seen is not None
+        and seen.start_time == start_time
+        and (seen.state not in process.DEAD or pid == os.getpid())
     )
 
 

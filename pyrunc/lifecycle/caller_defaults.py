@@ -71,11 +71,11 @@ def _add_maps(linux: dict[str, Any]) -> bool:
     return True
 
 
-def mappings(own_id: int, found: list[tuple[int, int]]) -> list[dict[str, int]]:
+def mappings(own_id: int, ranges: list[tuple[int, int]]) -> list[dict[str, int]]:
     """Map the own id to 0, and the ranges behind it."""
     result = [{"containerID": 0, "hostID": own_id, "size": 1}]
     next_id = 1
-    for start, count in found:
+    for start, count in ranges:
         result.append({"containerID": next_id, "hostID": start, "size": count})
         next_id += count
     return result
@@ -83,12 +83,12 @@ def mappings(own_id: int, found: list[tuple[int, int]]) -> list[dict[str, int]]:
 
 def ranges(text: str, names: tuple[str, ...]) -> list[tuple[int, int]]:
     """(first id, how many) that subuid(5) gives to one of the names."""
-    found = []
+    delegated = []
     for line in text.splitlines():
         fields = line.split(":")
         if len(fields) == 3 and fields[0] in names and fields[1].isdigit() and fields[2].isdigit():
-            found.append((int(fields[1]), int(fields[2])))
-    return found[:MAX_RANGES]
+            delegated.append((int(fields[1]), int(fields[2])))
+    return delegated[:MAX_RANGES]
 
 
 def _own_names(uid: int) -> tuple[str, ...]:

@@ -81,21 +81,21 @@ class Container:
         if gate >= 0:
             # Somebody holds the reading end: only the init does, so it lives and waits.
             os.close(gate)
-            found = CREATED
+            status = CREATED
         elif process.alive(self.pid, self.start_time):
-            found = RUNNING
+            status = RUNNING
         else:
             return STOPPED
-        return PAUSED if self.frozen() else found
+        return PAUSED if self.frozen() else status
 
     def frozen(self) -> bool:
         """Whether the container's cgroup is frozen; one read says no, which is the usual answer."""
         where = self.state.get("freezer")
         if not where or not maybe_frozen(where):
             return False
-        found = self.cgroup().frozen()
-        self.maybe_held = not found
-        return found
+        frozen = self.cgroup().frozen()
+        self.maybe_held = not frozen
+        return frozen
 
     def refuse_held(self, action: str) -> None:
         """Raise StateError where a cgroup above is frozen: nothing would run. After `frozen`."""
@@ -377,7 +377,7 @@ class LateOp:
 
 
 def oci_state(state: Mapping[str, Any], *, status: str, pid: int) -> dict[str, Any]:
-    found = {
+    document = {
         "ociVersion": state["ociVersion"],
         "id": state["id"],
         "pid": pid,
@@ -386,7 +386,7 @@ def oci_state(state: Mapping[str, Any], *, status: str, pid: int) -> dict[str, A
         "rootfs": state["rootfs"],
     }
     if "created" in state:  # absent while it is being created: no time is no text of one
-        found["created"] = state["created"]
+        document["created"] = state["created"]
     if state["annotations"]:
-        found["annotations"] = state["annotations"]
-    return found
+        document["annotations"] = state["annotations"]
+    return document

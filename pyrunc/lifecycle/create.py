@@ -288,12 +288,12 @@ class Create:
         """
         from pyrunc.lifecycle import hooks
 
-        found = self.prepared.config.hooks
-        if found is None:
+        configured = self.prepared.config.hooks
+        if configured is None:
             return
         for kind, status, listed in (
-            ("prestart", CREATED, found.prestart),
-            ("createRuntime", CREATING, found.create_runtime),
+            ("prestart", CREATED, configured.prestart),
+            ("createRuntime", CREATING, configured.create_runtime),
         ):
             hooks.run_all(kind, listed, self._oci_state(status), started=self._note_hook)
 

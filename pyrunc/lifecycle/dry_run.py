@@ -215,7 +215,7 @@ def _write_maps(prepared: PreparedCreate, child: Child) -> Sequence[int]:
 
 def _overlay(prepared: PreparedCreate) -> int:
     """Return a detached overlay over the image, which the caller closes."""
-    root, found = prepared.rootfs, list[int]()
+    root, received = prepared.rootfs, list[int]()
     status = os.stat(root)
     action, pointer = "try the root file system", "/root/path"
 
@@ -223,7 +223,7 @@ def _overlay(prepared: PreparedCreate) -> int:
         return ops.MakeDirectory(path=f"{root}/{name}", mode=mode, uid=uid, gid=gid, action=action)
 
     def take(message: Message) -> Sequence[int]:
-        found.append(os.dup(message.fds[0]))
+        received.append(os.dup(message.fds[0]))
         return ()
 
     lower = root.replace("\\", "\\\\").replace(":", "\\:")
@@ -252,7 +252,7 @@ def _overlay(prepared: PreparedCreate) -> int:
         child.serve(handlers, until=ops.RENDEZVOUS_MAP, on_forked=lambda: None)
     finally:
         child.kill()
-    return found[0]
+    return received[0]
 
 
 def _new_mount(slot: int, fstype: str, options: Sequence[str], action: str) -> Op:

@@ -78,10 +78,10 @@ class Foreground:
             relay.register(poll)
         if notify is not None:
             notify.register(poll)
-        found = poll.poll(relay.patience() if relay is not None else None)
-        if relay is not None and not found:
+        ready = poll.poll(relay.patience() if relay is not None else None)
+        if relay is not None and not ready:
             relay.end_again()
-        for fd, events in found:
+        for fd, events in ready:
             if fd == self._signals:
                 data = os.read(fd, SIGNAL_SIZE * 32)
                 for offset in range(0, len(data), SIGNAL_SIZE):
@@ -101,16 +101,16 @@ class Foreground:
 
     def _reap(self, pid: int) -> int | None:
         """Collect every child that has ended; a subreaper gets those of the container as well."""
-        found = None
+        code = None
         while True:
             try:
                 ended, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return found
+                return code
             if ended == 0:
-                return found
+                return code
             if ended == pid:
-                found = exit_code(status)
+                code = exit_code(status)
 
 
 def exit_code(status: int) -> int:

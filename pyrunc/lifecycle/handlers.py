@@ -113,15 +113,15 @@ def known() -> list[str]:
 
 
 def _load_all(names: list[str], *, strictly: bool) -> list[Handler]:
-    found = []
+    loaded = []
     for name in names:
         try:
-            found.append(load(name))
+            loaded.append(load(name))
         except Failure as failure:
             if strictly:
                 raise
             log.warning(f"a handler is left out: {failure}")
-    return found
+    return loaded
 
 
 def load(name: str) -> Handler:

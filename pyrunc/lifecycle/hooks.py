@@ -184,23 +184,23 @@ def check_output(config: Config) -> None:
 
 def open_sinks(annotations: Mapping[str, str]) -> dict[str, int]:
     """Open the files that the output of hooks is appended to."""
-    found: dict[str, int] = {}
+    sinks: dict[str, int] = {}
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     for name, annotation in OUTPUT.items():
         path = annotations.get(annotation)
         if not path:
             continue
         try:
-            found[name] = os.open(path, flags, 0o600)
+            sinks[name] = os.open(path, flags, 0o600)
         except OSError as error:
-            for fd in found.values():
+            for fd in sinks.values():
                 os.close(fd)
             raise Failure(
                 f"cannot open {path} for the output of hooks",
                 errno=error.errno or 0,
                 pointer=f"/annotations/{annotation}",
             ) from None
-    return found
+    return sinks
 
 
 class _Capture:

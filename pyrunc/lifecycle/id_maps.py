@@ -128,8 +128,8 @@ def _run_helper(pid: int, *, kind: str, mappings: Sequence[IdMapping], pointer: 
             hint="install the package uidmap (shadow-utils), or map only your own id with size 1",
         )
     words = [name, str(pid)]
-    for one in mappings:
-        words += [str(one.container_id), str(one.host_id), str(one.size)]
+    for mapping in mappings:
+        words += [str(mapping.container_id), str(mapping.host_id), str(mapping.size)]
     out_read, out_write = os.pipe2(os.O_CLOEXEC)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     try:

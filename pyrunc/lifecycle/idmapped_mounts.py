@@ -90,7 +90,7 @@ def _new_namespace(request: MountRequest) -> int:
             ops.Await(name=ops.RENDEZVOUS_NAMESPACES, slot=0, count=0, action="wait for the map"),
         ]
     )
-    found: list[int] = []
+    opened: list[int] = []
     child = spawn(plan)
 
     def take(message: Message) -> Sequence[int]:
@@ -99,7 +99,7 @@ def _new_namespace(request: MountRequest) -> int:
             id_maps.write_maps(files, uids=request.uids, gids=request.gids, pointer=request.pointer)
         finally:
             files.close()
-        found.append(_open_namespace(child.pid))
+        opened.append(_open_namespace(child.pid))
         return ()
 
     try:
@@ -107,7 +107,7 @@ def _new_namespace(request: MountRequest) -> int:
         child.serve(handlers, until=ops.RENDEZVOUS_NAMESPACES, on_forked=lambda: None)
     finally:
         child.kill()
-    return found[0]
+    return opened[0]
 
 
 def _make(request: MountRequest, user_namespace: int) -> int:

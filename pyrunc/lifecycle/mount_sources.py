@@ -45,10 +45,10 @@ def clone(wanted: ops.CloneTree, *, pid: int) -> list[int]:
     """
     plan = _plan(wanted, stage=STAGES[_is_directory(wanted)])
     namespace = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    found: list[int] = []
+    received: list[int] = []
 
     def take(message: Message) -> Sequence[int]:
-        found.append(os.dup(message.fds[0]))
+        received.append(os.dup(message.fds[0]))
         return ()
 
     try:
@@ -60,7 +60,7 @@ def clone(wanted: ops.CloneTree, *, pid: int) -> list[int]:
             child.kill()
     finally:
         os.close(namespace)
-    return found
+    return received
 
 
 def _is_directory(wanted: ops.CloneTree) -> bool:

@@ -34,20 +34,20 @@ def examine(container: Container, *, exit_code: int | None = None) -> dict[str, 
 
     `exit_code` is what the caller has seen: a code, or 128 plus the number of a signal.
     """
-    found = _kept(container)
-    if found and exit_code is None:
-        return found
-    found = {
+    report = _kept(container)
+    if report and exit_code is None:
+        return report
+    report = {
         "created": container.state.get("created", ""),
         "started": _started(container),
         "foundDead": now(),
         **_figures(container),
     }
     if exit_code is not None:
-        found["exitStatus"] = exit_code
-    found = {key: value for key, value in found.items() if value != ""}
-    _keep(container, found)
-    return found
+        report["exitStatus"] = exit_code
+    report = {key: value for key, value in report.items() if value != ""}
+    _keep(container, report)
+    return report
 
 
 def _keep(container: Container, found: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ def _count(manager: Manager) -> dict[str, Any]:
 
     stats = manager.stats()
     memory, throttling = stats.get("memory", {}), stats.get("cpu", {}).get("throttling", {})
-    found = {"oomKills": manager.oom_kills()}
+    counts = {"oomKills": manager.oom_kills()}
     peak = memory.get("usage", {}).get("max")
     member = manager.find("memory")
     if peak is None and member is not None:
@@ -108,7 +108,7 @@ def _count(manager: Manager) -> dict[str, Any]:
         "pidsAtLimit": parse.flat(events).get("max") if events else None,
         "memoryPressure": memory.get("psi"),
     }
-    return {**found, **{key: value for key, value in more.items() if value is not None}}
+    return {**counts, **{key: value for key, value in more.items() if value is not None}}
 
 
 def sentence(container: Container, exit_code: int) -> str:

@@ -89,11 +89,11 @@ def _cgroups(prepared: PreparedCreate) -> Iterator[Problem]:
 
 
 def _hooks(prepared: PreparedCreate) -> Iterator[Problem]:
-    found = prepared.config.hooks
-    if found is None:
+    configured = prepared.config.hooks
+    if configured is None:
         return
     for kind in HOOKS:
-        for hook in getattr(found, kind):
+        for hook in getattr(configured, kind):
             yield from _hook(hook)
 
 
@@ -179,12 +179,12 @@ def _doubts(prepared: PreparedCreate) -> Iterator[Problem]:
     linux = prepared.config.linux
     maps = linux.uid_mappings
     if "user" in prepared.new_namespaces and sum(one.size for one in maps) == 1:
-        found = all(id_maps.find_program(name) for name in ("newuidmap", "newgidmap"))
+        installed = all(id_maps.find_program(name) for name in ("newuidmap", "newgidmap"))
         ask = "add lines to /etc/subuid and /etc/subgid, and map their ids"
         yield Problem(
             "/linux/uidMappings",
             "only one id is mapped: chown to others and most package managers fail in it",
-            hint=ask if found else f"install newuidmap and newgidmap; {ask}",
+            hint=ask if installed else f"install newuidmap and newgidmap; {ask}",
         )
 
 

@@ -358,13 +358,13 @@ def cgroup_options(config: Config) -> dict[int, frozenset[str]]:
 
 def read_links(sources: list[str]) -> dict[str, str]:
     """Return what the sources of `copy-symlink` point to, as far as they are symbolic links."""
-    found = {}
+    targets = {}
     for source in sources:
         try:
-            found[source] = os.readlink(source)
+            targets[source] = os.readlink(source)
         except OSError:  # no link: an ordinary bind mount
             continue
-    return found
+    return targets
 
 
 def find_rootfs(config: Config, bundle: str) -> str:

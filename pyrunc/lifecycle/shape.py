@@ -47,9 +47,9 @@ def _object(value: object, shape: dict[str, Any], at: str) -> str:
     for key, inner in shape.items():
         name = key.removeprefix("?")
         if name in value:
-            found = fault(value[name], inner, f"{at}/{name}")
-            if found:
-                return found
+            wrong = fault(value[name], inner, f"{at}/{name}")
+            if wrong:
+                return wrong
         elif name == key:
             return f"{at}/{name} is missing"
     return ""
@@ -59,9 +59,9 @@ def _array(value: object, inner: Any, at: str) -> str:
     if type(value) is not list:
         return f"{at} is not an array"
     for index, item in enumerate(value):
-        found = fault(item, inner, f"{at}/{index}")
-        if found:
-            return found
+        wrong = fault(item, inner, f"{at}/{index}")
+        if wrong:
+            return wrong
     return ""
 
 

@@ -225,9 +225,9 @@ class StateDirectory:
         if text is None:
             return None
         try:
-            found: dict[str, Any] = jsontext.decode(text)
-            wrong = shape.fault(found, shape.STATE)
-            if found["schema"] != SCHEMA:
+            state: dict[str, Any] = jsontext.decode(text)
+            wrong = shape.fault(state, shape.STATE)
+            if state["schema"] != SCHEMA:
                 wrong = "/schema"
         except (ValueError, RecursionError):
             wrong = "no JSON"
@@ -239,9 +239,9 @@ class StateDirectory:
                 f"{STATE} is damaged or of another version ({wrong})",
                 hint=f"`pyrunc delete --force {self.id}` removes it",
             )
-        if not process.this_boot(found.get("boot")):
-            found["pid"] = 0
-        return found
+        if not process.this_boot(state.get("boot")):
+            state["pid"] = 0
+        return state
 
     def boot(self) -> str:
         """Return the boot that the records belong to; empty where they cannot outlive it."""
@@ -270,15 +270,15 @@ class StateDirectory:
 
     def intents(self) -> list[dict[str, Any]]:
         """Return what may have been made, the latest first."""
-        found: list[dict[str, Any]] = []
+        records: list[dict[str, Any]] = []
         for line in (self.read(INTENTS) or "").splitlines():
             try:
                 record = jsontext.decode(line)
             except (ValueError, RecursionError):
                 break
             if isinstance(record, dict):
-                found.append(record)
-        return found[::-1]
+                records.append(record)
+        return records[::-1]
 
     # -- the start gate ----------------------------------------------------------------------------
 

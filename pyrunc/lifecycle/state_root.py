@@ -213,10 +213,10 @@ def give_back(root_fd: int, hidden: str, name: str) -> None:
 def holds(root_fd: int, name: str, identity: tuple[int, int]) -> bool:
     """Whether the name is that of the directory with this device and inode."""
     try:
-        found = os.stat(name, dir_fd=root_fd, follow_symlinks=False)
+        status = os.stat(name, dir_fd=root_fd, follow_symlinks=False)
     except FileNotFoundError:
         return False
-    return (found.st_dev, found.st_ino) == identity
+    return (status.st_dev, status.st_ino) == identity
 
 
 def abandoned(root_fd: int, *, remove: bool = False) -> list[str]:

@@ -168,14 +168,14 @@ def _id_maps(view: _View) -> Iterator[Difference]:
         return
     for kind, maps in (("uid", linux.uid_mappings), ("gid", linux.gid_mappings)):
         with open(f"/proc/{view.pid}/{kind}_map", encoding="ascii") as file:
-            found = sorted(tuple(map(int, line.split())) for line in file)
+            seen = sorted(tuple(map(int, line.split())) for line in file)
         expected = sorted((one.container_id, one.host_id, one.size) for one in maps)
-        if found != expected:
+        if seen != expected:
             yield Difference(
                 f"/linux/{kind}Mappings",
                 f"{kind} map",
                 expected=_rows(expected),
-                found=_rows(found),
+                found=_rows(seen),
             )
 
 
@@ -199,12 +199,12 @@ def _privileges(view: _View) -> Iterator[Difference]:
         allowed = sum(1 << CAPABILITIES[one] for one in names if one in CAPABILITIES)
         more = int(status[field], 16) & ~allowed
         if more:
-            found = ", ".join(one for one, number in CAPABILITIES.items() if more >> number & 1)
+            surplus = ", ".join(one for one, number in CAPABILITIES.items() if more >> number & 1)
             yield Difference(
                 f"/process/capabilities/{name}",
                 f"{name} capabilities",
                 expected="none but those listed",
-                found=f"also {found}",
+                found=f"also {surplus}",
             )
     if process.no_new_privileges and status.get("NoNewPrivs") != "1":
         yield Difference("/process/noNewPrivileges", "no_new_privs", expected="set", found="clear")

@@ -206,11 +206,11 @@ def _remove(directory: int, name: str) -> None:
 
 def _evict(directory: int) -> None:
     """Remove the least recently used entries beyond KEPT, also left-overs of killed writers."""
-    found = os.listdir(directory)
-    if len(found) <= KEPT:
+    names = os.listdir(directory)
+    if len(names) <= KEPT:
         return
     entries = []
-    for name in found:
+    for name in names:
         try:
             entries.append(
                 (os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime_ns, name)

@@ -32,9 +32,9 @@ def compile_cached(
         from pyrunc.seccomp import cache
 
         key = cache.key(raw, library.VERSION, library.NATIVE)
-        found = cache.load(directory, key)
-        compiled = found or compile_profile(Profile(node))
-        if found is None:
+        cached = cache.load(directory, key)
+        compiled = cached or compile_profile(Profile(node))
+        if cached is None:
             cache.store(directory, key, compiled)
     _check_kernel(compiled, node.pointer)
     return compiled
@@ -72,8 +72,8 @@ class _Compilation:
 
     def run(self) -> Filter:
         profile, default = self.profile, self.profile.default
-        found, ignored = self.find_names()
-        self.sort_rules(found)
+        by_rule, ignored = self.find_names()
+        self.sort_rules(by_rule)
         by_token, skipped, stub = {}, [], []
         for token in dict.fromkeys((library.NATIVE, *profile.architectures)):
             table = tables.table(token)
@@ -103,7 +103,7 @@ class _Compilation:
         known = ([name for name in rule.names if name not in unknown] for rule in rules)
         return [tables.indexes(names) for names in known], ignored
 
-    def sort_rules(self, found: list[list[int]]) -> None:
+    def sort_rules(self, numbers: list[list[int]]) -> None:
         """Sort the rules: one without conditions outweighs those with; of several, the first holds.
 
         So does libseccomp. A rule with the default action says nothing that the default
@@ -113,7 +113,7 @@ class _Compilation:
         actions = self.actions = [None] * (tables.count() + 1)
         conditional: dict[int, list[Alternative]] = {}
         decisive = []
-        for rule, indexes in zip(self.profile.rules, found, strict=True):
+        for rule, indexes in zip(self.profile.rules, numbers, strict=True):
             if rule.action != default and not rule.alternatives:
                 decisive.append((rule.action, indexes))
                 continue

@@ -30,9 +30,9 @@ def resolve(token: int, names: Sequence[str]) -> list[int]:
 
     Below -1: only others have the call; UNKNOWN: the library has no number.
     """
-    found = ffi.new("int[]", len(names))
-    lib.native_seccomp_numbers(token, _encode(names), found, len(names))
-    return ffi.unpack(found, len(names)) if names else []
+    numbers = ffi.new("int[]", len(names))
+    lib.native_seccomp_numbers(token, _encode(names), numbers, len(names))
+    return ffi.unpack(numbers, len(names)) if names else []
 
 
 def _encode(names: Sequence[str]) -> bytes:
@@ -46,13 +46,13 @@ def _encode(names: Sequence[str]) -> bytes:
 
 def name_of(token: int, number: int) -> str:
     """Return the name of a number on an architecture, or an empty string."""
-    found = lib.seccomp_syscall_resolve_num_arch(token, number)
-    if not found:
+    text = lib.seccomp_syscall_resolve_num_arch(token, number)
+    if not text:
         return ""
     try:
-        return bytes(ffi.string(found)).decode("ascii", "replace")
+        return bytes(ffi.string(text)).decode("ascii", "replace")
     finally:
-        lib.free(found)
+        lib.free(text)
 
 
 def numbers_of(token: int, names: Collection[str], numbers: Iterable[int]) -> dict[str, int]:

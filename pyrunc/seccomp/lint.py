@@ -85,7 +85,7 @@ def warnings(node: Seccomp | None, *, ignored: Sequence[str] = ()) -> list[Probl
     """
     if node is None:
         return []
-    found = list(_unknown(node, ignored))
+    problems = list(_unknown(node, ignored))
     default = names.ACTIONS.get(node.default_action, names.ALLOW)
     fixed = {
         name: rule
@@ -94,11 +94,11 @@ def warnings(node: Seccomp | None, *, ignored: Sequence[str] = ()) -> list[Probl
         for name in rule.names
     }
     for rule in node.syscalls:
-        found += _shadowed(node, rule, fixed)
+        problems += _shadowed(node, rule, fixed)
         for arg in rule.args:
-            found += _evadable(rule, arg, default)
-            found += _stray(arg)
-    return found + list(_succeeded(node))
+            problems += _evadable(rule, arg, default)
+            problems += _stray(arg)
+    return problems + list(_succeeded(node))
 
 
 def _unknown(node: Seccomp, ignored: Sequence[str]) -> Iterator[Problem]:

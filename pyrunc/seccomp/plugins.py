@@ -32,8 +32,8 @@ class PluginAgent(Agent):
     def __init__(self, plugins: str, *, root: str, container_id: str, bundle: str) -> None:
         helpers = run.find("", purpose=f"annotation {PLUGINS}")
         self.path = plugins
-        found = ":".join(find(name) for name in plugins.split(":") if name)
-        words = [found, root, container_id, bundle, f"{bundle}/config.json"]
+        paths = ":".join(find(name) for name in plugins.split(":") if name)
+        words = [paths, root, container_id, bundle, f"{bundle}/config.json"]
         self._fd, theirs = syscalls.socketpair_seqpacket()
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:

@@ -65,11 +65,11 @@ def table(token: int) -> Table | None:
 
     None where libseccomp has none.
     """
-    found = _tables.get(token)
-    if found is None and library.knows_architecture(token):
-        found = _tables[token] = Table(token)
-        found.learn()
-    return found
+    known = _tables.get(token)
+    if known is None and library.knows_architecture(token):
+        known = _tables[token] = Table(token)
+        known.learn()
+    return known
 
 
 class Table:
@@ -90,16 +90,16 @@ class Table:
         if len(self.numbers) == len(_places):
             return
         asked = [*_places][len(self.numbers) :]
-        found = library.resolve(self.token, asked)
+        numbers = library.resolve(self.token, asked)
         self.multiplexers += [
             name
-            for name, number in zip(asked, found, strict=True)
+            for name, number in zip(asked, numbers, strict=True)
             if name in multiplexers.MULTIPLEXERS and number >= 0
         ]
         direct = self._direct_numbers(asked) if self.multiplexers else {}
         self.numbers += [
             number if number >= 0 else direct.get(name, newer.number(self.token, name))
-            for name, number in zip(asked, found, strict=True)
+            for name, number in zip(asked, numbers, strict=True)
         ]
         self._arrange()
 

@@ -71,13 +71,13 @@ def check_mounts(mounts: tuple[Mount, ...], problems: Problems, *, in_user_names
 
 def components(path: str) -> list[str]:
     """Return a path without empty and `.` components, `..` resolved, for comparisons."""
-    found: list[str] = []
+    parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
-            del found[-1:]
+            del parts[-1:]
         elif part and part != ".":
-            found.append(part)
-    return found
+            parts.append(part)
+    return parts
 
 
 def _destination(mount: Mount, problems: Problems) -> None:

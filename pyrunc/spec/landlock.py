@@ -210,8 +210,8 @@ class _Reader:
         if not isinstance(value, list) or len(value) > MAX_RULES:
             self.wrong(pointer, f"must be an array of at most {MAX_RULES} rules", value=value)
             return []
-        found = [self._rule(rule, f"{pointer}/{at}", handled) for at, rule in enumerate(value)]
-        return [rule for rule in found if rule is not None]
+        rules = [self._rule(rule, f"{pointer}/{at}", handled) for at, rule in enumerate(value)]
+        return [rule for rule in rules if rule is not None]
 
     def _rule(self, value: Any, pointer: str, handled: dict[str, int]) -> Rule | None:
         if not self._object(value, pointer, ("path", "port", "access")):

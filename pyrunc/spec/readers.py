@@ -93,9 +93,9 @@ def read_node(
             _unknown(cls, name, pointer, problems)
         elif item is not None:
             attribute, reader, _ = fields[name]
-            found = reader(item, pointer, name, problems)
-            if found is not None:
-                setattr(node, attribute, found)
+            content = reader(item, pointer, name, problems)
+            if content is not None:
+                setattr(node, attribute, content)
     for name in cls.REQUIRED:
         if value.get(name) is None:
             unknown = [other for other in value if other not in fields]
@@ -225,8 +225,8 @@ def items(kind: Kind) -> Kind:
         if type(value) is not list:
             problems.kind(where, value, "an array")
             return None
-        found = [reader(item, where, str(index), problems) for index, item in enumerate(value)]
-        return tuple(item for item in found if item is not None)
+        read_items = [reader(item, where, str(index), problems) for index, item in enumerate(value)]
+        return tuple(item for item in read_items if item is not None)
 
     return read, ()
 
@@ -248,13 +248,13 @@ def nodes(cls: type[Node]) -> Kind:
         if type(value) is not list:
             problems.kind(where, value, "an array of objects")
             return None
-        found: list[Node] = []
+        read_nodes: list[Node] = []
         for index, item in enumerate(value):
             if type(item) is dict:
-                found.append(read_node(cls, item, f"{where}/{index}", problems))
+                read_nodes.append(read_node(cls, item, f"{where}/{index}", problems))
             else:
                 problems.kind(f"{where}/{index}", item, "an object")
-        return tuple(found)
+        return tuple(read_nodes)
 
     return read, ()
 
@@ -267,15 +267,15 @@ def node_map(cls: type[Node], *, names: Mapping[str, object] | None = None, noun
         if type(value) is not dict:
             problems.kind(where, value, "an object")
             return None
-        found: dict[str, Node] = {}
+        by_key: dict[str, Node] = {}
         for key, item in value.items():
             if names is not None and key not in names:
                 problems.choice(join(where, key), key, names, noun=noun)
             elif type(item) is dict:
-                found[key] = read_node(cls, item, join(where, key), problems)
+                by_key[key] = read_node(cls, item, join(where, key), problems)
             elif item is not None:
                 problems.kind(join(where, key), item, "an object")
-        return found
+        return by_key
 
     return read, MAP
 

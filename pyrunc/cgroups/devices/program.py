@@ -114,13 +114,13 @@ def _request(access: int, body: bytes, *, allow: bool) -> bytes:
 
 def ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
     """Return the numbers as ranges (first, last), in their order."""
-    found: list[tuple[int, int]] = []
+    joined: list[tuple[int, int]] = []
     for number in sorted(numbers):
-        if found and found[-1][1] == number - 1:
-            found[-1] = (found[-1][0], number)
+        if joined and joined[-1][1] == number - 1:
+            joined[-1] = (joined[-1][0], number)
         else:
-            found.append((number, number))
-    return found
+            joined.append((number, number))
+    return joined
 
 
 def _range(first: int, last: int, verdict: bytes) -> bytes:

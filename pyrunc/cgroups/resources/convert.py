@@ -40,7 +40,7 @@ def to_writes(
     """`versions`: controller -> 1 or 2, for all that this host has; `default`: for the others."""
     if resources is None:
         return []
-    found: list[Write] = []
+    writes: list[Write] = []
     for controller, attribute in PRESENT:
         if not getattr(resources, attribute):
             continue
@@ -48,22 +48,22 @@ def to_writes(
         table = convert_v1.CONVERTERS if version == 1 else convert_v2.CONVERTERS
         convert = table.get(controller)
         if convert is not None:
-            found.extend(convert(resources))
+            writes.extend(convert(resources))
     if resources.unified:
-        found.extend(_unified(resources, versions))
-    for write in found:
+        writes.extend(_unified(resources, versions))
+    for write in writes:
         if write.controller not in versions:
             raise Unavailable(write)
-    return found
+    return writes
 
 
 def _unified(resources: Resources, versions: Mapping[str, int]) -> list[Write]:
-    found = sorted(writes.unified(resources), key=lambda write: write.file != "cpu.idle")
+    planned = sorted(writes.unified(resources), key=lambda write: write.file != "cpu.idle")
     idle = resources.cpu is not None and resources.cpu.idle == 1
     if resources.unified.get("cpu.idle", str(int(idle))).strip() == "1":
         # As for the shares: an idle group has no weight, the kernel answers EINVAL.
-        found = [write for write in found if write.file not in WEIGHTS]
-    for write in found:
+        planned = [write for write in planned if write.file not in WEIGHTS]
+    for write in planned:
         if versions.get(write.controller) == 1:
             raise Failure(
                 f"unified resource {write.file} cannot be applied:"
@@ -71,7 +71,7 @@ def _unified(resources: Resources, versions: Mapping[str, int]) -> list[Write]:
                 pointer=write.pointer,
                 hint="use the property of linux.resources that stands for it on both versions",
             )
-    return found
+    return planned
 
 
 class Unavailable(Failure):

@@ -22,30 +22,30 @@ def number(text: str) -> int:
 
 def flat(text: str) -> dict[str, int]:
     """Lines of `key value` (memory.stat, cpu.stat, memory.events). Others are skipped."""
-    found = {}
+    counts = {}
     for line in text.splitlines():
         key, _, value = line.partition(" ")
         if value.lstrip("-").isdecimal():
-            found[key] = int(value)
-    return found
+            counts[key] = int(value)
+    return counts
 
 
 def nested(text: str) -> dict[str, dict[str, int]]:
     """Lines of `name key=value key=value` (io.stat, io.max, rdma.max)."""
-    found: dict[str, dict[str, int]] = {}
+    by_name: dict[str, dict[str, int]] = {}
     for line in text.splitlines():
         name, *pairs = line.split()
-        values = found.setdefault(name, {})
+        values = by_name.setdefault(name, {})
         for pair in pairs:
             key, _, value = pair.partition("=")
             if value == "max" or value.isdecimal():
                 values[key] = number(value)
-    return found
+    return by_name
 
 
 def ranges(text: str) -> list[int]:
     """Parse a list such as 0-3,7 (cpuset.cpus)."""
-    found: list[int] = []
+    numbers: list[int] = []
     for part in text.strip().split(","):
         if not part:
             continue
@@ -53,13 +53,13 @@ def ranges(text: str) -> list[int]:
         low, high = int(first), int(last if dash else first)
         if high - low > MAX_LIST:
             raise ValueError(f"{part!r} is no list of processors or nodes")
-        found.extend(range(low, high + 1))
-    return found
+        numbers.extend(range(low, high + 1))
+    return numbers
 
 
 def pressure(text: str) -> dict[str, Any]:
     """Parse a *.pressure file: {some: {avg10, avg60, avg300, total}, full: ...}."""
-    found: dict[str, Any] = {}
+    by_kind: dict[str, Any] = {}
     for line in text.splitlines():
         kind, *pairs = line.split()
         if kind not in ("some", "full"):
@@ -68,19 +68,19 @@ def pressure(text: str) -> dict[str, Any]:
         for pair in pairs:
             key, _, value = pair.partition("=")
             values[key] = int(value) if key == "total" else float(value)
-        found[kind] = values
-    return found
+        by_kind[kind] = values
+    return by_kind
 
 
 def blkio(text: str) -> list[dict[str, Any]]:
     """Parse a v1 blkio file: lines of `major:minor Operation value` or `major:minor value`."""
-    found = []
+    rows = []
     for line in text.splitlines():
         fields = line.split()
         device, _, rest = fields[0].partition(":") if fields else ("", "", "")
         if not device.isdecimal() or not rest.isdecimal() or not fields[-1].isdecimal():
             continue  # "Total 0", or a device that has gone
-        found.append(
+        rows.append(
             {
                 "major": int(device),
                 "minor": int(rest),
@@ -88,4 +88,4 @@ def blkio(text: str) -> list[dict[str, Any]]:
                 "value": int(fields[-1]),
             }
         )
-    return found
+    return rows

@@ -23,7 +23,7 @@ USEC = 1_000_000
 
 def properties(annotations: Mapping[str, str]) -> list[Property]:
     """Return the properties in the order of their names."""
-    found = []
+    added = []
     for key in sorted(annotations):
         if key.startswith(PREFIX):
             pointer = f"/annotations/{key}"
@@ -38,8 +38,8 @@ def properties(annotations: Mapping[str, str]) -> list[Property]:
                     f"annotation {key!r} cannot set {name}: the systemd driver sets it itself",
                     pointer=pointer,
                 )
-            found.append(_in_microseconds(name, _parse(annotations[key], pointer), pointer))
-    return found
+            added.append(_in_microseconds(name, _parse(annotations[key], pointer), pointer))
+    return added
 
 
 def _parse(text: str, pointer: str) -> tuple[str, Any]:

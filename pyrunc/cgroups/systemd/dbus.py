@@ -57,12 +57,12 @@ def addresses(*, user: bool, environment: Mapping[str, str], uid: int) -> list[t
     """(socket, whether it is systemd's private one), in the order in which to try."""
     if not user:
         given = _unix_path(environment.get("DBUS_SYSTEM_BUS_ADDRESS", ""))
-        found = [(given or SYSTEM_BUS, False)]
-        return [*found, (SYSTEM_PRIVATE, True)] if uid == 0 else found
+        known = [(given or SYSTEM_BUS, False)]
+        return [*known, (SYSTEM_PRIVATE, True)] if uid == 0 else known
     runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
     given = _unix_path(environment.get("DBUS_SESSION_BUS_ADDRESS", ""))
-    found = [(given, False)] if given else []
-    return [*found, (f"{runtime}/bus", False), (f"{runtime}/systemd/private", True)]
+    known = [(given, False)] if given else []
+    return [*known, (f"{runtime}/bus", False), (f"{runtime}/systemd/private", True)]
 
 
 def _unix_path(address: str) -> str:

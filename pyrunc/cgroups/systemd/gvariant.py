@@ -53,11 +53,11 @@ LONG_ESCAPES = {"u": 4, "U": 8}  # hexadecimal digits that follow
 def parse(text: str, *, pointer: str) -> Value:
     """Parse one value: (signature, value). Raises Failure."""
     reader = _Reader(text, pointer)
-    found = reader.value("", MOST_LEVELS)
+    value = reader.value("", MOST_LEVELS)
     reader.skip()
     if reader.at < len(text):
         reader.fail("value")
-    return found
+    return value
 
 
 def element(signature: str) -> int:
@@ -125,11 +125,11 @@ class _Reader:
         return self.word(kind, levels)
 
     def word(self, kind: str, levels: int) -> Value:
-        found = WORD.match(self.text, self.at)
-        if found is None:
+        match = WORD.match(self.text, self.at)
+        if match is None:
             self.fail("value")
-        word = found[0]
-        self.at = found.end()
+        word = match[0]
+        self.at = match.end()
         named = NAMES.get(word)
         if named is not None and kind in ("", named):
             return self.value(named, levels - 1)
@@ -151,34 +151,34 @@ class _Reader:
         if kind and not kind.startswith("a"):
             self.fail("value")
         inner = kind[1:]
-        found: list[Any] = []
+        items: list[Any] = []
         while not self.next("]"):
-            if found and not self.next(","):
+            if items and not self.next(","):
                 self.fail("array")
             inner, item = self.value(inner, levels - 1)
-            found.append(item)
+            items.append(item)
         inner = inner or "s"  # of an empty list nothing is known; those of units hold strings
-        return f"a{inner}", bytes(found) if inner == "y" else found
+        return f"a{inner}", bytes(items) if inner == "y" else items
 
     def tuple(self, kind: str, levels: int) -> Value:
         if kind and not kind.startswith("("):
             self.fail("value")
         left, types = kind[1:-1], ""
-        found: list[Any] = []
+        items: list[Any] = []
         while not self.next(")"):
-            if found and not self.next(","):
+            if items and not self.next(","):
                 self.fail("tuple")
-            if found and self.next(")"):  # ('a',)
+            if items and self.next(")"):  # ('a',)
                 break
             size = element(left)
             if kind and not size:
                 self.fail("value")
             inner, item = self.value(left[:size], levels - 1)
             left, types = left[size:], types + inner
-            found.append(item)
-        if left or not found:
+            items.append(item)
+        if left or not items:
             self.fail("tuple")
-        return f"({types})", tuple(found)
+        return f"({types})", tuple(items)
 
     def string(self, kind: str) -> Value:
         if kind and kind not in STRINGS:

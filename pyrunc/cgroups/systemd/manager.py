@@ -165,20 +165,20 @@ class SystemdManager(FsManager):
             above.close_fd()
 
     def _properties(self, pid: int, manager: int) -> list[Property]:
-        found = unit_properties.unit_properties(
+        properties = unit_properties.unit_properties(
             self.unit, container_id=self.container_id, pid=pid, version=self.version
         )
-        found += self._resource_properties(self.resources, manager)
+        properties += self._resource_properties(self.resources, manager)
         # What annotations say comes last and wins, except for what they may not say at all.
         given = {name for name, _ in self.extra}
-        return [item for item in found if item[0] not in given] + self.extra
+        return [item for item in properties if item[0] not in given] + self.extra
 
     def _resource_properties(self, resources: Resources | None, manager: int) -> list[Property]:
-        found = unit_properties.resource_properties(
+        properties = unit_properties.resource_properties(
             resources, version=self.version, manager=manager
         )
         access = device_target(resources)
-        return found + unit_properties.device_properties(
+        return properties + unit_properties.device_properties(
             access, manager=manager, classes=_device_classes
         )
 
@@ -206,10 +206,10 @@ class SystemdManager(FsManager):
 
     def oom_kills(self) -> int:
         """When its last process ends systemd removes the cgroup at once; the slice still counts."""
-        found = super().oom_kills()
+        kills = super().oom_kills()
         member = self.find("memory")
-        if found or self.kills_above < 0 or member is None or member.present():
-            return found
+        if kills or self.kills_above < 0 or member is None or member.present():
+            return kills
         return max(0, self._kills_above() - self.kills_above)
 
     def _kills_above(self) -> int:
@@ -297,7 +297,7 @@ def _device_classes() -> dict[tuple[str, int], str]:
 
 
 def resolve(
-    found: Layout,
+    layout: Layout,
     *,
     cgroups_path: str | None,
     container_id: str,
@@ -307,10 +307,10 @@ def resolve(
 ) -> SystemdManager:
     unit = unit_names.parse(cgroups_path, container_id=container_id, rootless=rootless)
     extra = variants.properties(annotations)
-    top = _top(found, rootless=rootless)
+    top = _top(layout, rootless=rootless)
     subgroup = delegate.subgroup(annotations)
     parts = (*top, *unit.parts(), *((subgroup,) if subgroup else ()))
-    members = [Cgroup.placed(one, parts) for one in found.hierarchies]
+    members = [Cgroup.placed(one, parts) for one in layout.hierarchies]
     return SystemdManager(
         members,
         unit=unit,
@@ -322,11 +322,11 @@ def resolve(
     )
 
 
-def _top(found: Layout, *, rootless: bool) -> tuple[str, ...]:
+def _top(layout: Layout, *, rootless: bool) -> tuple[str, ...]:
     """Return the cgroup of the systemd that is asked: the caller's user manager or process 1."""
     if not rootless:
         return ()
-    own = found.hierarchies[-1].own
+    own = layout.hierarchies[-1].own
     parts = tuple(part for part in own.split("/") if part)
     for index, part in enumerate(parts):
         if part.startswith("user@") and part.endswith(".service"):
@@ -346,7 +346,7 @@ def from_record(record: Mapping[str, Any]) -> SystemdManager:
     if not unit_names.UNIT_CHARACTERS.issuperset(unit.name):
         raise Failure("the saved state names no systemd unit")
     known: dict[str, tuple[str, ...]] = {}
-    found = SystemdManager(
+    driver = SystemdManager(
         [Cgroup.from_record(item, known=known) for item in record["cgroups"]],
         unit=unit,
         container_id=str(record["id"]),
@@ -355,5 +355,5 @@ def from_record(record: Mapping[str, Any]) -> SystemdManager:
         leaf=delegate.single(str(record["leaf"]), noun="the leaf"),
         subgroup=delegate.single(str(record["subgroup"]), noun="the sub-cgroup"),
     )
-    found.mark = str(record.get("mark", ""))
-    return found
+    driver.mark = str(record.get("mark", ""))
+    return driver

@@ -40,22 +40,22 @@ VERSION_PERIOD, VERSION_CPUSET, VERSION_IDLE, VERSION_OOM = 242, 244, 252, 253
 
 def unit_properties(unit: Unit, *, container_id: str, pid: int, version: int) -> list[Property]:
     """Return the properties that every container's unit has."""
-    found: list[Property] = [("Description", ("s", f"pyrunc container {container_id}"))]
+    properties: list[Property] = [("Description", ("s", f"pyrunc container {container_id}"))]
     if unit.is_slice:
-        found.append(("Wants", ("as", [unit.slice])))
+        properties.append(("Wants", ("as", [unit.slice])))
     else:
-        found.append(("Slice", ("s", unit.slice)))
+        properties.append(("Slice", ("s", unit.slice)))
         # The container's cgroup is ours to change below the unit.
-        found.append(("Delegate", ("b", True)))
+        properties.append(("Delegate", ("b", True)))
         if pid:
-            found.append(("PIDs", ("au", [pid])))
+            properties.append(("PIDs", ("au", [pid])))
     io = "IOAccounting" if version == 2 else "BlockIOAccounting"
-    found.extend(
+    properties.extend(
         (name, ("b", True)) for name in ("MemoryAccounting", "CPUAccounting", io, "TasksAccounting")
     )
     # Without this a shutdown stops containers before what they depend on.
-    found.append(("DefaultDependencies", ("b", False)))
-    return found
+    properties.append(("DefaultDependencies", ("b", False)))
+    return properties
 
 
 def resource_properties(
@@ -64,32 +64,32 @@ def resource_properties(
     """`version` of the cgroups, `manager`: systemd's own."""
     if resources is None:
         return []
-    found = [*_memory(resources, version), *_cpu(resources, version, manager)]
-    found += _cpuset(resources, version, manager)
+    properties = [*_memory(resources, version), *_cpu(resources, version, manager)]
+    properties += _cpuset(resources, version, manager)
     if version == 2:
         try:
-            found += _weight(resources, manager)
+            properties += _weight(resources, manager)
         except ValueError:
             key = "cpu.weight" if "cpu.weight" in resources.unified else "cpu.weight.nice"
             raise _no_value(resources, key) from None
     if resources.pids is not None and resources.pids.limit is not None:
         value = writes.pids_value(resources.pids.limit)
-        found.append(("TasksMax", ("t", INFINITY if value == "max" else int(value or 1))))
+        properties.append(("TasksMax", ("t", INFINITY if value == "max" else int(value or 1))))
     if resources.block_io is not None and resources.block_io.weight:
         weight = resources.block_io.weight
         if version == 2:
-            found.append(("IOWeight", ("t", 1 + (weight - 10) * 9999 // 990)))
+            properties.append(("IOWeight", ("t", 1 + (weight - 10) * 9999 // 990)))
         else:
-            found.append(("BlockIOWeight", ("t", weight)))
+            properties.append(("BlockIOWeight", ("t", weight)))
     if version == 2:
         for key, value in resources.unified.items():
             convert = UNIFIED.get(key)
             if convert is not None:
                 try:
-                    found.extend(convert(value, manager))
+                    properties.extend(convert(value, manager))
                 except ValueError:
                     raise _no_value(resources, key) from None
-    return found
+    return properties
 
 
 def _no_value(resources: Resources, key: str) -> Failure:
@@ -107,31 +107,31 @@ def _memory(resources: Resources, version: int) -> list[Property]:
     node = resources.memory
     if node is None:
         return []
-    found: list[Property] = []
+    properties: list[Property] = []
     if node.limit:
         name = "MemoryMax" if version == 2 else "MemoryLimit"
-        found.append((name, ("t", _limit(node.limit))))
+        properties.append((name, ("t", _limit(node.limit))))
     if version == 1:
-        return found
+        return properties
     if node.reservation:
-        found.append(("MemoryLow", ("t", _limit(node.reservation))))
+        properties.append(("MemoryLow", ("t", _limit(node.reservation))))
     total = writes.swap_total(resources)
     if total is not None:
         swap = total - node.limit if total > 0 and node.limit and node.limit > 0 else total
-        found.append(("MemorySwapMax", ("t", _limit(swap))))
-    return found
+        properties.append(("MemorySwapMax", ("t", _limit(swap))))
+    return properties
 
 
 def _cpu(resources: Resources, version: int, manager: int) -> list[Property]:
     node = resources.cpu
     if node is None:
         return []
-    found: list[Property] = []
+    properties: list[Property] = []
     if version == 1 and node.shares:
-        found.append(("CPUShares", ("t", node.shares)))
+        properties.append(("CPUShares", ("t", node.shares)))
     if node.quota or node.period:
-        found.extend(_quota(node.quota or 0, node.period or DEFAULT_PERIOD, manager))
-    return found
+        properties.extend(_quota(node.quota or 0, node.period or DEFAULT_PERIOD, manager))
+    return properties
 
 
 def weight_of_nice(nice: int) -> int:
@@ -172,10 +172,10 @@ def _quota(quota: int, period: int, manager: int) -> list[Property]:
     if quota > 0:
         per_second = -(-quota * 1_000_000 // period)
         per_second = -(-per_second // TEN_MS) * TEN_MS
-    found: list[Property] = [("CPUQuotaPerSecUSec", ("t", per_second))]
+    properties: list[Property] = [("CPUQuotaPerSecUSec", ("t", per_second))]
     if manager >= VERSION_PERIOD:
-        found.append(("CPUQuotaPeriodUSec", ("t", period)))
-    return found
+        properties.append(("CPUQuotaPeriodUSec", ("t", period)))
+    return properties
 
 
 def mask(text: str) -> list[int]:
@@ -285,7 +285,7 @@ def device_properties(
 
 def device_classes(text: str) -> dict[tuple[str, int], str]:
     """/proc/devices -> (type, major) -> name."""
-    found: dict[tuple[str, int], str] = {}
+    classes: dict[tuple[str, int], str] = {}
     kind = ""
     for line in text.splitlines():
         if line.endswith("devices:"):
@@ -293,5 +293,5 @@ def device_classes(text: str) -> dict[tuple[str, int], str]:
             continue
         number, _, name = line.strip().partition(" ")
         if number.isdecimal() and name:
-            found.setdefault((kind, int(number)), name)
-    return found
+            classes.setdefault((kind, int(number)), name)
+    return classes
