@@ -32,7 +32,7 @@
 enum { NATIVE_MAX_OBJECTS = 1024 };
 enum { CHILD_STACK = 32768, KERNEL_SIGNALS = 64, CHILD_FAILED = 127 };
 
-/* Where a child failed; the numbers are the indices of STEPS in pyrunc/syscalls.py. */
+/* Where a child failed; the numbers are the indices of STEPS in pyrunc/host/syscalls.py. */
 enum step {
 	STEP_CLONE,
 	STEP_SIGNALS,

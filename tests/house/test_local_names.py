@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -39,8 +40,8 @@ def violations(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(TREE)))
-def test_a_name_of_a_long_scope_says_what_it_holds(module: object) -> None:
-    assert violations((TREE / str(module)).read_text()) == []
+def test_a_name_of_a_long_scope_says_what_it_holds(module: Path) -> None:
+    assert violations(module.read_text()) == []
 
 
 def test_the_check_sees_names_and_arguments_but_not_short_scopes() -> None:
