@@ -59,7 +59,9 @@ static int settle_hook(const struct op_run_hook *op, const struct ends *ends)
 
 	if (signal(SIGPIPE, SIG_DFL) == SIG_ERR || setsid() < 0)
 		result = -errno;
-	if (result >= 0 && op->cwd[0] != '\0')
+	if (result >= 0 && op->directory != 0)
+		result = sys_fchdir(slot_get(op->directory));
+	else if (result >= 0 && op->cwd[0] != '\0')
 		result = sys_chdir(op->cwd);
 	if (result >= 0 &&
 	    (dup2(ends->input, 0) < 0 || dup2(ends->out, 1) < 0 || dup2(ends->err, 2) < 0))

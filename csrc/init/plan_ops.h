@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x2b0f901598bfa7c8ULL
+#define PLAN_DIGEST 0x465cc32b7cb99d60ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -416,11 +416,13 @@ struct op_set_propagation {
 int run_set_propagation(const struct op_set_propagation *op, uint32_t *step);
 
 /* Clone the rootfs (host path) with all below it and attach the clone over it; the slot is the */
-/* container's root. */
+/* container's root. With `ask`, EACCES of a directory on the way is answered by asking the */
+/* parent to do it in the task's mount namespace (rendezvous source). */
 enum step_attach_root { STEP_ATTACH_ROOT_OPEN, STEP_ATTACH_ROOT_CLONE, STEP_ATTACH_ROOT_ATTACH };
 struct op_attach_root {
 	uint32_t slot;
 	const char *path;
+	uint32_t ask;
 };
 int run_attach_root(const struct op_attach_root *op, uint32_t *step);
 
@@ -874,11 +876,12 @@ struct op_restrict_self {
 };
 int run_restrict_self(const struct op_restrict_self *op, uint32_t *step);
 
-/* Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty). Its standard */
-/* input is `head`, the pid of the init, `tail`. The report's errno is the wait status for step */
-/* exit; its detail is the end of the hook's output, which is also written to the slots `out` and */
-/* `err` (0: none). `home` is the index in env that find_home's answer replaces, or NO_INDEX. The */
-/* hook, not the init, gets `filter` (empty: none), with `filter_flags`. */
+/* Run a hook in the namespaces of the init, in the directory in slot `directory` (0: none) or */
+/* `cwd` (empty: as it is). Its standard input is `head`, the pid of the init, `tail`. The */
+/* report's errno is the wait status for step exit; its detail is the end of the hook's output, */
+/* which is also written to the slots `out` and `err` (0: none). `home` is the index in env that */
+/* find_home's answer replaces, or NO_INDEX. The hook, not the init, gets `filter` (empty: none), */
+/* with `filter_flags`. */
 enum step_run_hook { STEP_RUN_HOOK_SPAWN, STEP_RUN_HOOK_FILTER, STEP_RUN_HOOK_TIMEOUT, STEP_RUN_HOOK_OUTPUT, STEP_RUN_HOOK_EXIT };
 struct op_run_hook {
 	const char *path;
@@ -888,6 +891,7 @@ struct op_run_hook {
 	uint32_t timeout_ms;
 	const char *head;
 	const char *tail;
+	uint32_t directory;
 	const char *cwd;
 	uint32_t out;
 	uint32_t err;
@@ -1165,6 +1169,8 @@ static bool decode_attach_root(struct reader *reader, struct op_attach_root *op)
 	if (!read_slot(reader, &op->slot))
 		return false;
 	if (!read_str(reader, &op->path))
+		return false;
+	if (!read_u32(reader, &op->ask))
 		return false;
 	return read_end(reader);
 }
@@ -1673,6 +1679,8 @@ static bool decode_run_hook(struct reader *reader, struct op_run_hook *op)
 	if (!read_str(reader, &op->head))
 		return false;
 	if (!read_str(reader, &op->tail))
+		return false;
+	if (!read_slot(reader, &op->directory))
 		return false;
 	if (!read_str(reader, &op->cwd))
 		return false;

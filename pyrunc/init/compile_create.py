@@ -281,7 +281,8 @@ def _clone(compiler: CreateCompiler) -> list[Op]:
     if not compiler.context.has("mount"):
         return [*compiler.mounts.peers, *clones]
     part = roots.part_from_host(compiler.config)
-    return [*compiler.mounts.peers, part, *clones, *roots.attach(compiler.root, compiler.config)]
+    root = roots.attach(compiler.root, compiler.context, compiler.config)
+    return [*compiler.mounts.peers, part, *clones, *root]
 
 
 def _inside(compiler: CreateCompiler) -> list[Op]:
@@ -317,10 +318,10 @@ def _change_root(compiler: CreateCompiler) -> list[Op]:
     """Plan the hooks that see both trees, then leave the host's."""
     config, root = compiler.config, compiler.root
     waits = hooks.await_hooks(config)
-    runs = hooks.create_container(
-        config, compiler.state_json, cwd=root.path, output=compiler.output
-    )
-    if not compiler.context.has("mount"):
+    attached = compiler.context.has("mount")
+    directory, output = root.slot if attached else root.path, compiler.output
+    runs = hooks.create_container(config, compiler.state_json, directory, output=output)
+    if not attached:
         return [*waits, *runs, roots.chroot(root.path), *_fill(compiler)]
     return [*waits, roots.leave(root), *runs, *roots.change(root)]
 

@@ -62,13 +62,22 @@ def output_slots(objects: Sequence[str]) -> tuple[int, int]:
 
 
 def create_container(
-    config: Config, state: StateJson, *, cwd: str, output: tuple[int, int] = NO_OUTPUT
+    config: Config,
+    state: StateJson,
+    directory: int | str,
+    *,
+    output: tuple[int, int] = NO_OUTPUT,
 ) -> list[Op]:
-    """Plan hooks in the container's namespaces, with the host's files still around the root."""
+    """Plan hooks in the container's namespaces, with the host's files still around the root.
+
+    They run in the root file system: `directory` is its slot where it is attached already, as the
+    container's root need not get to its path, or that path.
+    """
     hooks = config.hooks.create_container if config.hooks is not None else ()
     if not hooks:
         return []
-    return _run(hooks, "createContainer", state("creating"), cwd=cwd, output=output)
+    text = state("creating")
+    return _run(hooks, "createContainer", text, directory=directory, output=output)
 
 
 def start_container(
@@ -97,7 +106,7 @@ def _run(
     state: tuple[str, str],
     *,
     output: tuple[int, int],
-    cwd: str = "",
+    directory: int | str = 0,
     inherited: Environment | None = None,
     filter: FilterLike | None = None,
 ) -> list[Op]:
@@ -111,7 +120,8 @@ def _run(
             timeout_ms=(hook.timeout or 0) * 1000,
             head=head,
             tail=tail,
-            cwd=cwd,
+            directory=directory if isinstance(directory, int) else 0,
+            cwd=directory if isinstance(directory, str) else "",
             out=output[0],
             err=output[1],
             filter_flags=filter.flags if filter else 0,

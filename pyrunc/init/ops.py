@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0x2B0F901598BFA7C8
+DIGEST = 0x465CC32B7CB99D60
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -735,12 +735,16 @@ class SetPropagation(Op):
 
 
 class AttachRoot(Op):
-    """Clone the rootfs (host path) with all below it and attach the clone over it; the slot is the container's root."""
+    """Clone the rootfs (host path) with all below it and attach the clone over it; the slot is the container's root.
 
-    __slots__ = ("path", "slot")
+    With `ask`, EACCES of a directory on the way is answered by asking the parent to do it in
+    the task's mount namespace (rendezvous source).
+    """
+
+    __slots__ = ("ask", "path", "slot")
     NAME = "attach_root"
     CODE = 23
-    FIELDS = ("slot", "path")
+    FIELDS = ("slot", "path", "ask")
     STEPS = ("open", "clone", "attach")
 
     def __init__(
@@ -748,17 +752,20 @@ class AttachRoot(Op):
         *,
         slot: int,
         path: str,
+        ask: int,
         pointer: str = "",
         action: str = "",
     ) -> None:
         self.slot = slot
         self.path = path
+        self.ask = ask
         self.pointer = pointer
         self.action = action
 
     def encode(self) -> bytes:
         body = pack("<I", self.slot)
         body += _str(self.path)
+        body += pack("<I", self.ask)
         return _op(23, body)
 
 
@@ -2191,7 +2198,7 @@ class RestrictSelf(Op):
 
 
 class RunHook(Op):
-    """Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty).
+    """Run a hook in the namespaces of the init, in the directory in slot `directory` (0: none) or `cwd` (empty: as it is).
 
     Its standard input is `head`, the pid of the init, `tail`. The report's errno is the wait
     status for step exit; its detail is the end of the hook's output, which is also written to
@@ -2203,6 +2210,7 @@ class RunHook(Op):
     __slots__ = (
         "argv",
         "cwd",
+        "directory",
         "env",
         "err",
         "filter",
@@ -2224,6 +2232,7 @@ class RunHook(Op):
         "timeout_ms",
         "head",
         "tail",
+        "directory",
         "cwd",
         "out",
         "err",
@@ -2242,6 +2251,7 @@ class RunHook(Op):
         timeout_ms: int,
         head: str,
         tail: str,
+        directory: int,
         cwd: str,
         out: int,
         err: int,
@@ -2257,6 +2267,7 @@ class RunHook(Op):
         self.timeout_ms = timeout_ms
         self.head = head
         self.tail = tail
+        self.directory = directory
         self.cwd = cwd
         self.out = out
         self.err = err
@@ -2272,6 +2283,7 @@ class RunHook(Op):
         body += pack("<II", self.home, self.timeout_ms)
         body += _str(self.head)
         body += _str(self.tail)
+        body += pack("<I", self.directory)
         body += _str(self.cwd)
         body += pack("<III", self.out, self.err, self.filter_flags)
         body += _bytes(self.filter, len(body))

@@ -162,8 +162,9 @@ OPS = {
         ("setattr",),
     ),
     "attach_root": (
-        "Clone the rootfs (host path) with all below it and attach the clone over it; the slot is the container's root.",
-        {"slot": SLOT, "path": STR},
+        "Clone the rootfs (host path) with all below it and attach the clone over it; the slot is the container's root. With `ask`, EACCES "
+        "of a directory on the way is answered by asking the parent to do it in the task's mount namespace (rendezvous source).",
+        {"slot": SLOT, "path": STR, "ask": U32},
         ("open", "clone", "attach"),
     ),
     "enter_root": (
@@ -366,11 +367,11 @@ OPS = {
     ),
     "restrict_self": ("landlock_restrict_self with the rule set of a slot, which is closed.", {"slot": SLOT, "flags": U32}, ("restrict",)),
     "run_hook": (
-        "Run a hook in the namespaces of the init, in directory `cwd` (as it is: empty). Its standard input is `head`, the pid of the init, `tail`. The report's errno is "
+        "Run a hook in the namespaces of the init, in the directory in slot `directory` (0: none) or `cwd` (empty: as it is). Its standard input is `head`, the pid of the init, `tail`. The report's errno is "
         "the wait status for step exit; its detail is the end of the hook's output, which is also written to the slots `out` and `err` (0: none). "
         "`home` is the index in env that find_home's answer replaces, or NO_INDEX. The hook, not the init, gets `filter` (empty: none), with `filter_flags`.",
         {
-            "path": STR, "argv": STRS, "env": STRS, "home": U32, "timeout_ms": U32, "head": STR, "tail": STR, "cwd": STR, "out": SLOT, "err": SLOT,
+            "path": STR, "argv": STRS, "env": STRS, "home": U32, "timeout_ms": U32, "head": STR, "tail": STR, "directory": SLOT, "cwd": STR, "out": SLOT, "err": SLOT,
             "filter_flags": U32, "filter": BYTES,
         },
         ("spawn", "filter", "timeout", "output", "exit"),

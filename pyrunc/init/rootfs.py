@@ -38,11 +38,16 @@ def part_from_host(config: Config) -> Op:
     return ops.PropagateRoot(flags=flags, pointer=PROPAGATION, action=action)
 
 
-def attach(root: Root, config: Config) -> list[Op]:
-    """Plan the clone that becomes the root, and what it is to the host's mount of the rootfs."""
+def attach(root: Root, context: Context, config: Config) -> list[Op]:
+    """Plan the clone that becomes the root, and what it is to the host's mount of the rootfs.
+
+    Where the init may not pass the directories above, root as the caller does it. In a mount
+    namespace that others have the path may be theirs: not with root's rights.
+    """
     action = f"use the rootfs {root.path}"
+    ask = context.userns and context.host.euid == 0 and "mount" in context.new
     planned: list[Op] = [
-        ops.AttachRoot(slot=root.slot, path=root.path, pointer=POINTER, action=action)
+        ops.AttachRoot(slot=root.slot, path=root.path, ask=int(ask), pointer=POINTER, action=action)
     ]
     if propagation.parts_root(propagation.of_root(config)):
         action = "make the root private"

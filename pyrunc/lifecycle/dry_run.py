@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pyrunc.init.ops import Op
     from pyrunc.lifecycle.prepare import PreparedCreate
 
-IMAGE_SLOT = ops.SLOT_LIMIT - 1
 IMAGE, COVER, OVERLAY = 1, 2, 3  # slots of the init that makes the overlay
 READ_ONLY = 1  # MOUNT_ATTR_RDONLY
 # They change or ask something outside, or compare with what is left out.
@@ -105,10 +104,7 @@ def _trial(prepared: PreparedCreate, *, whole: bool) -> Iterator[Op]:
             if not whole:
                 yield ops.Await(name=ops.RENDEZVOUS_READY, slot=0, count=0)
                 return
-            yield ops.Await(name=ops.RENDEZVOUS_MOUNTED, slot=IMAGE_SLOT, count=1)
-            yield ops.Attach(
-                slot=IMAGE_SLOT, path=op.path, flags=0, pointer=op.pointer, action=op.action
-            )
+            yield ops.Await(name=ops.RENDEZVOUS_MOUNTED, slot=0, count=0)
         if isinstance(op, ops.CloneTree) and not op.rdev:
             sources.add(slot)
         if isinstance(op, ops.PropagateRoot):
@@ -156,6 +152,11 @@ def _serve(
         masters.extend(os.dup(fd) for fd in message.fds)
         return ()
 
+    def cover_image(message: Message) -> Sequence[int]:
+        action = "try the root file system"
+        mount_sources.cover(image, prepared.rootfs, pid=child.pid, action=action)
+        return ()
+
     try:
         child = spawn(plan, [write] * plan.objects, preserve_fds=prepared.preserve_fds)
         try:
@@ -171,7 +172,7 @@ def _serve(
                     ops.RENDEZVOUS_SOURCE: lambda message: mount_sources.answer(
                         message, plan, pid=child.pid
                     ),
-                    ops.RENDEZVOUS_MOUNTED: lambda message: [os.dup(image)],
+                    ops.RENDEZVOUS_MOUNTED: cover_image,
                     ops.RENDEZVOUS_HOOKS: lambda message: (),
                     ops.RENDEZVOUS_CONSOLE: keep_master,
                     ops.RENDEZVOUS_READY: lambda message: _on_ready(child, ready),

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sources of bind mounts that the container's init cannot clone itself (decision 021).
+"""Sources of bind mounts, and a root, that the container's init cannot clone itself (decision 021).
 
 In its user namespace it lacks the caller's rights over the host's files, and finds the mounts below
 a source locked. A throw-away init clones them with all rights of the caller, and once more in the
-container's user namespace, so that the flags of the host's mounts are locked in the clone.
+container's user namespace, so that the flags of the host's mounts are locked in the clone. A root
+is cloned and attached in the container's mount namespace, where they are locked already.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pyrunc.init.launch import Message
 
 USER_NAMESPACE, CLONE, LOCKED = 1, 2, 3  # slots
+MOUNT_NAMESPACE, ROOT = 1, 2  # those of the plan for a root
 # Where the first clone is attached in a mount namespace that nobody else sees: paths that every
 # host has, and that every user gets to.
 STAGES = {True: "/proc", False: "/proc/version"}
@@ -33,8 +35,42 @@ STAGES = {True: "/proc", False: "/proc/version"}
 def answer(message: Message, plan: Plan, *, pid: int) -> Sequence[int]:
     """Answer the rendezvous `source` of an init whose user namespace a process is in."""
     wanted = plan.ops[message.op]
+    if isinstance(wanted, ops.AttachRoot):
+        return attach_root(wanted, pid=pid)
     assert isinstance(wanted, ops.CloneTree)
     return clone(wanted, pid=pid)
+
+
+def attach_root(wanted: ops.AttachRoot, *, pid: int) -> list[int]:
+    """Attach the root in the new mount namespace of a process; return it, which the caller owns."""
+    mount, action, pointer = NAMESPACES["mount"], wanted.action, wanted.pointer
+    plan = Plan(
+        [
+            ops.SetDumpable(value=0),
+            ops.JoinNamespace(slot=MOUNT_NAMESPACE, kind=mount, tolerate=0, action=action),
+            ops.AttachRoot(slot=ROOT, path=wanted.path, ask=0, pointer=pointer, action=action),
+            ops.SendMount(slot=ROOT, action=action),
+        ],
+        objects=("mount namespace",),
+    )
+    return _run(plan, f"/proc/{pid}/ns/mnt")
+
+
+def cover(image: int, path: str, *, pid: int, action: str) -> None:
+    """Attach a detached mount over a path in the new mount namespace of a process."""
+    plan = Plan(
+        [
+            ops.SetDumpable(value=0),
+            ops.JoinNamespace(
+                slot=MOUNT_NAMESPACE, kind=NAMESPACES["mount"], tolerate=0, action=action
+            ),
+            ops.Attach(slot=ROOT, path=path, flags=ops.ATTACH_KEEP, action=action),
+            ops.SendMount(slot=ROOT, action=action),
+        ],
+        objects=("mount namespace", "mount"),
+    )
+    for fd in _run(plan, f"/proc/{pid}/ns/mnt", image):
+        os.close(fd)
 
 
 def clone(wanted: ops.CloneTree, *, pid: int) -> list[int]:
@@ -44,7 +80,12 @@ def clone(wanted: ops.CloneTree, *, pid: int) -> list[int]:
     owns the descriptor.
     """
     plan = _plan(wanted, stage=STAGES[_is_directory(wanted)])
-    namespace = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    return _run(plan, f"/proc/{pid}/ns/user")
+
+
+def _run(plan: Plan, namespace_path: str, *objects: int) -> list[int]:
+    """Run a throw-away init up to the mount that it sends."""
+    namespace = os.open(namespace_path, os.O_RDONLY | os.O_CLOEXEC)
     received: list[int] = []
 
     def take(message: Message) -> Sequence[int]:
@@ -52,7 +93,7 @@ def clone(wanted: ops.CloneTree, *, pid: int) -> list[int]:
         return ()
 
     try:
-        child = spawn(plan, [namespace])
+        child = spawn(plan, [namespace, *objects])
         try:
             handlers = {ops.RENDEZVOUS_MOUNTED: take}
             child.serve(handlers, until=ops.RENDEZVOUS_MOUNTED, on_forked=lambda: None)

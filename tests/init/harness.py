@@ -250,7 +250,7 @@ def enter(rootfs: Path) -> list[Op]:
     """In a new mount namespace, with the rootfs as root."""
     return [
         *private_mounts(),
-        ops.AttachRoot(slot=ROOT, path=str(rootfs)),
+        ops.AttachRoot(slot=ROOT, path=str(rootfs), ask=0),
         ops.EnterRoot(root=ROOT, host=HOST),
     ]
 

@@ -338,7 +338,7 @@ def test_a_program_without_a_terminal_has_no_controlling_one(rootfs: Path) -> No
     plan = [
         *enter(rootfs)[:2],
         ops.SetSession(),
-        ops.AttachRoot(slot=ROOT, path=str(rootfs)),
+        ops.AttachRoot(slot=ROOT, path=str(rootfs), ask=0),
         ops.EnterRoot(root=ROOT, host=HOST),
         device("/dev/tty", 0o20666, os.makedev(5, 0)),
         *execute("/bin/sh", "-c", "echo x >/dev/tty"),

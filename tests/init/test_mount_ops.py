@@ -187,7 +187,7 @@ def test_a_second_procfs_and_an_allowed_file_are_mounted_over_procfs(rootfs: Pat
 def test_clone_tree_takes_what_is_mounted_below_or_not(rootfs: Path) -> None:
     plan = [
         *private_mounts(),
-        ops.AttachRoot(slot=ROOT, path=str(rootfs)),
+        ops.AttachRoot(slot=ROOT, path=str(rootfs), ask=0),
         tmpfs(FIRST),
         ops.EnterRoot(root=ROOT, host=HOST),
         attach(FIRST, "/tmp/a"),

@@ -322,7 +322,7 @@ def test_enter_and_leave_root(rootfs: Path) -> None:
 def test_attach_root_of_something_else_is_an_error(rootfs: Path) -> None:
     head = enter(rootfs)[:2]
     for path, name in ((rootfs / "absent", "ENOENT"), (rootfs / "bin/busybox", "ENOTDIR")):
-        found = failure([*head, ops.AttachRoot(slot=ROOT, path=str(path)), stop()])
+        found = failure([*head, ops.AttachRoot(slot=ROOT, path=str(path), ask=0), stop()])
         assert found.short == ("attach_root", "open", name)
 
 

@@ -25,6 +25,7 @@ SEEDS: list[list[ops.Op]] = [
             timeout_ms=9,
             head="{",
             tail="}",
+            directory=0,
             cwd="",
             out=3,
             err=0,

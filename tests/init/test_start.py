@@ -446,7 +446,14 @@ def test_a_working_directory_that_was_entered_is_not_tried_again(rootfs: Path) -
 
 
 def hook(path: str = "/bin/sh", *argv: str, **more: object) -> ops.Op:
-    values: dict[str, object] = {"env": [], "timeout_ms": 0, "head": "", "tail": "", "cwd": ""}
+    values: dict[str, object] = {
+        "env": [],
+        "timeout_ms": 0,
+        "head": "",
+        "tail": "",
+        "cwd": "",
+        "directory": 0,
+    }
     values |= {"out": 0, "err": 0, "home": ops.NO_INDEX, "filter_flags": 0, "filter": b""} | more
     return ops.RunHook(path=path, argv=argv or ("sh",), **values)  # type: ignore[arg-type]
 

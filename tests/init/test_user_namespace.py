@@ -54,7 +54,7 @@ def created(rootfs: Path, *end: ops.Op) -> list[ops.Op]:
         ops.Await(name=ops.RENDEZVOUS_NAMESPACES, slot=0, count=0),
         ops.PropagateRoot(flags=MS_REC | MS_SLAVE),
         clone(FIRST, "/dev/null", kind=0o020000, rdev=os.makedev(1, 3)),
-        ops.AttachRoot(slot=ROOT, path=str(rootfs)),
+        ops.AttachRoot(slot=ROOT, path=str(rootfs), ask=0),
         ops.Become(uid=0, gid=0, keep_groups=0, tolerate=0),
         ops.SetDumpable(value=0),
         ops.Fork(cgroup=0),
