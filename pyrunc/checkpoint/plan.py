@@ -34,7 +34,8 @@ NAMES: Final = {
 # Kinds that CRIU leaves alone when it saves and is handed when it restores, with the name that runc
 # gives them; it joins the others by their path.
 HANDED: Final = {"network": "extRootNetNS", "pid": "extRootPidNS"}
-INHERITABLE: Final = ("pipe:[", "socket:[", "file[")
+FILE: Final = "file["
+INHERITABLE: Final = ("pipe:[", "socket:[", FILE)
 FIRST_HANDED: Final = 4  # descriptors of criu: stdio, the socket, then namespaces
 
 
@@ -112,6 +113,7 @@ def restore(
     empty_network: bool,
     external: Sequence[str],
     stdio: Sequence[str],
+    reads_file: bool,
     handed: Sequence[str],
     joined: Mapping[str, str],
     cgroups: Mapping[str, str],
@@ -119,6 +121,7 @@ def restore(
     """Return the options of a restore.
 
     `root`: where the root file system is mounted; `stdio`: what the descriptors 0 to 2 were;
+    `reads_file`: the caller's standard input is a file;
     `handed`: the kinds of namespaces that criu gets as descriptors, in their order, `joined`: those
     that it opens; `cgroups`: where each controller's are from now on.
     """
@@ -133,7 +136,7 @@ def restore(
         "evasive_devices": True,
         "external": list(external),
         "inherit_fd": [
-            *inherited(stdio),
+            *inherited(stdio, reads_file=reads_file),
             *(
                 {"key": HANDED[kind], "fd": FIRST_HANDED + place}
                 for place, kind in enumerate(handed)
@@ -147,13 +150,23 @@ def restore(
     return request
 
 
-def inherited(stdio: Sequence[str]) -> list[dict[str, Any]]:
-    """Put the caller's stdio in place of pipes, sockets and files from outside the container."""
+def inherited(stdio: Sequence[str], *, reads_file: bool) -> list[dict[str, Any]]:
+    """Put the caller's stdio in place of pipes, sockets and files from outside the container.
+
+    By the name of an external file, CRIU opens it again where it was, and it must have the size and
+    the mode that it had: right for a file that is read (`reads_file`: the caller's standard input
+    is one). By the path of an ordinary file, which is a name without its first character, CRIU
+    takes the caller's descriptor as it is, whatever that is.
+    """
     descriptors: dict[str, int] = {}
     for fd, name in enumerate(stdio):
         if name.startswith(INHERITABLE):
             descriptors.setdefault(name, fd)
-    return [{"key": name, "fd": fd} for name, fd in descriptors.items()]
+    continued = stdio[0] if reads_file and stdio and stdio[0] not in stdio[1:] else ""
+    return [
+        {"key": name[1:] if name.startswith(FILE) and name != continued else name, "fd": fd}
+        for name, fd in descriptors.items()
+    ]
 
 
 def joined_namespaces(config: Config) -> dict[str, str]:

@@ -12,7 +12,7 @@ import os
 
 from pyrunc import jsontext
 from pyrunc.cgroups.layout import read_whole
-from pyrunc.checkpoint import images, mounts, options, plan, program, protocol, settings
+from pyrunc.checkpoint import images, mounts, options, plan, program, protocol, settings, stdio
 from pyrunc.checkpoint.rootfs import Root, device_paths, host_mounts_below
 from pyrunc.checkpoint.worker import Refused, Worker
 from pyrunc.errors import Failure, HostError
@@ -205,6 +205,7 @@ class Restoration(Create):
             empty_network=empty,
             external=external,
             stdio=images.read_descriptors(saved.images),
+            reads_file=stdio.is_file(0),
             handed=list(saved.handed),
             joined={kind: path for kind, path in joined.items() if kind not in plan.HANDED},
             cgroups=plan.parse_cgroups(read_whole(f"/proc/{self.child.pid}/cgroup")),

@@ -45,6 +45,13 @@ def _is_terminal(facts: os.stat_result) -> bool:
     return stat.S_ISCHR(facts.st_mode) and (major in (4, 5) or 136 <= major <= 143)
 
 
+def is_file(fd: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:  # closed
+        return False
+
+
 def external(found: list[str]) -> list[str]:
     """Return the names that CRIU has to be told when it saves."""
     files = [name for name in found if name.startswith("file[")]

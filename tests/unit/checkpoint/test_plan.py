@@ -61,6 +61,7 @@ def restore(line: str = "restore", **facts: Any) -> dict[str, Any]:
         "empty_network": False,
         "external": [],
         "stdio": [],
+        "reads_file": False,
         "handed": [],
         "joined": {},
         "cgroups": {},
@@ -152,7 +153,17 @@ def test_a_restore_gets_what_the_images_only_name() -> None:
 
 
 def test_only_what_leads_out_is_inherited() -> None:
-    assert plan.inherited(["/dev/null", "file[1b:2c]", ""]) == [{"key": "file[1b:2c]", "fd": 1}]
+    found = plan.inherited(["/dev/null", "file[1b:2c]", ""], reads_file=False)
+    assert found == [{"key": "ile[1b:2c]", "fd": 1}]
+
+
+def test_a_file_that_is_read_goes_on_where_it_was() -> None:
+    """CRIU opens an external file again and seeks; what is written to is handed over as it is."""
+    names = ["file[1:2]", "file[1:3]", "file[1:3]"]
+    keys = [entry["key"] for entry in plan.inherited(names, reads_file=True)]
+    assert keys == ["file[1:2]", "ile[1:3]"]
+    both = plan.inherited(["file[1:2]", "file[1:2]", "pipe:[5]"], reads_file=True)
+    assert both == [{"key": "ile[1:2]", "fd": 0}, {"key": "pipe:[5]", "fd": 2}]
 
 
 def test_the_paths_of_every_controller_are_found() -> None:
