@@ -3,8 +3,9 @@
 
 ``build.py OUT`` leaves ``libpython3.X.a``, its ``include`` and ``python``, an interpreter of the
 same version, in the directory OUT. Which version that is stands in tools/packages.txt: the same on
-every host, whatever Python the host has. It is changed in one thing (immortal.patch): objects below
-an address have no reference counts, so that using an object of the dump does not write to its page.
+every host, whatever Python the host has. It is changed in one thing (immortal.patch): using what
+lies below an address does not write to its page. Objects of the dump have no reference counts, and
+its code is neither adapted nor counted in.
 Each function has a section of its own, which lets the linker put those side by side that commands
 call (functions.ld).
 
