@@ -65,9 +65,7 @@ def test_a_command_leaves_the_pages_of_the_dump_as_they_are(
     null = subprocess.DEVNULL
     with subprocess.Popen(argv, stdin=null, stdout=null, stderr=null) as command:
         try:
-            until(
-                lambda: '"running"' in pyrunc("state", name).stdout, "the start of the container"
-            )
+            until(lambda: '"running"' in pyrunc("state", name).stdout, "the start of the container")
             assert copied_kb(command.pid) <= COPIED_KB
         finally:
             pyrunc("delete", "--force", name)
