@@ -76,6 +76,7 @@ class Report:
             "suite": self.suite,
             "subject": self.subject,
             "host": f"{platform.system()} {platform.release()}",
+            "layout": layout(),
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "runtimes": dict(self.runtimes),
             "versions": {name: version(path) for name, path in self.runtimes.items()},
@@ -89,6 +90,15 @@ class Report:
         html_path.write_text(page.single(document))
         page.write(directory)
         return json_path, html_path
+
+
+def layout(top: Path = Path("/sys/fs/cgroup"), run: Path = Path("/run")) -> str:
+    """Return the version of the cgroup hierarchies, and whether systemd runs the machine."""
+    if (top / "cgroup.controllers").exists():
+        name = "cgroup v2"
+    else:
+        name = "hybrid cgroups" if (top / "unified").is_dir() else "cgroup v1"
+    return f"{name} and systemd" if (run / "systemd/system").is_dir() else name
 
 
 def version(path: str) -> str:

@@ -21,6 +21,7 @@ from conformance.engines.engine import (
     Daemon,
     Outcome,
     command,
+    docker_client,
     eventually,
     expect,
     need,
@@ -40,6 +41,7 @@ class Node:
         self.name, self.number = f"node{number}", number
         self.directory = directory / self.name
         self.directory.mkdir()
+        self.client = docker_client(self.directory)
         self.runtime, self.namespace = runtime, f"{prefix}{number}"
         self.address = f"{SUBNET}.{number}"
         self.host = f"unix://{self.directory}/docker.sock"
@@ -58,7 +60,7 @@ class Node:
         self.daemon.wait_until(lambda: self.docker("version").status == 0)
 
     def docker(self, *argv: str, timeout_s: float = 90) -> Outcome:
-        return command("/usr/bin/docker", "-H", self.host, *argv, timeout_s=timeout_s)
+        return command(*self.client, "-H", self.host, *argv, timeout_s=timeout_s)
 
     def containers(self) -> list[str]:
         return self.docker("ps", "-q").output.split()
@@ -94,7 +96,7 @@ class Cluster:
     NAME = "cluster"
 
     def __init__(self, directory: Path, runtime: str):
-        need("dockerd", "containerd", "ip", "/usr/bin/docker")
+        need("dockerd", "containerd", "ip")
         directory.chmod(0o711)
         self.directory, self.prefix = directory, f"{directory.name[-8:]}-"
         self.hub = f"{self.prefix}hub"

@@ -14,6 +14,7 @@ from conformance.engines import image
 from conformance.engines.engine import (
     CGROUP,
     COUNT,
+    COUNTED,
     GROUP,
     PARENT,
     READY,
@@ -222,7 +223,7 @@ def test_checkpoint_and_restore(engine: Containerd) -> None:
 
 
 def counted(engine: Containerd, name: str) -> int:
-    argv = ("task", "exec", "--exec-id", f"c{time.monotonic_ns()}", name, "cat", "/count")
+    argv = ("task", "exec", "--exec-id", f"c{time.monotonic_ns()}", name, *COUNTED)
     return int(engine.ctr(*argv).output.strip() or 0)
 
 

@@ -21,9 +21,11 @@ from conformance.engines.engine import (
     Outcome,
     Unavailable,
     command,
+    docker_client,
     eventually,
     expect,
     need,
+    processes,
     remove_cgroups,
 )
 
@@ -41,8 +43,7 @@ class Docker:
 
     def __init__(self, directory: Path, runtime: str):
         need("dockerd", "containerd", "ip")
-        self.client = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
-        need(self.client)
+        self.client = docker_client(directory)
         self.directory, self.runtime = directory, runtime
         directory.chmod(0o711)
         # Some kernels of guests have neither packet filters nor pairs of interfaces.
@@ -82,8 +83,15 @@ class Docker:
         self.daemon = Daemon(argv, log=self.directory / "dockerd.log", env=env)
         self.daemon.wait_until(lambda: self.docker("version").status == 0)
 
+    def kill_daemon(self) -> None:
+        """End the daemon and its containerd at once, as a crash or a lack of memory does."""
+        for pid, text in processes():
+            if f"{self.directory}/" in text and text.startswith(("dockerd ", "containerd ")):
+                os.kill(pid, signal.SIGKILL)
+        self.daemon.process.wait()
+
     def docker(self, *argv: str, timeout_s: float = 90, stdin: str = "") -> Outcome:
-        return command(self.client, "-H", self.host, *argv, timeout_s=timeout_s, stdin=stdin)
+        return command(*self.client, "-H", self.host, *argv, timeout_s=timeout_s, stdin=stdin)
 
     def run(self, *argv: str, network: str = "none") -> Outcome:
         return self.docker("run", "--rm", "--network", network, *argv)
@@ -170,10 +178,10 @@ def test_top(engine: Docker) -> None:
 
 
 def test_terminals(engine: Docker) -> None:
-    argv = [engine.client, "-H", engine.host, "run", "--rm", "-it", "--network", "none", "bb:1"]
+    argv = [*engine.client, "-H", engine.host, "run", "--rm", "-it", "--network", "none", "bb:1"]
     expect("/dev/pts/" in run_on_terminal([*argv, "tty"]), "no terminal in the container")
     engine.start("one", "-t")
-    argv = [engine.client, "-H", engine.host, "exec", "-it", "one", "tty"]
+    argv = [*engine.client, "-H", engine.host, "exec", "-it", "one", "tty"]
     expect("/dev/pts/" in run_on_terminal(argv), "no terminal in exec")
     engine.remove("one")
 
@@ -324,7 +332,7 @@ def build(engine: Docker, *options: str, buildkit: bool) -> None:
     context = engine.directory / "context"
     context.mkdir(exist_ok=True)
     (context / "Dockerfile").write_text(DOCKERFILE)
-    client = ("env", f"DOCKER_BUILDKIT={int(buildkit)}", engine.client, "-H", engine.host)
+    client = ("env", f"DOCKER_BUILDKIT={int(buildkit)}", *engine.client, "-H", engine.host)
     command(*client, "build", *options, "-t", "built:1", str(context)).ok()
     expect(engine.run("built:1").ok().text == "built", "not what was built")
     engine.docker("rmi", "built:1").ok()
@@ -340,11 +348,14 @@ def test_build_with_buildkit(engine: Docker) -> None:
 
 
 def test_compose(engine: Docker) -> None:
-    if not shutil.which("docker-compose"):
-        need("docker-compose")
+    compose = ("docker-compose",)  # that of version 1
+    if engine.docker("compose", "version").status == 0:
+        compose = (*engine.client, "compose")
+    elif not shutil.which(compose[0]):
+        raise Unavailable("not installed: docker-compose")
     file = engine.directory / "compose.yaml"
     file.write_text(COMPOSE.replace("{{", "{").replace("}}", "}"))
-    base = ("env", f"DOCKER_HOST={engine.host}", "docker-compose", "-f", str(file))
+    base = ("env", f"DOCKER_HOST={engine.host}", *compose, "-f", str(file))
     command(*base, "up", "-d").ok()
     expect(len(engine.docker("ps", "-q").output.split()) == 2, "not two services")
     command(*base, "down", "-t", "0").ok()
@@ -368,8 +379,30 @@ def test_a_remapped_user_namespace(engine: Docker) -> None:
         engine.start_daemon()
 
 
+def test_containers_outlive_a_killed_daemon(engine: Docker) -> None:
+    """With live-restore the next daemon takes them over."""
+    engine.daemon.stop()
+    engine.start_daemon("--live-restore")
+    try:
+        engine.start("one", command=TRAP)
+        pid = engine.inspect("one", "{{.State.Pid}}")
+        engine.kill_daemon()
+        expect(Path(f"/proc/{pid}").exists(), "the container went with the daemon")
+        engine.start_daemon("--live-restore")
+        expect(engine.inspect("one", "{{.State.Pid}}") == pid, "the daemon does not know it")
+        engine.docker("exec", "one", *READY).ok()
+        expect("sleep" in engine.docker("top", "one").ok().output, "no processes")
+        engine.docker("stop", "-t", "20", "one").ok()
+        expect(engine.inspect("one", "{{.State.ExitCode}}") == "3", "not the status of the trap")
+        engine.remove("one")
+    finally:
+        engine.reset()
+        engine.daemon.stop()
+        engine.start_daemon()
+
+
 def test_many_in_parallel(engine: Docker) -> None:
-    argv = [engine.client, "-H", engine.host, "run", "--rm", "--network", "none", "bb:1", "echo"]
+    argv = [*engine.client, "-H", engine.host, "run", "--rm", "--network", "none", "bb:1", "echo"]
     running = [
         subprocess.Popen([*argv, str(number)], stdout=subprocess.PIPE, text=True)
         for number in range(8)

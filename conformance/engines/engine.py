@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -20,8 +21,18 @@ CGROUP = Path("/sys/fs/cgroup")
 TRAP = ("sh", "-c", "trap 'exit 3' TERM; touch /tmp/ready; while :; do sleep 0.1; done")
 DEAF = ("sh", "-c", "trap '' TERM; touch /tmp/ready; while :; do sleep 0.1; done")
 READY = ("sh", "-c", "until [ -e /tmp/ready ]; do sleep 0.05; done")
-# A program whose memory, once saved and restored, is seen to be the same.
-COUNT = ("sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done")
+# A program whose memory, once saved and restored, is seen to be the same, and one that asks it for
+# its number. It has no file open but when it is asked: CRIU refuses to restore a file whose size
+# has changed since, and an engine copies the files of a container that goes on after it was saved.
+COUNT = (
+    *("sh", "-c"),
+    "i=0; trap 'echo $i > /count' USR1; while :; do i=$((i+1)); sleep 0.1; done",
+)
+COUNTED = (
+    *("sh", "-c"),
+    "rm -f /count; n=0; until [ -s /count ] || [ $n = 50 ]; do"
+    " kill -USR1 1; sleep 0.1; n=$((n+1)); done; cat /count",
+)
 
 
 class Failed(AssertionError):
@@ -80,6 +91,25 @@ def command(
     except subprocess.TimeoutExpired as error:
         raise Failed(f"{' '.join(argv)}: no end after {timeout_s:.0f} s") from error
     return Outcome(argv, done.returncode, done.stdout, done.stderr)
+
+
+def docker_client(directory: Path) -> tuple[str, ...]:
+    """Return the Docker client of the daemon in PATH, with a configuration of its own.
+
+    A program named docker that stands before it in PATH may be a wrapper of the machine.
+    """
+    need("dockerd")
+    beside = Path(shutil.which("dockerd") or "").parent
+    client = next(
+        (path for path in (beside / "docker", Path("/usr/bin/docker")) if path.exists()), None
+    )
+    if client is None:
+        raise Unavailable("not installed: the client of Docker")
+    configuration = directory / "client"
+    configuration.mkdir(exist_ok=True)
+    plugins = {"cliPluginsExtraDirs": [str(beside.parent / "plugins")]}
+    (configuration / "config.json").write_text(json.dumps(plugins))
+    return str(client), "--config", str(configuration)
 
 
 def need_criu() -> None:
@@ -153,13 +183,19 @@ PARENT = GROUP if SYSTEMD else f"/{GROUP}"
 PARENTS = ("default", "docker", "k8s.io", "libpod_parent", "machine.slice", GROUP)
 
 
+def tops(*parents: str) -> list[Path]:
+    """Return where these top cgroups are or would be, in all hierarchies."""
+    hierarchies = [CGROUP, *(path for path in CGROUP.iterdir() if path.is_dir())]
+    return [hierarchy / name for hierarchy in hierarchies for name in parents]
+
+
+# Top cgroups of engines that were there before this run, which leaves them alone.
+FOREIGN = frozenset(path.name for path in tops(*PARENTS) if path.exists())
+
+
 def cgroups() -> set[str]:
     """Return the cgroups that belong to engines, in all hierarchies."""
-    found: set[str] = set()
-    tops = [CGROUP, *(path for path in CGROUP.iterdir() if path.is_dir())]
-    for top in (top / name for top in tops for name in PARENTS):
-        found.update(directory for directory, _, _ in os.walk(top))
-    return found
+    return {directory for top in tops(*PARENTS) for directory, _, _ in os.walk(top)}
 
 
 # Where the runtimes keep what they know of their containers, when the engine does not say where.
@@ -181,15 +217,18 @@ def caches() -> set[str]:
 
 
 def remove_cgroups(*parents: str) -> None:
-    """Remove empty parents that an engine makes and keeps; one in use is reported later."""
+    """Remove the group of this run, and empty parents that its engine made and keeps.
+
+    What is below such a parent may be of an engine that somebody started meanwhile: it stays.
+    """
+    made = [name for name in parents if name.partition("/")[0] not in FOREIGN]
     if SYSTEMD:
-        slices = [name for name in (GROUP, *parents) if name.endswith(".slice")]
+        slices = [name for name in (GROUP, *made) if name.endswith(".slice")]
         subprocess.run(["systemctl", "stop", *slices], capture_output=True, check=False)
-    tops = [CGROUP, *(path for path in CGROUP.iterdir() if path.is_dir())]
-    for top in (top / name for top in tops for name in (GROUP, *parents)):
-        for directory, _, _ in os.walk(top, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)
+    ours = [directory for top in tops(GROUP) for directory, _, _ in os.walk(top, topdown=False)]
+    for directory in (*ours, *tops(*made)):
+        with contextlib.suppress(OSError):  # in use: reported later
+            os.rmdir(directory)
 
 
 def mounts() -> set[str]:
@@ -248,17 +287,18 @@ class Footprint:
         for pid, _ in self._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for top in tops(GROUP):
+            for procs in top.rglob("cgroup.procs"):
+                for line in procs.read_text().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(line), signal.SIGKILL)
         for name in self._networks():
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
-        for path in caches() - self.caches:
+        for path in caches() - self.caches:  # made anew by whoever misses one
             shutil.rmtree(path, ignore_errors=True)
         for path in self._new_mounts():
             subprocess.run(["umount", "-l", path], capture_output=True, check=False)
-        for path in sorted(cgroups() - self.cgroups, key=len, reverse=True):
-            try:
-                os.rmdir(path)
-            except OSError as error:
-                print(f"cannot remove {path}: {error.strerror}")
+        remove_cgroups()
 
 
 def need(*programs: str) -> None:

@@ -1,110 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Podman and its monitor with storage of their own, as root."""
+"""Podman as root."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 from pathlib import Path
 
-from conformance.engines import image
 from conformance.engines.containerd import cgroup_values
 from conformance.engines.engine import (
     COUNT,
-    DRIVER,
-    PARENT,
+    COUNTED,
     READY,
     TRAP,
-    Outcome,
     Unavailable,
-    command,
     eventually,
     expect,
     need,
     need_criu,
-    remove_cgroups,
+)
+from conformance.engines.podman_client import Podman
+from conformance.engines.podman_volumes import (
+    test_a_file_system_over_a_directory_of_the_host,
+    test_a_health_check_that_fails_ends_the_container,
+    test_a_volume_is_given_to_the_user,
+    test_an_id_mapped_volume,
+    test_descriptors_are_kept,
+    test_the_mounts_of_systemd,
 )
 
-# Podman raises limits above what a machine without CAP_SYS_RESOURCE allows. The lists tell which
-# runtimes, by name, are given --log-format=json and may run without cgroups. Podman's manual calls
-# the second runtime_supports_nocgroups; what Podman reads has no s.
-CONFIG = """
-[containers]
-default_ulimits = ["nofile=1024:4096", "nproc={processes}:{processes}"]
-[engine]
-cgroup_manager = "{driver}"
-events_logger = "file"
-lock_type = "file"
-runtime_supports_json = ["{name}"]
-runtime_supports_nocgroup = {without}
-infra_image = "localhost/bb:1"
-"""
+SHARED = (
+    test_a_file_system_over_a_directory_of_the_host,
+    test_a_health_check_that_fails_ends_the_container,
+    test_a_volume_is_given_to_the_user,
+    test_an_id_mapped_volume,
+    test_descriptors_are_kept,
+    test_the_mounts_of_systemd,
+)
+
 KUBE = Path(__file__).with_name("kube.yaml")
-
-
 CAP_SYS_RESOURCE = 24
-CGROUPS = ("--cgroup-parent", PARENT)
-
-
-class Podman:
-    """The client. `runtime` is the path of the runtime under test."""
-
-    NAME = "podman"
-
-    def __init__(self, directory: Path, runtime: str):
-        need("podman", "conmon")
-        self.directory, self.runtime = directory, runtime
-        directory.chmod(0o711)
-        name = Path(runtime).name
-        without = "[]" if name.startswith("runc") else f'["{name}"]'
-        hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-        processes = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
-        config = CONFIG.format(name=name, without=without, driver=DRIVER, processes=processes)
-        (directory / "containers.conf").write_text(config)
-        (directory / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
-        self.environment = {"CONTAINERS_CONF": str(directory / "containers.conf")}
-        archive = directory / "root.tar"
-        archive.write_bytes(image.root_archive())
-        # What a pod of Kubernetes takes from its image: the program that holds the pod, the path.
-        program = ("--change", 'CMD ["sleep", "100000"]', "--change", "ENV PATH=/usr/bin:/bin")
-        self.podman("import", *program, str(archive), "bb:1").ok()
-
-    def podman(self, *argv: str, timeout_s: float = 90, stdin: str = "") -> Outcome:
-        options = (
-            *("--root", f"{self.directory}/root", "--runroot", f"{self.directory}/runroot"),
-            *("--tmpdir", f"{self.directory}/tmp", "--storage-driver", "vfs"),
-            *("--runtime", self.runtime),
-        )
-        env = self.environment
-        return command("podman", *options, *argv, timeout_s=timeout_s, env=env, stdin=stdin)
-
-    def run(self, *argv: str, network: str = "none") -> Outcome:
-        return self.podman("run", "--rm", *CGROUPS, "--network", network, *argv)
-
-    def start(self, name: str, *options: str, command: tuple[str, ...] = ("sleep", "1000")) -> None:
-        flags = ("-d", *CGROUPS, "--name", name, "--network", "none", *options)
-        self.podman("run", *flags, "bb:1", *command).ok()
-
-    def remove(self, name: str) -> None:
-        self.podman("rm", "-f", "-t", "0", name).ok()
-
-    def pid(self, name: str) -> int:
-        return int(self.podman("inspect", "-f", "{{.State.Pid}}", name).ok().text)
-
-    def status(self, name: str) -> str:
-        return self.podman("inspect", "-f", "{{.State.Status}}", name).text
-
-    def reset(self) -> None:
-        self.podman("pod", "rm", "-f", "-a", "-t", "0")
-        self.podman("rm", "-f", "-a", "-t", "0")
-
-    def stop(self) -> None:
-        self.reset()
-        self.podman("volume", "rm", "-a", "-f")
-        self.podman("rmi", "-a", "-f")
-        command("umount", "-R", f"{self.directory}/root")  # fails when nothing is mounted
-        remove_cgroups("libpod_parent", "machine.slice")
 
 
 def test_run_prints_and_exits(engine: Podman) -> None:
@@ -168,7 +103,7 @@ def test_pause_and_resume(engine: Podman) -> None:
 
 
 def counted(engine: Podman, name: str) -> int:
-    return int(engine.podman("exec", name, "cat", "/count").text or 0)
+    return int(engine.podman("exec", name, *COUNTED).text or 0)
 
 
 def test_checkpoint_and_restore(engine: Podman) -> None:

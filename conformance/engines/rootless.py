@@ -10,9 +10,8 @@ import os
 import pwd
 from pathlib import Path
 
-from conformance.engines import podman
+from conformance.engines import podman, podman_client
 from conformance.engines.engine import (
-    DRIVER,
     SYSTEMD,
     Outcome,
     Unavailable,
@@ -35,8 +34,20 @@ from conformance.engines.podman import (
     test_stdin_reaches_the_program,
     test_volumes_and_secrets,
 )
+from conformance.engines.podman_volumes import (
+    test_a_file_system_over_a_directory_of_the_host,
+    test_a_health_check_that_fails_ends_the_container,
+    test_a_volume_is_given_to_the_user,
+    test_descriptors_are_kept,
+    test_the_mounts_of_systemd,
+)
 
 SHARED = (
+    test_a_file_system_over_a_directory_of_the_host,
+    test_a_health_check_that_fails_ends_the_container,
+    test_a_volume_is_given_to_the_user,
+    test_descriptors_are_kept,
+    test_the_mounts_of_systemd,
     test_a_missing_program_gives_127,
     test_a_pod_of_kubernetes,
     test_a_program_that_may_not_be_executed_gives_126,
@@ -52,7 +63,7 @@ SHARED = (
 )
 
 
-class Rootless(podman.Podman):
+class Rootless(podman_client.Podman):
     """The client of a user that lives as long as the suite."""
 
     NAME = "rootless"
@@ -60,8 +71,9 @@ class Rootless(podman.Podman):
     def __init__(self, directory: Path, runtime: str):
         need("newuidmap", "runuser", "useradd")
         self.user = f"pr{os.getpid()}"
-        command("useradd", "--no-create-home", "--home-dir", str(directory), self.user).ok()
-        command("chown", self.user, str(directory)).ok()
+        home = ("--no-create-home", "--home-dir", str(directory))
+        command("useradd", *home, "--groups", "users", self.user).ok()
+        command("chown", f"{self.user}:", str(directory)).ok()
         if SYSTEMD:
             command("loginctl", "enable-linger", self.user).ok()
             self.runtime_directory = Path(f"/run/user/{pwd.getpwnam(self.user).pw_uid}")
@@ -70,22 +82,13 @@ class Rootless(podman.Podman):
         else:
             self.runtime_directory = directory / "xdg"
             command("install", "-d", "-m", "700", "-o", self.user, str(directory / "xdg")).ok()
-        super().__init__(directory, runtime)
-
-    def podman(self, *argv: str, timeout_s: float = 90, stdin: str = "") -> Outcome:
-        options = (
-            *("--root", f"{self.directory}/root", "--runroot", f"{self.directory}/runroot"),
-            *("--tmpdir", f"{self.directory}/tmp", "--storage-driver", "vfs"),
-            *("--runtime", self.runtime, "--cgroup-manager", DRIVER),
-        )
-        env = {
-            **self.environment,
+        self.become = ("runuser", "-u", self.user, "--")
+        self.environment = {
             "XDG_RUNTIME_DIR": str(self.runtime_directory),
             "DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.runtime_directory}/bus",
-            "HOME": str(self.directory),
+            "HOME": str(directory),
         }
-        become = ("runuser", "-u", self.user, "--", "podman")
-        return command(*become, *options, *argv, timeout_s=timeout_s, env=env, stdin=stdin)
+        super().__init__(directory, runtime)
 
     def run(self, *argv: str, network: str = "none") -> Outcome:
         return self.podman("run", "--rm", "--network", network, *argv)
@@ -117,6 +120,20 @@ def test_the_root_of_a_container_is_the_user(engine: Rootless) -> None:
 def test_keep_id(engine: Rootless) -> None:
     outcome = engine.run("--userns", "keep-id", "bb:1", "id", "-u").ok()
     expect(outcome.text not in ("", "0"), outcome.output)
+
+
+def test_keep_id_of_another_name(engine: Rootless) -> None:
+    options = ("--userns", "keep-id:uid=1000,gid=1000")
+    outcome = engine.run(
+        *options, "bb:1", "sh", "-c", "id -u; id -g; touch /tmp/x && stat -c %u /tmp/x"
+    )
+    expect(outcome.ok().output.split() == ["1000"] * 3, outcome.output)
+
+
+def test_groups_of_the_user_are_kept(engine: Rootless) -> None:
+    """Podman asks for it by an annotation that was crun's; unmapped groups are seen as 65534."""
+    outcome = engine.run("--group-add", "keep-groups", "bb:1", "id", "-G").ok()
+    expect("65534" in outcome.output.split(), outcome.output)
 
 
 def test_life_and_exec(engine: Rootless) -> None:

@@ -29,6 +29,12 @@ TRIES, PATIENCE_S = 12, 90.0
 # Cgroups that the programs name themselves and leave behind when a container was never made.
 LEFTOVERS = ("testdir", "cgrouptest", "runtime-tools")
 TIDY = """
+groups() {
+    for name in "$@"; do
+        find /sys/fs/cgroup -depth -type d \\( -name "$name" -o -path "*/$name/*" \\)
+    done
+}
+before=$(groups "$@")
 "$0"
 status=$?
 # A program that fails half-way leaves its container; the hierarchies are in sight only here.
@@ -36,9 +42,8 @@ left=$("$RUNTIME" list 2>/dev/null | awk -v top="$TMPDIR/" 'index($0, top) { pri
 for id in $left; do
     "$RUNTIME" delete --force "$id" >/dev/null 2>&1
 done
-for name in "$@"; do
-    find /sys/fs/cgroup -depth -type d \\( -name "$name" -o -path "*/$name/*" \\) -exec rmdir {} \\;
-done
+# Groups of these names that were there before are somebody else's.
+groups "$@" | grep -vxF -e "$before" | xargs -r rmdir
 exit $status
 """
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +13,9 @@ import pytest
 
 from tests.conformance.support import check, fetches
 from tests.support.runtime import TREE
+
+# The major versions that the newest engines have at least.
+NEWEST = {"containerd": 2, "podman": 5, "docker": 28}
 
 pytestmark = [pytest.mark.root, fetches]
 
@@ -28,6 +33,20 @@ def test_an_engine_runs_execs_kills_and_removes(program: Path, tmp_path: Path, e
     check("conformance/engines/packages", engine)
     runner = (sys.executable, "-m", "conformance.engines.run", engine, "--smoke")
     check(*runner, "--runtime", f"sut={program}", "--report", tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["containerd", "podman", "docker"])
+def test_the_newest_engine_runs_execs_kills_and_removes(
+    program: Path, tmp_path: Path, engine: str
+) -> None:
+    newer = TREE / "build/newer"
+    check("conformance/newer", newer)
+    check("conformance/engines/packages", engine, TREE / "build", "newest")
+    runner = (sys.executable, "-m", "conformance.engines.run", engine, "--smoke")
+    path = f"PATH={newer}/bin:{os.environ['PATH']}"
+    check("env", path, *runner, "--runtime", f"sut={program}", "--report", tmp_path)
+    subject = json.loads((tmp_path / f"{engine}-smoke.json").read_text())["subject"]
+    assert int(subject.split()[1].split(".")[0]) >= NEWEST[engine], subject
 
 
 def test_an_engine_asks_systemd_for_cgroups(program: Path) -> None:

@@ -200,6 +200,7 @@ def main() -> int:
     parser.add_argument("--processors", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS")
     parser.add_argument("--console", action="store_true", help="print the console, too")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help=f"copy {FEATURES} to it")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
     guest = Guest(
@@ -213,6 +214,8 @@ def main() -> int:
     command = words[0] if len(words) == 1 else shlex.join(words)
     result = guest.run(command, timeout_s=arguments.timeout)
     sys.stdout.write(result.output)
+    if arguments.keep and result.features:
+        arguments.keep.write_text(result.features)
     if arguments.console or result.status == DIED:
         sys.stderr.write(result.console[-5000:])
     print(
