@@ -9,6 +9,7 @@ made is deleted then: nothing leaks.
 from __future__ import annotations
 
 import asyncio
+import builtins
 import os
 import threading
 import time
@@ -20,9 +21,9 @@ from pyrunc.library import container as blocking
 from pyrunc.library import processes
 from pyrunc.library import runtime as blocking_runtime
 from pyrunc.library import sandbox as blocking_sandbox
+from pyrunc.library.creation import Configuration
 from pyrunc.library.processes import Completed
-from pyrunc.library.results import Event, Explained, MountEntry, ProcessEntry, Report, Stats
-from pyrunc.library.spec import Spec
+from pyrunc.library.results import Entry, Event, Explained, MountEntry, ProcessEntry, Report, Stats
 from pyrunc.library.streams import PIPE
 
 P = ParamSpec("P")
@@ -83,7 +84,7 @@ class Process:
             await asyncio.shield(self.wait())
         self.inner.close()
 
-    def kill(self, signal: int = 9) -> bool:
+    def kill(self, signal: int | str = 9) -> bool:
         return self.inner.kill(signal)
 
     async def wait(self, timeout: float | None = None) -> int:
@@ -187,10 +188,8 @@ class Container(Process):
         async with started as one:
             return await one.communicate(input, timeout=timeout)
 
-    async def update(
-        self, resources: Mapping[str, Any], *, dry_run: bool = False, reclaim: float = 0.0
-    ) -> list[str]:
-        return await _thread(self.inner.update, resources, dry_run=dry_run, reclaim=reclaim)
+    async def update(self, resources: Mapping[str, Any] | None = None, **options: Any) -> list[str]:
+        return await _thread(self.inner.update, resources, **options)
 
     async def stats(self) -> Stats:
         return await _thread(self.inner.stats)
@@ -210,8 +209,22 @@ class Container(Process):
     async def mounts(self) -> list[MountEntry]:
         return await _thread(self.inner.mounts)
 
-    async def checkpoint(self, images: str, *, leave_running: bool = False) -> None:
+    async def oom_kills(self) -> int:
+        return await _thread(self.inner.oom_kills)
+
+    async def refused(self) -> list[str]:
+        return await _thread(self.inner.refused)
+
+    async def checkpoint(
+        self, images: str | os.PathLike[str], *, leave_running: bool = False
+    ) -> None:
         await _thread(self.inner.checkpoint, images, leave_running=leave_running)
+
+    async def restore(self, images: str | os.PathLike[str], **options: Any) -> Container:
+        made = await _thread_undone(
+            lambda: self.inner.restore(images, **options), lambda one: one.delete(force=True)
+        )
+        return Container(made)
 
 
 def _close(iterator: Any) -> None:
@@ -230,13 +243,13 @@ class Runtime:
     def __init__(self, *args: Any, **options: Any) -> None:
         self.inner = blocking_runtime.Runtime(*args, **options)
 
-    async def check(self, spec: Spec | Mapping[str, Any]) -> Report:
+    async def check(self, spec: Configuration) -> Report:
         return await _thread(self.inner.check, spec)
 
-    async def explain(self, spec: Spec | Mapping[str, Any]) -> Explained:
+    async def explain(self, spec: Configuration) -> Explained:
         return await _thread(self.inner.explain, spec)
 
-    async def create(self, spec: Spec | Mapping[str, Any], **options: Any) -> Container:
+    async def create(self, spec: Configuration, **options: Any) -> Container:
         made = await _thread_undone(
             lambda: self.inner.create(spec, **options), lambda one: one.delete(force=True)
         )
@@ -244,7 +257,7 @@ class Runtime:
 
     async def run(
         self,
-        spec: Spec | Mapping[str, Any],
+        spec: Configuration,
         *,
         input: bytes = b"",
         timeout: float | None = None,
@@ -259,10 +272,27 @@ class Runtime:
     async def get(self, id: str) -> Container:
         return Container(await _thread(self.inner.get, id))
 
-    async def ids(self) -> list[str]:
+    async def restore(
+        self, images: str | os.PathLike[str], spec: Configuration, **options: Any
+    ) -> Container:
+        made = await _thread_undone(
+            lambda: self.inner.restore(images, spec, **options), lambda one: one.delete(force=True)
+        )
+        return Container(made)
+
+    async def list(self) -> builtins.list[Entry]:
+        return await _thread(self.inner.list)
+
+    async def features(self) -> dict[str, Any]:
+        return await _thread(self.inner.features)
+
+    async def info(self) -> dict[str, Any]:
+        return await _thread(self.inner.info)
+
+    async def ids(self) -> builtins.list[str]:
         return await _thread(self.inner.ids)
 
-    async def doctor(self) -> list[str]:
+    async def doctor(self) -> builtins.list[str]:
         return await _thread(self.inner.doctor)
 
 

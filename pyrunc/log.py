@@ -55,12 +55,12 @@ class Log:
     )
 
     def __init__(self) -> None:
-        # Takes level and message in the place of all else; the library sets this.
-        self.divert: Callable[[str, str], None] | None = None
+        # Takes level and message in the place of all else, or returns False: the library sets this,
+        # for the records of its own calls. A command line in the same process leaves it alone.
+        self.divert: Callable[[str, str], bool] | None = None
         self.reset()
 
     def reset(self) -> None:
-        self.divert = None
         self.fd = -1
         self.json = False
         self.least = LEVELS["info"]
@@ -119,9 +119,9 @@ class Log:
 
         `fields` go into JSON records and the journal. What was said last is not said again.
         """
-        if self.divert is not None:
-            self.divert(level, message)
-        elif LEVELS[level] >= self.least and self._last != (level, message):
+        if self.divert is not None and self.divert(level, message):
+            return
+        if LEVELS[level] >= self.least and self._last != (level, message):
             self._last = (level, message)
             self._put(level, message, fields)
 

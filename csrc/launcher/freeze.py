@@ -182,7 +182,20 @@ def all_of_pyrunc(root: str) -> list[str]:
 
 
 # Parts of the library that use what the launcher cannot hold; a program in Python imports them.
-LIBRARY = ("bundle", "container", "processes", "results", "runtime", "sandbox", "streams")
+LIBRARY = (
+    "bundle",
+    "container",
+    "creation",
+    "figures",
+    "joining",
+    "orphans",
+    "processes",
+    "records",
+    "results",
+    "runtime",
+    "sandbox",
+    "streams",
+)
 
 # The program never imports these: the generator's input, and what stands beside the package only
 # for the stock interpreter.

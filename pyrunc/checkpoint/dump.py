@@ -53,7 +53,7 @@ class Checkpoint:
         path = program.find()
         options = self._options()
         kind = protocol.PRE_DUMP if self.criu.pre_dump else protocol.DUMP
-        worker = Worker(path, own_stdio=False, session=True)
+        worker = Worker(path, stdio=None, session=True)
         try:
             worker.check_version()
             self._check_features(worker)

@@ -114,7 +114,7 @@ class Restoration(Create):
         self._make_cgroups()
         worker = self._worker = Worker(
             self._saved.program,
-            own_stdio=True,
+            stdio=prepared.stdio,
             session=not self._saved.criu.fields.get("shell_job"),
             more_fds=list(self._saved.handed.values()),
         )
@@ -239,7 +239,8 @@ class Restoration(Create):
         if path:
             handover.send_descriptor(path, master, text=b"/dev/ptmx")
             return
-        handover.copy_window(master)
+        if self.prepared.stdio[1] < 0:
+            handover.copy_window(master)
         self.terminal = os.dup(master)
 
     def _commit(self) -> None:

@@ -35,23 +35,29 @@ class Worker:
     __slots__ = ("_socket", "pid", "pidfd")
 
     def __init__(
-        self, path: str, *, own_stdio: bool, session: bool, more_fds: Sequence[int] = ()
+        self,
+        path: str,
+        *,
+        stdio: Sequence[int] | None,
+        session: bool,
+        more_fds: Sequence[int] = (),
     ) -> None:
         """Start a process.
 
-        `own_stdio`: the process gets the caller's stdio, else /dev/null. `session`: a
+        `stdio`: its standard descriptors, -1 for the caller's; None: /dev/null. `session`: a
         session of its own keeps the keys of the caller's terminal away.
         """
         self._socket, theirs = syscalls.socketpair_seqpacket()
-        null = -1 if own_stdio else os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        null = -1 if stdio else os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        first, second, third = stdio or (null, null, null)
         try:
             self.pid, self.pidfd = syscalls.run_program(
                 os.fsencode(path),
                 [b"criu", b"swrk", b"3"],
                 program.environment(),
-                stdin_fd=null,
-                stdout_fd=null,
-                stderr_fd=null,
+                stdin_fd=first,
+                stdout_fd=second,
+                stderr_fd=third,
                 more_fds=[theirs, *more_fds],
                 setsid=session,
                 # The processes of a container inherit it: they shall not get ours.

@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bundles of configurations that exist only in memory: a directory below the state root.
 
-``<root>/.bundles/<id>`` holds config.json, the files that are bound into the container, and the
-upper layer of an ephemeral root. No container's id begins with a dot.
+``<root>/.bundles/<id>`` holds config.json, the files that are bound into the container, the upper
+layer of an ephemeral root, and the mark of the program that made it. No container's id begins with
+a dot. A container of a bundle of the caller's has only the mark there.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from pyrunc.errors import HostError, UsageError
 from pyrunc.host import files
 from pyrunc.library.spec import EPHEMERAL, Spec
+from pyrunc.spec.load import CONFIG
 
 DIRECTORY = ".bundles"
 OWNER = "org.pyrunc.owner"  # annotation: pid and start time of the program whose container this is
+MARK = "owner"  # the file of the same content
+OWN = (CONFIG, MARK, "upper", "work")  # names in a bundle that are no files of the caller
+Change = Callable[[bytes], bytes]
 
 
 class Bundle:
@@ -24,29 +30,43 @@ class Bundle:
     def __init__(self, root: str, container_id: str) -> None:
         self.root = root
         self.id = container_id
-        self.path = f"{root}/{DIRECTORY}/{container_id}"
+        self.place = f"{root}/{DIRECTORY}/{container_id}"
+        self.path = self.place  # of config.json
+        self.transform: Change | None = None  # what is done to config.json when it is read
 
-    def make(self, spec: Spec, contents: dict[str, bytes] | None = None) -> None:
-        """Make the directory with its config.json.
+    def use(self, path: str, transform: Change) -> None:
+        """Use a bundle of the caller's, which stays as it is, with a change of its config.json."""
+        self.path = path
+        self.transform = transform
 
-        `contents`: name below the bundle -> bytes, readable for all. HostError when the state root
-        cannot be written, UsageError for a name that leads elsewhere.
+    def make(
+        self, spec: Spec | None, contents: dict[str, bytes] | None = None, *, mark: str = ""
+    ) -> None:
+        """Make the directory, with config.json if there is a configuration.
+
+        `contents`: name below the bundle -> bytes, readable for all. `mark`: whose it is. HostError
+        when the state root cannot be written, UsageError for a name that leads elsewhere.
         """
         for name in contents or {}:
             check_name(name)
+            if name.split("/")[0] in OWN:
+                raise UsageError(f"files: {name!r} is a name of the bundle's own: use another")
         try:
             os.makedirs(f"{self.root}/{DIRECTORY}", mode=0o711, exist_ok=True)
-            os.mkdir(self.path, 0o711)
+            os.mkdir(self.place, 0o711)
+            if mark:
+                _write(f"{self.place}/{MARK}", mark.encode())
             for name, data in (contents or {}).items():
-                os.makedirs(os.path.dirname(f"{self.path}/{name}"), mode=0o755, exist_ok=True)
-                _write(f"{self.path}/{name}", data, mode=0o755)
-            if spec.get("/annotations", {}).get(EPHEMERAL) == "true":
-                spec = self._with_overlay(spec)
-            _write(f"{self.path}/config.json", spec.json().encode("utf-8", "surrogateescape"))
+                os.makedirs(os.path.dirname(f"{self.place}/{name}"), mode=0o755, exist_ok=True)
+                _write(f"{self.place}/{name}", data, mode=0o755)
+            if spec is not None:
+                if is_ephemeral(spec):
+                    spec = self._with_overlay(spec)
+                _write(f"{self.place}/{CONFIG}", spec.json().encode("utf-8", "surrogateescape"))
         except OSError as error:
             self.remove()
             raise HostError(
-                f"cannot make the bundle {self.path}", errno=error.errno or 0
+                f"cannot make the bundle {self.place}", errno=error.errno or 0
             ) from error
         except BaseException:
             self.remove()
@@ -62,10 +82,10 @@ class Bundle:
             )
         uid, gid = (_root_id(spec, kind) for kind in ("uid", "gid"))
         for name in ("upper", "work"):
-            os.mkdir(f"{self.path}/{name}", 0o755)
+            os.mkdir(f"{self.place}/{name}", 0o755)
             if os.geteuid() == 0:
-                os.chown(f"{self.path}/{name}", uid, gid)
-        layers = [f"lowerdir={lower}", f"upperdir={self.path}/upper", f"workdir={self.path}/work"]
+                os.chown(f"{self.place}/{name}", uid, gid)
+        layers = [f"lowerdir={lower}", f"upperdir={self.place}/upper", f"workdir={self.place}/work"]
         more = ["userxattr"] if os.geteuid() else []
         mount = {
             "destination": "/",
@@ -74,6 +94,37 @@ class Bundle:
             "options": [*layers, *more],
         }
         return spec.set("/mounts", [mount, *spec.get("/mounts", [])])
+
+    def mark(self) -> str:
+        """Return whose it is; "" while it is being written, or where nobody is named."""
+        try:
+            with open(f"{self.place}/{MARK}", "rb") as file:
+                return file.read(64).decode("ascii", "replace")
+        except OSError:
+            return ""
+
+    def contents(self) -> dict[str, bytes]:
+        """Return the files that `make` was given."""
+        read = {}
+        for directory, below, names in os.walk(self.place):
+            if directory == self.place:
+                below[:] = [name for name in below if name not in OWN]
+                names = [name for name in names if name not in OWN]
+            for name in names:
+                path = f"{directory}/{name}"
+                with open(path, "rb") as file:
+                    read[os.path.relpath(path, self.place)] = file.read()
+        return read
+
+    def original(self, spec: Spec) -> Spec:
+        """Return the configuration of a container without what the library has added."""
+        value = spec.to_dict()
+        value.get("annotations", {}).pop(OWNER, None)
+        if is_ephemeral(spec) and value.get("mounts"):
+            del value["mounts"][0]
+        if not value.get("annotations", True):
+            del value["annotations"]
+        return Spec(value)
 
     def remove(self) -> None:
         """Remove it with all that it holds; it may be gone already."""
@@ -119,9 +170,8 @@ def _write(path: str, data: bytes, *, mode: int = 0o644) -> None:
         file.write(data)
 
 
-def owned(spec: Spec, owner: str) -> Spec:
-    """Return the configuration with the mark of the program that its container ends with."""
-    return spec.annotation(OWNER, owner)
+def is_ephemeral(spec: Spec) -> bool:
+    return (spec.get("/annotations") or {}).get(EPHEMERAL) == "true"
 
 
 def annotation(state: dict[str, Any]) -> str:

@@ -4,21 +4,22 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pyrunc.errors import Failure, StateError
 from pyrunc.host import mountinfo, process
-from pyrunc.library.bundle import Bundle
-from pyrunc.library.processes import UNKNOWN, Completed, Process
+from pyrunc.library import figures, joining, spec_files
+from pyrunc.library.bundle import Bundle, is_ephemeral
+from pyrunc.library.processes import UNKNOWN, Completed, Process, number_of
+from pyrunc.library.records import Sink, heard
 from pyrunc.library.results import Event, MountEntry, ProcessEntry, Stats
+from pyrunc.library.spec import Spec
 from pyrunc.library.streams import PIPE, Stream, Streams
 from pyrunc.lifecycle import container as lifecycle
 from pyrunc.lifecycle import delete as lifecycle_delete
-from pyrunc.lifecycle import exec as lifecycle_exec
-from pyrunc.lifecycle.options import ExecOptions
+from pyrunc.lifecycle.state import CONFIG
 
 if TYPE_CHECKING:
     from pyrunc.library.runtime import Runtime
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
 
 
 class Container(Process):
-    """A container, by its init. As a context manager one that was made here is deleted at the end.
+    """A container, by its init.
 
-    `returncode` of `wait` and `poll` is that of the container's program.
+    As a context manager it is deleted at the end, unless it was created with `detach` or comes from
+    `Runtime.get`. `id` is its name, `pid` the number of its init on the host, `warnings` what was
+    said when it was made, `terminal` the master of its terminal or -1. `wait` and `poll` give the
+    exit code of its program.
     """
 
     def __init__(
@@ -36,28 +40,35 @@ class Container(Process):
         runtime: Runtime,
         id: str,
         *,
-        bundle: Bundle | None,
+        bundle: Bundle,
         pid: int,
         pidfd: int,
         streams: Streams | None = None,
         terminal: int = -1,
         explanation: Explanation | None = None,
+        child: bool = False,
+        owned: bool = False,
+        warnings: Sequence[str] = (),
     ) -> None:
         """Take over the descriptors.
 
-        `bundle`: it was made by this program, which deletes it.
+        `bundle`: what the library has of it. `child`: this program is its parent. `owned`: it ends
+        with the handle. `warnings`: what was said when it was made.
         """
         super().__init__(
             pid=pid,
             pidfd=pidfd,
             streams=streams or Streams(None, None, None),
             terminal=terminal,
-            child=bundle is not None,
+            child=child,
         )
         self.streams.close_theirs()
         self.runtime = runtime
         self.id = id
+        self.warnings = tuple(warnings)
         self._bundle = bundle
+        self._owned = owned
+        self._spec: Spec | None = None
         self._explanation = explanation
         if pidfd < 0:
             self._code = UNKNOWN
@@ -74,13 +85,16 @@ class Container(Process):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bundle is None:
-            self.close()
-        else:
-            try:
+        try:
+            if self._owned:
                 self.delete(force=True)
-            finally:
-                self.close()
+        finally:
+            self.close()
+
+    @property
+    def sink(self) -> Sink:
+        """What gets the records of this container's calls: the `log` of its runtime."""
+        return self.runtime.sink
 
     def _load(self, *, lock: bool = False) -> lifecycle.Container:
         return lifecycle.Container.load(self.runtime.root, self.id, lock=lock)
@@ -88,6 +102,7 @@ class Container(Process):
     # -- life --------------------------------------------------------------------------------------
 
     @property
+    @heard
     def status(self) -> str:
         """created, running, paused or stopped."""
         loaded = self._load()
@@ -97,6 +112,7 @@ class Container(Process):
             loaded.directory.close()
 
     @property
+    @heard
     def state(self) -> dict[str, Any]:
         """The state as the OCI specification defines it."""
         loaded = self._load()
@@ -105,6 +121,21 @@ class Container(Process):
         finally:
             loaded.directory.close()
 
+    @property
+    @heard
+    def spec(self) -> Spec:
+        """The configuration that it was made of, after policies and with absolute paths."""
+        if self._spec is None:
+            loaded = self._load()
+            try:
+                text = loaded.directory.read(CONFIG) or "{}"
+                bundle = str(loaded.state.get("bundle", ""))
+            finally:
+                loaded.directory.close()
+            self._spec = self._bundle.original(spec_files.resolved(Spec.parse(text), bundle))
+        return self._spec
+
+    @heard
     def start(self) -> Container:
         """Let the program run. InitError when it cannot be executed."""
         loaded = self._load(lock=True)
@@ -115,14 +146,18 @@ class Container(Process):
             loaded.directory.close()
         return self
 
-    def kill(self, signal: int = process.SIGKILL) -> bool:
-        """Signal the init, with SIGKILL everything; False when the container has stopped."""
+    @heard
+    def kill(self, signal: int | str = process.SIGKILL) -> bool:
+        """Signal the init, with SIGKILL everything; False when the container has stopped.
+
+        A signal is a number or a name such as TERM.
+        """
         try:
             loaded = self._load()
         except StateError:
             return False
         try:
-            return loaded.kill(signal)
+            return loaded.kill(number_of(signal))
         finally:
             loaded.directory.close()
 
@@ -130,10 +165,12 @@ class Container(Process):
         """Kill everything in the container."""
         self.kill(process.SIGKILL)
 
+    @heard
     def pause(self) -> None:
         """Freeze all processes."""
         self._locked(lifecycle.Container.pause)
 
+    @heard
     def resume(self) -> None:
         """Let frozen processes go on."""
         self._locked(lifecycle.Container.resume)
@@ -146,6 +183,7 @@ class Container(Process):
             loaded.directory.unlock()
             loaded.directory.close()
 
+    @heard
     def delete(self, *, force: bool = False) -> None:
         """Remove the container; `force` kills it first.
 
@@ -153,51 +191,39 @@ class Container(Process):
         """
         lifecycle_delete.delete(self.runtime.root, self.id, force=force)
         self.close()
-        if self._bundle is not None:
-            self._bundle.remove()
+        self._bundle.remove()
 
     # -- more processes ----------------------------------------------------------------------------
 
+    @heard
     def spawn(
         self,
         args: Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
-        user: tuple[int, int] | None = None,
+        user: int | tuple[int, int] | None = None,
         terminal: bool = False,
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
     ) -> Process:
-        """Start one more process, with the filter, capabilities and limits of the container's."""
+        """Start one more process, with the filter, capabilities and limits of the container's.
+
+        `env` are more variables, `cwd` is an absolute path, `user` an id or (uid, gid). With
+        `terminal` it gets a new terminal, else the descriptors as in `Runtime.create`. StateError
+        when the container does not run, InitError when the program cannot be executed.
+        """
         loaded = self._load()
-        streams = Streams(stdin, stdout, stderr)
         try:
-            lifecycle_exec.check_status(loaded, ignore_paused=False)
-            config = lifecycle_exec.saved_config(loaded, whole=False)
-            wanted = config.process
-            wanted.pointer = ""  # it is that of config.json no more
-            wanted.args = tuple(args)
-            wanted.terminal = terminal
-            wanted.console_size = None
-            wanted.env = (*wanted.env, *(f"{k}={v}" for k, v in (env or {}).items()))
-            wanted.cwd = cwd if cwd is not None else wanted.cwd
-            if user is not None:
-                wanted.user.uid, wanted.user.gid = user
-            options = ExecOptions(
-                root=self.runtime.root, stdio=streams.theirs, service_manager=False
+            return joining.spawn(
+                loaded,
+                args,
+                runtime_root=self.runtime.root,
+                change=joining.Change(env=env or {}, cwd=cwd, user=user, terminal=terminal),
+                stdio=(stdin, stdout, stderr),
             )
-            execution = lifecycle_exec.Execution(loaded, config, wanted, options=options)
-            child = execution.perform()
-            return Process(
-                pid=child.pid, pidfd=child.pidfd, streams=streams, terminal=execution.terminal
-            )
-        except BaseException:
-            streams.close()
-            raise
         finally:
-            streams.close_theirs()
             loaded.directory.close()
 
     def exec(
@@ -213,28 +239,38 @@ class Container(Process):
         It is killed after `timeout` seconds. More options are those of `spawn`.
         """
         stdin = PIPE if input else None
-        with self.spawn(args, stdin=stdin, stdout=PIPE, stderr=PIPE, **options) as process:
-            return process.communicate(input, timeout=timeout)
+        with self.spawn(args, stdin=stdin, stdout=PIPE, stderr=PIPE, **options) as one:
+            return one.communicate(input, timeout=timeout)
 
     # -- limits and figures ------------------------------------------------------------------------
 
+    @heard
     def update(
-        self, resources: Mapping[str, Any], *, dry_run: bool = False, reclaim: float = 0.0
+        self,
+        resources: Mapping[str, Any] | None = None,
+        *,
+        memory: int | str | None = None,
+        cpus: float | None = None,
+        pids: int | None = None,
+        dry_run: bool = False,
+        reclaim: float = 0.0,
     ) -> list[str]:
-        """Change limits, given as linux.resources has them.
+        """Change limits, given as linux.resources has them or as `Spec.limit` takes them.
 
         With `dry_run` nothing is changed; the writes are returned, a line each. Up to `reclaim`
         seconds are spent on making room below a lower limit of memory.
         """
         from pyrunc.commands import update
 
+        change = figures.change(resources or {}, memory=memory, cpus=cpus, pids=pids)
         loaded = self._load(lock=True)
         try:
-            return update.apply_change(loaded, dict(resources), dry_run=dry_run, reclaim_s=reclaim)
+            return update.apply_change(loaded, change, dry_run=dry_run, reclaim_s=reclaim)
         finally:
             loaded.directory.unlock()
             loaded.directory.close()
 
+    @heard
     def stats(self) -> Stats:
         """Return the figures of the container's cgroups."""
         loaded = self._load()
@@ -245,6 +281,7 @@ class Container(Process):
             manager.close()
             loaded.directory.close()
 
+    @heard
     def oom_kills(self) -> int:
         """How many processes of the container the kernel has killed for its memory limit."""
         loaded = self._load()
@@ -258,37 +295,21 @@ class Container(Process):
     def events(self, *, interval: float = 5.0) -> Iterator[Event]:
         """OOM kills as they come, figures every `interval` seconds, last the end."""
         loaded = self._load()
-        manager = loaded.cgroup()
-        watch = manager.watch_oom()
         try:
-            due = time.monotonic() + interval
-            ended = False
-            while not ended:
-                left_ms = max(0, int((due - time.monotonic()) * 1000))
-                kills, ended = watch.wait(min(left_ms, 1000))
-                yield from (Event("oom") for _ in range(kills))
-                ended = ended or self.poll() is not None
-                if not ended and time.monotonic() >= due:
-                    yield Event("stats", stats=Stats.of(manager.stats()))
-                    due = time.monotonic() + interval
-            code = self.poll()
-            yield Event("exit", returncode=None if code in (None, UNKNOWN) else code)
+            yield from figures.events(loaded, poll=self.poll, interval=interval)
         finally:
-            watch.close()
-            manager.close()
             loaded.directory.close()
 
+    @heard
     def processes(self) -> list[ProcessEntry]:
         """Return the processes in the container's cgroups."""
         loaded = self._load()
-        manager = loaded.cgroup()
         try:
-            pids = manager.pids() or [loaded.pid]
+            return figures.processes(loaded)
         finally:
-            manager.close()
             loaded.directory.close()
-        return [ProcessEntry(pid, command) for pid in pids if (command := _command(pid))]
 
+    @heard
     def mounts(self) -> list[MountEntry]:
         """Return the mounts that the init sees."""
         try:
@@ -299,15 +320,22 @@ class Container(Process):
 
     # -- checkpoints -------------------------------------------------------------------------------
 
+    @heard
     def checkpoint(self, images: str | os.PathLike[str], *, leave_running: bool = False) -> None:
-        """Save the container with CRIU into a directory.
+        """Save the container with CRIU into a directory; only root can do so.
 
-        It is gone afterwards unless it shall stay.
+        It is gone afterwards, unless it shall stay; `restore` brings it back. Failure when CRIU is
+        missing or cannot save it, and for an ephemeral root, which is no part of the images.
         """
         from pyrunc.checkpoint.dump import Checkpoint, check_caller
         from pyrunc.checkpoint.options import CriuOptions
 
         check_caller("checkpoint")
+        if is_ephemeral(self.spec):
+            raise Failure(
+                "a container with an ephemeral root cannot be saved: its files would be lost",
+                hint="use a root file system that can be written to",
+            )
         loaded = self._load(lock=True)
         try:
             options = CriuOptions(images=os.fspath(images), leave_running=leave_running)
@@ -315,6 +343,35 @@ class Container(Process):
         finally:
             loaded.directory.close()
 
+    def restore(
+        self,
+        images: str | os.PathLike[str],
+        *,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+    ) -> Container:
+        """Bring it back after `checkpoint`, and return the new handle; this one is closed then.
+
+        The new streams take the place of the old ones.
+        """
+        spec, files, detach = self.spec, self._bundle.contents(), not self._owned
+        self.close()
+        self._bundle.remove()
+        again = self.runtime.restore(
+            images,
+            spec,
+            id=self.id,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            files=files,
+            detach=detach,
+        )
+        again._spec = spec  # the saved one has the time namespace that CRIU has made
+        return again
+
+    @heard
     def refused(self) -> list[str]:
         """Return the system calls that the filter refused, a line each.
 
@@ -324,12 +381,3 @@ class Container(Process):
         if self._explanation is None:
             raise Failure("the container was not created with explain_seccomp")
         return [one.line() for one in self._explanation.finish() or []]
-
-
-def _command(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            data = file.read(4096)
-    except OSError:  # it has ended meanwhile
-        return ""
-    return data.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace") or f"[{pid}]"

@@ -9,17 +9,20 @@ exit status for all.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from types import TracebackType
 
 from pyrunc.errors import StateError
 from pyrunc.host import process, syscalls
 from pyrunc.library.streams import Streams
+from pyrunc.spec.signals import parse_signal
 
 CHUNK = 65536
 PIPE_MAX = 1 << 20  # more than a pipe that nobody has enlarged can hold (16 pages), in bytes
@@ -94,10 +97,30 @@ class Process:
             self.wait()
         self.close()
 
-    def kill(self, signal: int = process.SIGKILL) -> bool:
-        """Send a signal; False when the process has ended."""
+    @property
+    def stdin(self) -> FileIO:
+        """The pipe into the program, unbuffered; close it for an end of file. StateError if none.
+
+        `stdout` and `stderr` are the pipes out of it. What they have not read is still there for
+        `communicate`.
+        """
+        return self.streams.file("stdin")
+
+    @property
+    def stdout(self) -> FileIO:
+        """The pipe from the program's standard output, unbuffered."""
+        return self.streams.file("stdout")
+
+    @property
+    def stderr(self) -> FileIO:
+        """The pipe from the program's standard error, unbuffered."""
+        return self.streams.file("stderr")
+
+    def kill(self, signal: int | str = process.SIGKILL) -> bool:
+        """Send a signal, a number or a name such as TERM; False when the process has ended."""
+        number = number_of(signal)
         with self._lock:
-            return self._code is None and self.pidfd >= 0 and process.signal(self.pidfd, signal)
+            return self._code is None and self.pidfd >= 0 and process.signal(self.pidfd, number)
 
     def end(self) -> None:
         """Kill the process and all of its session, which is what it has started.
@@ -161,25 +184,28 @@ class Process:
         """Feed standard input, read both outputs to their ends, wait.
 
         When `timeout` seconds are over, the process is killed. Of each output at most `limit` bytes
-        are kept.
+        are kept. With a terminal, `input` is what is typed, and what it shows is the output.
         """
         with self._using():
             return self._communicate(input, timeout=timeout, limit=limit)
 
     def _communicate(self, input: bytes, *, timeout: float | None, limit: int) -> Completed:
         deadline = None if timeout is None else time.monotonic() + timeout
-        pump = _Pump(self.streams, input, limit=limit)
-        timed_out = not pump.run(deadline, until=self.pidfd)
-        if timed_out:
-            self.end()
-            pump.run(time.monotonic() + 1, until=self.pidfd)  # what it had written
+        pump = _Pump(self.streams, input, limit=limit, terminal=self.terminal)
         try:
-            code = self.wait(None if timed_out or deadline is None else _seconds(deadline))
-        except TimeoutExpired:
-            timed_out = True
-            self.end()
-            code = self.wait()
-        pump.drain()
+            timed_out = not pump.run(deadline, until=self.pidfd)
+            if timed_out:
+                self.end()
+                pump.run(time.monotonic() + 1, until=self.pidfd)  # what it had written
+            try:
+                code = self.wait(None if timed_out or deadline is None else _seconds(deadline))
+            except TimeoutExpired:
+                timed_out = True
+                self.end()
+                code = self.wait()
+            pump.drain()
+        finally:
+            pump.close()
         self.streams.close()
         return Completed(code, pump.output(0), pump.output(1), timed_out)
 
@@ -203,18 +229,27 @@ class Process:
         self.pidfd = self.terminal = -1
 
 
+def number_of(signal: int | str) -> int:
+    """Return the number of a signal; Failure for a name that none has."""
+    return parse_signal(signal) if isinstance(signal, str) else int(signal)
+
+
 class _Pump:
     """Moves bytes between us and a program, as its descriptors are ready."""
 
-    def __init__(self, streams: Streams, input: bytes, *, limit: int) -> None:
+    def __init__(self, streams: Streams, input: bytes, *, limit: int, terminal: int) -> None:
         self._streams = streams
         self._input = memoryview(input)
         self._limit = limit
         self._kept: list[list[bytes]] = [[], []]
         self._size = [0, 0]
-        self._open = {fd: at for at, fd in enumerate((streams.stdout, streams.stderr)) if fd >= 0}
-        if streams.stdin >= 0:
-            os.set_blocking(streams.stdin, False)
+        shown = streams.stdout if terminal < 0 else terminal
+        self._open = {fd: at for at, fd in enumerate((shown, streams.stderr)) if fd >= 0}
+        self._into = streams.stdin  # what is fed, or -1
+        if terminal >= 0 and input:
+            self._into = os.dup(terminal)  # its end is no end of the terminal
+        if self._into >= 0:
+            os.set_blocking(self._into, False)
             self._feed()
 
     def output(self, at: int) -> bytes:
@@ -226,19 +261,19 @@ class _Pump:
         False when the time is over before. What others still write after the end is not waited
         for, and a pipe that is never empty does not hold up the deadline.
         """
-        while self._open or self._streams.stdin >= 0:
+        while self._open or self._into >= 0:
             poll = select.poll()
             poll.register(until, select.POLLIN)
             for fd in self._open:
                 poll.register(fd, select.POLLIN)
-            if self._streams.stdin >= 0:
-                poll.register(self._streams.stdin, select.POLLOUT)
+            if self._into >= 0:
+                poll.register(self._into, select.POLLOUT)
             left_ms = _milliseconds(deadline)
             ready = poll.poll(left_ms)
             if not ready:
                 return False
             fds = {fd for fd, _ in ready}
-            if self._streams.stdin in fds:
+            if self._into in fds:
                 self._feed()
             for fd in fds & self._open.keys():
                 self._take(fd)
@@ -266,7 +301,14 @@ class _Pump:
 
     def _take(self, fd: int) -> None:
         at = self._open[fd]
-        data = os.read(fd, CHUNK)
+        try:
+            data = os.read(fd, CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            data = b""  # of a terminal that nobody has open on the other side
         if not data:
             del self._open[fd]
             return
@@ -278,12 +320,25 @@ class _Pump:
     def _feed(self) -> None:
         try:
             while self._input:
-                self._input = self._input[os.write(self._streams.stdin, self._input) :]
+                self._input = self._input[os.write(self._into, self._input) :]
         except BlockingIOError:
             return
-        except BrokenPipeError:  # the program does not read it
+        except (BrokenPipeError, ConnectionResetError):  # the program does not read it
             self._input = memoryview(b"")
-        self._streams.close_stdin()
+        except OSError as error:
+            if error.errno != errno.EIO:  # of a terminal: nobody has the other side open
+                raise
+        if self._into == self._streams.stdin:
+            self._streams.close_stdin()
+        else:
+            os.close(self._into)
+        self._into = -1
+
+    def close(self) -> None:
+        """Let go of the terminal that is being fed; the streams are the process's."""
+        if self._into >= 0 and self._into != self._streams.stdin:
+            os.close(self._into)
+        self._into = -1
 
 
 def _seconds(deadline: float) -> float:

@@ -92,6 +92,34 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A container in a list: `created` is a time in UTC as text, `owner` the uid of who made it.
+
+    `pid` is 0 for one that has stopped.
+    """
+
+    id: str
+    pid: int
+    status: str
+    bundle: str
+    created: str
+    owner: int
+    annotations: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], state: Mapping[str, Any]) -> Entry:
+        return cls(
+            id=found["id"],
+            pid=found.get("pid", 0),
+            status=found["status"],
+            bundle=found["bundle"],
+            created=state["created"],
+            owner=state["owner"],
+            annotations=dict(found.get("annotations") or {}),
+        )
+
+
+@dataclass(frozen=True)
 class ProcessEntry:
     """One process of a container, by its number on the host."""
 

@@ -17,8 +17,9 @@ from types import TracebackType
 from pyrunc.errors import Failure
 from pyrunc.library.bundle import check_name
 from pyrunc.library.container import Container
+from pyrunc.library.creation import new_id
 from pyrunc.library.processes import Completed
-from pyrunc.library.runtime import Runtime, new_id
+from pyrunc.library.runtime import Runtime
 from pyrunc.library.spec import Spec
 from pyrunc.library.streams import PIPE
 

@@ -14,7 +14,8 @@ from pyrunc.spec import defaults
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any, Final
+    from os import PathLike
+    from typing import Any, Final, NoReturn
 
 # The root file system is an overlay whose upper layer goes away with the container.
 EPHEMERAL: Final = "org.pyrunc.ephemeral"
@@ -34,13 +35,41 @@ UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 class Spec:
-    """A configuration. Two are equal when their JSON values are."""
+    """A configuration. Two are equal when their JSON values are; `print` shows the config.json."""
 
     __slots__ = ("_value",)
+    _value: dict[str, Any]
 
-    def __init__(self, value: Mapping[str, Any]) -> None:
-        """`value` is copied; it is checked when a container is made of it, or by `check`."""
-        self._value: dict[str, Any] = jsontext.decode(jsontext.encode(dict(value)))
+    def __init__(self, value: Mapping[str, Any] | Spec) -> None:
+        """`value` is copied; it is checked when a container is made of it, or by `check`.
+
+        UsageError for what JSON has no word for.
+        """
+        try:
+            copy = jsontext.decode(jsontext.encode(dict(value)))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"a configuration is made of JSON values: {error}") from None
+        object.__setattr__(self, "_value", copy)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a Spec is immutable: its methods return changed copies")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a Spec is immutable: its methods return changed copies")
+
+    def __reduce__(self) -> tuple[type[Spec], tuple[dict[str, Any]]]:
+        return Spec, (self._value,)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Spec:
+        """From a file such as config.json, or from the one in the directory of a bundle.
+
+        Relative paths of the configuration (the root file system, sources of binds) are relative to
+        the file's directory, as in a bundle. Failure when it cannot be read, or is no JSON object.
+        """
+        from pyrunc.library.spec_files import load
+
+        return load(path)
 
     @classmethod
     def parse(cls, text: str | bytes) -> Spec:
@@ -58,7 +87,7 @@ class Spec:
         cls,
         args: Sequence[str],
         *,
-        rootfs: str,
+        rootfs: str | PathLike[str],
         euid: int | None = None,
         egid: int | None = None,
     ) -> Spec:
@@ -79,7 +108,7 @@ class Spec:
         value["process"]["capabilities"] = {
             kind: list(CAPABILITIES) for kind in ("bounding", "effective", "permitted")
         }
-        value["root"]["path"] = rootfs
+        value["root"]["path"] = _path(rootfs)
         spec = cls(value).seccomp(DEFAULT_FILTER)
         return spec.user_namespace() if euid == 0 else spec.rootless(uid=euid, gid=egid)
 
@@ -95,6 +124,7 @@ class Spec:
         return jsontext.encode(self._value, indent=indent)
 
     def keys(self) -> Iterator[str]:
+        """Return the names of the top level; ``dict(spec)`` works."""
         return iter(self._value)
 
     def __getitem__(self, name: str) -> Any:
@@ -120,8 +150,10 @@ class Spec:
         return hash(jsontext.encode(self._value))
 
     def __repr__(self) -> str:
-        process = self._value.get("process") or {}
-        return f"Spec(args={process.get('args')!r}, rootfs={self.get('/root/path')!r})"
+        return f"Spec(args={self.get('/process/args')!r}, rootfs={self.get('/root/path')!r})"
+
+    def __str__(self) -> str:
+        return self.json(indent=2)
 
     # -- steps -------------------------------------------------------------------------------------
 
@@ -145,14 +177,23 @@ class Spec:
         return self.set("/process/args", list(args))
 
     def cwd(self, path: str) -> Spec:
+        """Another working directory, an absolute path inside the container."""
         return self.set("/process/cwd", path)
 
-    def env(self, **variables: str) -> Spec:
-        """More variables; one that is there already gets the new value."""
-        kept = [
-            line for line in self.get("/process/env", []) if line.partition("=")[0] not in variables
-        ]
-        return self.set("/process/env", [*kept, *(f"{k}={v}" for k, v in variables.items())])
+    def env(self, variables: Mapping[str, str] | None = None, /, **more: str) -> Spec:
+        """More variables; one that is there already gets the new value.
+
+        They are given by name, or in a mapping: ``env(LANG="C")``, ``env({"LANG": "C"})``.
+        """
+        new = {**(variables or {}), **more}
+        lines = self.get("/process/env") or []
+        kept = [line for line in lines if line.partition("=")[0] not in new]
+        return self.set("/process/env", [*kept, *(f"{k}={v}" for k, v in new.items())])
+
+    def terminal(self, *, rows: int = 24, columns: int = 80) -> Spec:
+        """Give the program a new terminal; `Container.terminal` is its other side."""
+        size = {"height": rows, "width": columns}
+        return self.set("/process/terminal", True).set("/process/consoleSize", size)
 
     def user(self, uid: int, gid: int | None = None, *, groups: Sequence[int] = ()) -> Spec:
         """Ids of the process inside the container; `gid` is the same number unless it is given."""
@@ -161,9 +202,11 @@ class Spec:
         return self.set("/process/user", {**value, **more})
 
     def hostname(self, name: str) -> Spec:
+        """Give the container a host name of its own."""
         return self.set("/hostname", name)
 
     def annotation(self, name: str, value: str) -> Spec:
+        """Set an annotation; docs/annotations.md has those that change something."""
         changed = self.to_dict()
         changed.setdefault("annotations", {})[name] = value
         return Spec(changed)
@@ -199,13 +242,23 @@ class Spec:
         return self._add_mount({**row, "options": list(options)})
 
     def bind(
-        self, source: str, destination: str, *, readonly: bool = True, recursive: bool = True
+        self,
+        source: str | PathLike[str],
+        destination: str,
+        *,
+        readonly: bool = True,
+        recursive: bool = True,
     ) -> Spec:
         """Bind a file or directory of the host, read-only unless it is asked for otherwise."""
         options = ["rbind" if recursive else "bind", "nosuid", "nodev"]
         options += ["rro" if recursive else "ro"] if readonly else []
         return self._add_mount(
-            {"destination": destination, "type": "bind", "source": source, "options": options}
+            {
+                "destination": destination,
+                "type": "bind",
+                "source": _path(source),
+                "options": options,
+            }
         )
 
     def _add_mount(self, row: dict[str, Any]) -> Spec:
@@ -220,12 +273,19 @@ class Spec:
             raise UsageError(f"network {kind!r}: it is none, host or an absolute path")
         return self._namespaces("network", [] if kind == "host" else [entry])
 
+    def _all_namespaces(self) -> list[dict[str, Any]]:
+        return self.get("/linux/namespaces") or []
+
     def _namespaces(self, kind: str, entries: list[dict[str, Any]]) -> Spec:
-        kept = [one for one in self.get("/linux/namespaces", []) if one.get("type") != kind]
+        kept = [one for one in self._all_namespaces() if one.get("type") != kind]
         return self.set("/linux/namespaces", [*kept, *entries])
 
-    def seccomp(self, profile: str | Mapping[str, Any] | None) -> Spec:
-        """``default``, a profile of the OCI format as a mapping, or None for no filter."""
+    def seccomp(self, profile: str | PathLike[str] | Mapping[str, Any] | None) -> Spec:
+        """Choose the system call filter.
+
+        ``default``; the path of a profile in the OCI format, or the profile as a mapping; None for
+        no filter. UsageError for a name that is neither, Failure for a file that cannot be read.
+        """
         changed = self.to_dict()
         linux = changed.setdefault("linux", {})
         linux.pop("seccomp", None)
@@ -233,10 +293,10 @@ class Spec:
             from pyrunc.library import filter
 
             linux["seccomp"] = filter.default_profile()
-        elif isinstance(profile, str):
-            raise UsageError(f"seccomp {profile!r}: it is default, a profile, or None")
         elif profile is not None:
-            linux["seccomp"] = dict(profile)
+            from pyrunc.library.spec_files import profile_of
+
+            linux["seccomp"] = profile_of(profile)
         return Spec(changed)
 
     def readonly(self, readonly: bool = True) -> Spec:
@@ -271,9 +331,24 @@ class Spec:
             changed["linux"].pop(name, None)
         return Spec(changed)
 
-    def rootless(self, *, uid: int, gid: int) -> Spec:
-        """For a caller without privileges, whose ids are given: it is root inside."""
-        return Spec(defaults.rootless_config(self.to_dict(), euid=uid, egid=gid)).network("none")
+    def rootless(self, *, uid: int | None = None, gid: int | None = None) -> Spec:
+        """For a caller without privileges, who is root inside; `uid` and `gid` are the caller's."""
+        if uid is None or gid is None:
+            from pyrunc.host import facts
+
+            host = facts.probe()
+            uid, gid = host.euid if uid is None else uid, host.egid if gid is None else gid
+        before = self.get("/linux/resources") or {}
+        limits = {name: value for name, value in before.items() if name != "devices"}
+        networks = [one for one in self._all_namespaces() if one.get("type") == "network"]
+        made = Spec(defaults.rootless_config(self.to_dict(), euid=uid, egid=gid))
+        if limits:
+            made = made.set("/linux/resources", limits)
+        return made._namespaces("network", networks)
+
+
+def _path(path: str | PathLike[str]) -> str:
+    return path if isinstance(path, str) else path.__fspath__()
 
 
 def bytes_of(size: int | str) -> int:

@@ -8,10 +8,11 @@ program's ends are closed as soon as it has them, ours with `close`.
 from __future__ import annotations
 
 import os
+from io import FileIO
 from subprocess import DEVNULL, PIPE, STDOUT
 from typing import IO, Any
 
-from pyrunc.errors import UsageError
+from pyrunc.errors import StateError, UsageError
 from pyrunc.host import syscalls
 
 Stream = int | bytes | IO[Any] | None
@@ -22,10 +23,10 @@ class Streams:
     """Both ends of a program's three standard descriptors.
 
     theirs                 what the program gets as 0, 1 and 2
-    stdin, stdout, stderr  our end of a pipe, -1 where there is none
+    stdin, stdout, stderr  our end of a pipe, -1 where there is none or it is closed
     """
 
-    __slots__ = ("_owned", "stderr", "stdin", "stdout", "theirs")
+    __slots__ = ("_files", "_ours", "_owned", "theirs")
 
     def __init__(self, stdin: Stream, stdout: Stream, stderr: Stream) -> None:
         """Open what is asked for.
@@ -34,11 +35,12 @@ class Streams:
         stdin): their content. Else a descriptor or an open file, which stays the caller's.
         """
         self._owned: list[int] = []
-        self.stdin = self.stdout = self.stderr = -1
+        self._ours: dict[str, int] = {}
+        self._files: dict[str, FileIO] = {}
         try:
             first = self._input(stdin)
-            second, self.stdout = self._output(stdout)
-            third, self.stderr = (second, -1) if stderr == STDOUT else self._output(stderr)
+            second = self._output(stdout, "stdout")
+            third = second if stderr == STDOUT else self._output(stderr, "stderr")
         except BaseException:
             self.close_theirs()
             self.close()
@@ -60,18 +62,50 @@ class Streams:
             os.lseek(fd, 0, os.SEEK_SET)
             return fd
         if stream == PIPE:
-            read, self.stdin = os.pipe2(os.O_CLOEXEC)
+            read, self._ours["stdin"] = os.pipe2(os.O_CLOEXEC)
             return self._own(read)
         return _descriptor(stream, name="stdin")
 
-    def _output(self, stream: Stream) -> tuple[int, int]:
-        """Return (the program's end, ours or -1)."""
+    def _output(self, stream: Stream, name: str) -> int:
+        """Return the program's end."""
         if stream is None or stream == DEVNULL:
-            return self._null(), -1
+            return self._null()
         if stream == PIPE:
-            read, write = os.pipe2(os.O_CLOEXEC)
-            return self._own(write), read
-        return _descriptor(stream, name="stdout or stderr"), -1
+            self._ours[name], write = os.pipe2(os.O_CLOEXEC)
+            return self._own(write)
+        return _descriptor(stream, name="stdout or stderr")
+
+    @property
+    def stdin(self) -> int:
+        return self._fd("stdin")
+
+    @property
+    def stdout(self) -> int:
+        return self._fd("stdout")
+
+    @property
+    def stderr(self) -> int:
+        return self._fd("stderr")
+
+    def _fd(self, name: str) -> int:
+        file = self._files.get(name)
+        if file is not None and file.closed:  # the user of `file` has closed it
+            self._ours.pop(name, None)
+        return self._ours.get(name, -1)
+
+    def file(self, name: str) -> FileIO:
+        """Return our end of a pipe as an unbuffered file; Failure where there is none.
+
+        Unbuffered: what it has not read is still there for whoever reads the descriptor.
+        """
+        fd = self._fd(name)
+        if fd < 0:
+            raise StateError(
+                f"{name} is no open pipe", hint=f"{name}=PIPE when the program is started"
+            )
+        if name not in self._files:
+            self._files[name] = FileIO(fd, "wb" if name == "stdin" else "rb")
+        return self._files[name]
 
     def close_theirs(self) -> None:
         """Close the program's ends: it has them, or will never have."""
@@ -80,17 +114,20 @@ class Streams:
         self._owned = []
 
     def close_stdin(self) -> None:
-        if self.stdin >= 0:
-            os.close(self.stdin)
-            self.stdin = -1
+        self._close("stdin")
 
     def close(self) -> None:
         """Our ends."""
-        self.close_stdin()
-        for fd in (self.stdout, self.stderr):
-            if fd >= 0:
-                os.close(fd)
-        self.stdout = self.stderr = -1
+        for name in ("stdin", "stdout", "stderr"):
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        fd, file = self._fd(name), self._files.get(name)
+        self._ours.pop(name, None)
+        if file is not None:
+            file.close()
+        elif fd >= 0:
+            os.close(fd)
 
 
 def _descriptor(stream: Stream, *, name: str) -> int:

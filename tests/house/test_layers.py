@@ -39,7 +39,20 @@ DIET |= {
     "signal",
     "_signal",
 }
-LIBRARY = ("bundle", "container", "processes", "results", "runtime", "sandbox", "streams")
+LIBRARY = (
+    "bundle",
+    "container",
+    "creation",
+    "figures",
+    "joining",
+    "orphans",
+    "processes",
+    "records",
+    "results",
+    "runtime",
+    "sandbox",
+    "streams",
+)
 OFF_DIET = (
     "pyrunc/aio.py",  # the library: for programs in Python
     *(f"library/{name}.py" for name in LIBRARY),

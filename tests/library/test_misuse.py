@@ -14,7 +14,7 @@ import pytest
 
 import pyrunc
 from pyrunc.host import process
-from pyrunc.library import runtime as runtime_module
+from pyrunc.library import orphans
 from tests.support.runtime import TREE
 
 pytestmark = pytest.mark.root
@@ -95,7 +95,7 @@ def test_a_forged_owner_gives_nobody_a_container(
 def test_the_owner_may_have_any_pid_and_zombies_own_nothing() -> None:
     first = process.read_stat(1)
     assert first is not None
-    assert runtime_module._lives(f"1:{first.start_time}")
-    assert not runtime_module._lives(f"1:{first.start_time + 1}")
+    assert orphans.lives(f"1:{first.start_time}")
+    assert not orphans.lives(f"1:{first.start_time + 1}")
     for garbage in ("", ":", "1", "1:", ":1", "\u00b2:3", "1:x", "9" * 30 + ":1"):
-        assert runtime_module._lives(garbage)
+        assert orphans.lives(garbage)

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import copy
+import os
+import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,3 +152,72 @@ def test_a_policy_that_raises_refuses() -> None:
 
     with pytest.raises(pyrunc.Failure, match="the policy broken failed: KeyError"):
         policies.apply([broken], default(), HOST)
+
+
+def test_a_configuration_cannot_be_changed_and_survives_pickling_and_copying() -> None:
+    spec = default()
+    with pytest.raises(AttributeError, match="immutable"):
+        spec._value = {}
+    with pytest.raises(AttributeError, match="immutable"):
+        spec.hostname = "x"  # type: ignore[assignment, method-assign]
+    for twin in (pickle.loads(pickle.dumps(spec)), copy.deepcopy(spec), copy.copy(spec)):
+        assert twin == spec
+        assert hash(twin) == hash(spec)
+
+
+def test_what_is_printed_is_the_configuration() -> None:
+    spec = default().env(A="ä\n")
+    assert pyrunc.Spec.parse(str(spec)) == pyrunc.Spec.parse(spec.json()) == spec
+    assert repr(spec) == "Spec(args=['true'], rootfs='/image')"
+
+
+def test_a_file_is_read_with_its_relative_paths(tmp_path: Path) -> None:
+    spec = default().bind("data", "/data").mount("/x", type="tmpfs", source="tmpfs")
+    (tmp_path / "config.json").write_text(spec.set("/root/path", "rootfs").json())
+    for path in (tmp_path, tmp_path / "config.json", str(tmp_path)):
+        loaded = pyrunc.Spec.load(path)
+        assert loaded.get("/root/path") == str(tmp_path / "rootfs")
+        sources = {one["destination"]: one["source"] for one in loaded.get("/mounts")}
+        assert sources["/data"] == str(tmp_path / "data")
+        assert sources["/x"] == "tmpfs"
+    with pytest.raises(pyrunc.Failure, match="no-such-file"):
+        pyrunc.Spec.load(tmp_path / "no-such-file")
+
+
+def test_a_filter_comes_from_a_file_or_a_mapping_or_is_left_out(tmp_path: Path) -> None:
+    profile = {"defaultAction": "SCMP_ACT_ALLOW"}
+    file = tmp_path / "profile.json"
+    file.write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    for given in (file, str(file), profile):
+        assert default().seccomp(given).get("/linux/seccomp") == profile
+    assert default().seccomp(None).get("/linux/seccomp") is None
+    with pytest.raises(pyrunc.Failure, match="defualt") as error:
+        default().seccomp("defualt")
+    assert "default" in error.value.hint
+
+
+def test_becoming_rootless_keeps_limits_and_the_choice_of_a_network() -> None:
+    limited = default().limit(memory="64m", pids=5)
+    spec = limited.rootless(uid=1000, gid=1000)
+    assert spec.get("/linux/resources/pids/limit") == 5
+    assert spec.get("/linux/resources/devices") is None
+    assert "network" in {one["type"] for one in spec.get("/linux/namespaces")}
+    hosts = limited.network("host").rootless(uid=1000, gid=1000)
+    assert "network" not in {one["type"] for one in hosts.get("/linux/namespaces")}
+    mine = limited.rootless().get("/linux/uidMappings/0/hostID")
+    assert mine == os.geteuid()
+
+
+def test_paths_and_variables_come_as_what_they_are() -> None:
+    spec = pyrunc.Spec.default(["true"], rootfs=Path("/image"), euid=0, egid=0)
+    spec = spec.bind(Path("/a"), "/b").env({"A.B": "1", "C": "2"}, C="3").terminal(rows=5)
+    assert spec.get("/root/path") == "/image"
+    assert spec.get("/mounts")[-1]["source"] == "/a"
+    assert {"A.B=1", "C=3"} <= set(spec.get("/process/env"))
+    assert spec.get("/process/consoleSize") == {"height": 5, "width": 80}
+
+
+@pytest.mark.parametrize("value", [{1, 2}, b"x", Path("/x"), object()])
+def test_what_is_no_json_is_an_error_at_once(value: object) -> None:
+    with pytest.raises(pyrunc.UsageError, match="JSON values"):
+        default().set("/process/args", value)
