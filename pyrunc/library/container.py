@@ -239,8 +239,8 @@ class Container(Process):
         It is killed after `timeout` seconds. More options are those of `spawn`.
         """
         stdin = PIPE if input else None
-        with self.spawn(args, stdin=stdin, stdout=PIPE, stderr=PIPE, **options) as one:
-            return one.communicate(input, timeout=timeout)
+        with self.spawn(args, stdin=stdin, stdout=PIPE, stderr=PIPE, **options) as process:
+            return process.communicate(input, timeout=timeout)
 
     # -- limits and figures ------------------------------------------------------------------------
 

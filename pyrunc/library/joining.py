@@ -50,9 +50,11 @@ def spawn(
             ids = (change.user, change.user) if isinstance(change.user, int) else change.user
             wanted.user.uid, wanted.user.gid = ids
         options = ExecOptions(root=runtime_root, stdio=streams.theirs, service_manager=False)
-        one = lifecycle_exec.Execution(loaded, config, wanted, options=options)
-        child = one.perform()
-        return Process(pid=child.pid, pidfd=child.pidfd, streams=streams, terminal=one.terminal)
+        execution = lifecycle_exec.Execution(loaded, config, wanted, options=options)
+        child = execution.perform()
+        return Process(
+            pid=child.pid, pidfd=child.pidfd, streams=streams, terminal=execution.terminal
+        )
     except BaseException:
         streams.close()
         raise

@@ -25,8 +25,8 @@ MARK = re.compile(r"[1-9][0-9]{0,9}:[0-9]{1,20}", re.ASCII)  # pid and start tim
 
 def own_mark() -> str:
     """Return this program by pid and start time, which together name it for ever."""
-    found = process.read_stat(os.getpid())
-    return f"{os.getpid()}:{found.start_time if found is not None else 0}"
+    loaded = process.read_stat(os.getpid())
+    return f"{os.getpid()}:{loaded.start_time if loaded is not None else 0}"
 
 
 def lives(mark: str) -> bool:
@@ -35,13 +35,13 @@ def lives(mark: str) -> bool:
         return True
     pid, start_time = map(int, mark.split(":"))
     try:
-        found = process.read_stat(pid)  # pid 1 too: this program may be the init of a container
+        loaded = process.read_stat(pid)  # pid 1 too: this program may be the init of a container
     except OSError:  # a /proc that hides the processes of others
         return True
     return (
-        found is not None
-        and found.start_time == start_time
-        and (found.state not in process.DEAD or pid == os.getpid())
+        loaded is not None
+        and loaded.start_time == start_time
+        and (loaded.state not in process.DEAD or pid == os.getpid())
     )
 
 
@@ -65,13 +65,13 @@ def remove(root: str) -> list[str]:
 def _is_orphan(root: str, name: str) -> bool:
     """Whether the library made it for a program that has ended."""
     try:
-        found = Container.load(root, name)
+        loaded = Container.load(root, name)
     except Failure:
         return False
     try:
-        mark = bundle.annotation(found.state)
+        mark = bundle.annotation(loaded.state)
     finally:
-        found.directory.close()
+        loaded.directory.close()
     return bool(mark) and not lives(mark) and Bundle(root, name).mark() == mark
 
 

@@ -107,15 +107,15 @@ class Entry:
     annotations: Mapping[str, str] = field(repr=False)
 
     @classmethod
-    def of(cls, found: Mapping[str, Any], state: Mapping[str, Any]) -> Entry:
+    def of(cls, shown: Mapping[str, Any], state: Mapping[str, Any]) -> Entry:
         return cls(
-            id=found["id"],
-            pid=found.get("pid", 0),
-            status=found["status"],
-            bundle=found["bundle"],
+            id=shown["id"],
+            pid=shown.get("pid", 0),
+            status=shown["status"],
+            bundle=shown["bundle"],
             created=state["created"],
             owner=state["owner"],
-            annotations=dict(found.get("annotations") or {}),
+            annotations=dict(shown.get("annotations") or {}),
         )
 
 
@@ -139,7 +139,7 @@ class MountEntry:
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` has found; the configuration can be used when there are no errors."""
+    """What `check` has shown; the configuration can be used when there are no errors."""
 
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]

@@ -199,13 +199,13 @@ class Runtime:
 
         Closing it does not delete it.
         """
-        found = lifecycle_container.Container.load(self.root, id)
+        loaded = lifecycle_container.Container.load(self.root, id)
         try:
-            pidfd = process.open_pidfd(found.pid, found.start_time)
+            pidfd = process.open_pidfd(loaded.pid, loaded.start_time)
             bundle = Bundle(self.root, id)
-            return Container(self, id, bundle=bundle, pid=found.pid, pidfd=pidfd)
+            return Container(self, id, bundle=bundle, pid=loaded.pid, pidfd=pidfd)
         finally:
-            found.directory.close()
+            loaded.directory.close()
 
     @heard
     def list(self) -> builtins.list[Entry]:
@@ -216,11 +216,11 @@ class Runtime:
         entries = []
         for name in orphans.ids(self.root):
             try:
-                found = lifecycle_container.Container.load(self.root, name)
+                loaded = lifecycle_container.Container.load(self.root, name)
                 try:
-                    entries.append(Entry.of(found.oci_state(found.status()), found.state))
+                    entries.append(Entry.of(loaded.oci_state(loaded.status()), loaded.state))
                 finally:
-                    found.directory.close()
+                    loaded.directory.close()
             except (Failure, OSError) as error:
                 if os.path.lexists(f"{self.root}/{name}"):  # else somebody has deleted it meanwhile
                     log.warning(f"list: {name}: {error}")
