@@ -119,15 +119,10 @@ static int bind_console(int peer, uint32_t *step)
 	return result < 0 ? result : note_mount(tree);
 }
 
-static int become_terminal(int peer, uint32_t *step)
+static int become_stdio(int peer, uint32_t *step)
 {
-	int result;
+	int result = 0;
 
-	*step = STEP_OPEN_CONSOLE_TERMINAL;
-	setsid(); /* fails for the leader of a session, which is as good */
-	result = sys_ioctl(peer, TIOCSCTTY, NULL);
-	if (result < 0)
-		return result;
 	*step = STEP_OPEN_CONSOLE_STDIO;
 	for (int fd = 0; fd <= 2 && result >= 0; fd++)
 		result = sys_result(dup2(peer, fd));
@@ -153,7 +148,15 @@ int run_open_console(const struct op_open_console *op, uint32_t *step)
 	if (result < 0)
 		return result;
 	close_descriptor(&master); /* the container must not hold the other side of its terminal */
-	return become_terminal(peer, step);
+	return become_stdio(peer, step);
+}
+
+/* Of the process that stays: with the leader of a session its terminal goes. */
+int run_take_terminal(const struct op_take_terminal *op, uint32_t *step)
+{
+	(void)op;
+	(void)step;
+	return sys_ioctl(0, TIOCSCTTY, NULL);
 }
 
 static bool is_null(const struct stat *status)

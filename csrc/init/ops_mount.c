@@ -168,16 +168,10 @@ static int configure(int fs, const struct op_new_mount *op)
 }
 
 /* The descriptor of the detached mount. */
-static int make_mount(const struct op_new_mount *op, uint32_t *step)
+static int make_mount(const struct op_new_mount *op, int fs, uint32_t *step)
 {
-	CLEANUP_CLOSE int fs = -1;
 	int result;
 
-	if (has_long_option(op))
-		return mount_long(op, step);
-	fs = sys_fsopen(op->fstype);
-	if (fs < 0)
-		return fs;
 	*step = STEP_NEW_MOUNT_OPTION;
 	result = configure(fs, op);
 	if (result >= 0) {
@@ -193,9 +187,19 @@ static int make_mount(const struct op_new_mount *op, uint32_t *step)
 	return result;
 }
 
+static int open_and_make(const struct op_new_mount *op, uint32_t *step)
+{
+	CLEANUP_CLOSE int fs = -1;
+
+	if (has_long_option(op))
+		return mount_long(op, step);
+	fs = sys_fsopen(op->fstype);
+	return fs < 0 ? fs : make_mount(op, fs, step);
+}
+
 int run_new_mount(const struct op_new_mount *op, uint32_t *step)
 {
-	int mount = make_mount(op, step);
+	int mount = open_and_make(op, step);
 
 	return mount < 0 ? mount : slot_put(op->slot, mount);
 }
@@ -219,17 +223,30 @@ static int await_outcome(int pid, int from, uint32_t *step)
 	return outcome.result;
 }
 
+/* With the namespace by descriptor nobody has to be in it: -EINVAL before Linux 6.17. The one for
+ * children is the one that was joined. */
+static int make_proc_of(const struct op_new_mount *op, uint32_t *step)
+{
+	CLEANUP_CLOSE int fs = sys_fsopen("proc");
+	CLEANUP_CLOSE int namespace = -1;
+	int result;
+
+	if (fs < 0)
+		return fs;
+	*step = STEP_NEW_JOINED_PROC_NAMESPACE;
+	namespace = sys_open("/proc/self/ns/pid_for_children", O_RDONLY);
+	if (namespace < 0)
+		return namespace;
+	result = sys_fsconfig_fd(fs, "pidns", namespace);
+	return result < 0 ? result : make_mount(op, fs, step);
+}
+
 /*
  * setns(2) of a pid namespace is for children, and a procfs shows the one that its maker is in. The
  * child has the same table of descriptors, so that the mount is here when it has ended.
  */
-int run_new_joined_proc(const struct op_new_joined_proc *op, uint32_t *step)
+static int make_proc_in_child(const struct op_new_mount *mount, uint32_t *step)
 {
-	const struct op_new_mount mount = {.slot = op->slot,
-					   .fstype = "proc",
-					   .source = op->source,
-					   .options = op->options,
-					   .attributes = op->attributes};
 	struct clone_args args = {.flags = CLONE_FILES, .exit_signal = SIGCHLD};
 	struct outcome outcome = {0};
 	int ends[2];
@@ -240,7 +257,7 @@ int run_new_joined_proc(const struct op_new_joined_proc *op, uint32_t *step)
 		return result;
 	result = sys_clone3(&args);
 	if (result == 0) {
-		outcome.result = make_mount(&mount, &outcome.step);
+		outcome.result = open_and_make(mount, &outcome.step);
 		memcpy(outcome.detail, detail_text, DETAIL_SIZE);
 		_exit(sys_write(ends[1], &outcome, sizeof(outcome)) < 0);
 	}
@@ -248,6 +265,20 @@ int run_new_joined_proc(const struct op_new_joined_proc *op, uint32_t *step)
 		result = await_outcome(result, ends[0], step);
 	close(ends[0]);
 	close(ends[1]);
+	return result;
+}
+
+int run_new_joined_proc(const struct op_new_joined_proc *op, uint32_t *step)
+{
+	const struct op_new_mount mount = {.slot = op->slot,
+					   .fstype = "proc",
+					   .source = op->source,
+					   .options = op->options,
+					   .attributes = op->attributes};
+	int result = make_proc_of(&mount, step);
+
+	if (result < 0 && *step == STEP_NEW_JOINED_PROC_NAMESPACE)
+		result = make_proc_in_child(&mount, step);
 	return result < 0 ? result : slot_put(op->slot, result);
 }
 

@@ -160,6 +160,7 @@ int run_fork(const struct op_fork *op, uint32_t *step)
 
 	if (pid < 0)
 		return pid;
+	forget_root(); /* others may see the child: it holds no directory */
 	if (cgroup >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (unsigned int)cgroup;

@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x465cc32b7cb99d60ULL
+#define PLAN_DIGEST 0x950bc760913e3d7bULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -98,34 +98,35 @@ enum op_code {
 	OP_SET_DOMAINNAME = 47,
 	OP_NEW_KEYRING = 48,
 	OP_OPEN_CONSOLE = 49,
-	OP_OWN_STDIO = 50,
-	OP_REOPEN_NULL = 51,
-	OP_SET_UMASK = 52,
-	OP_SET_LIMIT = 53,
-	OP_SET_AFFINITY = 54,
-	OP_SET_SCHEDULER = 55,
-	OP_SET_IO_PRIORITY = 56,
-	OP_SET_PERSONALITY = 57,
-	OP_SET_MEMORY_POLICY = 58,
-	OP_SET_NO_NEW_PRIVILEGES = 59,
-	OP_LIMIT_BOUNDING_SET = 60,
-	OP_SET_GROUPS = 61,
-	OP_SET_IDS = 62,
-	OP_SET_CAPABILITIES = 63,
-	OP_ADJUST_CAPABILITIES = 64,
-	OP_CLOSE_DESCRIPTORS = 65,
-	OP_LOAD_SECCOMP = 66,
-	OP_CHANGE_DIRECTORY = 67,
-	OP_FIND_HOME = 68,
-	OP_FIND_EXECUTABLE = 69,
-	OP_CREATE_RULESET = 70,
-	OP_ALLOW_PATH = 71,
-	OP_ALLOW_PORT = 72,
-	OP_RESTRICT_SELF = 73,
-	OP_RUN_HOOK = 74,
-	OP_WAIT_AT_GATE = 75,
-	OP_EXECUTE_SLOT = 76,
-	OP_EXECUTE = 77,
+	OP_TAKE_TERMINAL = 50,
+	OP_OWN_STDIO = 51,
+	OP_REOPEN_NULL = 52,
+	OP_SET_UMASK = 53,
+	OP_SET_LIMIT = 54,
+	OP_SET_AFFINITY = 55,
+	OP_SET_SCHEDULER = 56,
+	OP_SET_IO_PRIORITY = 57,
+	OP_SET_PERSONALITY = 58,
+	OP_SET_MEMORY_POLICY = 59,
+	OP_SET_NO_NEW_PRIVILEGES = 60,
+	OP_LIMIT_BOUNDING_SET = 61,
+	OP_SET_GROUPS = 62,
+	OP_SET_IDS = 63,
+	OP_SET_CAPABILITIES = 64,
+	OP_ADJUST_CAPABILITIES = 65,
+	OP_CLOSE_DESCRIPTORS = 66,
+	OP_LOAD_SECCOMP = 67,
+	OP_CHANGE_DIRECTORY = 68,
+	OP_FIND_HOME = 69,
+	OP_FIND_EXECUTABLE = 70,
+	OP_CREATE_RULESET = 71,
+	OP_ALLOW_PATH = 72,
+	OP_ALLOW_PORT = 73,
+	OP_RESTRICT_SELF = 74,
+	OP_RUN_HOOK = 75,
+	OP_WAIT_AT_GATE = 76,
+	OP_EXECUTE_SLOT = 77,
+	OP_EXECUTE = 78,
 };
 
 #define FOR_EACH_OP(X) \
@@ -178,6 +179,7 @@ enum op_code {
 	X(set_domainname) \
 	X(new_keyring) \
 	X(open_console) \
+	X(take_terminal) \
 	X(own_stdio) \
 	X(reopen_null) \
 	X(set_umask) \
@@ -371,9 +373,9 @@ struct op_new_mount {
 };
 int run_new_mount(const struct op_new_mount *op, uint32_t *step);
 
-/* A new procfs in a slot, of the pid namespace that the task has joined: as the task itself is */
-/* not in it, a child makes it. */
-enum step_new_joined_proc { STEP_NEW_JOINED_PROC_OPEN, STEP_NEW_JOINED_PROC_OPTION, STEP_NEW_JOINED_PROC_CREATE, STEP_NEW_JOINED_PROC_MOUNT, STEP_NEW_JOINED_PROC_CHILD };
+/* A new procfs in a slot, of the pid namespace that the task has joined but is not in itself: */
+/* with the option pidns (Linux 6.17), or else made by a child. */
+enum step_new_joined_proc { STEP_NEW_JOINED_PROC_OPEN, STEP_NEW_JOINED_PROC_OPTION, STEP_NEW_JOINED_PROC_CREATE, STEP_NEW_JOINED_PROC_MOUNT, STEP_NEW_JOINED_PROC_NAMESPACE, STEP_NEW_JOINED_PROC_CHILD };
 struct op_new_joined_proc {
 	uint32_t slot;
 	const char *source;
@@ -652,9 +654,8 @@ struct op_new_keyring {
 int run_new_keyring(const struct op_new_keyring *op, uint32_t *step);
 
 /* Open a terminal in the container's devpts, set its size, give it to uid, bind it on */
-/* /dev/console if asked, send the master to the parent (rendezvous console), make it the */
-/* controlling terminal and stdio. */
-enum step_open_console { STEP_OPEN_CONSOLE_OPEN, STEP_OPEN_CONSOLE_VERIFY, STEP_OPEN_CONSOLE_UNLOCK, STEP_OPEN_CONSOLE_PEER, STEP_OPEN_CONSOLE_SIZE, STEP_OPEN_CONSOLE_CHOWN, STEP_OPEN_CONSOLE_CONSOLE, STEP_OPEN_CONSOLE_ATTACH, STEP_OPEN_CONSOLE_SEND, STEP_OPEN_CONSOLE_TERMINAL, STEP_OPEN_CONSOLE_STDIO };
+/* /dev/console if asked, send the master to the parent (rendezvous console), make it stdio. */
+enum step_open_console { STEP_OPEN_CONSOLE_OPEN, STEP_OPEN_CONSOLE_VERIFY, STEP_OPEN_CONSOLE_UNLOCK, STEP_OPEN_CONSOLE_PEER, STEP_OPEN_CONSOLE_SIZE, STEP_OPEN_CONSOLE_CHOWN, STEP_OPEN_CONSOLE_CONSOLE, STEP_OPEN_CONSOLE_ATTACH, STEP_OPEN_CONSOLE_SEND, STEP_OPEN_CONSOLE_STDIO };
 struct op_open_console {
 	uint32_t rows;
 	uint32_t columns;
@@ -662,6 +663,13 @@ struct op_open_console {
 	uint32_t bind;
 };
 int run_open_console(const struct op_open_console *op, uint32_t *step);
+
+/* Make the terminal on descriptor 0 the controlling one of the session. */
+enum step_take_terminal { STEP_TAKE_TERMINAL_TAKE };
+struct op_take_terminal {
+	char nothing;
+};
+int run_take_terminal(const struct op_take_terminal *op, uint32_t *step);
 
 /* Give the descriptors 0-2 to a uid where they are pipes, sockets or files that are not */
 /* /dev/null. */
@@ -1430,6 +1438,12 @@ static bool decode_open_console(struct reader *reader, struct op_open_console *o
 	return read_end(reader);
 }
 
+static bool decode_take_terminal(struct reader *reader, struct op_take_terminal *op)
+{
+	op->nothing = 0;
+	return read_end(reader);
+}
+
 static bool decode_own_stdio(struct reader *reader, struct op_own_stdio *op)
 {
 	if (!read_u32(reader, &op->uid))
@@ -1984,6 +1998,11 @@ static bool check_op(uint32_t code, struct reader *reader)
 
 		return decode_open_console(reader, &op);
 	}
+	case OP_TAKE_TERMINAL: {
+		struct op_take_terminal op;
+
+		return decode_take_terminal(reader, &op);
+	}
 	case OP_OWN_STDIO: {
 		struct op_own_stdio op;
 
@@ -2474,6 +2493,13 @@ static int run_op(uint32_t code, struct reader *reader, uint32_t *step)
 		if (!decode_open_console(reader, &op))
 			return -EPROTO;
 		return run_open_console(&op, step);
+	}
+	case OP_TAKE_TERMINAL: {
+		struct op_take_terminal op;
+
+		if (!decode_take_terminal(reader, &op))
+			return -EPROTO;
+		return run_take_terminal(&op, step);
 	}
 	case OP_OWN_STDIO: {
 		struct op_own_stdio op;

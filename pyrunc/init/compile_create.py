@@ -10,6 +10,7 @@ from pyrunc.init import (
     attributes,
     capabilities,
     devices,
+    exposure,
     hooks,
     labels,
     landlock,
@@ -58,6 +59,7 @@ class CreateCompiler:
         "environment",
         "filled",
         "filter",
+        "filtered",
         "held",
         "into",
         "keyring",
@@ -97,6 +99,7 @@ class CreateCompiler:
     program: int  # slot of a program of the host that runs in place of the bundle's, or 0
     sets: capabilities.Sets
     filter: FilterLike | None
+    filtered: bool  # it is in force before the fork
     environment: process.Environment
     preserved: int  # descriptors above stdio that the program gets
     terminal: bool
@@ -141,6 +144,7 @@ def compile_create(
         program=program,
     )
     compiler.filter = seccomp
+    compiler.filtered = exposure.create_filters_early(compiler.context, config, seccomp)
     compiler.terminal = bool(config.process.terminal) if console is None else console
     compiler.keyring = not no_new_keyring
     compiler.state_json = state_json or hooks.bare_state(config, container_id, bundle)
@@ -193,6 +197,7 @@ def _prepare(
     compiler.output = hooks.output_slots(compiler.objects)
     compiler.context = context = Context(host, objects=len(compiler.objects))
     namespaces.settle(context, config)
+    context.forks_late = exposure.created_late(config) and not cgroup.into
     process.check(context, config.process)
     labels.check(context, config.process)
     if not context.has("mount"):
@@ -290,17 +295,10 @@ def _inside(compiler: CreateCompiler) -> list[Op]:
     if not compiler.context.has("mount"):
         return []
     filled = _fill(compiler)
-    if not _hooked(compiler):
+    if not hooks.while_mounting(compiler.config):
         return filled
     # Hooks may mount what they like over it, so what the plan has done is looked at before.
     return [*filled, *verify.mounts(filled, compiler.mounts.expected, early=True)]
-
-
-def _hooked(compiler: CreateCompiler) -> bool:
-    """Return whether hooks run while the mounts are made."""
-    found = compiler.config.hooks
-    kinds = (found.prestart, found.create_runtime, found.create_container) if found else ()
-    return any(kinds)
 
 
 def _fill(compiler: CreateCompiler) -> list[Op]:
@@ -309,7 +307,8 @@ def _fill(compiler: CreateCompiler) -> list[Op]:
     if not compiler.dev_is_bound:
         planned += compiler.devices.inside
     if compiler.terminal:  # on /dev/console too where the mount stays inside the container
-        planned += process.console(compiler.config.process, bind=compiler.context.has("mount"))
+        bind, take = compiler.context.has("mount"), not compiler.context.forks_late
+        planned += process.console(compiler.config.process, bind=bind, take=take)
     compiler.filled = planned
     return compiler.filled
 
@@ -343,7 +342,7 @@ def _finish_root(compiler: CreateCompiler) -> list[Op]:
     planned += process.enter_cwd(config.process, create=True, retry_later=True)
     planned += compiler.mounts.late
     planned += roots.finish(config) if compiler.context.has("mount") else []
-    if not (_hooked(compiler) and compiler.context.has("mount")):
+    if not (hooks.while_mounting(config) and compiler.context.has("mount")):
         planned += verify.mounts(compiler.filled, compiler.mounts.expected, early=False)
     # These look for themselves; a read-only path puts clones in the place of the mounts below it.
     planned += compiler.masks.inside
@@ -353,17 +352,24 @@ def _finish_root(compiler: CreateCompiler) -> list[Op]:
 def _process(compiler: CreateCompiler) -> list[Op]:
     """From the container's root to the program's user."""
     context, config = compiler.context, compiler.config
-    planned = attributes.umask(config.process)
-    planned.append(attributes.reset_affinity())
+    planned = [*attributes.umask(config.process), attributes.reset_affinity()]
     planned += attributes.scheduling(context, config.process)
     planned += attributes.memory_and_domain(context, config.linux)
     planned += labels.program(context, config.process, proc=compiler.proc)
     planned += process.stdio(context, config.process)
     planned += attributes.limits(context, config.process)
     planned += process.credentials(context, config.process, compiler.sets, compiler.filter)
-    planned += process.enter_cwd(config.process, create=False, retry_later=False)
-    planned += process.look_up(config.process, compiler.environment, program=compiler.program)
-    return planned + landlock.plan(context, config.process, config.annotations)
+    last = process.enter_cwd(config.process, create=False, retry_later=False)
+    last += process.look_up(config.process, compiler.environment, program=compiler.program)
+    last += landlock.plan(context, config.process, config.annotations)
+    if not context.forks_late:
+        return planned + last
+    filtered = _filter(compiler) if compiler.filtered else []
+    return planned + exposure.appear(config.process, last, filtered, terminal=compiler.terminal)
+
+
+def _filter(compiler: CreateCompiler) -> list[Op]:
+    return process.filter_ops(compiler.config.process, compiler.sets, compiler.filter)
 
 
 def _start(compiler: CreateCompiler) -> list[Op]:
@@ -371,27 +377,26 @@ def _start(compiler: CreateCompiler) -> list[Op]:
 
     A filter comes as late as it can; one with a listener needs the parent, so it comes before.
     """
-    config, filter = compiler.config, compiler.filter
+    config, filter, preserved = compiler.config, compiler.filter, compiler.preserved
     early = filter is not None and filter.listener
+    loaded = early or compiler.filtered
     runs = hooks.start_container(
         config,
         compiler.state_json,
         inherited=compiler.environment,
-        filter=None if early else filter,
+        filter=None if loaded else filter,
         output=compiler.output,
     )
-    filtered = process.filter_ops(config.process, compiler.sets, filter)
-    kept = compiler.output if runs else hooks.NO_OUTPUT
-    preserved, program = compiler.preserved, compiler.program
+    output, program = compiler.output if runs else hooks.NO_OUTPUT, compiler.program
     closing = process.close_descriptors(
-        preserved, gate=GATE, report=REPORT, output=kept, program=program
+        preserved, gate=GATE, report=REPORT, output=output, program=program
     )
     planned = [closing, *namespaces.open_up(compiler.context)]
-    planned += filtered if early else []
+    planned += _filter(compiler) if early else []
     planned.append(process.ready())
     planned.append(ops.WaitAtGate(gate=GATE, report=REPORT, action="wait for start"))
     planned += runs
-    planned += [] if early else filtered
+    planned += [] if loaded else _filter(compiler)
     planned.append(
         process.execute(config.process, compiler.environment, preserved=preserved, program=program)
     )

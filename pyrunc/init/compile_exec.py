@@ -7,7 +7,17 @@ decides about rights, and it can be looked at or traced only when the program ru
 
 from __future__ import annotations
 
-from pyrunc.init import attributes, capabilities, labels, landlock, namespaces, ops, process, times
+from pyrunc.init import (
+    attributes,
+    capabilities,
+    exposure,
+    labels,
+    landlock,
+    namespaces,
+    ops,
+    process,
+    times,
+)
 from pyrunc.init import rootfs as roots
 from pyrunc.init.context import Context
 from pyrunc.init.plan import Plan
@@ -61,6 +71,7 @@ def compile_exec(
     terminal = bool(wanted.terminal) if console is None else console
     environment = process.Environment(wanted.env, listen_fds=listen_fds)
     score = oom_score_adj if wanted.oom_score_adj is None else wanted.oom_score_adj
+    context.forks_late = exposure.executed_late(context, wanted)
     early, late, proc = _label_proc(context, wanted)
     planned = times.trace_times(2 + tasks if traced else 0)
     planned += namespaces.begin(context, oom_score_adj=score, pointer="/oomScoreAdj")
@@ -71,7 +82,7 @@ def compile_exec(
     planned += _session(wanted, proc=proc, context=context, keyring=not no_new_keyring)
     planned += attributes.umask(wanted)
     if terminal:
-        planned += process.console(wanted, bind=False)
+        planned += process.console(wanted, bind=False, take=not context.forks_late)
     planned += attributes.affinity(context, wanted)
     planned += attributes.scheduling(context, wanted)
     planned += attributes.memory_and_domain(context, linux)
@@ -81,10 +92,16 @@ def compile_exec(
     sets = capabilities.resolve(context, wanted)
     planned += attributes.limits(context, wanted)
     planned += process.credentials(context, wanted, sets, seccomp)
-    planned += process.enter_cwd(wanted, create=False, retry_later=False)
-    planned += process.look_up(wanted, environment)
-    planned += landlock.plan(context, wanted, annotations or {})
+    last = process.enter_cwd(wanted, create=False, retry_later=False)
+    last += process.look_up(wanted, environment)
+    last += landlock.plan(context, wanted, annotations or {})
     filtered = process.filter_ops(wanted, sets, seccomp)
+    if context.forks_late:
+        enter = _enter_cgroups(tasks)
+        early = filtered if exposure.filters_early(wanted, seccomp) else []
+        last = exposure.appear(wanted, last, early, terminal=terminal, enter=enter)
+        filtered = [] if early else filtered
+    planned += last
     listens = seccomp is not None and seccomp.listener
     planned.append(process.close_descriptors(listen_fds + preserve_fds))
     planned += [*namespaces.open_up(context), *filtered] if listens else []
@@ -139,10 +156,7 @@ def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
     The cgroups of `tasks` come last: the container may be at its limit of processes, which counts
     who forks there and not who enters. A caller who may not move the container's root moves itself.
     """
-    enter: list[Op] = []
-    if tasks:
-        action = "enter the container's cgroups"
-        enter.append(ops.JoinCgroup(slot=TARGET + 1, count=tasks, action=action))
+    enter = _enter_cgroups(tasks)
     late = namespaces.caller_is_root(context)
     planned = namespaces.drop_groups(context)
     if context.joined:
@@ -150,9 +164,18 @@ def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
     planned.append(ops.CloseSlot(slot=TARGET))
     if rootfs and not context.has("mount"):
         planned.append(roots.chroot(rootfs))
+    if context.forks_late:
+        return [*planned, *namespaces.become_root(context)]
     if late:
         return [*planned, *become_process(context), *enter]
     return [*planned, *enter, *become_process(context)]
+
+
+def _enter_cgroups(tasks: int) -> list[Op]:
+    if not tasks:
+        return []
+    action = "enter the container's cgroups"
+    return [ops.JoinCgroup(slot=TARGET + 1, count=tasks, action=action)]
 
 
 def join_container(kinds: Iterable[str]) -> Op:
@@ -183,7 +206,8 @@ def _label_proc(context: Context, wanted: Process) -> tuple[list[Op], list[Op], 
     if context.host.rootless:
         return [ops.OpenProc(slot=slot, kind=ops.PROC_HOST, action=action)], [], slot
     new = [ops.OpenProc(slot=slot, kind=ops.PROC_PIDS, action=action)]
-    return (list(new), [], slot) if context.userns else ([], list(new), slot)
+    before = context.userns or context.forks_late  # it shows who is in the pid namespace
+    return (list(new), [], slot) if before else ([], list(new), slot)
 
 
 def _session(wanted: Process, *, proc: int, context: Context, keyring: bool) -> list[Op]:

@@ -10,7 +10,7 @@ mount id.
 
 from __future__ import annotations
 
-from pyrunc.init import capabilities, labels, mounts, namespaces, ops, paths, propagation
+from pyrunc.init import capabilities, exposure, labels, mounts, namespaces, ops, paths, propagation
 from pyrunc.init import rootfs as roots
 from pyrunc.init.compile_exec import TARGET, become_process, join_container, settle
 from pyrunc.init.mount_parts import Mounts
@@ -57,6 +57,7 @@ def compile_add(
         inside_resolve=RESOLVE_NO_SYMLINKS,  # the container may have changed them
     )
     _check(context, config)
+    context.forks_late = exposure.exposed(context)  # not at all: nothing of it needs the namespace
     mounts.plan(planned, config)
     sequence = namespaces.begin(context, oom_score_adj=None, pointer="")
     sequence += _enter(context, config, planned)
@@ -136,10 +137,13 @@ def _enter(context: Context, config: Config, wanted: Mounts) -> list[Op]:
     planned = namespaces.drop_groups(context)
     first = context.joined - {"mount"}
     planned += [join_container(first)] if first else []
+    planned += wanted.early
     action = "copy the host's mount namespace"
     planned.append(ops.Unshare(flags=NAMESPACES["mount"], action=action))
     planned += [*wanted.peers, roots.part_from_host(config), *wanted.sources]
     planned += [join_container({"mount"}), ops.CloseSlot(slot=TARGET)]
+    if context.forks_late:
+        return planned + namespaces.become_root(context)
     return planned + become_process(context)
 
 

@@ -19,6 +19,7 @@ class Context:
 
     __slots__ = (
         "_next",
+        "forks_late",
         "gid_mappings",
         "host",
         "joined",
@@ -46,6 +47,7 @@ class Context:
         self.root_gid = 0
         self.setgroups = True  # setgroups is allowed
         self.keep_groups = False  # the caller's groups are wanted
+        self.forks_late = False  # into the pid namespace, as the last thing that takes a right
         self._next = objects + 1
 
     @property

@@ -133,6 +133,13 @@ def _run(
     ]
 
 
+def while_mounting(config: Config) -> bool:
+    """Return whether hooks run while the mounts are made."""
+    found = config.hooks
+    kinds = (found.prestart, found.create_runtime, found.create_container) if found else ()
+    return any(kinds)
+
+
 def bare_state(config: Config, container_id: str, bundle: str) -> StateJson:
     """Return the state without annotations, for callers that run nothing."""
 

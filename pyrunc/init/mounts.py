@@ -155,6 +155,7 @@ def _new(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
     slot = context.slot()
     namespace, host_path = OF_A_NAMESPACE.get(kind, ("", ""))
     early = bool(namespace) and context.borrows(namespace)
+    early = early or (kind == "proc" and context.forks_late)
     if namespace and not early and not context.owns(namespace):
         _from_host(mounts, mount, options, slot=slot, path=host_path)
         return

@@ -240,7 +240,7 @@ def settle_down(
 
     The last process alone enters the cgroups: a limit on processes may be 1. In a pid namespace of
     others root comes before the fork, since the child may be seen there (JN-3); only a cgroup2 is
-    entered with the fork, and with the rights of whoever forks.
+    entered with the fork, and with the rights of whoever forks. `forks_late`: `exposure.appear`.
     """
     enter: list[Op] = []
     if cgroup.tasks:
@@ -258,7 +258,7 @@ def settle_down(
     planned: list[Op]
     if cgroup.into:
         planned = [*fork(cgroup=into), *enter, *root]
-    elif not (context.has("pid") or context.has("time")):
+    elif context.forks_late or not (context.has("pid") or context.has("time")):
         planned = [*enter, *root]
     elif "pid" in context.new and enter:
         planned = [*fork(), *enter, *root]
@@ -284,8 +284,13 @@ def enter_leaf(cgroup: CgroupView, *, leaf: int) -> list[Op]:
 
 
 def session(context: Context, *, keyring: bool) -> list[Op]:
-    """Plan a session, and an anonymous keyring: other processes could join a named one."""
-    planned: list[Op] = [ops.SetSession(action="start a new session")]
+    """Plan a session, and an anonymous keyring: other processes could join a named one.
+
+    A child has the keyring, but no terminal of a session whose leader ended: it starts its own.
+    """
+    planned: list[Op] = []
+    if not context.forks_late:
+        planned.append(ops.SetSession(action="start a new session"))
     if keyring:
         permissions = KEY_OTHER_SEARCH if context.userns else KEY_USER_SEARCH
         planned.append(

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0x465CC32B7CB99D60
+DIGEST = 0x950BC760913E3D7B
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -609,13 +609,13 @@ class NewMount(Op):
 
 
 class NewJoinedProc(Op):
-    """A new procfs in a slot, of the pid namespace that the task has joined: as the task itself is not in it, a child makes it."""
+    """A new procfs in a slot, of the pid namespace that the task has joined but is not in itself: with the option pidns (Linux 6.17), or else made by a child."""
 
     __slots__ = ("attributes", "options", "slot", "source")
     NAME = "new_joined_proc"
     CODE = 19
     FIELDS = ("slot", "source", "options", "attributes")
-    STEPS = ("open", "option", "create", "mount", "child")
+    STEPS = ("open", "option", "create", "mount", "namespace", "child")
 
     def __init__(
         self,
@@ -1490,7 +1490,7 @@ class NewKeyring(Op):
 
 
 class OpenConsole(Op):
-    """Open a terminal in the container's devpts, set its size, give it to uid, bind it on /dev/console if asked, send the master to the parent (rendezvous console), make it the controlling terminal and stdio."""
+    """Open a terminal in the container's devpts, set its size, give it to uid, bind it on /dev/console if asked, send the master to the parent (rendezvous console), make it stdio."""
 
     __slots__ = ("bind", "columns", "rows", "uid")
     NAME = "open_console"
@@ -1506,7 +1506,6 @@ class OpenConsole(Op):
         "console",
         "attach",
         "send",
-        "terminal",
         "stdio",
     )
 
@@ -1531,12 +1530,34 @@ class OpenConsole(Op):
         return _op(49, pack("<IIII", self.rows, self.columns, self.uid, self.bind))
 
 
+class TakeTerminal(Op):
+    """Make the terminal on descriptor 0 the controlling one of the session."""
+
+    __slots__ = ()
+    NAME = "take_terminal"
+    CODE = 50
+    FIELDS = ()
+    STEPS = ("take",)
+
+    def __init__(
+        self,
+        *,
+        pointer: str = "",
+        action: str = "",
+    ) -> None:
+        self.pointer = pointer
+        self.action = action
+
+    def encode(self) -> bytes:
+        return _op(50, b"")
+
+
 class OwnStdio(Op):
     """Give the descriptors 0-2 to a uid where they are pipes, sockets or files that are not /dev/null."""
 
     __slots__ = ("uid",)
     NAME = "own_stdio"
-    CODE = 50
+    CODE = 51
     FIELDS = ("uid",)
     STEPS = ("chown",)
 
@@ -1552,7 +1573,7 @@ class OwnStdio(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(50, pack("<I", self.uid))
+        return _op(51, pack("<I", self.uid))
 
 
 class ReopenNull(Op):
@@ -1560,7 +1581,7 @@ class ReopenNull(Op):
 
     __slots__ = ()
     NAME = "reopen_null"
-    CODE = 51
+    CODE = 52
     FIELDS = ()
     STEPS = ("open", "verify")
 
@@ -1574,7 +1595,7 @@ class ReopenNull(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(51, b"")
+        return _op(52, b"")
 
 
 class SetUmask(Op):
@@ -1582,7 +1603,7 @@ class SetUmask(Op):
 
     __slots__ = ("mask",)
     NAME = "set_umask"
-    CODE = 52
+    CODE = 53
     FIELDS = ("mask",)
     STEPS = ("umask",)
 
@@ -1598,7 +1619,7 @@ class SetUmask(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(52, pack("<I", self.mask))
+        return _op(53, pack("<I", self.mask))
 
 
 class SetLimit(Op):
@@ -1606,7 +1627,7 @@ class SetLimit(Op):
 
     __slots__ = ("hard", "resource", "soft")
     NAME = "set_limit"
-    CODE = 53
+    CODE = 54
     FIELDS = ("resource", "soft", "hard")
     STEPS = ("setrlimit",)
 
@@ -1626,7 +1647,7 @@ class SetLimit(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(53, pack("<IQQ", self.resource, self.soft, self.hard))
+        return _op(54, pack("<IQQ", self.resource, self.soft, self.hard))
 
 
 class SetAffinity(Op):
@@ -1634,7 +1655,7 @@ class SetAffinity(Op):
 
     __slots__ = ("mask",)
     NAME = "set_affinity"
-    CODE = 54
+    CODE = 55
     FIELDS = ("mask",)
     STEPS = ("affinity",)
 
@@ -1650,7 +1671,7 @@ class SetAffinity(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(54, _bytes(self.mask, 0))
+        return _op(55, _bytes(self.mask, 0))
 
 
 class SetScheduler(Op):
@@ -1658,7 +1679,7 @@ class SetScheduler(Op):
 
     __slots__ = ("deadline", "flags", "nice", "period", "policy", "priority", "runtime")
     NAME = "set_scheduler"
-    CODE = 55
+    CODE = 56
     FIELDS = ("policy", "flags", "nice", "priority", "runtime", "deadline", "period")
     STEPS = ("setattr",)
 
@@ -1686,7 +1707,7 @@ class SetScheduler(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(55, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
+        return _op(56, pack("<IQiIQQQ", self.policy, self.flags, self.nice, self.priority, self.runtime, self.deadline, self.period))
 
 
 class SetIoPriority(Op):
@@ -1694,7 +1715,7 @@ class SetIoPriority(Op):
 
     __slots__ = ("value",)
     NAME = "set_io_priority"
-    CODE = 56
+    CODE = 57
     FIELDS = ("value",)
     STEPS = ("ioprio",)
 
@@ -1710,7 +1731,7 @@ class SetIoPriority(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(56, pack("<I", self.value))
+        return _op(57, pack("<I", self.value))
 
 
 class SetPersonality(Op):
@@ -1718,7 +1739,7 @@ class SetPersonality(Op):
 
     __slots__ = ("persona",)
     NAME = "set_personality"
-    CODE = 57
+    CODE = 58
     FIELDS = ("persona",)
     STEPS = ("personality",)
 
@@ -1734,7 +1755,7 @@ class SetPersonality(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(57, pack("<Q", self.persona))
+        return _op(58, pack("<Q", self.persona))
 
 
 class SetMemoryPolicy(Op):
@@ -1742,7 +1763,7 @@ class SetMemoryPolicy(Op):
 
     __slots__ = ("mode", "nodes")
     NAME = "set_memory_policy"
-    CODE = 58
+    CODE = 59
     FIELDS = ("mode", "nodes")
     STEPS = ("mempolicy",)
 
@@ -1762,7 +1783,7 @@ class SetMemoryPolicy(Op):
     def encode(self) -> bytes:
         body = pack("<I", self.mode)
         body += _bytes(self.nodes, len(body))
-        return _op(58, body)
+        return _op(59, body)
 
 
 class SetNoNewPrivileges(Op):
@@ -1770,7 +1791,7 @@ class SetNoNewPrivileges(Op):
 
     __slots__ = ()
     NAME = "set_no_new_privileges"
-    CODE = 59
+    CODE = 60
     FIELDS = ()
     STEPS = ("prctl",)
 
@@ -1784,7 +1805,7 @@ class SetNoNewPrivileges(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(59, b"")
+        return _op(60, b"")
 
 
 class LimitBoundingSet(Op):
@@ -1795,7 +1816,7 @@ class LimitBoundingSet(Op):
 
     __slots__ = ("keep", "last")
     NAME = "limit_bounding_set"
-    CODE = 60
+    CODE = 61
     FIELDS = ("keep", "last")
     STEPS = ("read", "drop")
 
@@ -1813,7 +1834,7 @@ class LimitBoundingSet(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(60, pack("<QI", self.keep, self.last))
+        return _op(61, pack("<QI", self.keep, self.last))
 
 
 class SetGroups(Op):
@@ -1821,7 +1842,7 @@ class SetGroups(Op):
 
     __slots__ = ("gids",)
     NAME = "set_groups"
-    CODE = 61
+    CODE = 62
     FIELDS = ("gids",)
     STEPS = ("setgroups", "verify")
 
@@ -1837,7 +1858,7 @@ class SetGroups(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(61, _bytes(self.gids, 0))
+        return _op(62, _bytes(self.gids, 0))
 
 
 class SetIds(Op):
@@ -1845,7 +1866,7 @@ class SetIds(Op):
 
     __slots__ = ("gid", "uid")
     NAME = "set_ids"
-    CODE = 62
+    CODE = 63
     FIELDS = ("uid", "gid")
     STEPS = ("keepcaps", "setgid", "setuid", "hide", "verify")
 
@@ -1863,7 +1884,7 @@ class SetIds(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(62, pack("<II", self.uid, self.gid))
+        return _op(63, pack("<II", self.uid, self.gid))
 
 
 class SetCapabilities(Op):
@@ -1871,7 +1892,7 @@ class SetCapabilities(Op):
 
     __slots__ = ("ambient", "effective", "inheritable", "permitted")
     NAME = "set_capabilities"
-    CODE = 63
+    CODE = 64
     FIELDS = ("effective", "permitted", "inheritable", "ambient")
     STEPS = ("keepcaps", "capset", "clear", "ambient", "verify")
 
@@ -1893,7 +1914,7 @@ class SetCapabilities(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(63, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
+        return _op(64, pack("<QQQQ", self.effective, self.permitted, self.inheritable, self.ambient))
 
 
 class AdjustCapabilities(Op):
@@ -1901,7 +1922,7 @@ class AdjustCapabilities(Op):
 
     __slots__ = ("effective", "inheritable", "permitted")
     NAME = "adjust_capabilities"
-    CODE = 64
+    CODE = 65
     FIELDS = ("effective", "permitted", "inheritable")
     STEPS = ("capset",)
 
@@ -1921,7 +1942,7 @@ class AdjustCapabilities(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(64, pack("<QQQ", self.effective, self.permitted, self.inheritable))
+        return _op(65, pack("<QQQ", self.effective, self.permitted, self.inheritable))
 
 
 class CloseDescriptors(Op):
@@ -1932,7 +1953,7 @@ class CloseDescriptors(Op):
 
     __slots__ = ("err", "gate", "out", "preserved", "program", "report")
     NAME = "close_descriptors"
-    CODE = 65
+    CODE = 66
     FIELDS = ("preserved", "gate", "report", "out", "err", "program")
     STEPS = ("close",)
 
@@ -1958,7 +1979,7 @@ class CloseDescriptors(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(65, pack("<IIIIII", self.preserved, self.gate, self.report, self.out, self.err, self.program))
+        return _op(66, pack("<IIIIII", self.preserved, self.gate, self.report, self.out, self.err, self.program))
 
 
 class LoadSeccomp(Op):
@@ -1970,7 +1991,7 @@ class LoadSeccomp(Op):
 
     __slots__ = ("filter", "flags", "listener")
     NAME = "load_seccomp"
-    CODE = 66
+    CODE = 67
     FIELDS = ("flags", "filter", "listener")
     STEPS = ("load", "listener")
 
@@ -1993,7 +2014,7 @@ class LoadSeccomp(Op):
         body = pack("<I", self.flags)
         body += _bytes(self.filter, len(body))
         body += pack("<I", self.listener)
-        return _op(66, body)
+        return _op(67, body)
 
 
 class ChangeDirectory(Op):
@@ -2005,7 +2026,7 @@ class ChangeDirectory(Op):
 
     __slots__ = ("create", "path", "retry_later")
     NAME = "change_directory"
-    CODE = 67
+    CODE = 68
     FIELDS = ("path", "create", "retry_later")
     STEPS = ("open", "create", "chdir", "verify")
 
@@ -2027,7 +2048,7 @@ class ChangeDirectory(Op):
     def encode(self) -> bytes:
         body = _str(self.path)
         body += pack("<II", self.create, self.retry_later)
-        return _op(67, body)
+        return _op(68, body)
 
 
 class FindHome(Op):
@@ -2035,7 +2056,7 @@ class FindHome(Op):
 
     __slots__ = ("uid",)
     NAME = "find_home"
-    CODE = 68
+    CODE = 69
     FIELDS = ("uid",)
     STEPS = ("read",)
 
@@ -2051,7 +2072,7 @@ class FindHome(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(68, pack("<I", self.uid))
+        return _op(69, pack("<I", self.uid))
 
 
 class FindExecutable(Op):
@@ -2059,7 +2080,7 @@ class FindExecutable(Op):
 
     __slots__ = ("name", "search")
     NAME = "find_executable"
-    CODE = 69
+    CODE = 70
     FIELDS = ("name", "search")
     STEPS = ("path", "stat", "directory", "permission")
 
@@ -2079,7 +2100,7 @@ class FindExecutable(Op):
     def encode(self) -> bytes:
         body = _str(self.name)
         body += _str(self.search)
-        return _op(69, body)
+        return _op(70, body)
 
 
 class CreateRuleset(Op):
@@ -2087,7 +2108,7 @@ class CreateRuleset(Op):
 
     __slots__ = ("fs", "net", "scoped", "slot")
     NAME = "create_ruleset"
-    CODE = 70
+    CODE = 71
     FIELDS = ("slot", "fs", "net", "scoped")
     STEPS = ("create",)
 
@@ -2109,7 +2130,7 @@ class CreateRuleset(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(70, pack("<IQQQ", self.slot, self.fs, self.net, self.scoped))
+        return _op(71, pack("<IQQQ", self.slot, self.fs, self.net, self.scoped))
 
 
 class AllowPath(Op):
@@ -2117,7 +2138,7 @@ class AllowPath(Op):
 
     __slots__ = ("access", "path", "slot")
     NAME = "allow_path"
-    CODE = 71
+    CODE = 72
     FIELDS = ("slot", "path", "access")
     STEPS = ("resolve", "rule")
 
@@ -2140,7 +2161,7 @@ class AllowPath(Op):
         body = pack("<I", self.slot)
         body += _str(self.path)
         body += pack("<Q", self.access)
-        return _op(71, body)
+        return _op(72, body)
 
 
 class AllowPort(Op):
@@ -2148,7 +2169,7 @@ class AllowPort(Op):
 
     __slots__ = ("access", "port", "slot")
     NAME = "allow_port"
-    CODE = 72
+    CODE = 73
     FIELDS = ("slot", "port", "access")
     STEPS = ("rule",)
 
@@ -2168,7 +2189,7 @@ class AllowPort(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(72, pack("<IIQ", self.slot, self.port, self.access))
+        return _op(73, pack("<IIQ", self.slot, self.port, self.access))
 
 
 class RestrictSelf(Op):
@@ -2176,7 +2197,7 @@ class RestrictSelf(Op):
 
     __slots__ = ("flags", "slot")
     NAME = "restrict_self"
-    CODE = 73
+    CODE = 74
     FIELDS = ("slot", "flags")
     STEPS = ("restrict",)
 
@@ -2194,7 +2215,7 @@ class RestrictSelf(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(73, pack("<II", self.slot, self.flags))
+        return _op(74, pack("<II", self.slot, self.flags))
 
 
 class RunHook(Op):
@@ -2223,7 +2244,7 @@ class RunHook(Op):
         "timeout_ms",
     )
     NAME = "run_hook"
-    CODE = 74
+    CODE = 75
     FIELDS = (
         "path",
         "argv",
@@ -2287,7 +2308,7 @@ class RunHook(Op):
         body += _str(self.cwd)
         body += pack("<III", self.out, self.err, self.filter_flags)
         body += _bytes(self.filter, len(body))
-        return _op(74, body)
+        return _op(75, body)
 
 
 class WaitAtGate(Op):
@@ -2295,7 +2316,7 @@ class WaitAtGate(Op):
 
     __slots__ = ("gate", "report")
     NAME = "wait_at_gate"
-    CODE = 75
+    CODE = 76
     FIELDS = ("gate", "report")
     STEPS = ("wait",)
 
@@ -2313,7 +2334,7 @@ class WaitAtGate(Op):
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(75, pack("<II", self.gate, self.report))
+        return _op(76, pack("<II", self.gate, self.report))
 
 
 class ExecuteSlot(Op):
@@ -2321,7 +2342,7 @@ class ExecuteSlot(Op):
 
     __slots__ = ("argv", "env", "home", "listen", "preserved", "slot")
     NAME = "execute_slot"
-    CODE = 76
+    CODE = 77
     FIELDS = ("slot", "argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
@@ -2351,7 +2372,7 @@ class ExecuteSlot(Op):
         body += _strs(self.argv, len(body))
         body += _strs(self.env, len(body))
         body += pack("<III", self.home, self.listen, self.preserved)
-        return _op(76, body)
+        return _op(77, body)
 
 
 class Execute(Op):
@@ -2364,7 +2385,7 @@ class Execute(Op):
 
     __slots__ = ("argv", "env", "home", "listen", "preserved")
     NAME = "execute"
-    CODE = 77
+    CODE = 78
     FIELDS = ("argv", "env", "home", "listen", "preserved")
     STEPS = ("close", "execve")
 
@@ -2391,7 +2412,7 @@ class Execute(Op):
         body = _strs(self.argv, 0)
         body += _strs(self.env, len(body))
         body += pack("<III", self.home, self.listen, self.preserved)
-        return _op(77, body)
+        return _op(78, body)
 
 
 OPS: tuple[type[Op], ...] = (
@@ -2444,6 +2465,7 @@ OPS: tuple[type[Op], ...] = (
     SetDomainname,
     NewKeyring,
     OpenConsole,
+    TakeTerminal,
     OwnStdio,
     ReopenNull,
     SetUmask,

@@ -140,9 +140,10 @@ OPS = {
         ("open", "option", "create", "mount"),
     ),
     "new_joined_proc": (
-        "A new procfs in a slot, of the pid namespace that the task has joined: as the task itself is not in it, a child makes it.",
+        "A new procfs in a slot, of the pid namespace that the task has joined but is not in itself: with the option pidns (Linux 6.17), "
+        "or else made by a child.",
         {"slot": SLOT, "source": STR, "options": STRS, "attributes": U64},
-        ("open", "option", "create", "mount", "child"),
+        ("open", "option", "create", "mount", "namespace", "child"),
     ),
     "set_attributes": (
         "mount_setattr on a slot. With `keep_locked`, EPERM is answered by keeping the flags that a user namespace locks, "
@@ -278,10 +279,11 @@ OPS = {
     # -- stdio and terminal -------------------------------------------------------------------------------------------
     "open_console": (
         "Open a terminal in the container's devpts, set its size, give it to uid, bind it on /dev/console if asked, send the "
-        "master to the parent (rendezvous console), make it the controlling terminal and stdio.",
+        "master to the parent (rendezvous console), make it stdio.",
         {"rows": U32, "columns": U32, "uid": U32, "bind": U32},
-        ("open", "verify", "unlock", "peer", "size", "chown", "console", "attach", "send", "terminal", "stdio"),
+        ("open", "verify", "unlock", "peer", "size", "chown", "console", "attach", "send", "stdio"),
     ),
+    "take_terminal": ("Make the terminal on descriptor 0 the controlling one of the session.", {}, ("take",)),
     "own_stdio": (
         "Give the descriptors 0-2 to a uid where they are pipes, sockets or files that are not /dev/null.",
         {"uid": U32},

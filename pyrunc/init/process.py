@@ -30,6 +30,9 @@ if TYPE_CHECKING:
         flags: int
         listener: bool
 
+        @property
+        def lets_fork(self) -> bool: ...
+
 
 DEFAULT_PATH = "/bin:/usr/bin"  # what the C library searches without PATH
 
@@ -291,10 +294,13 @@ def ready() -> Op:
     )
 
 
-def console(process: Process, *, bind: bool) -> list[Op]:
-    """Open a terminal of the container's own devpts; its master goes to the parent."""
+def console(process: Process, *, bind: bool, take: bool) -> list[Op]:
+    """Open a terminal of the container's own devpts; its master goes to the parent.
+
+    `take` it for the session: the task goes on as the program.
+    """
     size = process.console_size
-    return [
+    planned: list[Op] = [
         ops.OpenConsole(
             rows=size.height if size else 0,
             columns=size.width if size else 0,
@@ -304,3 +310,9 @@ def console(process: Process, *, bind: bool) -> list[Op]:
             action="open a terminal",
         )
     ]
+    return [*planned, take_terminal(process)] if take else planned
+
+
+def take_terminal(process: Process) -> Op:
+    pointer = process.pointer + "/terminal"
+    return ops.TakeTerminal(pointer=pointer, action="make it the terminal of the session")

@@ -15,6 +15,7 @@ from pyrunc.init.capabilities import may_hold_sys_admin
 from pyrunc.init.cgroup_mounts import FORCE_V1
 from pyrunc.init.cgroup_view import CgroupView
 from pyrunc.init.compile_create import compile_create
+from pyrunc.init.exposure import created_late
 from pyrunc.init.mounts import symlink_sources
 from pyrunc.lifecycle import handlers, hooks, service_manager
 from pyrunc.lifecycle.caller_defaults import amend
@@ -225,7 +226,10 @@ class PreparedCreate:
 
         In a cgroup namespace of others clone3 does not find a cgroup outside it, where cgroup2 is
         mounted with nsdelegate. A descriptor that we have opened keeps our own view (Linux 5.16).
+        One that is born late has no rights over cgroups by then.
         """
+        if created_late(self.config):
+            return False
         return not any(one.type == "cgroup" and one.path for one in self.config.linux.namespaces)
 
     def all_warnings(self) -> list[Problem]:

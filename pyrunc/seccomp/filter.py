@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A compiled filter. PURE."""
+"""A compiled filter."""
 
 from __future__ import annotations
 
@@ -56,6 +56,13 @@ class Filter:
         self.listener = listener
         self.report = report
         self.cached = cached
+
+    @property
+    def lets_fork(self) -> bool:
+        """Whether the init can load it before its last fork."""
+        from pyrunc.seccomp.passes import lets_fork
+
+        return lets_fork(self.program)
 
     def __len__(self) -> int:
         """Instructions."""

@@ -188,7 +188,8 @@ def test_the_terminal_is_the_programs_own(rootfs: Path) -> None:
         "for n in 0 1 2; do test -t $n && echo tty; done"
     )
     tty = device("/dev/tty", 0o20666, os.makedev(5, 0))
-    with Init(with_devpts(rootfs, tty, console(), *shell(script))) as init:
+    terminal = [ops.SetSession(), console(), ops.TakeTerminal()]
+    with Init(with_devpts(rootfs, tty, *terminal, *shell(script))) as init:
         master = master_of(init)
         init.go()
         assert init.succeed() == 0

@@ -82,13 +82,14 @@ CGROUPS = {
 
 
 class Filter:
-    """A compiled filter of nothing."""
+    """A compiled filter of nothing; `lets_fork`: it allows what the init does after its fork."""
 
     program = bytes(8)
     flags = 0
 
-    def __init__(self, *, listener: bool) -> None:
+    def __init__(self, *, listener: bool, lets_fork: bool) -> None:
         self.listener = listener
+        self.lets_fork = lets_fork
 
 
 def names() -> list[str]:
@@ -132,7 +133,8 @@ def plan_of(case: dict[str, Any]) -> Plan:
     host = host_of(case.get("host", {}))
     options = dict(case.get("options", {}))
     listener = options.pop("listener", False)
-    filter = Filter(listener=listener) if options.pop("seccomp", False) or listener else None
+    given = Filter(listener=listener, lets_fork=options.pop("lets_fork", True))
+    filter = given if options.pop("seccomp", False) or listener else None
     if "process" in case:
         process = parse_process(json.dumps(case["process"]).encode())
         return compile_exec(process, host, linux=config.linux, seccomp=filter, **options)
