@@ -150,9 +150,8 @@ def compile_create(
     compiler.state_json = state_json or hooks.bare_state(config, container_id, bundle)
     compiler.preserved = listen_fds + preserve_fds
     extra = [f"NOTIFY_SOCKET={mounts.NOTIFY_DIRECTORY}/notify.sock"] if notify_directory else []
-    compiler.environment = process.Environment(
-        config.process.env, extra=extra, listen_fds=listen_fds
-    )
+    env = config.process.env
+    compiler.environment = process.Environment(env, extra=extra, listen_fds=listen_fds)
     planned = [
         *times.trace_times(compiler.objects.index(times.OBJECT) + 1 if traced else 0),
         *_outside(compiler),
@@ -364,12 +363,9 @@ def _process(compiler: CreateCompiler) -> list[Op]:
     last += landlock.plan(context, config.process, config.annotations)
     if not context.forks_late:
         return planned + last
-    filtered = _filter(compiler) if compiler.filtered else []
+    filtered = process.filter_ops(config.process, compiler.sets, compiler.filter)
+    filtered = filtered if compiler.filtered else []
     return planned + exposure.appear(config.process, last, filtered, terminal=compiler.terminal)
-
-
-def _filter(compiler: CreateCompiler) -> list[Op]:
-    return process.filter_ops(compiler.config.process, compiler.sets, compiler.filter)
 
 
 def _start(compiler: CreateCompiler) -> list[Op]:
@@ -392,11 +388,12 @@ def _start(compiler: CreateCompiler) -> list[Op]:
         preserved, gate=GATE, report=REPORT, output=output, program=program
     )
     planned = [closing, *namespaces.open_up(compiler.context)]
-    planned += _filter(compiler) if early else []
+    filtered = process.filter_ops(config.process, compiler.sets, filter)
+    planned += filtered if early else []
     planned.append(process.ready())
     planned.append(ops.WaitAtGate(gate=GATE, report=REPORT, action="wait for start"))
     planned += runs
-    planned += [] if loaded else _filter(compiler)
+    planned += [] if loaded else filtered
     planned.append(
         process.execute(config.process, compiler.environment, preserved=preserved, program=program)
     )
