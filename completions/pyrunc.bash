@@ -23,7 +23,7 @@ _pyrunc() {
         case $verb:$each in delete:-f | delete:-r | doctor:-f | kill:-r | spec:--rootless | spec:-rootless) continue ;; esac
         case $each in
         --root=* | -root=*) root=${each#*=} ;;
-        --additional-gids | --apparmor | --blkio-weight | --bundle | --cap | --cgroup | --cgroup-manager | --config | --console-socket | --cpu-burst | --cpu-idle | --cpu-period | --cpu-quota | --cpu-rt-period | --cpu-rt-runtime | --cpu-share | --cpuset-cpus | --cpuset-mems | --cwd | --diff | --empty-ns | --env | --file | --format | --id | --image-path | --interval | --kernel-memory | --kernel-memory-tcp | --l3-cache-schema | --log | --log-format | --log-level | --lsm-mount-context | --lsm-profile | --manage-cgroups-mode | --mem-bw-schema | --memory | --memory-reservation | --memory-swap | --network-lock | --page-server | --parent-path | --pid-file | --pidfd-socket | --pids-limit | --policy | --preserve-fds | --process | --process-label | --reclaim | --resources | --root | --rootless | --status-fd | --trace | --user | --work-path | -additional-gids | -apparmor | -b | -blkio-weight | -bundle | -c | -cap | -cgroup | -cgroup-manager | -config | -console-socket | -cpu-burst | -cpu-idle | -cpu-period | -cpu-quota | -cpu-rt-period | -cpu-rt-runtime | -cpu-share | -cpuset-cpus | -cpuset-mems | -cwd | -diff | -e | -empty-ns | -env | -f | -file | -format | -g | -id | -image-path | -interval | -kernel-memory | -kernel-memory-tcp | -l3-cache-schema | -log | -log-format | -log-level | -lsm-mount-context | -lsm-profile | -manage-cgroups-mode | -mem-bw-schema | -memory | -memory-reservation | -memory-swap | -network-lock | -p | -page-server | -parent-path | -pid-file | -pidfd-socket | -pids-limit | -policy | -preserve-fds | -process | -process-label | -r | -reclaim | -resources | -root | -rootless | -status-fd | -trace | -u | -user | -work-path) flag=$each ;;
+        --additional-gids | --apparmor | --blkio-weight | --bundle | --cap | --cgroup | --cgroup-manager | --config | --console-socket | --cpu-burst | --cpu-idle | --cpu-period | --cpu-quota | --cpu-rt-period | --cpu-rt-runtime | --cpu-share | --cpuset-cpus | --cpuset-mems | --cwd | --diff | --empty-ns | --env | --file | --format | --id | --image-path | --interval | --kernel-memory | --kernel-memory-tcp | --l3-cache-schema | --learn | --log | --log-format | --log-level | --lsm-mount-context | --lsm-profile | --manage-cgroups-mode | --mem-bw-schema | --memory | --memory-reservation | --memory-swap | --network-lock | --page-server | --parent-path | --pid-file | --pidfd-socket | --pids-limit | --policy | --preserve-fds | --process | --process-label | --reclaim | --resources | --root | --rootless | --status-fd | --trace | --user | --work-path | -additional-gids | -apparmor | -b | -blkio-weight | -bundle | -c | -cap | -cgroup | -cgroup-manager | -config | -console-socket | -cpu-burst | -cpu-idle | -cpu-period | -cpu-quota | -cpu-rt-period | -cpu-rt-runtime | -cpu-share | -cpuset-cpus | -cpuset-mems | -cwd | -diff | -e | -empty-ns | -env | -f | -file | -format | -g | -id | -image-path | -interval | -kernel-memory | -kernel-memory-tcp | -l3-cache-schema | -learn | -log | -log-format | -log-level | -lsm-mount-context | -lsm-profile | -manage-cgroups-mode | -mem-bw-schema | -memory | -memory-reservation | -memory-swap | -network-lock | -p | -page-server | -parent-path | -pid-file | -pidfd-socket | -pids-limit | -policy | -preserve-fds | -process | -process-label | -r | -reclaim | -resources | -root | -rootless | -status-fd | -trace | -u | -user | -work-path) flag=$each ;;
         -*) ;;
         *) if [ -z "$verb" ]; then verb=$each; else count=$((count + 1)); fi ;;
         esac
@@ -34,7 +34,7 @@ _pyrunc() {
     *:--rootless | *:-rootless) _pyrunc_offer 'auto true false'; return ;;
     *:--cgroup-manager | *:-cgroup-manager) _pyrunc_offer 'cgroupfs systemd disabled'; return ;;
     *:--log-level | *:-log-level) _pyrunc_offer 'debug info warning error'; return ;;
-    *:--bundle | *:--image-path | *:--root | *:--work-path | *:-b | *:-bundle | *:-image-path | *:-root | *:-work-path) _pyrunc_offer 'directory'; return ;;
+    *:--bundle | *:--image-path | *:--learn | *:--root | *:--work-path | *:-b | *:-bundle | *:-image-path | *:-learn | *:-root | *:-work-path) _pyrunc_offer 'directory'; return ;;
     *:--config | *:--console-socket | *:--file | *:--log | *:--pid-file | *:--pidfd-socket | *:--process | *:--resources | *:--trace | *:-config | *:-console-socket | *:-file | *:-log | *:-p | *:-pid-file | *:-pidfd-socket | *:-process | *:-r | *:-resources | *:-trace | check:-f | create:-f | explain:-f | restore:-f | run:-f | spec:-f) _pyrunc_offer 'file'; return ;;
     *:--network-lock | *:-network-lock) _pyrunc_offer 'iptables nftables skip'; return ;;
     *:--manage-cgroups-mode | *:-manage-cgroups-mode) _pyrunc_offer 'soft full strict ignore'; return ;;
@@ -44,13 +44,13 @@ _pyrunc() {
     esac
     case $verb:$count:$word in
     :*) _pyrunc_offer '--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --trace --policy --rootless --version --json --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts explain check info completion verify doctor' ;;
-    create:*:-*) _pyrunc_offer '--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --help' ;;
+    create:*:-*) _pyrunc_offer '--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --explain-seccomp --help' ;;
     start:*:-*) _pyrunc_offer '--help' ;;
     state:*:-*) _pyrunc_offer '--help' ;;
     kill:0:-*) _pyrunc_offer '--all --regex --help' ;;
     delete:*:-*) _pyrunc_offer '--force --regex --help' ;;
-    run:*:-*) _pyrunc_offer '--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --detach --no-subreaper --keep --explain-seccomp --timings --help' ;;
-    exec:0:-*) _pyrunc_offer '--process --detach --pid-file --console-socket --pidfd-socket --tty --cwd --env --user --additional-gids --process-label --apparmor --no-new-privs --cap --preserve-fds --no-subreaper --cgroup --ignore-paused --help' ;;
+    run:*:-*) _pyrunc_offer '--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --explain-seccomp --detach --no-subreaper --keep --learn --timings --help' ;;
+    exec:0:-*) _pyrunc_offer '--process --detach --pid-file --console-socket --pidfd-socket --tty --cwd --env --user --additional-gids --process-label --apparmor --no-new-privs --cap --preserve-fds --no-subreaper --cgroup --explain-seccomp --learn --ignore-paused --help' ;;
     list:*:-*) _pyrunc_offer '--format --quiet --help' ;;
     ps:0:-*) _pyrunc_offer '--format --help' ;;
     pause:*:-*) _pyrunc_offer '--help' ;;

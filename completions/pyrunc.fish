@@ -14,7 +14,7 @@ function __pyrunc_words -d 'the command and its arguments before the cursor; wit
         switch $each
             case '--root=*' '-root=*'
                 set root (string replace -r '^[^=]*=' '' -- $each)
-            case --additional-gids --apparmor --blkio-weight --bundle --cap --cgroup --cgroup-manager --config --console-socket --cpu-burst --cpu-idle --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-share --cpuset-cpus --cpuset-mems --cwd --diff --empty-ns --env --file --format --id --image-path --interval --kernel-memory --kernel-memory-tcp --l3-cache-schema --log --log-format --log-level --lsm-mount-context --lsm-profile --manage-cgroups-mode --mem-bw-schema --memory --memory-reservation --memory-swap --network-lock --page-server --parent-path --pid-file --pidfd-socket --pids-limit --policy --preserve-fds --process --process-label --reclaim --resources --root --rootless --status-fd --trace --user --work-path -additional-gids -apparmor -b -blkio-weight -bundle -c -cap -cgroup -cgroup-manager -config -console-socket -cpu-burst -cpu-idle -cpu-period -cpu-quota -cpu-rt-period -cpu-rt-runtime -cpu-share -cpuset-cpus -cpuset-mems -cwd -diff -e -empty-ns -env -f -file -format -g -id -image-path -interval -kernel-memory -kernel-memory-tcp -l3-cache-schema -log -log-format -log-level -lsm-mount-context -lsm-profile -manage-cgroups-mode -mem-bw-schema -memory -memory-reservation -memory-swap -network-lock -p -page-server -parent-path -pid-file -pidfd-socket -pids-limit -policy -preserve-fds -process -process-label -r -reclaim -resources -root -rootless -status-fd -trace -u -user -work-path
+            case --additional-gids --apparmor --blkio-weight --bundle --cap --cgroup --cgroup-manager --config --console-socket --cpu-burst --cpu-idle --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-share --cpuset-cpus --cpuset-mems --cwd --diff --empty-ns --env --file --format --id --image-path --interval --kernel-memory --kernel-memory-tcp --l3-cache-schema --learn --log --log-format --log-level --lsm-mount-context --lsm-profile --manage-cgroups-mode --mem-bw-schema --memory --memory-reservation --memory-swap --network-lock --page-server --parent-path --pid-file --pidfd-socket --pids-limit --policy --preserve-fds --process --process-label --reclaim --resources --root --rootless --status-fd --trace --user --work-path -additional-gids -apparmor -b -blkio-weight -bundle -c -cap -cgroup -cgroup-manager -config -console-socket -cpu-burst -cpu-idle -cpu-period -cpu-quota -cpu-rt-period -cpu-rt-runtime -cpu-share -cpuset-cpus -cpuset-mems -cwd -diff -e -empty-ns -env -f -file -format -g -id -image-path -interval -kernel-memory -kernel-memory-tcp -l3-cache-schema -learn -log -log-format -log-level -lsm-mount-context -lsm-profile -manage-cgroups-mode -mem-bw-schema -memory -memory-reservation -memory-swap -network-lock -p -page-server -parent-path -pid-file -pidfd-socket -pids-limit -policy -preserve-fds -process -process-label -r -reclaim -resources -root -rootless -status-fd -trace -u -user -work-path
                 set flag $each
             case '-*'
             case '*'
@@ -67,6 +67,7 @@ complete -c pyrunc -n '__pyrunc_in create 99' -l pid-file -r -F -d 'write the pr
 complete -c pyrunc -n '__pyrunc_in create 99' -l no-pivot -d 'use MS_MOVE instead of pivot_root (root file system on a ramdisk)'
 complete -c pyrunc -n '__pyrunc_in create 99' -l no-new-keyring -d 'keep the caller\'s session keyring'
 complete -c pyrunc -n '__pyrunc_in create 99' -l preserve-fds -x -d 'pass N more descriptors, from 3, to the process'
+complete -c pyrunc -n '__pyrunc_in create 99' -l explain-seccomp -d 'tell at the end which system calls the filter refused'
 complete -c pyrunc -n '__pyrunc_in create 99' -l help -s h -d 'show this help'
 complete -c pyrunc -n '__pyrunc_at "" 0' -a start -d 'run the program of a created container'
 complete -c pyrunc -n '__pyrunc_at start 1' -a '(__pyrunc_ids)'
@@ -94,10 +95,11 @@ complete -c pyrunc -n '__pyrunc_in run 99' -l pid-file -r -F -d 'write the proce
 complete -c pyrunc -n '__pyrunc_in run 99' -l no-pivot -d 'use MS_MOVE instead of pivot_root (root file system on a ramdisk)'
 complete -c pyrunc -n '__pyrunc_in run 99' -l no-new-keyring -d 'keep the caller\'s session keyring'
 complete -c pyrunc -n '__pyrunc_in run 99' -l preserve-fds -x -d 'pass N more descriptors, from 3, to the process'
+complete -c pyrunc -n '__pyrunc_in run 99' -l explain-seccomp -d 'tell at the end which system calls the filter refused'
 complete -c pyrunc -n '__pyrunc_in run 99' -l detach -s d -d 'return when the process has started'
 complete -c pyrunc -n '__pyrunc_in run 99' -l no-subreaper -d 'do not adopt orphans of the container'
 complete -c pyrunc -n '__pyrunc_in run 99' -l keep -d 'do not delete the container when it has stopped'
-complete -c pyrunc -n '__pyrunc_in run 99' -l explain-seccomp -d 'tell at the end which system calls the filter refused'
+complete -c pyrunc -n '__pyrunc_in run 99' -l learn -x -a '(__fish_complete_directories)' -d 'write to DIR the least configuration that the program needs'
 complete -c pyrunc -n '__pyrunc_in run 99' -l timings -d 'tell at the end where the time went'
 complete -c pyrunc -n '__pyrunc_in run 99' -l help -s h -d 'show this help'
 complete -c pyrunc -n '__pyrunc_at "" 0' -a exec -d 'run one more process in a container'
@@ -119,6 +121,8 @@ complete -c pyrunc -n '__pyrunc_in exec 1' -l cap -s c -x -d 'add a capability'
 complete -c pyrunc -n '__pyrunc_in exec 1' -l preserve-fds -x -d 'pass N more descriptors, from 3, to the process'
 complete -c pyrunc -n '__pyrunc_in exec 1' -l no-subreaper -d 'do not adopt orphans of the container'
 complete -c pyrunc -n '__pyrunc_in exec 1' -l cgroup -x -d 'cgroup below the container\'s; v1: CONTROLLER[,CONTROLLER]:PATH'
+complete -c pyrunc -n '__pyrunc_in exec 1' -l explain-seccomp -d 'tell at the end which system calls the filter refused'
+complete -c pyrunc -n '__pyrunc_in exec 1' -l learn -x -a '(__fish_complete_directories)' -d 'write to DIR the least configuration that the program needs'
 complete -c pyrunc -n '__pyrunc_in exec 1' -l ignore-paused -d 'also exec in a paused container'
 complete -c pyrunc -n '__pyrunc_in exec 1' -l help -s h -d 'show this help'
 complete -c pyrunc -n '__pyrunc_at "" 0' -a list -d 'list containers'

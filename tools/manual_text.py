@@ -35,6 +35,8 @@ PROGRAM_EXAMPLES = """
     pyrunc spec --bundle box
     pyrunc check box
     pyrunc run --bundle box box1
+    pyrunc run --bundle box --learn learned box1
+    pyrunc run --bundle box --config $PWD/learned/config.json box1
 """
 
 TEXTS = {
@@ -75,11 +77,20 @@ container whose creation was interrupted leaves nothing either.
     "run": """
 Create and start a container. Without --detach, wait for its end, pass signals on to it, delete it
 and exit as its program did.
+
+With --learn the program is traced, and when it has ended DIR has fragment.json, the least system
+call filter, capabilities, devices and (for a root file system that it did not change) readonly;
+config.json, the whole configuration with that; used.json, all that was used, and refused.txt, what
+would be refused then. Nothing is added to what the configuration allows. Runs with the same DIR add
+up: a call that the program did not make is not in the filter. Capabilities are learned from Linux
+6.14 on, by root of the host's first pid namespace, and kept as they are elsewhere.
+
+With --detach, --explain-seccomp shows in "state" of the stopped container, as refusedCalls.
 """,
     "exec": """
 Run one more process in a container. Its namespaces, cgroup, seccomp filter and security labels are
 those of the container; the process itself comes from --process or from the arguments and the
-container's own process.
+container's own process. --learn and --explain-seccomp are as for "run".
 """,
     "list": """
 List the containers of the state directory. A container whose state cannot be read is named on the
@@ -274,6 +285,7 @@ EXAMPLES = {
 """,
     "exec": """
     pyrunc exec web sh -c 'echo $HOME'
+    pyrunc exec --learn learned web /usr/local/bin/backup
 """,
     "update": """
     pyrunc update --memory 512m --pids-limit 100 web

@@ -41,6 +41,16 @@ int native_fspick(const char *path)
 	return native_result(syscall(SYS_fspick, AT_FDCWD, path, FSPICK_CLOEXEC));
 }
 
+int native_fsopen(const char *type)
+{
+	return native_result(syscall(SYS_fsopen, type, FSOPEN_CLOEXEC));
+}
+
+int native_fsmount(int fs_fd, unsigned int attributes)
+{
+	return native_result(syscall(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC, attributes));
+}
+
 int native_fsconfig(int fs_fd, unsigned int command, const char *key, const char *value, int aux)
 {
 	return native_result(syscall(SYS_fsconfig, fs_fd, command, key, value, aux));

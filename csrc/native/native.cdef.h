@@ -17,6 +17,7 @@ int native_run_program(const char *path, char *const *argv, char *const *env, co
 int native_refused_calls(void);
 int native_pidfd_open(int pid);
 int native_pidfd_send_signal(int pidfd, int signal);
+int native_ptrace(int request, int pid, uint64_t address, uint64_t data);
 int native_pidfd_getfd(int pidfd, int fd);
 int native_hold_signals(uint64_t others);
 int native_waitid_pidfd(int pidfd, int nohang, int *code, int *status);
@@ -46,6 +47,8 @@ int native_move_mount(int from_fd, const char *from_path, int to_fd, const char 
 int native_mount_setattr(int dir_fd, const char *path, unsigned int flags, uint64_t attr_set, uint64_t attr_clear,
 			 uint64_t propagation, int userns_fd);
 int native_fspick(const char *path);
+int native_fsopen(const char *type);
+int native_fsmount(int fs_fd, unsigned int attributes);
 int native_fsconfig(int fs_fd, unsigned int command, const char *key, const char *value, int aux);
 int native_mount(const char *source, const char *target, const char *fstype, uint64_t flags, const char *data);
 int native_umount2(const char *target, int flags);

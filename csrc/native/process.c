@@ -359,6 +359,11 @@ int native_pidfd_send_signal(int pidfd, int signal)
 	return native_result(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
 }
 
+int native_ptrace(int request, int pid, uint64_t address, uint64_t data)
+{
+	return native_result(syscall(SYS_ptrace, request, pid, address, data));
+}
+
 int native_pidfd_getfd(int pidfd, int fd)
 {
 	return native_result(syscall(SYS_pidfd_getfd, pidfd, fd, 0));

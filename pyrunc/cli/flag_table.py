@@ -61,10 +61,13 @@ _NO_KEYRING: Final[FlagRow] = ("no-new-keyring", "", "bool", "", "keep the calle
 _PRESERVE: Final[FlagRow] = ("preserve-fds", "", "int", "N", "pass N more descriptors, from 3, to the process", "0", False)
 _NO_SUBREAPER: Final[FlagRow] = ("no-subreaper", "", "bool", "", "do not adopt orphans of the container", "", False)
 _DETACH: Final[FlagRow] = ("detach", "d", "bool", "", "return when the process has started", "", False)
+_EXPLAIN_SECCOMP: Final[FlagRow] = ("explain-seccomp", "", "bool", "", "tell at the end which system calls the filter refused", "", False)
 
 _CREATE: Final[tuple[FlagRow, ...]] = (
-    _BUNDLE, _CONFIG, _CONSOLE, _PIDFD, _PID_FILE, _NO_PIVOT, _NO_KEYRING, _PRESERVE,
+    _BUNDLE, _CONFIG, _CONSOLE, _PIDFD, _PID_FILE, _NO_PIVOT, _NO_KEYRING, _PRESERVE, _EXPLAIN_SECCOMP,
 )
+
+_LEARN: Final[FlagRow] = ("learn", "", "dir", "DIR", "write to DIR the least configuration that the program needs", "", False)
 
 _FORMAT: Final[FlagRow] = ("format", "f", "table|json", "FORMAT", "format of the output", "table", False)
 
@@ -111,7 +114,7 @@ VERBS: Final[dict[str, VerbRow]] = {
         (
             *_CREATE, _DETACH, _NO_SUBREAPER,
             ("keep", "", "bool", "", "do not delete the container when it has stopped", "", False),
-            ("explain-seccomp", "", "bool", "", "tell at the end which system calls the filter refused", "", False),
+            _LEARN,
             ("timings", "", "bool", "", "tell at the end where the time went", "", False),
         ), False,
     ),
@@ -131,6 +134,7 @@ VERBS: Final[dict[str, VerbRow]] = {
             ("cap", "c", "list", "CAP", "add a capability", "", False),
             _PRESERVE, _NO_SUBREAPER,
             ("cgroup", "", "list", "PATH", "cgroup below the container's; v1: CONTROLLER[,CONTROLLER]:PATH", "", False),
+            _EXPLAIN_SECCOMP, _LEARN,
             ("ignore-paused", "", "bool", "", "also exec in a paused container", "", False),
         ), False,
     ),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pyrunc.cli.choices import cgroup_driver, rootless
-from pyrunc.errors import Failure
+from pyrunc.errors import Failure, UsageError
 from pyrunc.lifecycle.options import CreateOptions
 from pyrunc.log import log
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyrunc.cli.flags import Args
     from pyrunc.commands.policy_files import Transform
     from pyrunc.lifecycle.container import Container
+    from pyrunc.seccomp.refusals import Explanation
 
 
 def transform(args: Args) -> Transform | None:
@@ -44,6 +45,22 @@ def create_options(args: Args, *, container_id: str, bundle: str) -> CreateOptio
         pidfd_socket=args.text("pidfd-socket"),
         transform=transform(args),
     )
+
+
+def not_detached(args: Args, *names: str) -> None:
+    """Refuse flags whose answer comes at the end, for a command that does not wait for it."""
+    for name in names:
+        if args.flag("detach") and args.given(name):
+            raise UsageError(f"--{name} tells what happened at the end: it cannot go with --detach")
+
+
+def tell_refusals(explanation: Explanation) -> None:
+    """Print what --explain-seccomp has found, also where the filter has made the start fail."""
+    from pyrunc.seccomp import refusals
+
+    refused = explanation.finish()
+    if refused is not None:
+        log.tell(refusals.lines(refused))
 
 
 def explain_end(container: Container, status: int) -> None:

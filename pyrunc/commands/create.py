@@ -14,9 +14,17 @@ if TYPE_CHECKING:
 
 def run(args: Args) -> int:
     creation = prepare(args, detached=True)
+    keep_refusals(creation)
     creation.perform()
     creation.close()
     return 0
+
+
+def keep_refusals(creation: Create) -> None:
+    """Have what --explain-seccomp finds kept in the state: nobody waits for the end."""
+    watched = creation.prepared.explanation
+    if watched is not None:
+        watched.keep_in(creation.directory.fd)
 
 
 def prepare(args: Args, *, detached: bool) -> Create:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrunc.commands.common import SIGNALLED, explain_end
+from pyrunc.commands.common import SIGNALLED, explain_end, not_detached, tell_refusals
 from pyrunc.errors import UsageError
 from pyrunc.host import syscalls
 from pyrunc.lifecycle import exec, handover
@@ -12,11 +12,13 @@ from pyrunc.lifecycle.exec import Execution
 from pyrunc.lifecycle.options import ExecOptions
 from pyrunc.log import log
 from pyrunc.spec.config import parse_process
-from pyrunc.spec.constants import CAPABILITIES
+from pyrunc.spec.constants import CAPABILITIES, CAPABILITY_SETS
 from pyrunc.spec.load import read_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyrunc.cli.flags import Args
     from pyrunc.errors import Problem
     from pyrunc.init.launch import Child
@@ -37,6 +39,7 @@ INHERITED = (
 
 def run(args: Args) -> int:
     options = exec_options(args)
+    not_detached(args, "learn", "explain-seccomp")
     container = Container.load(options.root, args.positionals[0])
     exec.check_status(container, ignore_paused=options.ignore_paused)
     config = exec.saved_config(container, whole=False)
@@ -46,7 +49,40 @@ def run(args: Args) -> int:
     if options.detached:
         _start(args, execution, warnings)
         return 0
-    return _stay(args, execution, warnings)
+    if args.given("learn"):
+        return _learn(args, execution, warnings)
+    try:
+        return _stay(args, execution, warnings)
+    finally:
+        if execution.explanation is not None:
+            tell_refusals(execution.explanation)
+
+
+def _learn(args: Args, execution: Execution, warnings: list[Problem]) -> int:
+    """Run the program and write down what it uses."""
+    from pyrunc.commands import learn
+    from pyrunc.lifecycle.filter import compile_filter
+
+    config = exec.saved_config(execution.container)
+    watched = learn.begin(args.text("learn"), compile_filter(config, cache=None))
+    execution.options.watch = watched.start
+    try:
+        return _stay(args, execution, warnings)
+    finally:
+        learn.finish(watched, _raw(config, execution.wanted), args.text("learn"))
+
+
+def _raw(config: Config, wanted: Process) -> dict[str, Any]:
+    """Return the container's configuration with the capabilities of the process."""
+    process = dict(config.raw.get("process") or {})
+    sets = wanted.capabilities
+    if sets is not None:
+        process["capabilities"] = {
+            kind: list(getattr(sets, kind))
+            for kind in CAPABILITY_SETS
+            if getattr(sets, kind) is not None
+        }
+    return {**config.raw, "process": process}
 
 
 def exec_options(args: Args) -> ExecOptions:
@@ -55,6 +91,7 @@ def exec_options(args: Args) -> ExecOptions:
         cgroup_paths=args.many("cgroup"),
         preserve_fds=args.number("preserve-fds"),
         detached=args.flag("detach"),
+        explain_seccomp=args.flag("explain-seccomp"),
         ignore_paused=args.flag("ignore-paused"),
         console_socket=args.text("console-socket"),
         pidfd_socket=args.text("pidfd-socket"),

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from pyrunc.commands.common import SIGNALLED, explain_end
-from pyrunc.commands.create import prepare
-from pyrunc.errors import Failure, UsageError
+from pyrunc.commands.common import SIGNALLED, explain_end, not_detached, tell_refusals
+from pyrunc.commands.create import keep_refusals, prepare
+from pyrunc.errors import Failure
 from pyrunc.host import syscalls
 from pyrunc.host.trace import trace
 from pyrunc.lifecycle import delete, service_manager
@@ -13,26 +13,48 @@ from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyrunc.cli.flags import Args
     from pyrunc.lifecycle.container import Container
     from pyrunc.lifecycle.create import Create
-    from pyrunc.seccomp.refusals import Explanation
 
 
 def run(args: Args) -> int:
     detached = args.flag("detach")
-    if detached and args.flag("explain-seccomp"):
-        raise UsageError(
-            "--explain-seccomp tells what happened at the end: it cannot go with --detach"
-        )
+    not_detached(args, "learn")
     creation = prepare(args, detached=detached)
+    if detached:
+        keep_refusals(creation)
+        return _leave(creation, keep=args.flag("keep"))
+    if args.given("learn"):
+        return _learn(creation, args)
     try:
-        if detached:
-            return _leave(creation, keep=args.flag("keep"))
-        return _stay(creation, subreaper=not args.flag("no-subreaper"), keep=args.flag("keep"))
+        return _wait(creation, args)
     finally:
         if creation.prepared.explanation is not None:
-            _report(creation.prepared.explanation)
+            tell_refusals(creation.prepared.explanation)
+
+
+def _wait(creation: Create, args: Args, watch: Callable[[int], None] | None = None) -> int:
+    return _stay(
+        creation, subreaper=not args.flag("no-subreaper"), keep=args.flag("keep"), watch=watch
+    )
+
+
+def _learn(creation: Create, args: Args) -> int:
+    """Run the program and write down what it uses."""
+    from pyrunc.commands import learn
+
+    try:
+        watched = learn.begin(args.text("learn"), creation.prepared.filter)
+    except BaseException:
+        creation.undo()
+        raise
+    try:
+        return _wait(creation, args, watched.start)
+    finally:
+        learn.finish(watched, creation.prepared.config.raw, args.text("learn"))
 
 
 def created(creation: Create) -> Container:
@@ -45,9 +67,13 @@ def created(creation: Create) -> Container:
         raise
 
 
-def _start(container: Container, *, keep: bool) -> service_manager.Relay | None:
+def _start(
+    container: Container, *, keep: bool, watch: Callable[[int], None] | None = None
+) -> service_manager.Relay | None:
     """Let the program run; the relay is for its readiness."""
     try:
+        if watch is not None:
+            watch(container.pid)
         relay = service_manager.Relay.open(container.directory, pid=container.pid)
         trace.phase("start")
         container.start()
@@ -68,7 +94,9 @@ def _leave(creation: Create, *, keep: bool) -> int:
     return 0
 
 
-def _stay(creation: Create, *, subreaper: bool, keep: bool) -> int:
+def _stay(
+    creation: Create, *, subreaper: bool, keep: bool, watch: Callable[[int], None] | None
+) -> int:
     """Wait for the end of the container; its exit code is ours."""
     try:
         from pyrunc.lifecycle.foreground import Foreground
@@ -80,7 +108,7 @@ def _stay(creation: Create, *, subreaper: bool, keep: bool) -> int:
         creation.undo()
         raise
     container = created(creation)
-    relay = _start(container, keep=keep)
+    relay = _start(container, keep=keep, watch=watch)
     child = creation.child
     assert child is not None
     try:
@@ -99,15 +127,6 @@ def _stay(creation: Create, *, subreaper: bool, keep: bool) -> int:
 
         post_mortem.examine(container, exit_code=status)
     return status
-
-
-def _report(explanation: Explanation) -> None:
-    """Print what --explain-seccomp has found, also where the filter has made the start fail."""
-    from pyrunc.seccomp import refusals
-
-    refused = explanation.finish()
-    if refused is not None:
-        log.tell(refusals.lines(refused))
 
 
 def end(container: Container) -> None:

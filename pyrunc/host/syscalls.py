@@ -178,6 +178,11 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
     return check(lib.native_pidfd_getfd(pidfd, fd))
 
 
+def ptrace(request: int, pid: int, address: int, data: int) -> int:
+    """ptrace(2), by the kernel's own arguments."""
+    return check(lib.native_ptrace(request, pid, address, data))
+
+
 def waitid_pidfd(pidfd: int, nohang: bool = False) -> tuple[int, int] | None:
     """Reap a child: ``(si_code, si_status)``, or None when ``nohang`` and it still runs."""
     code = ffi.new("int *")
@@ -330,6 +335,16 @@ def mount_setattr(
 def fspick(path: str | bytes) -> int:
     """Open the file system that is mounted at a path, to configure it again."""
     return check(lib.native_fspick(_path(path)), path)
+
+
+def fsopen(type: str) -> int:
+    """Begin a new file system; `fsconfig` and `fsmount` go on with it."""
+    return check(lib.native_fsopen(type.encode()), type)
+
+
+def fsmount(fs_fd: int, attributes: int = 0) -> int:
+    """Return a mount that is attached nowhere; it goes with its descriptor."""
+    return check(lib.native_fsmount(fs_fd, attributes))
 
 
 def fsconfig(

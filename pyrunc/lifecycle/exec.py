@@ -20,7 +20,7 @@ from pyrunc.init.compile_exec import compile_exec
 from pyrunc.init.launch import spawn
 from pyrunc.lifecycle import handover, service_manager
 from pyrunc.lifecycle.container import PAUSED, RUNNING, STOPPED, Container
-from pyrunc.lifecycle.filter import compile_filter, filter_cache
+from pyrunc.lifecycle.filter import compile_filter, explanation, filter_cache
 from pyrunc.lifecycle.state import CONFIG
 from pyrunc.log import log
 from pyrunc.spec.check_host import check_host_process
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pyrunc.init.plan import Plan
     from pyrunc.lifecycle.options import ExecOptions
     from pyrunc.seccomp.notify import Agent
+    from pyrunc.seccomp.refusals import Explanation
     from pyrunc.spec.model import Config, Process
 
 GONE = "cannot exec in a stopped container"
@@ -74,6 +75,7 @@ class Execution:
         "cloned",
         "config",
         "container",
+        "explanation",
         "listen_fds",
         "options",
         "preserve_fds",
@@ -97,6 +99,7 @@ class Execution:
         )
         self.attached: Manager | None = None  # who moves the process into its cgroup
         self.agent: Agent | None = None
+        self.explanation: Explanation | None = None
         self.child: Child | None = None
         self.cloned = False  # it was started in the container's cgroup2
         self.terminal = -1
@@ -119,6 +122,10 @@ class Execution:
         facts = host.probe()
         check_host_process(self.wanted, facts)
         compiled = compile_filter(self.config, cache=filter_cache(self.options.root))
+        options = self.options
+        if options.explain_seccomp:
+            self.explanation = explanation(compiled)
+            compiled = self.explanation.filter
         manager = self.container.cgroup()
         entry = manager.exec_entry(self.container.pid, paths=self.options.cgroup_paths, clone=clone)
         self.cloned = entry.into >= 0
@@ -146,7 +153,7 @@ class Execution:
             )
             self.warnings = plan.warnings
             self.agent = handover.connect_agent(
-                compiled,
+                None if self.explanation else compiled,
                 self.config,
                 root=self.options.root,
                 container_id=self.container.id,
@@ -255,6 +262,9 @@ class Execution:
 
     def _on_seccomp(self, message: Message) -> Sequence[int]:
         assert self.child is not None
+        if self.explanation is not None:
+            handover.supervise(self.child, message, explanation=self.explanation)
+            return ()
         assert self.agent is not None
         handover.hand_over_listener(
             self.child,
@@ -273,6 +283,8 @@ class Execution:
         if group is not None:
             group.attach(self.child.pid)
         handover.set_limits(self.child)
+        if self.options.watch is not None:
+            self.options.watch(self.child.pid)
         handover.send_pidfd(self.child, path=self.options.pidfd_socket, text=b"setns")
         return ()
 

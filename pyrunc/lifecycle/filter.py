@@ -7,7 +7,7 @@ import os
 import time
 
 from pyrunc import seccomp
-from pyrunc.errors import ConfigErrors
+from pyrunc.errors import ConfigErrors, Failure
 from pyrunc.lifecycle.state_root import default_root
 from pyrunc.log import LEVELS, log
 from pyrunc.spec.check_seccomp import refuses_start
@@ -15,6 +15,7 @@ from pyrunc.spec.check_seccomp import refuses_start
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.seccomp.filter import Filter
+    from pyrunc.seccomp.refusals import Explanation
     from pyrunc.spec.model import Config
 
 
@@ -45,6 +46,16 @@ def compile_filter(config: Config, *, cache: str | None) -> Filter | None:
         for line in compiled.report.lines():
             log.debug(line)
     return compiled
+
+
+def explanation(compiled: Filter | None) -> Explanation:
+    """Make what --explain-seccomp loads instead of the filter."""
+    if compiled is None:
+        raise Failure(
+            "--explain-seccomp: the configuration has no system call filter",
+            pointer="/linux/seccomp",
+        )
+    return seccomp.explain(compiled)
 
 
 def refuse_unstartable(config: Config, *, source: str) -> None:

@@ -89,6 +89,8 @@ class ExecOptions:
 
     cgroup_paths    sub-cgroups of the container's, as PATH or CONTROLLER[,CONTROLLER]:PATH
     preserve_fds    how many descriptors from 3 on the program inherits; LISTEN_FDS come on top
+    explain_seccomp load a filter that counts what would be refused
+    watch           called with the process before it executes its program
     stdio           the program's standard descriptors; -1: the caller's
     service_manager use LISTEN_FDS of the caller's environment
     """
@@ -97,6 +99,7 @@ class ExecOptions:
         "cgroup_paths",
         "console_socket",
         "detached",
+        "explain_seccomp",
         "ignore_paused",
         "no_new_keyring",
         "pidfd_socket",
@@ -104,6 +107,7 @@ class ExecOptions:
         "root",
         "service_manager",
         "stdio",
+        "watch",
     )
 
     def __init__(
@@ -113,17 +117,21 @@ class ExecOptions:
         cgroup_paths: Sequence[str] = (),
         preserve_fds: int = 0,
         detached: bool = False,
+        explain_seccomp: bool = False,
         ignore_paused: bool = False,
         no_new_keyring: bool = False,
         console_socket: str = "",
         pidfd_socket: str = "",
         stdio: Sequence[int] = (-1, -1, -1),
         service_manager: bool = True,
+        watch: Callable[[int], None] | None = None,
     ) -> None:
         self.root = root
         self.cgroup_paths = cgroup_paths
         self.preserve_fds = preserve_fds
         self.detached = detached
+        self.explain_seccomp = explain_seccomp
+        self.watch = watch
         self.ignore_paused = ignore_paused
         self.no_new_keyring = no_new_keyring
         self.console_socket = console_socket

@@ -36,16 +36,19 @@ def examine(container: Container, *, exit_code: int | None = None) -> dict[str, 
     """
     report = _kept(container)
     if report and exit_code is None:
+        if "refusedCalls" not in report and (counted := _counted(container)) is not None:
+            return {**report, "refusedCalls": counted}  # its counting has ended after the container
         return report
     report = {
         "created": container.state.get("created", ""),
         "started": _started(container),
         "foundDead": now(),
         **_figures(container),
+        "refusedCalls": _counted(container),
     }
     if exit_code is not None:
         report["exitStatus"] = exit_code
-    report = {key: value for key, value in report.items() if value != ""}
+    report = {key: value for key, value in report.items() if value not in ("", None)}
     _keep(container, report)
     return report
 
@@ -63,6 +66,17 @@ def _kept(container: Container) -> dict[str, Any]:
     except (Failure, OSError, ValueError):  # of another hand: look again
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _counted(container: Container) -> dict[str, Any] | None:
+    """Return what the supervisor of `create --explain-seccomp` has counted."""
+    text = container.directory.read("refused")
+    if text is None:
+        return None
+    from pyrunc.seccomp import refusals
+
+    rows = refusals.decode(text.encode("utf-8", "surrogateescape"))
+    return {row.name: {"count": row.count, "answer": row.answer} for row in rows}
 
 
 def _started(container: Container) -> str:

@@ -20,7 +20,7 @@ from pyrunc.init.mounts import symlink_sources
 from pyrunc.lifecycle import handlers, hooks, service_manager
 from pyrunc.lifecycle.caller_defaults import amend
 from pyrunc.lifecycle.container import oci_state
-from pyrunc.lifecycle.filter import compile_filter, refuse_unstartable
+from pyrunc.lifecycle.filter import compile_filter, explanation, refuse_unstartable
 from pyrunc.lifecycle.handover import check_preserved
 from pyrunc.lifecycle.state_root import check_id
 from pyrunc.log import log
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from pyrunc.errors import Problem
     from pyrunc.init.plan import Plan
     from pyrunc.lifecycle.options import CreateOptions
-    from pyrunc.seccomp.filter import Filter
-    from pyrunc.seccomp.refusals import Explanation
     from pyrunc.spec.model import Config
     from pyrunc.spec.model_linux import IdMapping
 
@@ -174,7 +172,7 @@ class PreparedCreate:
         trace.phase("filter")
         with wrong:
             self.filter = compile_filter(self.config, cache=cache)
-            self.explanation = explain_filter(self.filter) if options.explain_seccomp else None
+            self.explanation = explanation(self.filter) if options.explain_seccomp else None
             if self.filter is not None and self.explanation is None:
                 refuse_unstartable(self.config, source=name)
         trace.phase("plan")
@@ -311,18 +309,6 @@ class PreparedCreate:
         if found is None:
             return {"poststart": [], "poststop": []}
         return {"poststart": hooks.save(found.poststart), "poststop": hooks.save(found.poststop)}
-
-
-def explain_filter(compiled: Filter | None) -> Explanation:
-    """Make what --explain-seccomp loads instead of the filter."""
-    if compiled is None:
-        raise Failure(
-            "--explain-seccomp: the configuration has no system call filter",
-            pointer="/linux/seccomp",
-        )
-    from pyrunc import seccomp
-
-    return seccomp.explain(compiled)
 
 
 def only_version(manager: Manager) -> int:

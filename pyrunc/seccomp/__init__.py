@@ -18,6 +18,8 @@
     notify          the listener descriptor to the agent
     plugins         the descriptor to crun's plugins instead
     refusals        which calls a filter refuses
+    watch           which calls a program makes, and with which files
+    path_calls PURE which calls name files, and where
     lint      PURE  rules that do not do what they seem to
 
 This module imports nothing until a configuration has a filter.

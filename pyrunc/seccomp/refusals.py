@@ -37,9 +37,10 @@ PASSES = (names.ALLOW, names.LOG)
 MAX_CALLS = 4096  # different refusals that are kept apart
 ROW = "=IIII"  # of the supervisor's report: architecture token, number, action, count
 COMPLETE = bytes(16)  # the row that ends it
+KEPT = "refused"  # the report in a state directory
 
 
-def _without_data(action: int) -> int:
+def without_data(action: int) -> int:
     return action & names.ACTION_MASK
 
 
@@ -48,7 +49,7 @@ def observed(program: bytes) -> bytes:
     return bpf.encode(
         [
             (code, jt, jf, names.NOTIFY)
-            if code == bpf.RET_K and _without_data(value) not in PASSES
+            if code == bpf.RET_K and without_data(value) not in PASSES
             else (code, jt, jf, value)
             for code, jt, jf, value in bpf.decode(program)
         ]
@@ -77,7 +78,7 @@ class Refusal:
 
     @property
     def answer(self) -> str:
-        action, data = _without_data(self.action), self.action & names.DATA_MASK
+        action, data = without_data(self.action), self.action & names.DATA_MASK
         if action == names.ERRNO:
             return errno.errorcode.get(data, f"errno {data}") if data else "success without effect"
         if action == names.TRACE:
@@ -97,7 +98,16 @@ class Explanation:
     Load `filter`, give the listener to `start`, call `finish` when the program has ended.
     """
 
-    __slots__ = ("_counts", "_instructions", "_pid", "_report", "_thread", "filter", "threaded")
+    __slots__ = (
+        "_counts",
+        "_directory",
+        "_instructions",
+        "_pid",
+        "_report",
+        "_thread",
+        "filter",
+        "threaded",
+    )
 
     def __init__(self, original: Filter) -> None:
         flags = original.flags | names.NEW_LISTENER
@@ -110,11 +120,25 @@ class Explanation:
         )
         self._instructions = bpf.decode(original.program)
         self._pid = 0
-        self._report = -1
+        self._report = self._directory = -1
         # The supervisor is a thread: for a program with threads of its own, which cannot fork.
         self.threaded = False
         self._thread: Thread | None = None
         self._counts: dict[tuple[int, int, int], int] = {}
+
+    def check(self, original: Filter, *, flag: str) -> None:
+        """Raise a Failure where the filter cannot be watched."""
+        if original.listener:
+            raise Failure(
+                f"{flag} needs the listener that this profile gives to an agent",
+                pointer="/linux/seccomp/listenerPath",
+            )
+        (write,) = library.resolve(library.NATIVE, ["write"])
+        if without_data(self.verdict(library.NATIVE, write)) not in PASSES:
+            raise Failure(
+                "this profile refuses write, which the init needs: no program can start under it",
+                pointer="/linux/seccomp/syscalls",
+            )
 
     def verdict(self, token: int, number: int, args: Iterable[int] = ()) -> int:
         """Return what the original filter returns."""
@@ -136,6 +160,8 @@ class Explanation:
             self._supervise_and_exit(listener, write_end)
         os.close(write_end)
         self._report = report
+        if self._directory >= 0:
+            os.close(self._directory)
 
     def _start_thread(self, listener: int) -> None:
         """Take over the descriptor."""
@@ -150,22 +176,43 @@ class Explanation:
         self._thread = Thread(target=run, name="pyrunc-seccomp", daemon=True)
         self._thread.start()
 
+    def keep_in(self, directory: int) -> None:
+        """Have the report kept in a directory: nobody waits for it.
+
+        A description of its own: the caller's holds a lock that must end with the caller.
+        """
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        self._directory = os.open(f"/proc/self/fd/{directory}", flags)
+
     def _supervise_and_exit(self, listener: int, write_end: int) -> NoReturn:
         status = 1
         try:
             # A copy of the caller's sockets here would hide its death from the container's init.
-            low, high = sorted((listener, write_end))
-            syscalls.close_range(3, low - 1) if low > 3 else None
-            syscalls.close_range(low + 1, high - 1) if high > low + 1 else None
-            syscalls.close_range(high + 1, 0xFFFFFFFF)
+            close_all_but(listener, write_end, self._directory)
+            if self._directory >= 0:
+                become_daemon()
             counts = self.supervise(listener)
-            with open(write_end, "wb") as file:
-                for key, count in counts.items():
-                    file.write(struct.pack(ROW, *key, count))
-                file.write(COMPLETE)
+            data = self.encode(counts)
+            if self._directory >= 0:
+                self._save(data)
+            else:
+                with open(write_end, "wb") as file:
+                    file.write(data + COMPLETE)
             status = 0
         finally:
             os._exit(status)
+
+    def _save(self, data: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            with open(os.open(KEPT, flags, 0o600, dir_fd=self._directory), "wb") as file:
+                file.write(data)
+        except OSError:  # the container is deleted, or its file system is full: nobody to tell
+            return
+
+    def encode(self, counts: dict[tuple[int, int, int], int]) -> bytes:
+        """Return the report for `finish`, in the supervisor."""
+        return b"".join(struct.pack(ROW, *key, count) for key, count in counts.items())
 
     def supervise(self, listener: int) -> dict[tuple[int, int, int], int]:
         """Answer notifications until no task with the filter is left.
@@ -192,7 +239,7 @@ class Explanation:
         cookie, pid, _, data = struct.unpack(NOTIFICATION, request)
         number, machine = struct.unpack_from("=II", data)
         action = bpf.run(self._instructions, data)
-        kind = _without_data(action)
+        kind = without_data(action)
         error = errno.ENOSYS
         if kind == names.ERRNO:
             error = action & names.DATA_MASK
@@ -228,6 +275,11 @@ class Explanation:
         if self._thread is not None:
             self._thread.join()
             return [Refusal(*key, count) for key, count in self._counts.items()]
+        data = self._collect()
+        return None if data is None else decode(data)
+
+    def _collect(self) -> bytes | None:
+        """Wait for the supervisor and return its report; None when it was not started."""
         if self._report < 0:
             return None
         with open(self._report, "rb") as file:
@@ -238,25 +290,38 @@ class Explanation:
         except ChildProcessError:
             self._pid = 0  # collected already, by who waits for every child
         if data[-len(COMPLETE) :] != COMPLETE:
-            raise Failure("the supervisor of --explain-seccomp failed")
-        return [Refusal(*fields) for fields in struct.iter_unpack(ROW, data[: -len(COMPLETE)])]
+            raise Failure("the supervisor of the system call filter failed")
+        return data[: -len(COMPLETE)]
+
+
+def decode(data: bytes) -> list[Refusal]:
+    """Read a report."""
+    whole = len(data) - len(data) % struct.calcsize(ROW)
+    return [Refusal(*fields) for fields in struct.iter_unpack(ROW, data[:whole])]
+
+
+def close_all_but(*kept: int) -> None:
+    first = 3
+    for fd in sorted(fd for fd in kept if fd >= first):
+        if fd > first:
+            syscalls.close_range(first, fd - 1)
+        first = fd + 1
+    syscalls.close_range(first, 0xFFFFFFFF)
+
+
+def become_daemon() -> None:
+    """Let the caller's session and standard descriptors go: somebody may wait for their end."""
+    os.setsid()
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
 
 
 def prepare(original: Filter) -> Explanation:
     """Make the explanation of a filter; a Failure where none is possible."""
-    if original.listener:
-        raise Failure(
-            "--explain-seccomp needs the listener that this profile gives to an agent",
-            pointer="/linux/seccomp/listenerPath",
-        )
     explanation = Explanation(original)
-    native = library.NATIVE
-    (write,) = library.resolve(native, ["write"])
-    if _without_data(explanation.verdict(native, write)) not in PASSES:
-        raise Failure(
-            "this profile refuses write, which the init needs: no program can start under it",
-            pointer="/linux/seccomp/syscalls",
-        )
+    explanation.check(original, flag="--explain-seccomp")
     return explanation
 
 

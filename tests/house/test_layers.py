@@ -58,6 +58,7 @@ OFF_DIET = (
     *(f"library/{name}.py" for name in LIBRARY),
     "commands/check.py",  # run by people, a few times a day
     "commands/doctor.py",
+    "host/capability_trace.py",  # loaded by --learn
     "cgroups/systemd/dbus.py",  # loaded by the systemd driver when it calls
     "cgroups/systemd/calls.py",
     "cgroups/systemd/gvariant.py",  # loaded when an annotation gives a property of a unit
