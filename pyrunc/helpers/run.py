@@ -42,9 +42,12 @@ class Environment:
         self.package = package
         self.libraries = libraries
 
+    def runs(self) -> bool:
+        return os.access(self.program, os.X_OK)
+
     def missing(self, library: str) -> str:
         """Say what is not installed; empty when a library (or none, "") can be used."""
-        if not os.access(self.program, os.X_OK):
+        if not self.runs():
             return f"{self.program} is missing"
         if not self.package:
             loader = LOADERS.get(os.uname().machine, "")
@@ -64,12 +67,18 @@ class Environment:
 
 def find(library: str, *, purpose: str) -> Environment:
     """Find what runs a program that needs a Python library (or none, ""); HostError: nothing."""
-    reasons = []
+    reasons: list[str] = []
+    absent: list[str] = []  # interpreters
+    interpreter = False
     for candidate in _candidates():
         reason = candidate.missing(library)
         if not reason:
             return candidate
-        reasons.append(reason)
+        runs = candidate.runs()
+        interpreter |= runs and bool(candidate.package)
+        (reasons if runs or not candidate.package else absent).append(reason)
+    if not interpreter:  # one is enough
+        reasons += absent
     needed = f"python3 with the library {library}" if library else "python3"
     raise HostError(
         f"{purpose} needs pyrunc's helpers or {needed}: {'; '.join(dict.fromkeys(reasons))}",
