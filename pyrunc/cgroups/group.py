@@ -30,6 +30,7 @@ class CgroupSet:
         self.driver = driver
         self.mark = ""  # the state directory of the container, which new cgroups are marked with
         self.rootless = rootless
+        self.forks = False  # a process that is attached goes on as its child
         self.kills_before = 0  # OOM kills that a cgroup which was there had counted already
         # Hierarchies that a rootless caller may not write to and does not need.
         self.denied: list[Cgroup] = []
@@ -64,6 +65,9 @@ class CgroupSet:
                 "a writable cgroup is requested, but this host's controllers are not on cgroup2",
                 pointer="/annotations",
             )
+
+    def settle(self) -> None:
+        """Do what `attach` has left for the moment when the process that stays is alone."""
 
     def give_controllers(self) -> None:
         """Enable the controllers of a cgroup that the container manages for what is below it.

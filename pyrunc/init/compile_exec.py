@@ -76,8 +76,7 @@ def compile_exec(
     planned = times.trace_times(2 + tasks if traced else 0)
     planned += namespaces.begin(context, oom_score_adj=score, pointer="/oomScoreAdj")
     planned += early
-    planned += _await_cgroup() if attached else []
-    planned += _enter(context, tasks=tasks, rootfs=rootfs)
+    planned += _enter(context, tasks=tasks, attached=attached, rootfs=rootfs)
     planned += late
     planned += _session(wanted, proc=proc, context=context, keyring=not no_new_keyring)
     planned += attributes.umask(wanted)
@@ -97,7 +96,7 @@ def compile_exec(
     last += landlock.plan(context, wanted, annotations or {})
     filtered = process.filter_ops(wanted, sets, seccomp)
     if context.forks_late:
-        enter = _enter_cgroups(tasks)
+        enter = _enter_cgroups(tasks, attached=attached)
         early = filtered if exposure.filters_early(wanted, seccomp) else []
         last = exposure.appear(wanted, last, early, terminal=terminal, enter=enter)
         filtered = [] if early else filtered
@@ -141,23 +140,14 @@ def settle(
     return context
 
 
-def _await_cgroup() -> list[Op]:
-    """Plan to be moved into the cgroup, with the ids of the caller.
-
-    The systemd of a user moves only processes that are the user's.
-    """
-    action = "wait for the parent to move this process into the container's cgroup"
-    return [ops.Await(name=ops.RENDEZVOUS_CGROUPS, slot=0, count=0, action=action)]
-
-
-def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
+def _enter(context: Context, *, tasks: int, attached: bool, rootfs: str) -> list[Op]:
     """Plan to enter all namespaces at once or none, as the container's root (JN-2, JN-3).
 
-    The cgroups of `tasks` come last: the container may be at its limit of processes, which counts
-    who forks there and not who enters. A caller who may not move the container's root moves itself.
+    The cgroups come last: the container may be at its limit of processes, which counts who forks
+    there and not who enters. A caller who may not move the container's root, as the systemd of a
+    user does not, moves itself.
     """
-    enter = _enter_cgroups(tasks)
-    late = namespaces.caller_is_root(context)
+    enter = _enter_cgroups(tasks, attached=attached)
     planned = namespaces.drop_groups(context)
     if context.joined:
         planned.append(join_container(context.joined))
@@ -166,16 +156,19 @@ def _enter(context: Context, *, tasks: int, rootfs: str) -> list[Op]:
         planned.append(roots.chroot(rootfs))
     if context.forks_late:
         return [*planned, *namespaces.become_root(context)]
-    if late:
+    if namespaces.caller_is_root(context):
         return [*planned, *become_process(context), *enter]
     return [*planned, *enter, *become_process(context)]
 
 
-def _enter_cgroups(tasks: int) -> list[Op]:
-    if not tasks:
-        return []
-    action = "enter the container's cgroups"
-    return [ops.JoinCgroup(slot=TARGET + 1, count=tasks, action=action)]
+def _enter_cgroups(tasks: int, *, attached: bool) -> list[Op]:
+    if tasks:
+        action = "enter the container's cgroups"
+        return [ops.JoinCgroup(slot=TARGET + 1, count=tasks, action=action)]
+    if attached:
+        action = "wait for the parent to move this process into the container's cgroup"
+        return [ops.Await(name=ops.RENDEZVOUS_CGROUPS, slot=0, count=0, action=action)]
+    return []
 
 
 def join_container(kinds: Iterable[str]) -> Op:

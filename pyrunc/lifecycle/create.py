@@ -246,6 +246,7 @@ class Create:
         assert child is not None
         entry = manager.entry(clone=self.prepared.clones_into_cgroup)
         if entry.kind == "attach":
+            manager.forks = ops.Fork in map(type, self.prepared.plan.ops[message.op :])
             manager.attach(child.pid)
         owner = self.prepared.cgroup_owner
         if owner is not None:
@@ -318,6 +319,7 @@ class Create:
     def _on_ready(self, message: Message) -> Sequence[int]:
         """Set the limits, then commit the state: the last moment before "created"."""
         assert self.child is not None
+        self.prepared.cgroup.settle()
         if self.prepared.cgroup.leaf:
             self.prepared.cgroup.give_controllers()
         handover.set_limits(self.child)

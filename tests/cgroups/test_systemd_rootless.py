@@ -122,6 +122,7 @@ def call(
     yield call
     for known in json.loads(call("list", "--format", "json")) or []:
         call("delete", "--force", known["id"])
+        machine.reap()  # whose pid namespace the next one made ends only when this one is collected
 
 
 @pytest.fixture
@@ -183,6 +184,47 @@ def test_a_process_of_any_id_of_a_rootless_container_is_in_its_cgroup(
     assert shown == f"{user}\n0::/\n"
     shown = call("exec", "--user", "7:8", known, "sh", "-c", "id -u; id -g; cat /proc/self/cgroup")
     assert shown == "7\n8\n0::/\n"
+
+
+def subordinate_root(config: Config) -> None:
+    """The root of the container is a subordinate id, and the caller has another one in it."""
+    config.linux["uidMappings"] = config.linux["gidMappings"] = [
+        {"containerID": 0, "hostID": SUBORDINATE, "size": 1000},
+        {"containerID": 1000, "hostID": NOBODY, "size": 1},
+    ]
+
+
+@pytest.mark.parametrize("root", ["the caller", "a subordinate id"])
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("limit", [1, 0])
+def test_a_limit_of_one_process_is_enough_for_a_rootless_container(
+    call: Call, subordinate_ids: Config, workspace: Path, root: str, joined: bool, limit: int
+) -> None:
+    """With a pid namespace that is joined the first process is forked as the container's root,
+    whom a user's systemd does not move when it is a subordinate id.
+    """
+    config = subordinate_ids
+    if root != "the caller":
+        subordinate_root(config)
+        for path in (config.rootfs, *config.rootfs.iterdir()):
+            os.chown(path, SUBORDINATE, SUBORDINATE, follow_symlinks=False)
+    config.linux["resources"] = {"pids": {"limit": limit}}
+    known = f"{machine.TOKEN}one"
+    if joined:
+        config.write()
+        call("run", "--detach", "--bundle", str(config.bundle), f"{known}keeper")
+        keeper = json.loads(call("state", f"{known}keeper"))["pid"]
+        config.namespace("user", f"/proc/{keeper}/ns/user")
+        config.namespace("pid", f"/proc/{keeper}/ns/pid")
+        del config.linux["uidMappings"], config.linux["gidMappings"]
+    config.write()
+    call("run", "--detach", "--bundle", str(config.bundle), known)
+    pid = json.loads(call("state", known))["pid"]
+    own = Path(f"/proc/{pid}/cgroup").read_text().strip().partition("::")[2]
+    top = Path(f"/sys/fs/cgroup{own}")
+    assert [(top / name).read_text() for name in ("pids.max", "pids.current")] == ["1\n", "1\n"]
+    if root == "the caller" and not joined:
+        assert call("exec", known, "echo", "hi") == "hi\n"
 
 
 def test_exec_in_a_rootless_container_that_has_ended_says_so(call: Call, config: Config) -> None:

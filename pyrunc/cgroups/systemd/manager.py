@@ -24,6 +24,8 @@ from pyrunc.cgroups.systemd.unit_names import Unit
 from pyrunc.errors import Failure, HostError
 from pyrunc.log import log
 
+PIDS = "pids.max"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -130,7 +132,10 @@ class SystemdManager(FsManager):
         return Entry("attach")
 
     def attach(self, pid: int) -> None:
-        """Start the unit with the process in it, then the limits; later: add a process to it."""
+        """Start the unit with the process in it, then the limits; later: add a process to it.
+
+        Until `settle` there is room for two processes where the first one forks.
+        """
         manager = self._manager()
         try:
             if self.started:
@@ -156,6 +161,15 @@ class SystemdManager(FsManager):
             if self.promised is not None:
                 self.promised.leaf = delegate.open_leaf(self.unified, self.leaf)
 
+    def settle(self) -> None:
+        """Let the limit of processes fall to what was asked for: the first one has forked."""
+        wanted = self._resources_at_start()
+        if wanted is not self.resources and self.resources is not None:
+            self.update(wanted, self.resources)
+
+    def _resources_at_start(self) -> Resources | None:
+        return with_room(self.resources) if self.forks else self.resources
+
     def _mark(self, member: Cgroup) -> None:
         """`doctor` looks at the unit's cgroup, and at every other."""
         member.mark(self.mark)
@@ -168,7 +182,7 @@ class SystemdManager(FsManager):
         properties = unit_properties.unit_properties(
             self.unit, container_id=self.container_id, pid=pid, version=self.version
         )
-        properties += self._resource_properties(self.resources, manager)
+        properties += self._resource_properties(self._resources_at_start(), manager)
         # What annotations say comes last and wins, except for what they may not say at all.
         given = {name for name, _ in self.extra}
         return [item for item in properties if item[0] not in given] + self.extra
@@ -197,7 +211,7 @@ class SystemdManager(FsManager):
             enable.enable(member)
 
     def _limit(self) -> None:
-        pending = self.writes(self.resources)
+        pending = self.writes(self._resources_at_start())
         self.enable_needed(pending)
         self.put(pending)
         self.apply_devices(self.resources)
@@ -289,6 +303,25 @@ class SystemdManager(FsManager):
         return not posix.access(units, posix.F_OK) or posix.access(
             f"{units}/{self.unit.name}", posix.F_OK
         )
+
+
+def with_room(resources: Resources | None) -> Resources | None:
+    """Return the same resources with a limit of two processes in the place of one. PURE."""
+    if resources is None:
+        return None
+    few = resources.pids is not None and resources.pids.limit in (0, 1)
+    if not few and resources.unified.get(PIDS) not in ("0", "1"):
+        return resources
+    from copy import copy  # a rare case
+
+    wider = copy(resources)
+    if few:
+        wider.pids = copy(resources.pids)
+        assert wider.pids is not None
+        wider.pids.limit = 2
+    if PIDS in resources.unified:
+        wider.unified = {**resources.unified, PIDS: "2"}
+    return wider
 
 
 def _device_classes() -> dict[tuple[str, int], str]:

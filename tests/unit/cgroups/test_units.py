@@ -9,6 +9,7 @@ import pytest
 
 from pyrunc.cgroups.devices import rules
 from pyrunc.cgroups.systemd import annotations as variants
+from pyrunc.cgroups.systemd import manager as managers
 from pyrunc.cgroups.systemd import unit_names, unit_properties
 from pyrunc.errors import Failure
 from tests.support.cgroups import resources
@@ -262,3 +263,24 @@ def test_a_slice_wants_its_slice() -> None:
     assert "Delegate" not in found
     assert "PIDs" not in found
     assert found["BlockIOAccounting"] == ("b", True)
+
+
+@pytest.mark.parametrize(
+    ("node", "limits"),
+    [
+        ({"pids": {"limit": 1}}, (2, None)),
+        ({"pids": {"limit": 0}, "unified": {"pids.max": "1"}}, (2, "2")),
+        ({"pids": {"limit": -1}, "unified": {"pids.max": "7"}}, (-1, "7")),
+    ],
+)
+def test_there_is_room_for_two_processes_while_one_takes_the_place_of_the_other(
+    node: dict[str, Any], limits: tuple[int, str | None]
+) -> None:
+    """What was asked for stays as it was."""
+    asked = resources(**node)
+    wider = managers.with_room(asked)
+    assert wider is not None
+    assert wider.pids is not None
+    assert (wider.pids.limit, wider.unified.get("pids.max")) == limits
+    assert asked.pids is not None
+    assert asked.pids.limit == node["pids"]["limit"]
