@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+PATIENCE_S = 5.0
 
 
 # A program that says when it is ready for a signal, and one that waits for that beside it.
@@ -226,9 +227,16 @@ def remove_cgroups(*parents: str) -> None:
         slices = [name for name in (GROUP, *made) if name.endswith(".slice")]
         subprocess.run(["systemctl", "stop", *slices], capture_output=True, check=False)
     ours = [directory for top in tops(GROUP) for directory, _, _ in os.walk(top, topdown=False)]
-    for directory in (*ours, *tops(*made)):
-        with contextlib.suppress(OSError):  # in use: reported later
-            os.rmdir(directory)
+    left = [Path(directory) for directory in (*ours, *tops(*made))]
+    # The last programs that an engine starts for a container outlive it a little; a group that is
+    # in use after that is reported.
+    until = time.monotonic() + PATIENCE_S
+    while left and time.monotonic() < until:
+        for directory in left:
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        left = [directory for directory in left if directory.exists()]
+        time.sleep(0.1 if left else 0)
 
 
 def mounts() -> set[str]:

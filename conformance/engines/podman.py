@@ -236,7 +236,8 @@ def test_capabilities_and_security_options(engine: Podman) -> None:
 def test_pods_share_namespaces(engine: Podman) -> None:
     need("catatonit")
     pause = ("--infra-image", "bb:1", "--infra-command", "/bin/sleep 1000")
-    engine.podman("pod", "create", "--name", "p", "--network", "none", *pause).ok()
+    pod = ("--name", "p", *engine.groups, "--network", "none")
+    engine.podman("pod", "create", *pod, *pause).ok()
     engine.podman("run", "-d", "--pod", "p", "--name", "a", "bb:1", "sleep", "1000").ok()
     one = engine.podman("exec", "a", "readlink", "/proc/self/ns/ipc").ok().text
     two = engine.podman("run", "--rm", "--pod", "p", "bb:1", "readlink", "/proc/self/ns/ipc")

@@ -27,13 +27,14 @@ infra_image = "localhost/bb:1"
 conmon_path = ["{conmon}"]
 helper_binaries_dir = ["{helpers}", "/usr/libexec/podman", "/usr/lib/podman"]
 """
-CGROUPS = ("--cgroup-parent", PARENT)
 
 
 class Podman:
     """The client. `runtime` is the path of the runtime under test."""
 
     NAME = "podman"
+    # Options that put a container or pod below the cgroup of this run.
+    groups: tuple[str, ...] = ("--cgroup-parent", PARENT)
     # The command that changes to the user of the client.
     become: tuple[str, ...] = ()
     environment: Mapping[str, str] = {}
@@ -82,10 +83,10 @@ class Podman:
         return command(*self.argv(*argv), timeout_s=timeout_s, env=env, stdin=stdin)
 
     def run(self, *argv: str, network: str = "none") -> Outcome:
-        return self.podman("run", "--rm", *CGROUPS, "--network", network, *argv)
+        return self.podman("run", "--rm", *self.groups, "--network", network, *argv)
 
     def start(self, name: str, *options: str, command: tuple[str, ...] = ("sleep", "1000")) -> None:
-        flags = ("-d", *CGROUPS, "--name", name, "--network", "none", *options)
+        flags = ("-d", *self.groups, "--name", name, "--network", "none", *options)
         self.podman("run", *flags, "bb:1", *command).ok()
 
     def remove(self, name: str) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from conformance.engines import podman, podman_client
 from conformance.engines.engine import (
     SYSTEMD,
-    Outcome,
     Unavailable,
     command,
     eventually,
@@ -67,6 +66,7 @@ class Rootless(podman_client.Podman):
     """The client of a user that lives as long as the suite."""
 
     NAME = "rootless"
+    groups = ()
 
     def __init__(self, directory: Path, runtime: str):
         need("newuidmap", "runuser", "useradd")
@@ -89,13 +89,6 @@ class Rootless(podman_client.Podman):
             "HOME": str(directory),
         }
         super().__init__(directory, runtime)
-
-    def run(self, *argv: str, network: str = "none") -> Outcome:
-        return self.podman("run", "--rm", "--network", network, *argv)
-
-    def start(self, name: str, *options: str, command: tuple[str, ...] = ("sleep", "1000")) -> None:
-        flags = ("-d", "--name", name, "--network", "none", *options)
-        self.podman("run", *flags, "bb:1", *command).ok()
 
     def stop(self) -> None:
         super().stop()

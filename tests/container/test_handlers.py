@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import wasm
 from tests.support.bundle import Config
 from tests.support.machine import TOKEN
 from tests.support.runtime import Runtime
 from tests.support.types import Create, Shell
+from tests.support.wait import until
+from tests.vm import wasm as wasm_cache
 
 NAME = "run.oci.handler"
 DIRECTORY = Path("/etc/pyrunc/handlers.d")
@@ -97,6 +101,75 @@ def test_exec_runs_programs_of_the_image(
     config["annotations"] = {NAME: describe(args=["sleep", "100"])}
     container = create(config, "1").start()
     assert container.command("exec", "echo", "image").ok().stdout == "image\n"
+
+
+@pytest.fixture
+def webassembly(describe: Describe) -> str:
+    """The name of a handler that runs WebAssembly with the host's wasmedge."""
+    if os.environ.get("IN_GUEST") and not wasm_cache.ready():
+        pytest.skip("guests have no network to fetch wasmedge")
+    program = wasm_cache.program()
+    libraries = [str(wasm_cache.libraries())]
+    return describe(program=str(program), suffix=".wasm", visible=libraries)
+
+
+def put(config: Config, code: bytes) -> str:
+    """Write a module into the root of a bundle; returns its path inside."""
+    (config.rootfs / "module.wasm").write_bytes(code)
+    return "/module.wasm"
+
+
+def test_a_webassembly_module_runs(
+    pyrunc: Runtime, create: Create, config: Config, webassembly: str
+) -> None:
+    """The image holds nothing but the module, and the end of its name tells what it is."""
+    container = create(config, put(config, wasm.WRITE)).start().wait()
+    assert container.output == wasm.MESSAGE.decode()
+
+
+def test_the_filter_of_system_calls_holds_for_webassembly(
+    pyrunc: Runtime, config: Config, webassembly: str
+) -> None:
+    argv = put(config, wasm.WRITE)
+    config.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["writev"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}],
+    }
+    result = pyrunc.run(config, argv)
+    assert (result.status, result.stdout) == (wasm.NOT_PERMITTED, ""), result.stderr
+
+
+def test_namespaces_and_privileges_hold_for_webassembly(
+    pyrunc: Runtime, create: Create, config: Config, webassembly: str
+) -> None:
+    config.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}
+    config.process["capabilities"] = {}
+    config.process["user"] = {"uid": 1000, "gid": 1000}
+    config.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 99, "hard": 99}]
+    container = create(config, put(config, wasm.SPIN)).start()
+    proc = Path(f"/proc/{container.pid}")
+    until(lambda: (proc / "comm").read_text() != "sh\n", "the module runs")
+    kinds = [one["type"] for one in config.linux["namespaces"]]
+    files = {"mount": "mnt", "network": "net"}
+    own = [os.readlink(proc / "ns" / files.get(kind, kind)) for kind in kinds]
+    host = [os.readlink(f"/proc/self/ns/{files.get(kind, kind)}") for kind in kinds]
+    assert not set(own) & set(host)
+    lines = (proc / "status").read_text().splitlines()
+    status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    assert status["Uid"] == ["1000"] * 4
+    assert status["CapBnd"] == ["0" * 16]
+    assert status["Seccomp"] == ["2"]
+    assert status["NSpid"][-1] == "1"
+    assert "99" in (proc / "limits").read_text().partition("Max open files")[2].split()[0]
+
+
+def test_a_limit_of_memory_holds_for_webassembly(
+    pyrunc: Runtime, config: Config, webassembly: str
+) -> None:
+    config.linux["resources"] = {"memory": {"limit": 256 << 20, "swap": 256 << 20}}
+    result = pyrunc.run(config, put(config, wasm.GREEDY))
+    assert result.status == 128 + signal.SIGKILL
+    assert "OOM-killed" in result.stderr
 
 
 @pytest.mark.parametrize(
