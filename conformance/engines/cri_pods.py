@@ -188,7 +188,7 @@ def test_a_lack_of_memory_is_told(engine: Cri) -> None:
     limits = api.LinuxContainerResources(
         memory_limit_in_bytes=16 * MIB, memory_swap_limit_in_bytes=16 * MIB
     )
-    greedy = ("sh", "-c", "head -c 200m /dev/zero | tail")
+    greedy = ("sh", "-c", "sleep 1; head -c 200m /dev/zero | tail")
     container = engine.container(sandbox, config, *greedy, resources=limits)
     eventually(lambda: engine.state(container).state == api.CONTAINER_EXITED, "it goes on")
     eventually(lambda: engine.state(container).reason == "OOMKilled", "nobody noticed")

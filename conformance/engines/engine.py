@@ -227,7 +227,7 @@ def remove_cgroups(*parents: str) -> None:
         slices = [name for name in (GROUP, *made) if name.endswith(".slice")]
         subprocess.run(["systemctl", "stop", *slices], capture_output=True, check=False)
     ours = [directory for top in tops(GROUP) for directory, _, _ in os.walk(top, topdown=False)]
-    left = [Path(directory) for directory in (*ours, *tops(*made))]
+    left = [*map(Path, ours), *tops(*made)]
     # The last programs that an engine starts for a container outlive it a little; a group that is
     # in use after that is reported.
     until = time.monotonic() + PATIENCE_S
