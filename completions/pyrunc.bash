@@ -23,7 +23,7 @@ _pyrunc() {
         case $verb:$each in delete:-f | delete:-r | doctor:-f | kill:-r | spec:--rootless | spec:-rootless) continue ;; esac
         case $each in
         --root=* | -root=*) root=${each#*=} ;;
-        --additional-gids | --apparmor | --blkio-weight | --bundle | --cap | --cgroup | --cgroup-manager | --config | --console-socket | --cpu-burst | --cpu-idle | --cpu-period | --cpu-quota | --cpu-rt-period | --cpu-rt-runtime | --cpu-share | --cpuset-cpus | --cpuset-mems | --cwd | --diff | --empty-ns | --env | --file | --format | --id | --image-path | --interval | --kernel-memory | --kernel-memory-tcp | --l3-cache-schema | --learn | --log | --log-format | --log-level | --lsm-mount-context | --lsm-profile | --manage-cgroups-mode | --mem-bw-schema | --memory | --memory-reservation | --memory-swap | --network-lock | --page-server | --parent-path | --pid-file | --pidfd-socket | --pids-limit | --policy | --preserve-fds | --process | --process-label | --reclaim | --resources | --root | --rootless | --status-fd | --trace | --user | --work-path | -additional-gids | -apparmor | -b | -blkio-weight | -bundle | -c | -cap | -cgroup | -cgroup-manager | -config | -console-socket | -cpu-burst | -cpu-idle | -cpu-period | -cpu-quota | -cpu-rt-period | -cpu-rt-runtime | -cpu-share | -cpuset-cpus | -cpuset-mems | -cwd | -diff | -e | -empty-ns | -env | -f | -file | -format | -g | -id | -image-path | -interval | -kernel-memory | -kernel-memory-tcp | -l3-cache-schema | -learn | -log | -log-format | -log-level | -lsm-mount-context | -lsm-profile | -manage-cgroups-mode | -mem-bw-schema | -memory | -memory-reservation | -memory-swap | -network-lock | -p | -page-server | -parent-path | -pid-file | -pidfd-socket | -pids-limit | -policy | -preserve-fds | -process | -process-label | -r | -reclaim | -resources | -root | -rootless | -status-fd | -trace | -u | -user | -work-path) flag=$each ;;
+        --access | --additional-gids | --apparmor | --blkio-weight | --bundle | --cap | --cgroup | --cgroup-manager | --config | --console-socket | --cpu-burst | --cpu-idle | --cpu-period | --cpu-quota | --cpu-rt-period | --cpu-rt-runtime | --cpu-share | --cpuset-cpus | --cpuset-mems | --cwd | --diff | --empty-ns | --env | --file | --format | --id | --image-path | --interval | --kernel-memory | --kernel-memory-tcp | --l3-cache-schema | --learn | --log | --log-format | --log-level | --lsm-mount-context | --lsm-profile | --manage-cgroups-mode | --mem-bw-schema | --memory | --memory-reservation | --memory-swap | --network-lock | --page-server | --parent-path | --pid-file | --pidfd-socket | --pids-limit | --policy | --preserve-fds | --process | --process-label | --reclaim | --resources | --root | --rootless | --status-fd | --trace | --user | --work-path | -access | -additional-gids | -apparmor | -b | -blkio-weight | -bundle | -c | -cap | -cgroup | -cgroup-manager | -config | -console-socket | -cpu-burst | -cpu-idle | -cpu-period | -cpu-quota | -cpu-rt-period | -cpu-rt-runtime | -cpu-share | -cpuset-cpus | -cpuset-mems | -cwd | -diff | -e | -empty-ns | -env | -f | -file | -format | -g | -id | -image-path | -interval | -kernel-memory | -kernel-memory-tcp | -l3-cache-schema | -learn | -log | -log-format | -log-level | -lsm-mount-context | -lsm-profile | -manage-cgroups-mode | -mem-bw-schema | -memory | -memory-reservation | -memory-swap | -network-lock | -p | -page-server | -parent-path | -pid-file | -pidfd-socket | -pids-limit | -policy | -preserve-fds | -process | -process-label | -r | -reclaim | -resources | -root | -rootless | -status-fd | -trace | -u | -user | -work-path) flag=$each ;;
         -*) ;;
         *) if [ -z "$verb" ]; then verb=$each; else count=$((count + 1)); fi ;;
         esac
@@ -43,7 +43,7 @@ _pyrunc() {
     *) return ;;
     esac
     case $verb:$count:$word in
-    :*) _pyrunc_offer '--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --trace --policy --rootless --version --json --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts explain check info completion verify doctor' ;;
+    :*) _pyrunc_offer '--root --log --log-format --log-level --debug --systemd-cgroup --cgroup-manager --trace --policy --rootless --version --json --help create start state kill delete run exec list ps pause resume update events spec features checkpoint restore mounts devices explain check info completion verify doctor' ;;
     create:*:-*) _pyrunc_offer '--bundle --config --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds --explain-seccomp --help' ;;
     start:*:-*) _pyrunc_offer '--help' ;;
     state:*:-*) _pyrunc_offer '--help' ;;
@@ -62,6 +62,7 @@ _pyrunc() {
     checkpoint:*:-*) _pyrunc_offer '--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --leave-running --pre-dump --help' ;;
     restore:*:-*) _pyrunc_offer '--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --bundle --config --detach --pid-file --console-socket --no-pivot --no-subreaper --no-new-keyring --lsm-profile --lsm-mount-context --help' ;;
     mounts:*:-*) _pyrunc_offer '--help' ;;
+    devices:*:-*) _pyrunc_offer '--access --dry-run --help' ;;
     explain:*:-*) _pyrunc_offer '--config --id --format --diff --no-pivot --no-new-keyring --preserve-fds --help' ;;
     check:*:-*) _pyrunc_offer '--config --id --offline --preserve-fds --format --no-schema --help' ;;
     info:*:-*) _pyrunc_offer '--format --help' ;;
@@ -84,6 +85,9 @@ _pyrunc() {
     mounts:0:*) _pyrunc_offer 'add remove' ;;
     mounts:1:*) _pyrunc_offer 'container' ;;
     mounts:2:*) _pyrunc_offer 'file' ;;
+    devices:0:*) _pyrunc_offer 'add remove' ;;
+    devices:1:*) _pyrunc_offer 'container' ;;
+    devices:2:*) _pyrunc_offer 'file' ;;
     explain:0:*) _pyrunc_offer 'directory' ;;
     check:0:*) _pyrunc_offer 'directory' ;;
     completion:0:*) _pyrunc_offer 'bash zsh fish' ;;

@@ -14,7 +14,7 @@ function __pyrunc_words -d 'the command and its arguments before the cursor; wit
         switch $each
             case '--root=*' '-root=*'
                 set root (string replace -r '^[^=]*=' '' -- $each)
-            case --additional-gids --apparmor --blkio-weight --bundle --cap --cgroup --cgroup-manager --config --console-socket --cpu-burst --cpu-idle --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-share --cpuset-cpus --cpuset-mems --cwd --diff --empty-ns --env --file --format --id --image-path --interval --kernel-memory --kernel-memory-tcp --l3-cache-schema --learn --log --log-format --log-level --lsm-mount-context --lsm-profile --manage-cgroups-mode --mem-bw-schema --memory --memory-reservation --memory-swap --network-lock --page-server --parent-path --pid-file --pidfd-socket --pids-limit --policy --preserve-fds --process --process-label --reclaim --resources --root --rootless --status-fd --trace --user --work-path -additional-gids -apparmor -b -blkio-weight -bundle -c -cap -cgroup -cgroup-manager -config -console-socket -cpu-burst -cpu-idle -cpu-period -cpu-quota -cpu-rt-period -cpu-rt-runtime -cpu-share -cpuset-cpus -cpuset-mems -cwd -diff -e -empty-ns -env -f -file -format -g -id -image-path -interval -kernel-memory -kernel-memory-tcp -l3-cache-schema -learn -log -log-format -log-level -lsm-mount-context -lsm-profile -manage-cgroups-mode -mem-bw-schema -memory -memory-reservation -memory-swap -network-lock -p -page-server -parent-path -pid-file -pidfd-socket -pids-limit -policy -preserve-fds -process -process-label -r -reclaim -resources -root -rootless -status-fd -trace -u -user -work-path
+            case --access --additional-gids --apparmor --blkio-weight --bundle --cap --cgroup --cgroup-manager --config --console-socket --cpu-burst --cpu-idle --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-share --cpuset-cpus --cpuset-mems --cwd --diff --empty-ns --env --file --format --id --image-path --interval --kernel-memory --kernel-memory-tcp --l3-cache-schema --learn --log --log-format --log-level --lsm-mount-context --lsm-profile --manage-cgroups-mode --mem-bw-schema --memory --memory-reservation --memory-swap --network-lock --page-server --parent-path --pid-file --pidfd-socket --pids-limit --policy --preserve-fds --process --process-label --reclaim --resources --root --rootless --status-fd --trace --user --work-path -access -additional-gids -apparmor -b -blkio-weight -bundle -c -cap -cgroup -cgroup-manager -config -console-socket -cpu-burst -cpu-idle -cpu-period -cpu-quota -cpu-rt-period -cpu-rt-runtime -cpu-share -cpuset-cpus -cpuset-mems -cwd -diff -e -empty-ns -env -f -file -format -g -id -image-path -interval -kernel-memory -kernel-memory-tcp -l3-cache-schema -learn -log -log-format -log-level -lsm-mount-context -lsm-profile -manage-cgroups-mode -mem-bw-schema -memory -memory-reservation -memory-swap -network-lock -p -page-server -parent-path -pid-file -pidfd-socket -pids-limit -policy -preserve-fds -process -process-label -r -reclaim -resources -root -rootless -status-fd -trace -u -user -work-path
                 set flag $each
             case '-*'
             case '*'
@@ -230,6 +230,13 @@ complete -c pyrunc -n '__pyrunc_at mounts 1' -a 'add remove'
 complete -c pyrunc -n '__pyrunc_at mounts 2' -a '(__pyrunc_ids)'
 complete -c pyrunc -n '__pyrunc_at mounts 3' -F
 complete -c pyrunc -n '__pyrunc_in mounts 99' -l help -s h -d 'show this help'
+complete -c pyrunc -n '__pyrunc_at "" 0' -a devices -d 'give a running container a device of the host, or take it back'
+complete -c pyrunc -n '__pyrunc_at devices 1' -a 'add remove'
+complete -c pyrunc -n '__pyrunc_at devices 2' -a '(__pyrunc_ids)'
+complete -c pyrunc -n '__pyrunc_at devices 3' -F
+complete -c pyrunc -n '__pyrunc_in devices 99' -l access -x -d 'what is allowed: r, w and m (make nodes)'
+complete -c pyrunc -n '__pyrunc_in devices 99' -l dry-run -d 'show what would be written, change nothing'
+complete -c pyrunc -n '__pyrunc_in devices 99' -l help -s h -d 'show this help'
 complete -c pyrunc -n '__pyrunc_at "" 0' -a explain -d 'show the plan and the cgroup writes for a bundle, do nothing'
 complete -c pyrunc -n '__pyrunc_at explain 1' -a '(__fish_complete_directories)'
 complete -c pyrunc -n '__pyrunc_in explain 99' -l config -s f -r -F -d 'name of the configuration in the bundle'

@@ -189,6 +189,13 @@ latest mount that was added at each, and touches nothing else: neither the mount
 began with nor what a link of the container leads to. A directory or file that was made for a mount
 stays.
 """,
+    "devices": """
+Give a running container a device of the host, or take back one that was given. DEVICE is the path
+of a node on the host, and it appears at the same path in the container: the host's node, bound
+there, with its owner and mode. The rule of the control group comes before the node and is withdrawn
+after it; where one of the two fails the other is undone. "remove" takes back only what "add" has
+given, and leaves the rules of the configuration as they were.
+""",
     "info": """
 Show the kernel, the caller, the layout of cgroups with their controllers, the kinds of namespaces,
 the security modules, what seccomp knows, and each feature of pyrunc with the reason where it is
@@ -276,6 +283,11 @@ EXAMPLES = {
     echo '[{"destination": "/data", "source": "/srv/data", "options": ["bind", "ro"]}]' >data.json
     pyrunc mounts add web data.json
     pyrunc mounts remove web data.json
+""",
+    "devices": """
+    pyrunc devices add --access rw web /dev/fuse
+    pyrunc devices remove --dry-run web /dev/fuse
+    pyrunc devices remove web /dev/fuse
 """,
     "info": """
     pyrunc info --format json

@@ -207,6 +207,13 @@ VERBS: Final[dict[str, VerbRow]] = {
     "mounts": (
         "add mounts to a running container, or remove them again", "add|remove ID FILE", 3, 3, False, (), False,
     ),
+    "devices": (
+        "give a running container a device of the host, or take it back", "add|remove ID DEVICE", 3, 3, False,
+        (
+            ("access", "", "text", "LETTERS", "what is allowed: r, w and m (make nodes)", "rwm", False),
+            ("dry-run", "", "bool", "", "show what would be written, change nothing", "", False),
+        ), False,
+    ),
     "explain": (
         "show the plan and the cgroup writes for a bundle, do nothing", "[BUNDLE]", 0, 1, False,
         (

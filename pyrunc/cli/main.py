@@ -112,7 +112,7 @@ def _container(args: Args) -> str:
     """Return the id of the container that a command line is about."""
     if args.verb in WITHOUT_ID:
         return ""
-    place = 1 if args.verb == "mounts" else 0
+    place = 1 if args.verb in ("mounts", "devices") else 0
     return args.positionals[place] if len(args.positionals) > place else ""
 
 

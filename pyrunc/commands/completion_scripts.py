@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 PATHS = {"file": "file", "dir": "directory"}
 NEW = ("create", "run")  # their ID is a new one
 # What an argument is completed with, by its name in the table. Everything else is words, or nothing.
-ARGUMENTS = {"ID": "container", "FILE": "file", "BUNDLE": "directory", "SIGNAL": "signal"}
+ARGUMENTS = {
+    "ID": "container",
+    "FILE": "file",
+    "DEVICE": "file",
+    "BUNDLE": "directory",
+    "SIGNAL": "signal",
+}
 
 
 def shown(rows: Iterable[FlagRow]) -> list[FlagRow]:

@@ -9,7 +9,7 @@ from pyrunc.errors import Failure
 from pyrunc.host import syscalls
 from pyrunc.host.trace import trace
 from pyrunc.lifecycle import delete, service_manager
-from pyrunc.log import log
+from pyrunc.log import LEVELS, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,14 +118,14 @@ def _stay(
         status = foreground.wait(child.pid, child.pidfd, terminal=creation.terminal, notify=relay)
         if status > SIGNALLED:
             explain_end(container, status)
+        if keep or log.least == LEVELS["debug"]:
+            from pyrunc.lifecycle import post_mortem
+
+            post_mortem.examine(container, exit_code=status)
     finally:
         trace.phase("delete")
         if not keep:
             end(container)
-    if keep:
-        from pyrunc.lifecycle import post_mortem
-
-        post_mortem.examine(container, exit_code=status)
     return status
 
 

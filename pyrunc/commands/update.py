@@ -102,7 +102,8 @@ def apply_change(
         except Failure:
             manager.update(new, old)
             raise
-    container.directory.save({**container.state, "resources": wanted})
+    container.state = {**container.state, "resources": wanted}
+    container.directory.save(container.state)
     return []
 
 

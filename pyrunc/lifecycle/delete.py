@@ -23,7 +23,7 @@ from pyrunc.lifecycle.state_root import (
     open_root,
     state_path,
 )
-from pyrunc.log import log
+from pyrunc.log import LEVELS, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,6 +120,10 @@ def destroy(container: Container) -> None:
     state = container.state
     if state["sharedPid"]:
         container.cgroup().kill()
+    if log.least == LEVELS["debug"]:  # it reads a dozen files
+        from pyrunc.lifecycle import post_mortem
+
+        post_mortem.write_record(container)
     undo(state["made"])
     container.directory.remove()
     run_poststop(state["hooks"].get("poststop") or (), state)

@@ -53,6 +53,17 @@ def examine(container: Container, *, exit_code: int | None = None) -> dict[str, 
     return report
 
 
+def write_record(container: Container) -> None:
+    """Log how a container ended: a line, and a field for each figure in JSON and the journal."""
+    report = examine(container)
+    told = {
+        name: value if isinstance(value, str) else jsontext.encode(value)
+        for name, value in report.items()
+    }
+    figures = ", ".join(f"{name}={value}" for name, value in told.items() if value[:1] not in "{[")
+    log.write("info", f"{container.id}: the end: {figures}", **told)
+
+
 def _keep(container: Container, found: dict[str, Any]) -> None:
     try:
         container.directory.write(END, jsontext.encode(found))

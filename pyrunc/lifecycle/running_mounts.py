@@ -208,7 +208,8 @@ class Change:
                 log.warning(f"what was mounted before stays: {failure}")
 
     def _save(self, records: Sequence[Mapping[str, Any]]) -> None:
-        self.container.directory.save({**self.container.state, KEY: list(records)})
+        self.container.state = {**self.container.state, KEY: list(records)}
+        self.container.directory.save(self.container.state)
 
     def _mountinfo(self) -> dict[int, tuple[str, list[str]]]:
         """Mount id -> (mount point, device and root and type) in the container's namespace."""

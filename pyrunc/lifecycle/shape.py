@@ -169,5 +169,6 @@ STATE: Final = {
     "hooks": {"poststart": [HOOK], "poststop": [HOOK]},
     "late": {"first": int, "ops": [OP]},
     "made": [record],
+    "?devices": [{"path": str, "rule": dict, "made": bool}],
     "?mounts": [{"destination": str, "id": int, "facts": ([str],)}],
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from tests.support.bundle import Config
 from tests.support.runtime import Runtime
@@ -90,3 +91,21 @@ def test_a_container_that_was_never_started_has_no_start(pyrunc: Runtime, config
     container.wait("stopped")
     assert "started" not in container.state()["postMortem"]
     container.delete()
+
+
+def test_the_end_is_one_line_and_one_record_with_fields(
+    pyrunc: Runtime, config: Config, workspace: Path
+) -> None:
+    told = Runtime(pyrunc.program, pyrunc.root, ("--debug",))
+    result = told.run(config, "sh", "-c", "exit 7")
+    (line,) = (line for line in result.stderr.splitlines() if ": the end: " in line)
+    assert "exitStatus=7" in line
+    log = workspace / "log.json"
+    flags = ("--log", str(log), "--log-format", "json", "--log-level", "debug")
+    container = pyrunc.create(config, "true").start().wait("stopped")
+    Runtime(pyrunc.program, pyrunc.root, flags)("delete", container.id).ok()
+    records = [json.loads(text) for text in log.read_text().splitlines()]
+    (record,) = (record for record in records if ": the end: " in record["msg"])
+    assert (record["id"], record["command"], record["oomKills"]) == (container.id, "delete", "0")
+    assert record["created"] <= record["started"] <= record["foundDead"]
+    assert json.loads(record.get("memoryPressure", "{}")).keys() <= {"some", "full"}
