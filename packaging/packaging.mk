@@ -109,7 +109,8 @@ $(MEASURED): all
 $(SUMS): $(SDIST) $(DIST)/.wheel $(TARBALL) $(DEB) $(SBOM) $(MEASURED)
 	@cd $(DIST) && sha256sum $(notdir $(SDIST) $(TARBALL) $(DEB) $(SBOM) $(MEASURED)) *.whl | LC_ALL=C sort -k 2 >$(@F).new && mv $(@F).new $(@F)
 
-test-packages: artefacts ## install every package in bare roots, and take containers through their lives there
+test-packages: artefacts ## install every package in bare roots, and take containers through their lives there (as root)
+	@tools/bootstrap packages debootstrap lintian
 	@$(PY) -m pytest tests/packages --packages=all
 
 .PHONY: release reproducible
