@@ -34,3 +34,17 @@ def test_the_table_of_rooms_has_every_room() -> None:
     table = text[text.index("| room | owns |") :]
     rooms = {room for row in LAYERS for room in row}
     assert not {room for room in rooms if f"`{room}`" not in table and f"`{room}/`" not in table}
+
+
+def test_the_site_leads_to_every_page_of_the_documentation() -> None:
+    pages = set(re.findall(r": ([\w/-]+\.md)$", (TREE / "mkdocs.yml").read_text(), re.MULTILINE))
+    documents = {path.name for path in (TREE / "docs").glob("*.md")}
+    assert documents <= pages, f"no way there: {documents - pages}"
+
+
+def test_no_page_of_the_site_replaces_another() -> None:
+    """Pages from outside docs get names that no document has."""
+    text = (TREE / "packaging/site.py").read_text()
+    outside = set(re.findall(r'"[A-Z]+\.md": "(\w+\.md)"', text))
+    assert len(outside) == 4
+    assert not outside & {path.name for path in (TREE / "docs").glob("*.md")}
