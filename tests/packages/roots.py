@@ -80,6 +80,7 @@ def base(release: str) -> Path:
 @contextmanager
 def overlay(lower: Path) -> Iterator[Path]:
     """Directories for what a command changes; removed afterwards."""
+    ROOTS.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="change.", dir=ROOTS))
     try:
         for name in ("upper", "work", "root"):
