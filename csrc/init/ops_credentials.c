@@ -275,7 +275,10 @@ int run_load_seccomp(const struct op_load_seccomp *op, uint32_t *step)
 		return result == 0 ? 0 : -EIO;
 	*step = STEP_LOAD_SECCOMP_LISTENER;
 	flags = (unsigned int)result;
-	result = sync_await(RENDEZVOUS_SECCOMP, flags);
+	if (op->listener == LISTENER_SENT)
+		result = sync_await_sending(RENDEZVOUS_SECCOMP, (int)flags);
+	else
+		result = sync_await(RENDEZVOUS_SECCOMP, flags);
 	close((int)flags);
 	return result;
 }

@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x950bc760913e3d7bULL
+#define PLAN_DIGEST 0xd1d310c4971a5bfdULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -28,6 +28,7 @@ enum rendezvous {
 #define ATTACH_REAL_DIRECTORY 2U
 #define ATTACH_PROC_ALLOWED 4U
 #define ATTACH_NOFOLLOW 8U
+#define LISTENER_SENT 2U
 #define SLOT_LIMIT 4096U
 #define NO_INDEX 4294967295U
 

@@ -150,7 +150,7 @@ class Manager(CgroupSet):
         access = device_target(resources)
         if member.hierarchy.version == 1:
             before = None if new else device_target(old)
-            v1.apply(member, access, new=new, old=before)
+            v1.apply(member, access, new=new, old=before, lenient=self.rootless)
         else:
             from pyrunc.cgroups.devices import attach
 

@@ -54,6 +54,7 @@ CONSTANTS = {
     "ATTACH_REAL_DIRECTORY": 2,  # attach: an ordinary directory, reached without any symbolic link (proc, sysfs)
     "ATTACH_PROC_ALLOWED": 4,  # attach: the target may lie on procfs
     "ATTACH_NOFOLLOW": 8,  # attach: the last component may be no symbolic link
+    "LISTENER_SENT": 2,  # load_seccomp: with its descriptor, where the parent may not fetch it (pidfd_getfd)
     "SLOT_LIMIT": 4096,  # slots are 1 .. SLOT_LIMIT - 1
     "NO_INDEX": 0xFFFFFFFF,  # execute.home, execute.listen: leave the environment alone
 }

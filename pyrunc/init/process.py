@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     class FilterLike(Protocol):
         program: bytes
         flags: int
-        listener: bool
+        listener: int
 
         @property
         def lets_fork(self) -> bool: ...

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import os
 import time
+from errno import EPERM
 
 from pyrunc import seccomp
 from pyrunc.errors import ConfigErrors, Failure
+from pyrunc.host import refusals
+from pyrunc.init.ops import LISTENER_SENT
 from pyrunc.lifecycle.state_root import default_root
 from pyrunc.log import LEVELS, log
 from pyrunc.spec.check_seccomp import refuses_start
@@ -45,7 +48,15 @@ def compile_filter(config: Config, *, cache: str | None) -> Filter | None:
         )
         for line in compiled.report.lines():
             log.debug(line)
+    if compiled is not None:
+        _settle_listener(compiled)
     return compiled
+
+
+def _settle_listener(compiled: Filter) -> None:
+    """Let the init send the listener where a filter around us refuses to fetch it."""
+    if compiled.listener and "pidfd_getfd" in refusals.refused_calls(EPERM):
+        compiled.listener = LISTENER_SENT
 
 
 def explanation(compiled: Filter | None) -> Explanation:
@@ -55,7 +66,9 @@ def explanation(compiled: Filter | None) -> Explanation:
             "--explain-seccomp: the configuration has no system call filter",
             pointer="/linux/seccomp",
         )
-    return seccomp.explain(compiled)
+    explained = seccomp.explain(compiled)
+    _settle_listener(explained.filter)
+    return explained
 
 
 def refuse_unstartable(config: Config, *, source: str) -> None:

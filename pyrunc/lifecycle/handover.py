@@ -109,6 +109,8 @@ def hand_over_listener(
 
 def _fetch_listener(child: Child, message: Message) -> int:
     """Take the listener of the filter out of the init, which the filter may forbid to send it."""
+    if message.fds:
+        return os.dup(message.fds[0])
     try:
         return syscalls.pidfd_getfd(child.pidfd, message.step)
     except OSError as error:

@@ -44,7 +44,10 @@ class Report:
 
 
 class Filter:
-    """The program for seccomp(2), the flags to load it with, and whether it has a listener."""
+    """The program for seccomp(2), the flags to load it with, and whether it has a listener.
+
+    `listener` is 1, or what the init shall do with it instead of having it fetched.
+    """
 
     __slots__ = ("cached", "flags", "listener", "program", "report")
 
@@ -53,7 +56,7 @@ class Filter:
     ) -> None:
         self.program = program  # an array of struct sock_filter
         self.flags = flags  # SECCOMP_FILTER_FLAG_*, with NEW_LISTENER if there is a listener
-        self.listener = listener
+        self.listener = int(listener)
         self.report = report
         self.cached = cached
 

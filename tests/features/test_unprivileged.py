@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.features.conftest import User
+from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.types import Create
 
@@ -98,3 +99,56 @@ def test_the_waiting_init_of_root_stays_closed(create: Create, config: Config) -
     assert os.stat(f"/proc/{waiting.pid}/fd").st_uid == 0
     waiting.start()
     assert os.stat(f"/proc/{waiting.pid}/fd").st_uid == 100000
+
+
+@pytest.fixture
+def given(user: User) -> Iterator[str]:
+    """A cgroup of the user's in every hierarchy, as an administrator gives it by chown."""
+    name = f"{machine.TOKEN}-given"
+    mounts = [path.parent for path in Path("/sys/fs/cgroup").glob("*/cgroup.procs")]
+    if not any((mount / "devices.list").exists() or mount.name == "devices" for mount in mounts):
+        pytest.skip("no devices controller of version 1")
+    tops = [mount / name for mount in mounts]
+    for top in tops:
+        top.mkdir()
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            if (top / file).exists():
+                (top / file).write_text((top.parent / file).read_text())
+        for path in (top, *top.iterdir()):
+            os.chown(path, user.uid, user.gid)
+    # A cgroup2 is entered only from below what is given (kernel: the common ancestor).
+    caller = Path("/sys/fs/cgroup/unified", name, "caller")
+    if caller.parent.exists():
+        caller.mkdir()
+        (caller / "cgroup.procs").write_text(str(os.getpid()))
+    yield name
+    if caller.exists():
+        (caller.parents[1] / "cgroup.procs").write_text(str(os.getpid()))
+        caller.rmdir()
+    for top in tops:
+        top.rmdir()
+
+
+def test_rules_for_devices_need_no_right_over_those_of_the_host(user: User, given: str) -> None:
+    """The kernel takes rules from CAP_SYS_ADMIN of the host only, whoever owns the files: a user's
+    devices are guarded by their permissions. The limits beside them hold.
+    """
+    user.config.linux["cgroupsPath"] = f"/{given}/inner"
+    user.config.linux["resources"] = {
+        "devices": [
+            {"allow": False, "access": "rwm"},
+            {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rw"},
+        ],
+        "pids": {"limit": 17},
+    }
+    result = user.run("cat", "/proc/self/cgroup").ok()
+    assert f"devices:/{given}/inner" in result.stdout
+    assert f"pids:/{given}/inner" in result.stdout
+    user.config.process["args"] = ["sleep", "600"]
+    name = user.runtime.new_id()
+    create(user, name)
+    pids = Path("/sys/fs/cgroup/pids", given, "inner/pids.max")
+    assert pids.read_text() == "17\n"
+    user("update", "--pids-limit", "18", name).ok()
+    assert pids.read_text() == "18\n"
+    user("delete", "--force", name).ok()

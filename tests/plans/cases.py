@@ -88,7 +88,7 @@ class Filter:
     flags = 0
 
     def __init__(self, *, listener: bool, lets_fork: bool) -> None:
-        self.listener = listener
+        self.listener = int(listener)
         self.lets_fork = lets_fork
 
 

@@ -25,7 +25,7 @@ from tests.seccomp.kernel import calls, comparable
 from tests.seccomp.profiles_list import PROFILES
 from tests.seccomp.support import I386, X32_BIT, X86_64
 from tests.support.bundle import Config
-from tests.support.runtime import Result, Runtime
+from tests.support.runtime import Container, Result, Runtime
 
 pytestmark = [
     pytest.mark.root,
@@ -249,6 +249,27 @@ def test_an_executed_process_has_a_connection_of_its_own(
     assert [state["state"]["status"] for state in agent.states] == ["creating", "running"]
     assert agent.states[0]["pid"] != agent.states[1]["pid"]
     assert agent.states[1]["state"]["pid"] == agent.states[0]["pid"]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS], ids=["EPERM", "ENOSYS"])
+def test_under_a_filter_that_refuses_to_fetch_it_the_listener_is_sent(
+    runtime: Runtime, config: Config, workspace: Path, probe: Path, number: int
+) -> None:
+    """SC-7: nested in a container whose profile is older than pidfd_getfd, create and exec."""
+    agent = AgentStandIn(workspace / "agent")
+    refused = str(support.number_of(X86_64, "pidfd_getfd"))
+    prefix = [str(probe), "without", refused, str(number)]
+    config.linux["seccomp"] = notifying(workspace / "agent")
+    config.process["args"] = ["sleep", "60"]
+    config.write()
+    container = Container(runtime, runtime.new_id(), config)
+    runtime("run", "--detach", "--bundle", config.bundle, container.id, prefix=prefix).ok()
+    result = runtime("exec", container.id, "mkdir", "/tmp/x", prefix=prefix)
+    container.delete()
+    agent.close()
+    assert "quota" in result.stderr.lower()
+    assert [state["state"]["status"] for state in agent.states] == ["creating", "running"]
+    assert agent.calls == [support.number_of(X86_64, "mkdir")]
 
 
 # -- --explain-seccomp -----------------------------------------------------------------------------
