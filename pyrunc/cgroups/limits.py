@@ -98,6 +98,10 @@ class Manager(CgroupSet):
         else:
             yield f"{member.path} (device program)", rules.describe(access)
 
+    def unit_properties(self, resources: Resources | None) -> list[tuple[str, str]]:
+        """(name, value) of what a service manager will be told, for `explain`: none by default."""
+        return []
+
     # -- writing -----------------------------------------------------------------------------------
 
     def apply(self, resources: Resources | None) -> None:

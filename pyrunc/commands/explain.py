@@ -64,6 +64,10 @@ def _document(prepared: PreparedCreate) -> dict[str, Any]:
     return {
         "driver": prepared.cgroup.driver,
         "cgroups": [member.path for member in prepared.cgroup.members],
+        "unit": [
+            {"property": name, "value": value}
+            for name, value in prepared.cgroup.unit_properties(prepared.config.linux.resources)
+        ],
         "writes": [
             {"file": path, "value": value}
             for path, value in prepared.cgroup.planned(prepared.config.linux.resources)
@@ -84,6 +88,8 @@ def _sections(prepared: PreparedCreate) -> Iterator[str]:
     yield f"cgroups ({prepared.cgroup.driver})"
     for member in prepared.cgroup.members:
         yield f"    make   {member.path}"
+    for name, value in prepared.cgroup.unit_properties(resources):
+        yield f"    unit   {name}={value}"
     for path, value in prepared.cgroup.planned(resources):
         yield f"    write  {path}  {value}"
     hooks = prepared.config.hooks

@@ -44,3 +44,28 @@ def test_two_plans_differ_in_what_the_configurations_differ_in(
     assert any("path=/etc" in line for line in added)
     assert any("set_hostname" in line and "another" in line for line in added)
     assert all("/mounts/5" in line or "hostname" in line for line in lines), lines
+
+
+def test_what_systemd_will_be_told_is_shown(pyrunc: Runtime, config: Config) -> None:
+    """With and without a systemd that runs: nothing is made."""
+    config.linux["cgroupsPath"] = "machine.slice:box:one"
+    config.linux["resources"] = {
+        "pids": {"limit": 100},
+        "memory": {"limit": 64 << 20},
+        "devices": [{"allow": False, "access": "rwm"}],
+    }
+    config["annotations"] = {"org.systemd.property.TimeoutStopUSec": "uint64 5000000"}
+    config.write()
+    result = pyrunc("--systemd-cgroup", "explain", config.bundle).ok()
+    told = [line.split(None, 1)[1] for line in result.lines if line.startswith("    unit ")]
+    for line in (
+        *("Slice=machine.slice", "Delegate=yes", "TasksMax=100", "TimeoutStopUSec=5000000"),
+        *("DevicePolicy=strict", "DefaultDependencies=no"),
+    ):
+        assert line in told
+    assert any(line.startswith("Memory") and line.endswith(f"={64 << 20}") for line in told)
+    found = json.loads(
+        pyrunc("--systemd-cgroup", "explain", "--format", "json", config.bundle).ok().stdout
+    )
+    assert {"property": "TasksMax", "value": "100"} in found["unit"]
+    assert "    unit " not in pyrunc("explain", config.bundle).stdout

@@ -24,8 +24,6 @@ from pyrunc.cgroups.systemd.unit_names import Unit
 from pyrunc.errors import Failure, HostError
 from pyrunc.log import log
 
-PIDS = "pids.max"
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -168,7 +166,7 @@ class SystemdManager(FsManager):
             self.update(wanted, self.resources)
 
     def _resources_at_start(self) -> Resources | None:
-        return with_room(self.resources) if self.forks else self.resources
+        return unit_properties.with_room(self.resources) if self.forks else self.resources
 
     def _mark(self, member: Cgroup) -> None:
         """`doctor` looks at the unit's cgroup, and at every other."""
@@ -186,6 +184,19 @@ class SystemdManager(FsManager):
         # What annotations say comes last and wins, except for what they may not say at all.
         given = {name for name, _ in self.extra}
         return [item for item in properties if item[0] not in given] + self.extra
+
+    def unit_properties(self, resources: Resources | None) -> list[tuple[str, str]]:
+        """(name, value) of what systemd, the newest where none runs, will be told."""
+        try:
+            manager = self._manager()
+        except Failure:
+            version = unit_properties.NEWEST
+        else:
+            version = manager.version
+            manager.close()
+        self.resources = resources
+        properties = self._properties(0, version)
+        return [(name, unit_properties.show(*value)) for name, value in properties]
 
     def _resource_properties(self, resources: Resources | None, manager: int) -> list[Property]:
         properties = unit_properties.resource_properties(
@@ -303,25 +314,6 @@ class SystemdManager(FsManager):
         return not posix.access(units, posix.F_OK) or posix.access(
             f"{units}/{self.unit.name}", posix.F_OK
         )
-
-
-def with_room(resources: Resources | None) -> Resources | None:
-    """Return the same resources with a limit of two processes in the place of one. PURE."""
-    if resources is None:
-        return None
-    few = resources.pids is not None and resources.pids.limit in (0, 1)
-    if not few and resources.unified.get(PIDS) not in ("0", "1"):
-        return resources
-    from copy import copy  # a rare case
-
-    wider = copy(resources)
-    if few:
-        wider.pids = copy(resources.pids)
-        assert wider.pids is not None
-        wider.pids.limit = 2
-    if PIDS in resources.unified:
-        wider.unified = {**resources.unified, PIDS: "2"}
-    return wider
 
 
 def _device_classes() -> dict[tuple[str, int], str]:

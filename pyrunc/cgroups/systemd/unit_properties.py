@@ -35,7 +35,43 @@ NICE_WEIGHTS = (  # the kernel's table for -20 to 19; 1024 is nice 0
 SUFFIXES = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 TEN_MS = 10_000
 VERSION_MAJOR = 240  # from which on a device class may be the number of a driver
+PIDS = "pids.max"
+NEWEST = 999  # what no version lacks
 VERSION_PERIOD, VERSION_CPUSET, VERSION_IDLE, VERSION_OOM = 242, 244, 252, 253
+
+
+def with_room(resources: Resources | None) -> Resources | None:
+    """Return the same resources with a limit of two processes in the place of one."""
+    if resources is None:
+        return None
+    few = resources.pids is not None and resources.pids.limit in (0, 1)
+    if not few and resources.unified.get(PIDS) not in ("0", "1"):
+        return resources
+    from copy import copy  # a rare case
+
+    wider = copy(resources)
+    if few:
+        wider.pids = copy(resources.pids)
+        assert wider.pids is not None
+        wider.pids.limit = 2
+    if PIDS in resources.unified:
+        wider.unified = {**resources.unified, PIDS: "2"}
+    return wider
+
+
+def show(signature: str, value: Any) -> str:
+    """Return the value of a property in the words of `systemctl show`, or nearly."""
+    if signature == "b":
+        return "yes" if value else "no"
+    if value == INFINITY and signature == "t":
+        return "infinity"
+    if isinstance(value, bytes):
+        return value.hex(" ")
+    if isinstance(value, list | tuple):
+        return " ".join(
+            " ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in value
+        )
+    return str(value)
 
 
 def unit_properties(unit: Unit, *, container_id: str, pid: int, version: int) -> list[Property]:

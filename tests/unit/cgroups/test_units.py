@@ -9,7 +9,6 @@ import pytest
 
 from pyrunc.cgroups.devices import rules
 from pyrunc.cgroups.systemd import annotations as variants
-from pyrunc.cgroups.systemd import manager as managers
 from pyrunc.cgroups.systemd import unit_names, unit_properties
 from pyrunc.errors import Failure
 from tests.support.cgroups import resources
@@ -278,7 +277,7 @@ def test_there_is_room_for_two_processes_while_one_takes_the_place_of_the_other(
 ) -> None:
     """What was asked for stays as it was."""
     asked = resources(**node)
-    wider = managers.with_room(asked)
+    wider = unit_properties.with_room(asked)
     assert wider is not None
     assert wider.pids is not None
     assert (wider.pids.limit, wider.unified.get("pids.max")) == limits
