@@ -65,7 +65,7 @@ _pyrunc() {
     devices:*:-*) _pyrunc_offer '--access --dry-run --help' ;;
     explain:*:-*) _pyrunc_offer '--config --id --format --diff --no-pivot --no-new-keyring --preserve-fds --help' ;;
     check:*:-*) _pyrunc_offer '--config --id --offline --preserve-fds --format --no-schema --help' ;;
-    info:*:-*) _pyrunc_offer '--format --help' ;;
+    info:*:-*) _pyrunc_offer '--format --performance --help' ;;
     completion:*:-*) _pyrunc_offer '--help' ;;
     verify:*:-*) _pyrunc_offer '--format --help' ;;
     doctor:*:-*) _pyrunc_offer '--fix --force --help' ;;

@@ -258,6 +258,7 @@ complete -c pyrunc -n '__pyrunc_in check 99' -l no-schema -d 'leave the publishe
 complete -c pyrunc -n '__pyrunc_in check 99' -l help -s h -d 'show this help'
 complete -c pyrunc -n '__pyrunc_at "" 0' -a info -d 'show what this host offers to containers, and what is off and why'
 complete -c pyrunc -n '__pyrunc_in info 99' -l format -s f -x -a 'text json' -d 'format of the output'
+complete -c pyrunc -n '__pyrunc_in info 99' -l performance -d 'measure what makes containers slow on this host'
 complete -c pyrunc -n '__pyrunc_in info 99' -l help -s h -d 'show this help'
 complete -c pyrunc -n '__pyrunc_at "" 0' -a completion -d 'write the completion of a shell'
 complete -c pyrunc -n '__pyrunc_at completion 1' -a 'bash zsh fish'

@@ -200,6 +200,11 @@ given, and leaves the rules of the configuration as they were.
 Show the kernel, the caller, the layout of cgroups with their controllers, the kinds of namespaces,
 the security modules, what seccomp knows, and each feature of pyrunc with the reason where it is
 off on this host or for this user. Nothing is changed.
+
+With --performance the settings and counts that make containers slow are shown with what they cost
+on this host: each cost is the median and the most of 12 to 40 rounds, under the setting in force.
+A tmpfs is mounted nowhere and released, the list of mounts is read, and below the caller's control
+group two are made, a process is moved between them, and they are removed.
 """,
     "completion": """
 Write the completion of a shell to the standard output. "make install" installs the same texts.
@@ -291,6 +296,7 @@ EXAMPLES = {
 """,
     "info": """
     pyrunc info --format json
+    pyrunc info --performance
 """,
     "completion": """
     source <(pyrunc completion bash)

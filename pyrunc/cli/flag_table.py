@@ -237,7 +237,10 @@ VERBS: Final[dict[str, VerbRow]] = {
     ),
     "info": (
         "show what this host offers to containers, and what is off and why", "", 0, 0, False,
-        (("format", "f", "text|json", "FORMAT", "format of the output", "text", False),), False,
+        (
+            ("format", "f", "text|json", "FORMAT", "format of the output", "text", False),
+            ("performance", "", "bool", "", "measure what makes containers slow on this host", "", False),
+        ), False,
     ),
     "completion": ("write the completion of a shell", "bash|zsh|fish", 1, 1, False, (), False),
     "verify": (

@@ -18,6 +18,10 @@ WIDTH = 24
 
 def run(args: Args) -> int:
     facts = info_document.document()
+    if args.flag("performance"):
+        from pyrunc.commands import performance_document
+
+        facts["performance"] = performance_document.document(facts["cgroups"]["hierarchies"])
     if args.text("format") == "json":
         emit(jsontext.encode(facts, indent=2) + "\n")
     else:
@@ -46,7 +50,18 @@ def lines(facts: dict[str, Any]) -> list[str]:
         _fact(name, "on" if entry["enabled"] else f"off: {entry['reason']}")
         for name, entry in facts["features"].items()
     ]
+    if "performance" in facts:
+        text += ["", "Performance"]
+        for row in facts["performance"]:
+            text += [_fact(_title(row["name"]), row["value"]), f"{'':{WIDTH + 3}} {_cost(row)}"]
     return text[1:]
+
+
+def _cost(row: dict[str, Any]) -> str:
+    if "reason" in row:
+        return f"{row['measured']}: {row['reason']}"
+    times = f"{row['medianMs']} ms, at most {row['mostMs']} ms of {row['rounds']}"
+    return f"{row['measured']}: {times}"
 
 
 def _title(name: str) -> str:

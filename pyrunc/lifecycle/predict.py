@@ -8,6 +8,7 @@ import stat
 from errno import EACCES, ENOENT, ENOEXEC
 
 from pyrunc.errors import ConfigErrors, Failure, Problem
+from pyrunc.host import facts as host
 from pyrunc.host import syscalls
 from pyrunc.init import ops
 from pyrunc.lifecycle import dry_run, id_maps
@@ -174,6 +175,13 @@ CHECKS: tuple[Callable[[PreparedCreate], Iterator[Problem]], ...] = (
 )
 
 
+RESTRICTS = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+PROFILE = (
+    r"printf 'abi <abi/4.0>,\ninclude <tunables/global>\nprofile pyrunc %s flags=(unconfined)"
+    r" {\n  userns,\n}\n' >/etc/apparmor.d/pyrunc && apparmor_parser -r /etc/apparmor.d/pyrunc"
+)
+
+
 def _doubts(prepared: PreparedCreate) -> Iterator[Problem]:
     """Find what starts and then surprises."""
     linux = prepared.config.linux
@@ -186,6 +194,23 @@ def _doubts(prepared: PreparedCreate) -> Iterator[Problem]:
             "only one id is mapped: chown to others and most package managers fail in it",
             hint=ask if installed else f"install newuidmap and newgidmap; {ask}",
         )
+    yield from _restricted_by_apparmor(prepared)
+
+
+def _restricted_by_apparmor(prepared: PreparedCreate) -> Iterator[Problem]:
+    """Find that user namespaces of unprivileged programs have no capabilities (Ubuntu 24.04)."""
+    if not prepared.host.euid or "user" not in prepared.new_namespaces:
+        return
+    confined = host.read("/proc/self/attr/current").strip() not in ("", "unconfined")
+    if confined or host.read(RESTRICTS).strip() != "1":
+        return
+    program = os.readlink("/proc/self/exe")
+    yield Problem(
+        "/linux/namespaces",
+        "AppArmor gives user namespaces of unprivileged programs no capabilities"
+        " (kernel.apparmor_restrict_unprivileged_userns)",
+        hint=f"as root: {PROFILE % program}",
+    )
 
 
 # -- the program, in the root of an init that is ready ---------------------------------------------

@@ -105,3 +105,30 @@ def test_what_is_no_device_or_was_not_given_is_refused(pyrunc: Runtime, held: Co
     ):
         assert part in text
     assert "was added already" in twice
+
+
+def test_the_devices_of_the_configuration_stay_in_force(
+    pyrunc: Runtime, config: Config, workspace: Path
+) -> None:
+    """Every program on a cgroup2 must allow a device: one of our own more would narrow it."""
+    config.linux["resources"] = {
+        "devices": [
+            {"allow": False, "access": "rwm"},
+            {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "rw"},
+        ]
+    }
+    config.linux["devices"] = [{"path": KMSG, "type": "c", "major": 1, "minor": 11}]
+    config.process["capabilities"] = {
+        kind: ["CAP_SYSLOG", "CAP_SYS_ADMIN"] for kind in ("bounding", "effective", "permitted")
+    }
+    node = workspace / "node"
+    os.mknod(node, 0o600 | stat.S_IFCHR, os.makedev(1, 10))
+    container = pyrunc.create(config, "sleep", "600").start()
+    pyrunc("devices", "add", container.id, node).ok()
+    first = opens(container)
+    rules = json.loads((Path(pyrunc.root) / container.id / "state.json").read_text())
+    pyrunc("devices", "remove", container.id, node).ok()
+    second = opens(container)
+    container.delete()
+    assert (first, second) == ("opened", "opened")
+    assert len(rules["resources"]["devices"]) == 3

@@ -222,3 +222,32 @@ def test_exec_tells_what_the_filter_refused(pyrunc: Runtime, config: Config) -> 
     container.delete()
     assert "seccomp: mkdir: refused once (EDQUOT)" in told.stderr.splitlines()
     assert "it cannot go with --detach" in detached.error
+
+
+def test_what_the_init_does_before_the_program_is_in_no_profile(
+    pyrunc: Runtime, config: Config, workspace: Path
+) -> None:
+    config.process["noNewPrivileges"] = True
+    learn(pyrunc, config, workspace / "out", "true")
+    fragment = json.loads((workspace / "out/fragment.json").read_text())
+    (rule,) = fragment["linux"]["seccomp"]["syscalls"]
+    init = {
+        "pivot_root",
+        "mount",
+        "move_mount",
+        "setns",
+        "unshare",
+        "seccomp",
+        "capset",
+        "setgroups",
+    }
+    assert not init & {*rule["names"], *used(workspace / "out")["systemCalls"]}
+
+
+def test_a_directory_that_cannot_be_made_is_an_error_before_anything_runs(
+    pyrunc: Runtime, config: Config
+) -> None:
+    config["root"]["readonly"] = False
+    result = pyrunc.run(config, "touch", "/tmp/ran", flags=["--learn", "/dev/null/out"])
+    assert "cannot make the directory of --learn" in result.error
+    assert not (config.rootfs / "tmp/ran").exists()
