@@ -42,10 +42,11 @@ bin/pyrunc: $(VENV)/.requirements $(INIT) $(BUILD)/pyrunc-stock $(NATIVE) $(LAUN
 	@mkdir -p bin
 	@ln -sfn ../$(or $(LAUNCHER),$(BUILD)/pyrunc-stock) $@ && touch -h $@
 
-generate: ## write the generated files again (ops, man pages, completions, advisories)
+generate: ## write the generated files again (ops, man pages, completions, advisories, names of the library)
 	@$(PYTHON) csrc/generate.py
 	@$(PYTHON) tools/manual.py
 	@$(PYTHON) tools/advisories.py
+	@$(PYTHON) tools/api.py
 
 check: lint types ## everything that needs no root: form, lint, types, layers, generated files, C analysers
 	@tools/check

@@ -21,12 +21,25 @@ if TYPE_CHECKING:
         StateError,
         UsageError,
     )
+    from pyrunc.host.facts import Host
     from pyrunc.library.container import Container
     from pyrunc.library.policies import Refusal
     from pyrunc.library.processes import Completed, Process, TimeoutExpired
-    from pyrunc.library.results import Event, Stats
-    from pyrunc.library.runtime import Runtime
-    from pyrunc.library.sandbox import Result, Sandbox
+    from pyrunc.library.results import (
+        Cpu,
+        Entry,
+        Event,
+        Explained,
+        Memory,
+        MountEntry,
+        Operation,
+        Pids,
+        ProcessEntry,
+        Report,
+        Stats,
+    )
+    from pyrunc.library.runtime import Policy, Runtime
+    from pyrunc.library.sandbox import Result, Sandbox, Stop
     from pyrunc.library.spec import Spec
     from pyrunc.library.streams import DEVNULL, PIPE, STDOUT
 
@@ -37,35 +50,79 @@ __all__ = [
     "Completed",
     "ConfigErrors",
     "Container",
+    "Cpu",
+    "Entry",
     "Event",
+    "Explained",
     "Failure",
+    "Host",
     "HostError",
     "InitError",
+    "Memory",
+    "MountEntry",
+    "Operation",
+    "Pids",
+    "Policy",
     "Problem",
     "Process",
+    "ProcessEntry",
     "Refusal",
+    "Report",
     "Result",
     "Runtime",
     "Sandbox",
     "Spec",
     "StateError",
     "Stats",
+    "Stop",
     "TimeoutExpired",
     "UsageError",
 ]
 
 _HOMES = {
-    "errors": ("ConfigErrors", "Failure", "HostError", "InitError", "Problem", "StateError",
-               "UsageError"),
+    "errors": (
+        "ConfigErrors",
+        "Failure",
+        "HostError",
+        "InitError",
+        "Problem",
+        "StateError",
+        "UsageError",
+    ),
+    "host.facts": ("Host",),
     "library.container": ("Container",),
     "library.policies": ("Refusal",),
-    "library.processes": ("Completed", "Process", "TimeoutExpired"),
-    "library.results": ("Event", "Stats"),
-    "library.runtime": ("Runtime",),
-    "library.sandbox": ("Result", "Sandbox"),
+    "library.processes": (
+        "Completed",
+        "Process",
+        "TimeoutExpired",
+    ),
+    "library.results": (
+        "Cpu",
+        "Entry",
+        "Event",
+        "Explained",
+        "Memory",
+        "MountEntry",
+        "Operation",
+        "Pids",
+        "ProcessEntry",
+        "Report",
+        "Stats",
+    ),
+    "library.runtime": ("Policy", "Runtime"),
+    "library.sandbox": (
+        "Result",
+        "Sandbox",
+        "Stop",
+    ),
     "library.spec": ("Spec",),
-    "library.streams": ("DEVNULL", "PIPE", "STDOUT"),
-}  # fmt: skip
+    "library.streams": (
+        "DEVNULL",
+        "PIPE",
+        "STDOUT",
+    ),
+}
 
 
 def __getattr__(name: str) -> object:

@@ -280,6 +280,9 @@ class Runtime:
         )
         return Container(made)
 
+    async def delete(self, id: str, *, force: bool = False) -> None:
+        await asyncio.shield(_thread(self.inner.delete, id, force=force))
+
     async def list(self) -> builtins.list[Entry]:
         return await _thread(self.inner.list)
 

@@ -8,12 +8,13 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from errno import EACCES, EROFS
 from typing import TYPE_CHECKING, Any
 
-from pyrunc.errors import StateError, UsageError
+from pyrunc.errors import InitError, StateError, UsageError
 from pyrunc.host import facts
 from pyrunc.library import orphans, policies, records
-from pyrunc.library.bundle import OWNER, Bundle
+from pyrunc.library.bundle import OWNER, Bundle, is_ephemeral
 from pyrunc.library.container import Container
 from pyrunc.library.policies import Change
 from pyrunc.library.spec import Spec
@@ -77,7 +78,9 @@ def make(runtime: Runtime, asked: Request, prepare: Callable[[CreateOptions], Cr
             creation = prepare(options)
             _perform(creation)
         return _container(runtime, creation, bundle, streams, said=said, detach=asked.detach)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, InitError):
+            _advise(error, asked)
         bundle.remove()
         if streams is not None:
             streams.close()
@@ -85,6 +88,17 @@ def make(runtime: Runtime, asked: Request, prepare: Callable[[CreateOptions], Cr
     finally:
         if streams is not None:
             streams.close_theirs()
+
+
+def _advise(failure: InitError, asked: Request) -> None:
+    """Say what helps where the image lacks a mount point that the container may not make."""
+    if not isinstance(asked.spec, Spec) or is_ephemeral(asked.spec):
+        return
+    if failure.errno in (EACCES, EROFS) and failure.pointer.startswith("/mounts/"):
+        failure.hint = (
+            "the image has no such mount point, or it is not for the container's root: name one "
+            "that it has, or use Spec.ephemeral(), which leaves the image as it is"
+        )
 
 
 def _governed(runtime: Runtime, spec: Spec | Mapping[str, Any]) -> tuple[Spec, list[Change]]:

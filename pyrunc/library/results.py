@@ -139,7 +139,7 @@ class MountEntry:
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` has shown; the configuration can be used when there are no errors."""
+    """What `check` tells; the configuration can be used when there are no errors."""
 
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]

@@ -9,28 +9,31 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pyrunc.cgroups.base import Owner
 from pyrunc.errors import ConfigErrors, Failure, Problem, UsageError
 from pyrunc.host import process
+from pyrunc.host.facts import Host
 from pyrunc.library import creation, orphans, records
 from pyrunc.library.bundle import Bundle
 from pyrunc.library.container import Container
 from pyrunc.library.creation import Configuration
+from pyrunc.library.policies import Refusal
 from pyrunc.library.processes import Completed
 from pyrunc.library.records import heard
 from pyrunc.library.results import Entry, Explained, Operation, Report
+from pyrunc.library.spec import Spec
 from pyrunc.library.streams import PIPE, Stream
 from pyrunc.lifecycle import container as lifecycle_container
 from pyrunc.lifecycle import create as lifecycle_create
+from pyrunc.lifecycle import delete as lifecycle_delete
 from pyrunc.lifecycle.state_root import default_root
 from pyrunc.log import log
 
-if TYPE_CHECKING:
-    from pyrunc.library.policies import Policy
-
+# What changes or refuses a configuration before anything is planned.
+Policy = Callable[[Spec, Host], Spec | Refusal]
 MANAGERS = ("cgroupfs", "systemd", "disabled")
 Owner.tidy = True
 
@@ -206,6 +209,15 @@ class Runtime:
             return Container(self, id, bundle=bundle, pid=loaded.pid, pidfd=pidfd)
         finally:
             loaded.directory.close()
+
+    @heard
+    def delete(self, id: str, *, force: bool = False) -> None:
+        """Delete a container by its name, whoever made it and in whatever state it is.
+
+        `force` kills it first, and is content when there is none. StateError when it runs.
+        """
+        lifecycle_delete.delete(self.root, id, force=force)
+        Bundle(self.root, id).remove()
 
     @heard
     def list(self) -> builtins.list[Entry]:

@@ -13,8 +13,8 @@ from pyrunc import aio
 
 # fmt: off
 RUNTIME = [
-    "check", "create", "doctor", "explain", "features", "get", "ids", "info", "list", "restore",
-    "run", "bundle_path",
+    "check", "create", "delete", "doctor", "explain", "features", "get", "ids", "info", "list",
+    "restore", "run", "bundle_path",
 ]
 CONTAINER = [
     "checkpoint", "communicate", "delete", "end", "events", "exec", "kill", "mounts", "oom_kills",

@@ -24,6 +24,7 @@ FRONTS = {
     "launcher": TREE / "bin/pyrunc",
     "boot": TREE / "build/pyrunc-boot",
     "stock": TREE / "build/pyrunc-stock",
+    "library": TREE / "tests/support/pyrunc-library",
 }
 TIMEOUT_S = 60
 NUMBERS: Iterator[int] = itertools.count(1)
