@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 INIT   := $(BUILD)/pyrunc-init
 CACHED := PYTHONDONTWRITEBYTECODE= # to rewrite the assertions of all tests takes three seconds
 
-.PHONY: all help packages generate check lint types test test-unit test-root demo fuzz security security-full bench clean update-plans features-table
+.PHONY: all help packages generate check lint types test test-unit test-root test-library demo fuzz security security-full bench clean update-plans features-table
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -65,6 +65,11 @@ test-unit: $(VENV)/.requirements $(NATIVE) ## the unit tests without the generat
 
 test-root: all ## only the tests that need root
 	@$(PY) -m pytest -m root
+
+# The suites whose verbs the library has, through the library in the place of the commands.
+LIBRARY_SUITES := test_life_cycle test_exec test_hooks test_process_limits test_resources test_update
+test-library: all ## the tests of life cycle, exec, limits and hooks through the Python library
+	@$(PY) -m pytest --front library $(LIBRARY_SUITES:%=tests/container/%.py) tests/cgroups/test_limits.py
 
 demo: all ## run a container through its life and show it from inside
 	@tools/demo

@@ -8,6 +8,7 @@ a dot. A container of a bundle of the caller's has only the mark there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ DIRECTORY = ".bundles"
 OWNER = "org.pyrunc.owner"  # annotation: pid and start time of the program whose container this is
 MARK = "owner"  # the file of the same content
 OWN = (CONFIG, MARK, "upper", "work")  # names in a bundle that are no files of the caller
+ATTEMPTS = 100  # of a create against those who tidy up
 Change = Callable[[bytes], bytes]
 
 
@@ -52,8 +54,7 @@ class Bundle:
             if name.split("/")[0] in OWN:
                 raise UsageError(f"files: {name!r} is a name of the bundle's own: use another")
         try:
-            os.makedirs(f"{self.root}/{DIRECTORY}", mode=0o711, exist_ok=True)
-            os.mkdir(self.place, 0o711)
+            self._make_place()
             if mark:
                 _write(f"{self.place}/{MARK}", mark.encode())
             for name, data in (contents or {}).items():
@@ -71,6 +72,16 @@ class Bundle:
         except BaseException:
             self.remove()
             raise
+
+    def _make_place(self) -> None:
+        """Make the directory; who removes the last one of others removes the one above, too."""
+        for _ in range(ATTEMPTS):
+            try:
+                os.mkdir(self.place, 0o711)
+                return
+            except FileNotFoundError:
+                os.makedirs(f"{self.root}/{DIRECTORY}", mode=0o711, exist_ok=True)
+        os.mkdir(self.place, 0o711)
 
     def _with_overlay(self, spec: Spec) -> Spec:
         """Mount an overlay over the root, whose upper layer belongs to the container's root."""
@@ -145,6 +156,8 @@ class Bundle:
             return
         finally:
             os.close(parent)
+            with contextlib.suppress(OSError):  # it holds those of others
+                os.rmdir(f"{self.root}/{DIRECTORY}")
 
 
 def check_name(name: str) -> None:
