@@ -3,3 +3,7 @@
 .PHONY: bench-peers
 bench-peers: ## build the newest crun statically and fetch the newest runc, for `make bench` (as root)
 	@$(PYTHON) -m bench.peers $(BUILD)/peers
+
+.PHONY: bench-library
+bench-library: all ## a container's life through the Python library beside the launcher's; fails when it is slower
+	@$(PY) -m bench.library --check

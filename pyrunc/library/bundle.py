@@ -150,6 +150,9 @@ class Bundle:
             fd = os.open(self.id, flags, dir_fd=parent)
             try:
                 files.remove_tree(parent, self.id, fd)
+            except PermissionError:  # a user's overlay, or what the container has made so
+                _open_up(fd)
+                files.remove_tree(parent, self.id, fd)
             finally:
                 os.close(fd)
         except FileNotFoundError:
@@ -158,6 +161,25 @@ class Bundle:
             os.close(parent)
             with contextlib.suppress(OSError):  # it holds those of others
                 os.rmdir(f"{self.root}/{DIRECTORY}")
+
+
+def _open_up(fd: int) -> None:
+    """Let the owner list and change every directory below; links are not followed."""
+    os.fchmod(fd, 0o700)
+    for name in os.listdir(fd):
+        try:
+            place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+        except NotADirectoryError:
+            continue
+        try:
+            os.chmod(f"/proc/self/fd/{place}", 0o700)
+            child = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place)
+        finally:
+            os.close(place)
+        try:
+            _open_up(child)
+        finally:
+            os.close(child)
 
 
 def check_name(name: str) -> None:

@@ -69,6 +69,7 @@ class Container(Process):
         self._bundle = bundle
         self._owned = owned
         self._spec: Spec | None = None
+        self._files: dict[str, bytes] | None = None  # of a container that is being restored
         self._explanation = explanation
         if pidfd < 0:
             self._code = UNKNOWN
@@ -86,7 +87,7 @@ class Container(Process):
         trace: TracebackType | None,
     ) -> None:
         try:
-            if self._owned:
+            if self._owned and os.getpid() == self._maker:
                 self.delete(force=True)
         finally:
             self.close()
@@ -353,9 +354,16 @@ class Container(Process):
     ) -> Container:
         """Bring it back after `checkpoint`, and return the new handle; this one is closed then.
 
-        The new streams take the place of the old ones.
+        The new streams take the place of the old ones. StateError while the container exists. When
+        it cannot be restored, it can be tried again.
         """
-        spec, files, detach = self.spec, self._bundle.contents(), not self._owned
+        if self.id in self.runtime.ids():
+            raise StateError(
+                f"container {self.id} exists: restore brings back what checkpoint has taken away",
+                hint="Runtime.restore makes another one of the images",
+            )
+        spec, detach = self.spec, not self._owned
+        files = self._files = self._files if self._files is not None else self._bundle.contents()
         self.close()
         self._bundle.remove()
         again = self.runtime.restore(
@@ -368,6 +376,7 @@ class Container(Process):
             files=files,
             detach=detach,
         )
+        self._owned = False  # the new handle's container is not this one's to delete
         again._spec = spec  # the saved one has the time namespace that CRIU has made
         return again
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pyrunc.errors import UsageError
 from pyrunc.library.processes import Process
+from pyrunc.library.spec import words
 from pyrunc.library.streams import Stream, Streams
 from pyrunc.lifecycle import container as lifecycle
 from pyrunc.lifecycle import exec as lifecycle_exec
@@ -33,22 +34,20 @@ def spawn(
     stdio: tuple[Stream, Stream, Stream],
 ) -> Process:
     """Start a process; whatever goes wrong leaves nothing open."""
-    if isinstance(args, str) or not args:
-        raise UsageError(f"args {args!r}: a program and its arguments, such as ['ls', '-l']")
+    program = words(args)
     streams = Streams(*stdio)
     try:
         lifecycle_exec.check_status(loaded, ignore_paused=False)
         config = lifecycle_exec.saved_config(loaded, whole=False)
         wanted = config.process
         wanted.pointer = ""  # it is that of config.json no more
-        wanted.args = tuple(args)
+        wanted.args = tuple(program)
         wanted.terminal = change.terminal
         wanted.console_size = None
         wanted.env = (*wanted.env, *(f"{k}={v}" for k, v in change.env.items()))
         wanted.cwd = change.cwd if change.cwd is not None else wanted.cwd
         if change.user is not None:
-            ids = (change.user, change.user) if isinstance(change.user, int) else change.user
-            wanted.user.uid, wanted.user.gid = ids
+            wanted.user.uid, wanted.user.gid = _ids(change.user)
         options = ExecOptions(root=runtime_root, stdio=streams.theirs, service_manager=False)
         execution = lifecycle_exec.Execution(loaded, config, wanted, options=options)
         child = execution.perform()
@@ -60,3 +59,13 @@ def spawn(
         raise
     finally:
         streams.close_theirs()
+
+
+def _ids(user: object) -> tuple[int, int]:
+    """Return (uid, gid). Names are never looked up: whose /etc/passwd would it be."""
+    match user:
+        case int():
+            return user, user
+        case (int(uid), int(gid)):
+            return uid, gid
+    raise UsageError(f"user {user!r}: an id, or (uid, gid); names are not looked up")

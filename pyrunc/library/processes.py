@@ -14,6 +14,7 @@ import os
 import select
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import FileIO
@@ -82,6 +83,10 @@ class Process:
         self._code: int | None = None
         self._users = 0  # threads that wait or communicate: the descriptors must outlast them
         self._closed = False
+        self._maker = os.getpid()  # a fork of it has a copy of this handle, and ends nothing
+
+    def __repr__(self) -> str:
+        return f"Process({self.pid})"
 
     def __enter__(self) -> Process:
         return self
@@ -92,7 +97,7 @@ class Process:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.poll() is None:
+        if os.getpid() == self._maker and self.poll() is None:
             self.end()
             self.wait()
         self.close()
@@ -129,6 +134,21 @@ class Process:
         """
         if self.kill():
             process.kill_session(self.pid)
+
+    def __del__(self) -> None:
+        """Let go of the descriptors of a handle that nobody has closed."""
+        if getattr(self, "_closed", True):
+            return
+        if self.pidfd >= 0:
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+        self._users = 0
+        self._closed = True
+        self._let_go()
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, None while the process runs."""
+        return self.poll()
 
     def poll(self) -> int | None:
         """Return the exit code, None while the process runs."""

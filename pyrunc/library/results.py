@@ -82,7 +82,8 @@ NO_LIMIT = 1 << 62  # what the kernel says for none: near 2**63 on v1, 2**64 - 1
 class Event:
     """Something that happened to a container.
 
-    ``oom``: the kernel has killed for memory. ``stats``: figures, at the interval. ``exit``: the
+    ``oom``: the kernel has killed for memory (cgroup v1: has run out of it, which may be told more
+    than once for one kill). ``stats``: figures, at the interval. ``exit``: the
     container has ended, with its exit code or None where it is not known.
     """
 

@@ -20,7 +20,7 @@ from pyrunc.library.container import Container
 from pyrunc.library.creation import new_id
 from pyrunc.library.processes import Completed
 from pyrunc.library.runtime import Runtime
-from pyrunc.library.spec import Spec
+from pyrunc.library.spec import Spec, words
 from pyrunc.library.streams import PIPE
 
 WORK = "/tmp"  # the program's working directory, a tmpfs; every image has one
@@ -94,7 +94,7 @@ class Sandbox:
         """
         self.runtime = runtime or Runtime()
         self._explain = explain
-        self._program = tuple(program)
+        self._program = tuple(words(program)) if program else ()
         base = spec or Spec.default(["true"], rootfs=os.path.abspath(rootfs))
         options = ["nosuid", "nodev", "mode=1777", f"size={scratch}"]
         base = base.mount(WORK, type="tmpfs", options=options)
@@ -132,7 +132,7 @@ class Sandbox:
         `files` are in its working directory, read-only. Of each output `output_limit` bytes are
         kept. `stop` ends the program from another thread. Failure when it cannot be started.
         """
-        args = tuple(args or self._program)
+        args = tuple(words(args or self._program))
         pooled = args == self._program and not files and not env
         container = self._pool.take() if pooled else self._create(args, files or {}, env or {})
         began = time.monotonic()
@@ -202,6 +202,7 @@ class _Pool:
         self._lock = threading.Lock()
         self._filler: threading.Thread | None = None
         self._closed = False
+        self._maker = os.getpid()
         if size:
             try:
                 self._fill()
@@ -210,7 +211,9 @@ class _Pool:
                 raise
 
     def take(self) -> Container:
-        """One that waits, or a new one where none does."""
+        """One that waits, or a new one where none does, and in a fork of the program."""
+        if os.getpid() != self._maker:
+            return self._sandbox.waiting()
         with self._lock:
             container = self._ready.popleft() if self._ready else None
             if self._size and not self._closed and self._filler is None:
@@ -232,6 +235,8 @@ class _Pool:
                 self._filler = None
 
     def close(self) -> None:
+        if os.getpid() != self._maker:
+            return
         with self._lock:
             self._closed = True
             ready, filler = list(self._ready), self._filler

@@ -7,6 +7,8 @@ runtime specification, and ``Spec.parse`` reads one back.
 
 from __future__ import annotations
 
+import os
+
 from pyrunc import jsontext
 from pyrunc.errors import UsageError
 from pyrunc.spec import defaults
@@ -15,7 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
-    from typing import Any, Final, NoReturn
+    from typing import Any, Final, NoReturn, TypeVar
+
+    Number = TypeVar("Number", int, float)
 
 # The root file system is an overlay whose upper layer goes away with the container.
 EPHEMERAL: Final = "org.pyrunc.ephemeral"
@@ -96,7 +100,8 @@ class Spec:
         Read-only root, no network, a user namespace, no privileges that the program can gain, the
         default filter.
 
-        `euid` and `egid` are the caller's ids unless they are given.
+        `rootfs` is relative to the current directory; `euid` and `egid` are the caller's ids unless
+        they are given.
         """
         if euid is None or egid is None:
             from pyrunc.host import facts
@@ -104,7 +109,7 @@ class Spec:
             host = facts.probe()
             euid, egid = host.euid, host.egid
         value = defaults.default_config()
-        value["process"].update(terminal=False, args=list(args))
+        value["process"].update(terminal=False, args=words(args))
         value["process"]["capabilities"] = {
             kind: list(CAPABILITIES) for kind in ("bounding", "effective", "permitted")
         }
@@ -220,18 +225,20 @@ class Spec:
     ) -> Spec:
         """Limit what the cgroup may use.
 
-        Memory (and memory plus swap) in bytes or such as "64m", processors, tasks.
+        Memory (and memory plus swap) in bytes or such as "64m", processors, tasks. UsageError for
+        what is no limit, such as 0.
         """
         changed = self.to_dict()
         resources = changed.setdefault("linux", {}).setdefault("resources", {})
         if memory is not None:
-            size = bytes_of(memory)
+            size = _more_than_nothing("memory", bytes_of(memory))
             resources["memory"] = {**(resources.get("memory") or {}), "limit": size, "swap": size}
         if cpus is not None:
-            quota = {"quota": int(cpus * CPU_PERIOD_US), "period": CPU_PERIOD_US}
+            time_us = int(_more_than_nothing("cpus", cpus) * CPU_PERIOD_US)
+            quota = {"quota": time_us, "period": CPU_PERIOD_US}
             resources["cpu"] = {**(resources.get("cpu") or {}), **quota}
         if pids is not None:
-            resources["pids"] = {"limit": pids}
+            resources["pids"] = {"limit": _more_than_nothing("pids", pids)}
         return Spec(changed)
 
     def mount(
@@ -248,10 +255,17 @@ class Spec:
         *,
         readonly: bool = True,
         recursive: bool = True,
+        idmap: bool = False,
     ) -> Spec:
-        """Bind a file or directory of the host, read-only unless it is asked for otherwise."""
+        """Bind a file or directory of the host, read-only unless it is asked for otherwise.
+
+        `source` is relative to the current directory. In a user namespace the files belong to
+        nobody that the container knows; with `idmap` they keep their ids, and what its root writes
+        is root's on the host, too.
+        """
         options = ["rbind" if recursive else "bind", "nosuid", "nodev"]
         options += ["rro" if recursive else "ro"] if readonly else []
+        options += ["idmap"] if idmap else []
         return self._add_mount(
             {
                 "destination": destination,
@@ -348,16 +362,33 @@ class Spec:
 
 
 def _path(path: str | PathLike[str]) -> str:
-    return path if isinstance(path, str) else path.__fspath__()
+    text = path if isinstance(path, str) else path.__fspath__()
+    return text if text.startswith("/") or not text else f"{os.getcwd()}/{text}"
+
+
+def _more_than_nothing(name: str, limit: Number) -> Number:
+    """Refuse what the kernel or the specification takes for no limit at all."""
+    if limit <= 0:
+        raise UsageError(f"{name} {limit}: a limit is more than 0; None is no limit")
+    return limit
+
+
+def words(args: Sequence[str]) -> list[str]:
+    """Return a program with its arguments; UsageError for a single text, which is no list."""
+    if isinstance(args, str) or not args:
+        raise UsageError(f"args {args!r}: a program and its arguments, such as ['ls', '-l']")
+    return list(args)
 
 
 def bytes_of(size: int | str) -> int:
     """Return a number of bytes, or a text such as 64m, 1.5g, 100kb, 1GiB."""
     if isinstance(size, int):
         return size
+    if not isinstance(size, str):
+        raise UsageError(f"{size!r} is no size: use a number of bytes, or a text such as 64m")
     text = size.strip().lower().removesuffix("b").removesuffix("i")
     unit = text[-1:] if text[-1:].isalpha() else ""
-    digits = text.removesuffix(unit) if unit else text
+    digits = text.removesuffix(unit).rstrip() if unit else text
     if unit not in UNITS or not digits.replace(".", "", 1).isdigit():
         raise UsageError(f"{size!r} is no size: use a number of bytes, or a text such as 64m")
     return int(float(digits) * UNITS[unit])

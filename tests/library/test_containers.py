@@ -295,7 +295,7 @@ def test_what_a_killed_program_leaves_is_removed_by_the_next_one(
 
 
 UNPRIVILEGED = """
-import sys
+import os, sys
 sys.path[:0] = {paths!r}
 import pyrunc
 runtime = pyrunc.Runtime({root!r}, cgroup_manager="disabled")
@@ -306,6 +306,11 @@ print(done.returncode, done.stdout, done.stderr)
 with runtime.create(spec.args("sleep", "60")) as container:
     container.start()
     print(container.exec(["echo", "inside"]).text.strip(), runtime.ids() == [container.id])
+made = spec.args("sh", "-c", "mkdir -p /made/deep; echo x >/made/deep/file; chmod 0 /made; ls /")
+print("made" in runtime.run(made.ephemeral()).text, ".bundles" in os.listdir({root!r}))
+with pyrunc.Sandbox({rootfs!r}, spec=spec, runtime=runtime, memory=None, pids=None) as box:
+    result = box.run(["sh", "-c", "cat; cat main.txt"], input=b"in ", files={{"main.txt": b"file"}})
+    print(result.stdout)
 print(runtime.ids())
 """
 
@@ -321,4 +326,5 @@ def test_a_user_without_privileges_runs_containers(workspace: Path, base: Path) 
         extra_groups=[], cwd="/",
     )  # fmt: skip
     assert done.stderr == ""
-    assert done.stdout == "3 b'0\\ninput' b''\ninside True\n[]\n"
+    lines = ["3 b'0\\ninput' b''", "inside True", "True False", "b'in file'", "[]"]
+    assert done.stdout.splitlines() == lines

@@ -8,10 +8,12 @@ import os
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pyrunc
+from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.runtime import TREE
 from tests.support.wait import until
@@ -183,10 +185,14 @@ def test_a_program_is_a_list_of_words(library: pyrunc.Runtime, script: Script) -
     with library.create(script("sleep 60")) as container:
         container.start()
         wrong: Sequence[str]
+        user: Any
         for wrong in ("ls -l", [], ()):
             with pytest.raises(pyrunc.UsageError, match="a program and its arguments"):
                 container.exec(wrong)
         assert container.exec(["id", "-u"], user=7).text == "7\n"
+        for user in ("root", (1, 2, 3), ("1", "2")):
+            with pytest.raises(pyrunc.UsageError, match="names are not looked up"):
+                container.exec(["id"], user=user)
 
 
 def test_a_checkpoint_and_back_with_new_streams(
@@ -257,3 +263,47 @@ def test_pipes_are_files_and_what_they_leave_is_for_communicate(
         assert one.wait(10) == 0
         with pytest.raises(pyrunc.StateError, match="stderr is no open pipe"):
             one.stderr  # noqa: B018
+
+
+def test_a_bind_with_its_ids_can_be_written_to(
+    library: pyrunc.Runtime, script: Script, workspace: Path
+) -> None:
+    """Without, the directory of the host's root is nobody's in the user namespace."""
+    made = workspace / "made"
+    made.mkdir()
+    writes = script("echo x >/mnt/file")
+    assert library.run(writes.bind(made, "/mnt", readonly=False)).returncode == 1
+    assert library.run(writes.bind(made, "/mnt", readonly=False, idmap=True)).returncode == 0
+    assert (made / "file").stat().st_uid == 0
+
+
+def test_a_handle_that_nobody_closes_is_closed_with_a_warning(
+    library: pyrunc.Runtime, script: Script
+) -> None:
+    handles = [library.create(script("sleep 60"), stdout=pyrunc.PIPE)]
+    name, fd = handles[0].id, handles[0].pidfd
+    with pytest.warns(ResourceWarning, match=name):
+        handles.clear()  # without cycles: nothing waits for the collector
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    library.delete(name, force=True)
+    machine.reap()
+
+
+def test_a_container_that_exists_is_not_restored_and_a_failed_restore_can_be_repeated(
+    library: pyrunc.Runtime, script: Script, workspace: Path, criu: Path
+) -> None:
+    images = workspace / "images"
+    spec = script("while :; do sleep 0.1; done").without_user_namespace()
+    with library.create(spec, files={"kept": b"data"}) as container:
+        container.start()
+        with pytest.raises(pyrunc.StateError, match="exists"):
+            container.restore(images)
+        assert container.status == "running"
+        container.checkpoint(images)
+        with pytest.raises(pyrunc.Failure, match="nowhere"):
+            container.restore(workspace / "nowhere")
+        again = container.restore(images)
+        assert Path(library.bundle_path(again.id), "kept").read_bytes() == b"data"
+    assert again.status == "running"  # the block of the old handle has left it alone
+    again.delete(force=True)

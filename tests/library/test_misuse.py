@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -99,3 +100,47 @@ def test_the_owner_may_have_any_pid_and_zombies_own_nothing() -> None:
     assert not orphans.lives(f"1:{first.start_time + 1}")
     for garbage in ("", ":", "1", "1:", ":1", "\u00b2:3", "1:x", "9" * 30 + ":1"):
         assert orphans.lives(garbage)
+
+
+def in_a_fork(work: Callable[[], None]) -> int:
+    """Run something in a copy of this program, which leaves as a program does; its exit code."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        except SystemExit as end:
+            os._exit(int(str(end)))
+        except BaseException:
+            os._exit(99)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_fork_that_leaves_the_block_of_a_container_ends_nothing(
+    library: pyrunc.Runtime, script: Script
+) -> None:
+    with library.create(script("sleep 60")) as container:
+        container.start()
+        with container.spawn(["sleep", "60"]) as process:
+
+            def leave() -> None:
+                with container, process:
+                    raise SystemExit(3)
+
+            assert in_a_fork(leave) == 3
+            assert container.status == "running"
+            assert process.poll() is None
+
+
+def test_a_fork_takes_no_container_of_the_pool(
+    library: pyrunc.Runtime, spec: pyrunc.Spec, base: Path
+) -> None:
+    def run() -> None:
+        with box:
+            assert box.run(input=b"echo child").stdout == b"child\n"
+
+    with pyrunc.Sandbox(base, spec=spec, runtime=library, program=["sh"], pool=2) as box:
+        waiting = set(library.ids())
+        assert in_a_fork(run) == 0
+        assert set(library.ids()) == waiting
+        assert box.run(input=b"echo parent").stdout == b"parent\n"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,11 @@ def test_what_is_printed_is_the_configuration() -> None:
 
 
 def test_a_file_is_read_with_its_relative_paths(tmp_path: Path) -> None:
-    spec = default().bind("data", "/data").mount("/x", type="tmpfs", source="tmpfs")
+    spec = (
+        default()
+        .mount("/data", type="bind", source="data")
+        .mount("/x", type="tmpfs", source="tmpfs")
+    )
     (tmp_path / "config.json").write_text(spec.set("/root/path", "rootfs").json())
     for path in (tmp_path, tmp_path / "config.json", str(tmp_path)):
         loaded = pyrunc.Spec.load(path)
@@ -221,3 +226,33 @@ def test_paths_and_variables_come_as_what_they_are() -> None:
 def test_what_is_no_json_is_an_error_at_once(value: object) -> None:
     with pytest.raises(pyrunc.UsageError, match="JSON values"):
         default().set("/process/args", value)
+
+
+NO_LIMITS: list[dict[str, Any]] = [
+    *({"memory": value} for value in (0, "0m", -1, 1.5)),
+    *({"cpus": value} for value in (0, -1.0)),
+    *({"pids": value} for value in (0, -1)),
+]
+
+
+@pytest.mark.parametrize("limit", NO_LIMITS)
+def test_what_would_be_no_limit_is_refused(limit: dict[str, Any]) -> None:
+    """0 and less mean "unlimited" to the kernel: a sandbox would have none."""
+    with pytest.raises(pyrunc.UsageError):
+        default().limit(**limit)
+
+
+def test_relative_paths_are_those_of_the_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = pyrunc.Spec.default(["true"], rootfs="image", euid=0, egid=0).bind("a/../b", "/b")
+    assert spec.get("/root/path") == str(tmp_path / "image")
+    assert spec.get("/mounts")[-1]["source"] == f"{tmp_path}/a/../b"
+
+
+def test_a_text_is_no_program() -> None:
+    wrong: Sequence[str]
+    for wrong in ("ls -l", []):
+        with pytest.raises(pyrunc.UsageError, match="a program and its arguments"):
+            pyrunc.Spec.default(wrong, rootfs="/image", euid=0, egid=0)
