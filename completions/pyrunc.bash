@@ -92,6 +92,7 @@ _pyrunc() {
     check:0:*) _pyrunc_offer 'directory' ;;
     completion:0:*) _pyrunc_offer 'bash zsh fish' ;;
     verify:0:*) _pyrunc_offer 'container' ;;
+    doctor:0:*) _pyrunc_offer 'container' ;;
     esac
 }
 complete -F _pyrunc pyrunc

@@ -140,7 +140,9 @@ lead out of it. One line for each difference; the exit status is 1 then.
 What a program gives up by itself is no difference. What it has beyond its configuration is one.
 """,
     "doctor": """
-Report what this machine offers to containers: kernel, namespaces, cgroups, security modules.
+Find what belongs to no container: directories of states that were never finished or cannot be read,
+cgroups, units and RDT groups of states that are gone, mounts below the state root. One line each;
+the exit status is 1 when there is any. With ids, only what belonged to them is looked for.
 """,
     "ps": """
 List the processes of a container, from its cgroup.
@@ -241,6 +243,7 @@ EXAMPLES = {
     "doctor": """
     pyrunc doctor
     pyrunc doctor --fix
+    pyrunc doctor --fix --force web
 """,
     "ps": """
     pyrunc ps web

@@ -31,15 +31,29 @@ REMOVE_S = 2.0
 class Finding:
     """Something that belongs to no container: kind "cgroup", "unit" or "rdt"."""
 
-    __slots__ = ("kind", "member", "name", "pids")
+    __slots__ = ("kind", "member", "name", "owner", "pids")
 
     def __init__(
-        self, kind: str, *, name: str, pids: tuple[int, ...] = (), member: Cgroup | None = None
+        self,
+        kind: str,
+        *,
+        name: str,
+        pids: tuple[int, ...] = (),
+        member: Cgroup | None = None,
+        owner: str = "",
     ) -> None:
         self.kind = kind
         self.name = name
         self.pids = pids
         self.member = member
+        self.owner = owner  # the state directory that its mark names
+
+    def concerns(self, container_id: str) -> bool:
+        """Whether it was made for a container: by its mark, else by its name."""
+        if self.owner:
+            return self.owner.rpartition("/")[2] == container_id
+        last = self.name.rpartition("/")[2]
+        return last in (container_id, f"{units.PREFIX}-{container_id}.scope")
 
     def text(self) -> str:
         held = f" with {len(self.pids)} process(es): {_listed(self.pids)}" if self.pids else ""
@@ -179,7 +193,9 @@ def end_marked(owner: str, *, dry_run: bool = False) -> int:
 def _finding(hierarchy: Hierarchy, path: str) -> Finding:
     member = Cgroup(hierarchy, parts=tuple(path.split("/")), kept=0, claimed=True)
     member.kept = len(member.parts)  # its parents are somebody else's
-    return Finding("cgroup", name=member.path, pids=tuple(member.pids()), member=member)
+    owner = mark(hierarchy.mount, path)
+    pids = tuple(member.pids())
+    return Finding("cgroup", name=member.path, pids=pids, member=member, owner=owner)
 
 
 def mark(mount: str, path: str) -> str:
@@ -236,7 +252,7 @@ def scan_units(
         inside = _finding(*place) if place is not None else None
         pids = inside.pids if inside is not None else ()
         member = inside.member if inside is not None else None
-        findings.append(Finding("unit", name=name, pids=pids, member=member))
+        findings.append(Finding("unit", name=name, pids=pids, member=member, owner=owner))
     return findings
 
 

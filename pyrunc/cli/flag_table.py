@@ -248,7 +248,7 @@ VERBS: Final[dict[str, VerbRow]] = {
         (("format", "f", "text|json", "FORMAT", "format of the output", "text", False),), False,
     ),
     "doctor": (
-        "find and remove what belongs to no container", "", 0, 0, False,
+        "find and remove what belongs to no container", "[ID...]", 0, -1, False,
         (
             ("fix", "", "bool", "", "remove what was found", "", False),
             ("force", "f", "bool", "", "with --fix: kill the processes that are in the way", "", False),

@@ -18,12 +18,12 @@ from pyrunc.errors import Failure
 from pyrunc.host import facts, syscalls
 from pyrunc.lifecycle import delete, host_mounts
 from pyrunc.lifecycle.state import StateDirectory
-from pyrunc.lifecycle.state_root import abandoned, default_root, list_ids, open_root
+from pyrunc.lifecycle.state_root import abandoned, check_id, default_root, list_ids, open_root
 from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Any
 
     from pyrunc.cgroups.doctor import Finding
@@ -37,7 +37,8 @@ SYSTEMD = "/run/systemd/system"
 class Survey:
     """What a state root holds. The lists are of cgroup records and of RDT records."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: Collection[str]) -> None:
+        self.only = only
         self.containers: list[str] = []
         self.half: list[str] = []
         self.damaged: list[str] = []
@@ -51,7 +52,10 @@ class Survey:
 
 def run(args: Args) -> int:
     root = os.path.abspath(args.text("root") or default_root())
-    seen = survey(root)
+    only = frozenset(args.positionals)
+    for one in args.positionals:
+        check_id(one)
+    seen = survey(root, only=only)
     problems = _mounts(root, seen)
     problems += _states(root, seen, force=args.flag("force"))
     chosen = rootless(args)
@@ -79,9 +83,12 @@ def _done(repair: Callable[[], object]) -> bool:
 # -- looking ---------------------------------------------------------------------------------------
 
 
-def survey(root: str) -> Survey:
-    """Every state directory of a root. One whose lock is held is in use, whatever it looks like."""
-    seen = Survey()
+def survey(root: str, *, only: Collection[str] = ()) -> Survey:
+    """Every state directory of a root. One whose lock is held is in use, whatever it looks like.
+
+    `only`: what was left by others than these ids is passed over.
+    """
+    seen = Survey(only)
     root_fd = open_root(root)
     if root_fd < 0:
         return seen
@@ -90,7 +97,7 @@ def survey(root: str) -> Survey:
         if directory is not None:
             _survey_one(directory, seen)
             directory.close()
-    seen.abandoned = abandoned(root_fd)
+    seen.abandoned = [] if only else abandoned(root_fd)
     os.close(root_fd)
     return seen
 
@@ -105,7 +112,8 @@ def _survey_one(directory: StateDirectory, seen: Survey) -> None:
         state = directory.load()
     except Failure:
         state, damaged = None, True
-    if state is None and not busy:
+    asked = not seen.only or directory.id in seen.only
+    if state is None and not busy and asked:
         (seen.damaged if damaged else seen.half).append(directory.id)
         if not damaged:
             seen.lost += groups
@@ -170,7 +178,8 @@ def _mounts(root: str, seen: Survey) -> Problems:
     ]
     for _, path in reversed(list(host_mounts.mounts(root))):
         name = path.removeprefix(f"{root}/").partition("/")[0]
-        if path != root and name not in seen.containers:
+        asked = not seen.only or name in seen.only
+        if path != root and name not in seen.containers and asked:
             flags = host_mounts.MNT_DETACH | host_mounts.UMOUNT_NOFOLLOW
             repair = partial(syscalls.umount2, path, flags)
             problems.append((f"mount {path} belongs to no container", repair))
@@ -192,6 +201,8 @@ def _findings(seen: Survey, *, user: bool, force: bool) -> Problems:
     ids = {*seen.half, *(one.name.rpartition("/")[2] for one in findings)}
     ids |= {str(one["name"]) for one in seen.lost_rdt}
     findings += doctor.scan_rdt(seen.alive_rdt, ids=ids - {"/"}, mount=rdt.find_mount())
+    if seen.only:
+        findings = [one for one in findings if any(map(one.concerns, seen.only))]
     return [
         (one.text(), partial(doctor.remove, one, end_processes=force, user=user))
         for one in findings

@@ -8,6 +8,7 @@ mountinfo says of it: only that is ever removed, wherever a link of the containe
 from __future__ import annotations
 
 import os
+from errno import ENOENT, ENOTDIR, ESTALE
 
 from pyrunc import jsontext
 from pyrunc.errors import Failure, StateError
@@ -36,8 +37,13 @@ if TYPE_CHECKING:
     from pyrunc.init.plan import Plan
     from pyrunc.spec.model import Config
 
+    Targets = Sequence[tuple[str, int, str]]  # mount point, mount id, pointer
+
 GONE = "cannot change the mounts of a stopped container"
 KEY = "mounts"  # of the state: what was added, in its order
+# The answers of a look-up under a rename; ESTALE is that of another mount in the place.
+MOVED = (ENOENT, ENOTDIR, ESTALE)
+REMOVE_TRIES = 40
 
 
 def read_mounts(container: Container, data: bytes, *, source: str) -> Config:
@@ -119,8 +125,7 @@ class Change:
     def remove(self) -> None:
         """Remove the latest mount that was added at each destination."""
         kept = self.added
-        seen = self._mountinfo()
-        targets = []
+        chosen: list[tuple[dict[str, Any], str]] = []
         for mount in self.config.mounts:
             wanted = paths.components(mount.destination)
             record = next((one for one in kept[::-1] if _at(one) == wanted), None)
@@ -131,14 +136,42 @@ class Change:
                     hint="only what `pyrunc mounts add` has added is removed",
                 )
             kept.remove(record)
-            path = _place(seen, record)
-            if path is None:
-                log.warning(f"{mount.destination} is not mounted any more")
-            else:
-                targets.append((path, int(record["id"]), mount.pointer))
-        if targets:
-            self._perform(self._plan_removal(targets))
+            chosen.append((record, mount.pointer))
+        targets = self._targets(chosen)
+        gone = {number for _, number, _ in targets}
+        for record, _ in chosen:
+            if int(record["id"]) not in gone:
+                log.warning(f"{record['destination']} is not mounted any more")
+        self._detach(chosen, targets)
         self._save(kept)
+
+    def _targets(self, chosen: Sequence[tuple[Mapping[str, Any], str]]) -> Targets:
+        """Say where the chosen mounts are now: mount point, id, pointer."""
+        seen = self._mountinfo()
+        return [
+            (path, int(record["id"]), pointer)
+            for record, pointer in chosen
+            if (path := _place(seen, record)) is not None
+        ]
+
+    def _detach(self, chosen: Sequence[tuple[Mapping[str, Any], str]], targets: Targets) -> None:
+        """Unmount; the container may rename the directories on the way in the meantime.
+
+        The init unmounts nothing but the mount with the id, so that looking again is safe.
+        """
+        for tries in range(REMOVE_TRIES, 0, -1):
+            if not targets:
+                return
+            try:
+                self._perform(self._plan_removal(targets))
+                return
+            except Failure as failure:
+                if failure.errno not in MOVED:
+                    raise
+                if tries == 1:
+                    failure.hint = "does the container keep moving the directory? pause it first"
+                    raise
+                targets = self._targets(chosen)
 
     # -- the init ----------------------------------------------------------------------------------
 

@@ -93,6 +93,32 @@ def test_cgroups_whose_state_is_gone_are_found_and_removed_by_force(
     until(lambda: not alive(pid), "the end of the process")
 
 
+def test_only_what_belonged_to_the_ids_is_removed(
+    runtime: Runtime, make_config: Callable[[], Config]
+) -> None:
+    """An id is not the start of another one, and who is named and lives is left alone."""
+    lost = [runtime.create(make_config(), "sleep", "100").start() for _ in range(2)]
+    living = runtime.create(make_config(), "sleep", "100").start()
+    pids = [container.pid for container in lost]
+    left = [lose(container) for container in lost]
+    (runtime.root / f"{machine.TOKEN}-half").mkdir(mode=0o711)
+    first, second = lost
+    assert runtime("doctor", first.id[:-1]).stdout == "nothing is left over\n"
+    assert len(lines(runtime, first.id)) == len(left[0])
+    runtime("doctor", "--fix", "--force", first.id, living.id).ok()
+    until(lambda: not alive(pids[0]), "the end of the first process")
+    assert not any(path.exists() for path in left[0])
+    assert alive(pids[1])
+    assert living.state()["status"] == "running"
+    assert lines(runtime, f"{machine.TOKEN}-half") == [
+        f"state {machine.TOKEN}-half was never finished"
+    ]
+    runtime("doctor", "--fix", "--force", second.id, f"{machine.TOKEN}-half").ok()
+    until(lambda: not alive(pids[1]), "the end of the second process")
+    living.delete().ok()
+    assert runtime("doctor", "../x").status == 1
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"

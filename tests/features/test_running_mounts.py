@@ -302,3 +302,38 @@ def test_a_container_in_the_hosts_mount_namespace_is_refused(
     container = create(config, "sleep", "600").start()
     result = change(container, "add", bind(data, "/data"))
     assert "the container has no mount namespace of its own" in result.error
+
+
+MOVES = "/bin/true; while :; do mv /tmp/a /tmp/b; mv /tmp/b /tmp/a; done"
+
+
+def test_a_container_that_moves_the_directory_does_not_keep_the_mount(
+    create: Create, config: Config, data: Path
+) -> None:
+    """MT-9: where it is now is looked up again, as often as the container is faster."""
+    config.file("/tmp/a/m/under")
+    container = create(config, "sh", "-c", MOVES).start()
+    for _ in range(5):
+        added = change(container, "add", bind(data, "/tmp/a/m"))
+        if added.status:  # it was moved away just then
+            continue
+        change(container, "remove", bind(data, "/tmp/a/m")).ok()
+        assert str(data) not in Path(f"/proc/{container.pid}/mountinfo").read_text()
+
+
+def test_a_directory_that_is_never_where_it_was_is_an_error(
+    create: Create, config: Config, data: Path
+) -> None:
+    """It ends, and says what helps."""
+    config.file("/tmp/a/m/under")
+    container = create(config, "sleep", "600").start()
+    change(container, "add", bind(data, "/tmp/a/m")).ok()
+    script = "n=0; p=/tmp/a; while :; do n=$((n+1)); mv $p /tmp/$n; p=/tmp/$n; done"
+    container.runtime("exec", "-d", container.id, "sh", "-c", script).ok()
+    result = change(container, "remove", bind(data, "/tmp/a/m"))
+    assert result.status == 0 or "pause it first" in result.stderr
+    container.runtime("pause", container.id).ok()
+    if result.status:
+        change(container, "remove", bind(data, "/tmp/a/m")).ok()
+    assert str(data) not in Path(f"/proc/{container.pid}/mountinfo").read_text()
+    container.runtime("resume", container.id).ok()
