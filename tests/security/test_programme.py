@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.security.programme import posture
+from tests.security.programme.broken import front_end
 from tests.security.programme.bursts import Bursts
 from tests.security.programme.differential import Differential
 from tests.security.programme.exhaust import Exhaustion
 from tests.security.programme.faults import Faults, call_names, errnos
 from tests.security.programme.mutations import PROTECTS, SECOND, Mutations
-from tests.security.programme.place import Judge, Place, make_place, sample
+from tests.security.programme.place import FOUND, LEFT, Judge, Place, make_place, sample
 from tests.security.programme.soak import Soak
 
 # Calls of the init whose result is a property of the program.
@@ -84,6 +85,39 @@ def test_a_mutated_plan_fails_or_is_seen(place: Place) -> None:
     chosen = [case for op, case in dropped.items() if op in PROTECTS and op not in SECOND]
     assert len(chosen) > 10
     assert bad(suite.judge, [*chosen, *sample(cases, 20)]) == {}
+
+
+def test_an_op_without_an_effect_is_found_by_leaving_it_out(place: Place) -> None:
+    """S8 bites: a bounding set that keeps everything looks the same with the op and without."""
+    suite = Mutations(place, blunt="limit_bounding_set")
+    case = next(case for case in suite.cases() if case.endswith(" drop limit_bounding_set"))
+    verdict = suite.judge(case)
+    assert (verdict.outcome, verdict.good) == (FOUND, False)
+    assert "without limit_bounding_set nothing is seen" in verdict.detail
+
+
+def broken(place: Place, kind: str) -> Place:
+    """The same place with a pyrunc that lacks a property."""
+    place.runtime.program = front_end(place.workspace, kind)
+    return place
+
+
+@pytest.mark.slow
+def test_commands_without_locks_are_found_by_a_burst(place: Place) -> None:
+    """S9 bites."""
+    suite = Bursts(broken(place, "locks"))
+    seen = any(not suite.judge(f"seed {seed}").good for seed in range(8))
+    place.tidy()
+    assert seen
+
+
+def test_a_create_that_takes_nothing_back_is_found_without_resources(place: Place) -> None:
+    """S10 bites: the state, the cgroup or the init stays."""
+    suite = Exhaustion(broken(place, "undo"))
+    verdicts = [suite.judge(f"pids {amount}") for amount in (2, 3, 4)]
+    verdicts += [suite.judge(f"nofile {amount}") for amount in range(8, 20, 3)]
+    place.tidy()
+    assert {verdict.outcome for verdict in verdicts} & {FOUND, LEFT}
 
 
 @pytest.mark.slow

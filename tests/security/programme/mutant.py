@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """S8's front end: pyrunc with one mutation of the plan that its planner has made.
 
-Usage: mutant.py "INDEX KIND" LIST PROGRAM ARGUMENT...
-KIND is none, drop, double, move, or FIELD:BIT. The ops are written to LIST, one a line. It
-gives itself a mount namespace: a plan without one changes the caller's. LIST.own has its own ones.
+Usage: mutant.py "INDEX KIND BLUNT" LIST PROGRAM ARGUMENT...
+KIND is none, drop, double, move, or FIELD:BIT. An op named BLUNT keeps all that it should take
+away. The ops are written to LIST, one a line. It gives itself a mount namespace: a plan without one
+changes the caller's. LIST.own has its own ones.
 """
 
 from __future__ import annotations
@@ -52,11 +53,14 @@ def line(op: Any) -> str:
 
 def patch(spec: str, listing: str) -> None:
     """Let every plan be encoded with the mutation."""
-    index, kind = spec.split()
+    index, kind, blunt = spec.split()
     encode = Plan.encode
 
     def encode_mutated(plan: Plan) -> bytes:
         Path(listing).write_text("\n".join(line(op) for op in plan.ops) + "\n")
+        for op in plan.ops:
+            if str(op.NAME) == blunt:
+                op.keep = (1 << 64) - 1
         plan.ops = mutated(plan.ops, int(index), kind)
         return encode(plan)
 

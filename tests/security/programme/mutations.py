@@ -57,8 +57,10 @@ class Mutations:
     name = "S8"
     title = "plans that are mutated"
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, blunt: str = "-") -> None:
+        """`blunt`: an op that does nothing of what it should, as a fault of ours would have it."""
         self.place = place
+        self.blunt = blunt
         self.listing = place.workspace / "ops"
         self.config = self._config()
         result, name = self._run("0 none")
@@ -89,7 +91,8 @@ class Mutations:
 
     def _run(self, spec: str) -> tuple[Result, str]:
         name = self.place.runtime.new_id()
-        prefix = [sys.executable, "-ISB", "-Xutf8", str(MUTANT), spec, str(self.listing)]
+        prefix = [sys.executable, "-ISB", "-Xutf8", str(MUTANT)]
+        prefix += [f"{spec} {self.blunt}", str(self.listing)]
         return self.place.call("run", "--bundle", self.config.bundle, name, prefix=prefix), name
 
     def _own(self) -> list[str]:
