@@ -3,6 +3,7 @@
 #include <linux/ioprio.h>
 #include <linux/keyctl.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "init.h"
 #include "plan_ops.h"
@@ -30,21 +31,53 @@ int run_set_dumpable(const struct op_set_dumpable *op, uint32_t *step)
 
 int run_set_session(const struct op_set_session *op, uint32_t *step)
 {
+	int session = sys_result(setsid());
+
 	(void)op;
 	(void)step;
-	return sys_result(setsid());
+	/* a filter around us may say that it was done */
+	return session < 0 || session == own_pid ? session : -EPERM;
+}
+
+/* A filter around us may say that it was done. */
+static int verify_name(const char *name, const char *(*field)(const struct utsname *))
+{
+	struct utsname seen;
+	int result = sys_result(uname(&seen));
+
+	if (result < 0)
+		return result;
+	return strcmp(field(&seen), name) == 0 ? 0 : -EPERM;
+}
+
+static const char *host_name(const struct utsname *seen)
+{
+	return seen->nodename;
+}
+
+static const char *domain_name(const struct utsname *seen)
+{
+	return seen->domainname;
 }
 
 int run_set_hostname(const struct op_set_hostname *op, uint32_t *step)
 {
-	(void)step;
-	return sys_result(syscall(SYS_sethostname, op->name, strlen(op->name)));
+	int result = sys_result(syscall(SYS_sethostname, op->name, strlen(op->name)));
+
+	if (result < 0)
+		return result;
+	*step = STEP_SET_HOSTNAME_VERIFY;
+	return verify_name(op->name, host_name);
 }
 
 int run_set_domainname(const struct op_set_domainname *op, uint32_t *step)
 {
-	(void)step;
-	return sys_result(syscall(SYS_setdomainname, op->name, strlen(op->name)));
+	int result = sys_result(syscall(SYS_setdomainname, op->name, strlen(op->name)));
+
+	if (result < 0)
+		return result;
+	*step = STEP_SET_DOMAINNAME_VERIFY;
+	return verify_name(op->name, domain_name);
 }
 
 /* "type;uid;gid;permissions;description": the fourth field, in hexadecimal. */

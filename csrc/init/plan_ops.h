@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0xd1d310c4971a5bfdULL
+#define PLAN_DIGEST 0x445b4a2f504bfe0bULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -631,15 +631,15 @@ struct op_detach_mount {
 };
 int run_detach_mount(const struct op_detach_mount *op, uint32_t *step);
 
-/* sethostname. */
-enum step_set_hostname { STEP_SET_HOSTNAME_SETHOSTNAME };
+/* sethostname, read back. */
+enum step_set_hostname { STEP_SET_HOSTNAME_SETHOSTNAME, STEP_SET_HOSTNAME_VERIFY };
 struct op_set_hostname {
 	const char *name;
 };
 int run_set_hostname(const struct op_set_hostname *op, uint32_t *step);
 
-/* setdomainname. */
-enum step_set_domainname { STEP_SET_DOMAINNAME_SETDOMAINNAME };
+/* setdomainname, read back. */
+enum step_set_domainname { STEP_SET_DOMAINNAME_SETDOMAINNAME, STEP_SET_DOMAINNAME_VERIFY };
 struct op_set_domainname {
 	const char *name;
 };

@@ -53,8 +53,8 @@ class Survey:
 def run(args: Args) -> int:
     root = os.path.abspath(args.text("root") or default_root())
     only = frozenset(args.positionals)
-    for one in args.positionals:
-        check_id(one)
+    for container_id in only:
+        check_id(container_id)
     seen = survey(root, only=only)
     problems = _mounts(root, seen)
     problems += _states(root, seen, force=args.flag("force"))

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0xD1D310C4971A5BFD
+DIGEST = 0x445B4A2F504BFE0B
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -1414,13 +1414,13 @@ class DetachMount(Op):
 
 
 class SetHostname(Op):
-    """sethostname."""
+    """sethostname, read back."""
 
     __slots__ = ("name",)
     NAME = "set_hostname"
     CODE = 46
     FIELDS = ("name",)
-    STEPS = ("sethostname",)
+    STEPS = ("sethostname", "verify")
 
     def __init__(
         self,
@@ -1438,13 +1438,13 @@ class SetHostname(Op):
 
 
 class SetDomainname(Op):
-    """setdomainname."""
+    """setdomainname, read back."""
 
     __slots__ = ("name",)
     NAME = "set_domainname"
     CODE = 47
     FIELDS = ("name",)
-    STEPS = ("setdomainname",)
+    STEPS = ("setdomainname", "verify")
 
     def __init__(
         self,

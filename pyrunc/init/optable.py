@@ -270,8 +270,8 @@ OPS = {
         ("resolve", "verify", "detach"),
     ),
     # -- identity -----------------------------------------------------------------------------------------------------
-    "set_hostname": ("sethostname.", {"name": STR}, ("sethostname",)),
-    "set_domainname": ("setdomainname.", {"name": STR}, ("setdomainname",)),
+    "set_hostname": ("sethostname, read back.", {"name": STR}, ("sethostname", "verify")),
+    "set_domainname": ("setdomainname, read back.", {"name": STR}, ("setdomainname", "verify")),
     "new_keyring": (
         "Join a new anonymous session keyring and let the user namespace's others link it. `tolerate` is an errno or 0.",
         {"permissions": U32, "tolerate": U32},

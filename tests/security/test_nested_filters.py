@@ -117,3 +117,20 @@ def test_all_calls_that_have_an_older_one_may_be_refused_at_once(
         nested.prefix += Nested(pyrunc, probe, name, errno.ENOSYS).prefix
     results = life(config, nested, pyrunc.new_id())
     assert [result.stderr for result in results] == [""] * 5
+
+
+SILENT = (
+    "setsid", "keyctl", "capset", "setresuid", "setresgid", "pivot_root", "unshare",
+    "mount_setattr", "move_mount", "fchdir", "chroot", "sethostname", "prctl",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_a_call_that_only_says_that_it_was_done_is_an_error(
+    pyrunc: Runtime, config: Config, probe: Path, name: str
+) -> None:
+    """AR-7: what carries a property is looked at after it was set."""
+    container = Container(pyrunc, pyrunc.new_id(), config)
+    results = life(config, Nested(pyrunc, probe, name, 0), container.id)
+    assert results[0].status, results[0].stderr
+    container.delete()

@@ -102,13 +102,13 @@ def broken(place: Place, kind: str) -> Place:
     return place
 
 
-@pytest.mark.slow
-def test_commands_without_locks_are_found_by_a_burst(place: Place) -> None:
+def test_a_delete_that_leaves_cgroups_is_found_by_a_burst(place: Place) -> None:
     """S9 bites."""
-    suite = Bursts(broken(place, "locks"))
-    seen = any(not suite.judge(f"seed {seed}").good for seed in range(8))
+    suite = Bursts(broken(place, "cgroups"))
+    verdict = suite.judge("seed 0")
     place.tidy()
-    assert seen
+    assert verdict.outcome == LEFT
+    assert "cgroup" in verdict.detail
 
 
 def test_a_create_that_takes_nothing_back_is_found_without_resources(place: Place) -> None:

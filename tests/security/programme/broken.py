@@ -7,7 +7,6 @@ Usage: broken.py KIND ARGUMENT...
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 sys.path[:0] = [str(TREE), str(TREE / f".venv/lib/{PYTHON}/site-packages")]
 
 from pyrunc.__main__ import main  # noqa: E402
-from pyrunc.lifecycle import delete  # noqa: E402
+from pyrunc.cgroups import doctor  # noqa: E402
+from pyrunc.cgroups.fs import FsManager  # noqa: E402
 from pyrunc.lifecycle.create import Create  # noqa: E402
-from pyrunc.lifecycle.state import StateDirectory  # noqa: E402
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -31,22 +30,13 @@ def without_undo() -> None:
     setattr(Create, "undo", _nothing)  # noqa: B010
 
 
-def without_locks() -> None:
-    """Every command has the container for itself, or so it thinks, and thinks for a while."""
-    setattr(StateDirectory, "_flock", lambda *_: True)  # noqa: B010
-    setattr(StateDirectory, "is_current", lambda *_: True)  # noqa: B010
-    removes = StateDirectory.remove
-
-    def remove_late(directory: StateDirectory) -> None:
-        time.sleep(0.02)
-        removes(directory)
-
-    setattr(StateDirectory, "remove", remove_late)  # noqa: B010
-    # The second barrier: processes of a lost state are found by the marks of their cgroups.
-    setattr(delete, "_end_lost", _nothing)  # noqa: B010
+def without_cgroups() -> None:
+    """Whoever deletes a container leaves its cgroups, and who looks for their marks finds none."""
+    setattr(FsManager, "destroy", _nothing)  # noqa: B010
+    setattr(doctor, "end_marked", lambda *_, **__: 0)  # noqa: B010
 
 
-BREAKS: dict[str, Callable[[], None]] = {"undo": without_undo, "locks": without_locks}
+BREAKS: dict[str, Callable[[], None]] = {"undo": without_undo, "cgroups": without_cgroups}
 
 
 def front_end(directory: Path, kind: str) -> Path:
