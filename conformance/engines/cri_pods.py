@@ -12,6 +12,7 @@ from conformance.engines import image
 from conformance.engines.containerd import cgroup_values
 from conformance.engines.cri_client import FIRST_ID, V2, Cri
 from conformance.engines.engine import (
+    GREEDY,
     READY,
     TRAP,
     Unavailable,
@@ -188,8 +189,7 @@ def test_a_lack_of_memory_is_told(engine: Cri) -> None:
     limits = api.LinuxContainerResources(
         memory_limit_in_bytes=16 * MIB, memory_swap_limit_in_bytes=16 * MIB
     )
-    greedy = ("sh", "-c", "sleep 1; head -c 200m /dev/zero | tail")
-    container = engine.container(sandbox, config, *greedy, resources=limits)
+    container = engine.container(sandbox, config, *GREEDY, resources=limits)
     eventually(lambda: engine.state(container).state == api.CONTAINER_EXITED, "it goes on")
     eventually(lambda: engine.state(container).reason == "OOMKilled", "nobody noticed")
     engine.reset()

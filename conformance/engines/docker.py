@@ -13,6 +13,7 @@ from pathlib import Path
 from conformance.engines.containerd import cgroup_values, run_on_terminal
 from conformance.engines.docker_daemon import Docker
 from conformance.engines.engine import (
+    GREEDY,
     READY,
     TRAP,
     Unavailable,
@@ -118,9 +119,7 @@ def test_limits_and_update(engine: Docker) -> None:
 
 def test_a_program_that_takes_too_much_memory_is_killed(engine: Docker) -> None:
     limits = ("--memory", "16m", "--memory-swap", "16m")
-    # The zeros go through a pipe into a program that keeps a line of any length. containerd looks
-    # for such ends only after the runtime's `start` has returned.
-    engine.start("one", *limits, command=("sh", "-c", "sleep 1; head -c 200m /dev/zero | tail"))
+    engine.start("one", *limits, command=GREEDY)
     engine.docker("wait", "one").ok()
     expect(engine.inspect("one", "{{.State.OOMKilled}}") == "true", "nobody noticed")
     engine.remove("one")

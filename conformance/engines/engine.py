@@ -22,6 +22,10 @@ PATIENCE_S = 5.0
 TRAP = ("sh", "-c", "trap 'exit 3' TERM; touch /tmp/ready; while :; do sleep 0.1; done")
 DEAF = ("sh", "-c", "trap '' TERM; touch /tmp/ready; while :; do sleep 0.1; done")
 READY = ("sh", "-c", "until [ -e /tmp/ready ]; do sleep 0.05; done")
+# A program whose child takes too much memory: zeros go through a pipe into a program that keeps a
+# line of any length. containerd looks for such ends only after the runtime's `start` has returned,
+# and reads of them in the cgroup, which systemd removes after the last process.
+GREEDY = ("sh", "-c", "sleep 1; head -c 200m /dev/zero | tail; sleep 2; exit 137")
 # A program whose memory, once saved and restored, is seen to be the same, and one that asks it for
 # its number. It has no file open but when it is asked: CRIU refuses to restore a file whose size
 # has changed since, and an engine copies the files of a container that goes on after it was saved.
