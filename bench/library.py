@@ -2,7 +2,8 @@
 """``python3 -m bench.library [--check]``: a container's life through the library and by commands.
 
 The same bundle, in turn: create, start, wait and delete in this process; the launcher four times
-by `subprocess`, with `state` until the program has ended; and one `run` of the launcher. Counted
+by `subprocess`, with `state` until the program has ended; one `run` of the launcher; and `start`,
+the library's start of a container that waits. Counted
 are wall-clock and processor time, page faults, and the system calls of the process that calls (of
 the commands, for the launcher), without those of the container's init.
 """
@@ -78,6 +79,14 @@ def command_life(root: Path, bundle: Path) -> None:
 def command_run(root: Path, bundle: Path) -> None:
     argv = [str(LAUNCHER), "--root", str(root), "run", "--bundle", str(bundle), "run"]
     subprocess.run(argv, check=True, env=ENVIRONMENT, **QUIET)
+
+
+def waiting_start(runtime: pyrunc.Runtime, bundle: Path) -> Cost:
+    """Return what the start of a container that waits takes, as those of a sandbox's pool do."""
+    with runtime.create(bundle) as container:
+        cost = measured(lambda: container.start() and None)
+        container.wait()
+    return cost
 
 
 def used() -> tuple[float, int]:
@@ -157,6 +166,8 @@ def measure(rounds: int, scratch: Path) -> dict[str, list[Cost]]:
             cost = measured(life)
             if number >= WARM_UP:
                 costs[name].append(cost)
+        if number >= WARM_UP:
+            costs.setdefault("start", []).append(waiting_start(runtime, bundle))
     return costs
 
 

@@ -187,6 +187,7 @@ LIBRARY = (
     "container",
     "creation",
     "figures",
+    "forks",
     "joining",
     "orphans",
     "processes",

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from errno import EACCES, EROFS
+from errno import EACCES, EPERM, EROFS
 from typing import TYPE_CHECKING, Any
 
-from pyrunc.errors import InitError, StateError, UsageError
+from pyrunc.errors import Failure, InitError, StateError, UsageError
 from pyrunc.host import facts
-from pyrunc.library import orphans, policies, records
+from pyrunc.library import forks, orphans, policies, records
 from pyrunc.library.bundle import OWNER, Bundle, is_ephemeral
 from pyrunc.library.container import Container
 from pyrunc.library.policies import Change
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
 
 # What a container is made of: a configuration, or the path of a bundle.
 Configuration = Spec | Mapping[str, Any] | str | os.PathLike[str]
-# A fork of this program while an init is being started would inherit the init's start gate, and the
-# container would look created for as long as that copy lives.
-_starting = threading.RLock()
-os.register_at_fork(
-    before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release
-)
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ def make(runtime: Runtime, asked: Request, prepare: Callable[[CreateOptions], Cr
             _perform(creation)
         return _container(runtime, creation, bundle, streams, said=said, detach=asked.detach)
     except BaseException as error:
-        if isinstance(error, InitError):
+        if isinstance(error, Failure):
             _advise(error, asked)
         bundle.remove()
         if streams is not None:
@@ -90,11 +83,17 @@ def make(runtime: Runtime, asked: Request, prepare: Callable[[CreateOptions], Cr
             streams.close_theirs()
 
 
-def _advise(failure: InitError, asked: Request) -> None:
-    """Say what helps where the image lacks a mount point that the container may not make."""
-    if not isinstance(asked.spec, Spec) or is_ephemeral(asked.spec):
+def _advise(failure: Failure, asked: Request) -> None:
+    """Say what helps a program where the hint for a command line would not."""
+    if failure.errno not in (EACCES, EROFS, EPERM):
         return
-    if failure.errno in (EACCES, EROFS) and failure.pointer.startswith("/mounts/"):
+    if failure.pointer.startswith("/linux/resources") and not failure.hint:
+        failure.hint = (
+            "no cgroup may be written: ask for no limits (None), or have them delegated by "
+            "systemd, with Runtime(systemd=True)"
+        )
+    ours = isinstance(asked.spec, Spec) and not is_ephemeral(asked.spec)
+    if ours and isinstance(failure, InitError) and failure.pointer.startswith("/mounts/"):
         failure.hint = (
             "the image has no such mount point, or it is not for the container's root: name one "
             "that it has, or use Spec.ephemeral(), which leaves the image as it is"
@@ -168,7 +167,7 @@ def _perform(creation: Create) -> None:
     if explanation is not None:
         explanation.threaded = True
     try:
-        with _starting:
+        with forks.starting:
             creation.perform()
     except BaseException:
         creation.undo()

@@ -44,6 +44,7 @@ LIBRARY = (
     "container",
     "creation",
     "figures",
+    "forks",
     "joining",
     "orphans",
     "processes",

@@ -311,6 +311,10 @@ print("made" in runtime.run(made.ephemeral()).text, ".bundles" in os.listdir({ro
 with pyrunc.Sandbox({rootfs!r}, spec=spec, runtime=runtime, memory=None, pids=None) as box:
     result = box.run(["sh", "-c", "cat; cat main.txt"], input=b"in ", files={{"main.txt": b"file"}})
     print(result.stdout)
+try:
+    pyrunc.Runtime({root!r}).run(spec.limit(pids=5))
+except pyrunc.Failure as failure:
+    print("None" in failure.hint)
 print(runtime.ids())
 """
 
@@ -326,5 +330,5 @@ def test_a_user_without_privileges_runs_containers(workspace: Path, base: Path) 
         extra_groups=[], cwd="/",
     )  # fmt: skip
     assert done.stderr == ""
-    lines = ["3 b'0\\ninput' b''", "inside True", "True False", "b'in file'", "[]"]
+    lines = ["3 b'0\\ninput' b''", "inside True", "True False", "b'in file'", "True", "[]"]
     assert done.stdout.splitlines() == lines

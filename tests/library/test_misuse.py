@@ -144,3 +144,13 @@ def test_a_fork_takes_no_container_of_the_pool(
         assert in_a_fork(run) == 0
         assert set(library.ids()) == waiting
         assert box.run(input=b"echo parent").stdout == b"parent\n"
+
+
+def test_a_mount_point_that_the_image_lacks_is_an_error_that_says_what_helps(
+    library: pyrunc.Runtime, spec: pyrunc.Spec
+) -> None:
+    bound = spec.args("ls", "/data").bind("/bin", "/data")
+    with pytest.raises(pyrunc.InitError, match="/data") as error:
+        library.run(bound)
+    assert "Spec.ephemeral()" in error.value.hint
+    assert library.run(bound.ephemeral()).returncode == 0
