@@ -12,7 +12,8 @@ char detail_text[DETAIL_SIZE];
 bool hidden;
 bool death_signal;
 
-static int slots[SLOT_LIMIT]; /* descriptor + 1, so that the untouched table is empty */
+#define DIRECTORY (1 << 30)
+static int slots[SLOT_LIMIT]; /* descriptor + 1, so that the untouched table is empty; DIRECTORY */
 
 void close_descriptor(int *fd)
 {
@@ -27,6 +28,63 @@ int give(int *fd)
 
 	*fd = -1;
 	return value;
+}
+
+enum { DROPPED_MAX = 32 };
+static int dropped[DROPPED_MAX];
+static size_t dropped_count;
+
+static void close_run(int first, int last)
+{
+	if (first < last && sys_close_range((unsigned int)first, (unsigned int)last, 0) >= 0)
+		return;
+	for (int fd = first; fd >= 0 && fd <= last; fd++)
+		close(fd);
+}
+
+static int take_lowest(void)
+{
+	size_t lowest = 0;
+	int fd;
+
+	for (size_t i = 1; i < dropped_count; i++)
+		if (dropped[i] < dropped[lowest])
+			lowest = i;
+	fd = dropped[lowest];
+	dropped[lowest] = dropped[--dropped_count];
+	return fd;
+}
+
+static void close_all_dropped(void)
+{
+	int first = -1;
+	int last = -1;
+
+	while (dropped_count > 0) {
+		int fd = take_lowest();
+
+		if (fd != last + 1 || first < 0) {
+			close_run(first, last);
+			first = fd;
+		}
+		last = fd;
+	}
+	close_run(first, last);
+}
+
+void drop_descriptor(int *fd)
+{
+	if (*fd < 0)
+		return;
+	if (dropped_count == DROPPED_MAX)
+		close_all_dropped();
+	dropped[dropped_count++] = give(fd);
+}
+
+void close_dropped(void)
+{
+	forget_parent();
+	close_all_dropped();
 }
 
 void detail_clear(void)
@@ -60,7 +118,7 @@ int slot_get(uint32_t slot)
 {
 	if (slot == 0 || slot >= SLOT_LIMIT || slots[slot] == 0)
 		return -EBADF;
-	return slots[slot] - 1;
+	return (slots[slot] & ~DIRECTORY) - 1;
 }
 
 /* Takes the descriptor in any case. */
@@ -74,6 +132,20 @@ int slot_put(uint32_t slot, int fd)
 	return 0;
 }
 
+int slot_put_directory(uint32_t slot, int fd)
+{
+	int result = slot_put(slot, fd);
+
+	if (result >= 0)
+		slots[slot] |= DIRECTORY;
+	return result;
+}
+
+bool slot_is_directory(uint32_t slot)
+{
+	return slot < SLOT_LIMIT && (slots[slot] & DIRECTORY) != 0;
+}
+
 int slot_close(uint32_t slot)
 {
 	int fd = slot_get(slot);
@@ -81,7 +153,8 @@ int slot_close(uint32_t slot)
 	if (fd < 0)
 		return fd;
 	slots[slot] = 0;
-	return sys_result(close(fd));
+	drop_descriptor(&fd);
+	return 0;
 }
 
 bool is_procfs(int fd)

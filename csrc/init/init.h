@@ -6,6 +6,7 @@
 #ifndef INIT_H
 #define INIT_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,14 @@
 /* Descriptors have one owner: -1 after they are closed or given away. */
 void close_descriptor(int *fd);
 int give(int *fd);
+/*
+ * Closed later, together with others whose numbers are next to it in one call: for what is
+ * close-on-exec and nobody waits for the end of. close_dropped comes before anybody else acts (a
+ * message, a hook), before the root changes and before descriptors are closed by number.
+ */
+#define CLEANUP_DROP __attribute__((cleanup(drop_descriptor)))
+void drop_descriptor(int *fd);
+void close_dropped(void);
 
 /* The bounded text of an error report: the most useful fact, such as the component of a path that
  * failed. */
@@ -31,6 +40,8 @@ void detail_bytes(const char *text, size_t length);
 /* The descriptor table of the plan. */
 int slot_get(uint32_t slot);
 int slot_put(uint32_t slot, int fd);
+int slot_put_directory(uint32_t slot, int fd); /* what is known to be one */
+bool slot_is_directory(uint32_t slot);
 int slot_close(uint32_t slot);
 
 /* sync.c: messages (plan_ops.h), one expected type in each state. */
@@ -62,18 +73,29 @@ struct creation {
 	bool nofollow;	  /* the last component may be no link */
 };
 
+/* A path and its last component, which is no "." and no "..". */
+struct place {
+	char text[PATH_MAX + 1];
+	const char *parent; /* "": the root */
+	const char *name;
+	size_t length; /* of the parent in the path */
+};
+
 int open_root(void);
 /* While the root stays the same, look-ups start at one descriptor of it instead of a new one each.
  */
 int keep_root(void);
+void forget_parent(void); /* create.c: the directory that is kept from op to op */
 void forget_root(void); /* before anything that changes the root, or closes descriptors by number */
 /* Around the making of an object whose mode is exact; no calls where the umask is known to be 0. */
 mode_t exact_modes(void);
 void usual_modes(mode_t mask);
 extern bool umask_is_clear; /* set_umask 0 */
 int resolve(const char *path, uint64_t flags, uint64_t extra);
-int resolve_parent(const char *path, mode_t mode, const char **name,
-		   char *buffer); /* creates missing parents */
+/* Creates missing parents. The descriptor stays ours and good for this op: the next one may use it,
+ * too. */
+int resolve_parent(const char *path, mode_t mode, struct place *place);
+extern bool made_target; /* whether resolve_or_create made the object itself */
 int resolve_or_create(const char *path, const struct creation *creation, uint32_t *step,
 		      uint32_t create_step);
 bool same_object(const struct stat *one, const struct stat *other);

@@ -192,7 +192,7 @@ int run_reopen_null(const struct op_reopen_null *op, uint32_t *step)
 		struct stat status;
 		int flags;
 		int result = sys_fstat(fd, &status);
-		CLEANUP_CLOSE int null = -1;
+		CLEANUP_DROP int null = -1;
 
 		if (result < 0 || !is_null(&status))
 			continue;

@@ -17,7 +17,7 @@ int run_make_directory(const struct op_make_directory *op, uint32_t *step)
 					  .gid = op->gid};
 	struct stat status;
 	int result;
-	CLEANUP_CLOSE int fd =
+	CLEANUP_DROP int fd =
 		resolve_or_create(op->path, &creation, step, STEP_MAKE_DIRECTORY_CREATE);
 
 	if (fd < 0)
@@ -30,19 +30,18 @@ int run_make_directory(const struct op_make_directory *op, uint32_t *step)
 
 int run_make_symlink(const struct op_make_symlink *op, uint32_t *step)
 {
-	char buffer[PATH_MAX];
-	const char *name;
+	struct place place;
 	int result;
-	CLEANUP_CLOSE int parent = resolve_parent(op->path, PARENT_MODE, &name, buffer);
+	int parent = resolve_parent(op->path, PARENT_MODE, &place);
 
 	if (parent < 0)
 		return parent;
 	*step = STEP_MAKE_SYMLINK_REMOVE;
-	result = op->replace != 0 ? sys_unlinkat(parent, name) : 0;
+	result = op->replace != 0 ? sys_unlinkat(parent, place.name) : 0;
 	if (result < 0 && result != -ENOENT)
 		return result;
 	*step = STEP_MAKE_SYMLINK_SYMLINK;
-	result = sys_symlinkat(op->target, parent, name);
+	result = sys_symlinkat(op->target, parent, place.name);
 	return result == -EEXIST && op->replace == 0 ? 0 : result;
 }
 
@@ -61,7 +60,7 @@ static int change_mode(int parent, const char *name, int fd, mode_t mode)
 		return result;
 	result = sys_fstat(fd, &node);
 	if (result >= 0)
-		result = sys_result(fstatat(parent, name, &named, AT_SYMLINK_NOFOLLOW));
+		result = sys_fstatat(parent, name, &named);
 	if (result < 0)
 		return result;
 	if (!same_object(&node, &named))
@@ -69,53 +68,62 @@ static int change_mode(int parent, const char *name, int fd, mode_t mode)
 	return sys_result(fchmodat(parent, name, mode, 0));
 }
 
-static int finish_node(int parent, const char *name, int fd, const struct stat *status,
+static int finish_node(int parent, const char *name, const struct stat *seen,
 		       const struct op_make_device *op, uint32_t *step)
 {
-	int result = 0;
+	struct stat status;
+	int result;
+	CLEANUP_DROP int fd = sys_openat(parent, name, O_PATH | O_NOFOLLOW, 0);
 
+	if (fd < 0)
+		return fd;
+	result = sys_fstat(fd, &status);
+	if (result < 0 || !same_object(seen, &status))
+		return result < 0 ? result : -ESTALE;
 	/* a default ACL of the directory may have taken bits away */
 	*step = STEP_MAKE_DEVICE_CHMOD;
-	if ((status->st_mode & 07777) != (op->mode & 07777))
+	if ((status.st_mode & 07777) != (op->mode & 07777))
 		result = change_mode(parent, name, fd, op->mode & 07777);
 	if (result < 0)
 		return result;
 	*step = STEP_MAKE_DEVICE_CHOWN;
-	if (status->st_uid == op->uid && status->st_gid == op->gid)
+	if (status.st_uid == op->uid && status.st_gid == op->gid)
 		return 0;
 	return sys_fchownat(fd, op->uid, op->gid);
 }
 
+static bool is_finished(const struct stat *status, const struct op_make_device *op)
+{
+	return (status->st_mode & 07777) == (op->mode & 07777) && status->st_uid == op->uid &&
+	       status->st_gid == op->gid;
+}
+
 int run_make_device(const struct op_make_device *op, uint32_t *step)
 {
-	char buffer[PATH_MAX];
 	struct stat status;
-	const char *name;
+	struct place place;
 	mode_t mask;
 	int made;
 	int result;
-	CLEANUP_CLOSE int fd = -1;
-	CLEANUP_CLOSE int parent = resolve_parent(op->path, PARENT_MODE, &name, buffer);
+	int parent = resolve_parent(op->path, PARENT_MODE, &place);
 
 	if (parent < 0)
 		return parent;
 	*step = STEP_MAKE_DEVICE_MKNOD;
 	mask = exact_modes();
-	made = sys_mknodat(parent, name, op->mode, op->rdev);
+	made = sys_mknodat(parent, place.name, op->mode, op->rdev);
 	usual_modes(mask);
 	if (made < 0 && made != -EEXIST)
 		return made;
 	*step = STEP_MAKE_DEVICE_VERIFY;
-	fd = sys_openat(parent, name, O_PATH | O_NOFOLLOW, 0);
-	if (fd < 0)
-		return fd;
-	result = sys_fstat(fd, &status);
+	result = sys_fstatat(parent, place.name, &status);
 	if (result < 0)
 		return result;
 	if ((status.st_mode & S_IFMT) != (op->mode & S_IFMT) || status.st_rdev != op->rdev)
 		return -EEXIST;
-	if (made ==
-	    -EEXIST) /* perhaps a node of the host, mounted here: its owner and mode are not ours */
+	/* one that was there is perhaps the host's, mounted here: its owner and mode are not ours
+	 */
+	if (made == -EEXIST || is_finished(&status, op))
 		return 0;
-	return finish_node(parent, name, fd, &status, op, step);
+	return finish_node(parent, place.name, &status, op, step);
 }

@@ -337,6 +337,7 @@ int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 		.op = op, .pid = -1, .pidfd = -1, .input = -1, .output = {-1, -1}, .failure = -1};
 	int result;
 
+	close_dropped(); /* a hook may unmount what they hold */
 	result = set_variable(&op->env, op->home, home_variable);
 	if (result < 0)
 		return result;

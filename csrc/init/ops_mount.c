@@ -29,10 +29,16 @@ int run_propagate_root(const struct op_propagate_root *op, uint32_t *step)
 	return sys_mount(NULL, "/", NULL, (unsigned long)op->flags, NULL);
 }
 
-/* The parent has its rights over the host's files still, and clones where nothing is locked yet. */
-static int clone_failed(const struct op_clone_tree *op, int result, int by_parent)
+/* What the clone itself fails with; other errors are those of the look-up. */
+static bool is_not_cloned(int result)
 {
-	if (op->ask == 0 || result != by_parent)
+	return result == -EINVAL || result == -EPERM;
+}
+
+/* The parent has its rights over the host's files still, and clones where nothing is locked yet. */
+static int clone_failed(const struct op_clone_tree *op, int result)
+{
+	if (op->ask == 0 || (result != -EACCES && result != -EINVAL))
 		return result;
 	return sync_await_receiving(RENDEZVOUS_SOURCE, op->slot, 1);
 }
@@ -40,25 +46,26 @@ static int clone_failed(const struct op_clone_tree *op, int result, int by_paren
 int run_clone_tree(const struct op_clone_tree *op, uint32_t *step)
 {
 	struct stat status;
-	int tree;
 	int result;
-	unsigned int flags =
-		OPEN_TREE_CLONE | AT_EMPTY_PATH | (op->recursive != 0 ? AT_RECURSIVE : 0);
-	CLEANUP_CLOSE int fd = sys_open(op->path, O_PATH | (op->nofollow != 0 ? O_NOFOLLOW : 0));
+	unsigned int flags = OPEN_TREE_CLONE | AT_NO_AUTOMOUNT |
+			     (op->recursive != 0 ? AT_RECURSIVE : 0) |
+			     (op->nofollow != 0 ? AT_SYMLINK_NOFOLLOW : 0);
+	CLEANUP_DROP int tree = sys_open_tree(AT_FDCWD, op->path, flags);
 
-	if (fd < 0)
-		return clone_failed(op, fd, -EACCES);
+	if (is_not_cloned(tree))
+		*step = STEP_CLONE_TREE_CLONE;
+	if (tree < 0)
+		return clone_failed(op, tree);
 	*step = STEP_CLONE_TREE_VERIFY;
-	result = sys_fstat(fd, &status);
+	result = sys_fstat(tree, &status);
 	if (result < 0)
 		return result;
 	if (op->type != 0 && (status.st_mode & S_IFMT) != op->type)
 		return op->type == S_IFDIR ? -ENOTDIR : -ENODEV;
 	if (op->rdev != 0 && status.st_rdev != op->rdev)
 		return -ENODEV;
-	*step = STEP_CLONE_TREE_CLONE;
-	tree = sys_open_tree(fd, "", flags);
-	return tree < 0 ? clone_failed(op, tree, -EINVAL) : slot_put(op->slot, tree);
+	return S_ISDIR(status.st_mode) ? slot_put_directory(op->slot, give(&tree))
+				       : slot_put(op->slot, give(&tree));
 }
 
 /* The kernel tells in words what it dislikes, one message per read: "e overlay: Unrecognized mount
@@ -189,7 +196,7 @@ static int make_mount(const struct op_new_mount *op, int fs, uint32_t *step)
 
 static int open_and_make(const struct op_new_mount *op, uint32_t *step)
 {
-	CLEANUP_CLOSE int fs = -1;
+	CLEANUP_DROP int fs = -1;
 
 	if (has_long_option(op))
 		return mount_long(op, step);
@@ -201,7 +208,7 @@ int run_new_mount(const struct op_new_mount *op, uint32_t *step)
 {
 	int mount = open_and_make(op, step);
 
-	return mount < 0 ? mount : slot_put(op->slot, mount);
+	return mount < 0 ? mount : slot_put_directory(op->slot, mount);
 }
 
 struct outcome {
@@ -259,6 +266,7 @@ static int make_proc_in_child(const struct op_new_mount *mount, uint32_t *step)
 	if (result == 0) {
 		outcome.result = open_and_make(mount, &outcome.step);
 		memcpy(outcome.detail, detail_text, DETAIL_SIZE);
+		close_dropped(); /* the table of descriptors is that of the parent, too */
 		_exit(sys_write(ends[1], &outcome, sizeof(outcome)) < 0);
 	}
 	if (result > 0)

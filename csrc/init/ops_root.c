@@ -26,7 +26,7 @@ int run_attach_root(const struct op_attach_root *op, uint32_t *step)
 {
 	int result;
 	CLEANUP_CLOSE int tree = -1;
-	CLEANUP_CLOSE int fd = sys_open(op->path, O_PATH | O_DIRECTORY);
+	CLEANUP_DROP int fd = sys_open(op->path, O_PATH | O_DIRECTORY);
 
 	if (fd < 0)
 		return op->ask != 0 && fd == -EACCES ? attached_by_parent(op->slot) : fd;

@@ -33,7 +33,7 @@ static int enter_directory(const struct op_change_directory *op, uint32_t *step)
 	const struct creation creation = {
 		.type = S_IFDIR, .mode = 0755, .parents = 0755, .uid = (uid_t)-1, .gid = (gid_t)-1};
 	int result;
-	CLEANUP_CLOSE int fd = resolve(op->path, O_PATH | O_DIRECTORY, 0);
+	CLEANUP_DROP int fd = resolve(op->path, O_PATH | O_DIRECTORY, 0);
 
 	if (fd == -ENOENT && op->create != 0) {
 		*step = STEP_CHANGE_DIRECTORY_CREATE;
@@ -191,7 +191,10 @@ int run_wait_at_gate(const struct op_wait_at_gate *op, uint32_t *step)
 	result = sys_read(gate, &byte, 1);
 	if (result == 0)
 		leave();
-	return result < 0 ? result : slot_close(op->gate);
+	if (result >= 0)
+		result = slot_close(op->gate);
+	close_dropped();
+	return result;
 }
 
 /*
@@ -247,7 +250,10 @@ static int close_all(uint32_t preserved)
 {
 	if (!may_preserve(preserved))
 		return -EINVAL;
-	return closed ? 0 : close_except(3 + preserved, &sync_fd, 1);
+	if (!closed)
+		return close_except(3 + preserved, &sync_fd, 1);
+	close_dropped();
+	return 0;
 }
 
 int set_variable(const struct strings *env, uint32_t index, char *variable)

@@ -12,6 +12,16 @@
 static const struct creation NEW_DIRECTORY = {
 	.type = S_IFDIR, .mode = 0755, .parents = 0755, .uid = (uid_t)-1, .gid = (gid_t)-1};
 
+/* Known without a call where the kernel or this program has made it. */
+static int look_at_tree(uint32_t slot, int tree, mode_t *type)
+{
+	struct stat status;
+	int result = slot_is_directory(slot) ? 0 : sys_fstat(tree, &status);
+
+	*type = slot_is_directory(slot) ? S_IFDIR : status.st_mode & S_IFMT;
+	return result;
+}
+
 static bool is_procfs_root(int fd)
 {
 	struct stat status;
@@ -20,20 +30,10 @@ static bool is_procfs_root(int fd)
 }
 
 /* On procfs only another procfs, or a file that the planner allowed by name, may be mounted. */
-static int verify_target(int tree, const struct stat *mounted, int target,
-			 const struct op_attach *op)
+static int verify_target(int tree, int target, const struct op_attach *op)
 {
-	struct stat covered;
-	int result = sys_fstat(target, &covered);
-
-	if (result < 0)
-		return result;
-	if (S_ISDIR(mounted->st_mode) != S_ISDIR(covered.st_mode)) {
-		detail(S_ISDIR(mounted->st_mode) ? "the target is not a directory"
-						 : "what is mounted is not a directory");
-		return -ENOTDIR;
-	}
-	if ((op->flags & ATTACH_PROC_ALLOWED) != 0 || !is_procfs(target))
+	/* nothing can be made on procfs */
+	if (made_target || (op->flags & ATTACH_PROC_ALLOWED) != 0 || !is_procfs(target))
 		return 0;
 	if (is_procfs_root(target) && is_procfs_root(tree))
 		return 0;
@@ -41,20 +41,38 @@ static int verify_target(int tree, const struct stat *mounted, int target,
 	return -EPERM;
 }
 
+/* The kernel mounts a directory on a directory only, anything else on anything else, and says
+ * EINVAL otherwise, as it does for much. */
+static int move_to(int tree, mode_t type, int target, uint32_t *step)
+{
+	struct stat covered;
+	int result;
+
+	*step = STEP_ATTACH_ATTACH;
+	result = sys_move_mount(tree, target, "", MOVE_MOUNT_T_EMPTY_PATH);
+	if (result != -EINVAL || sys_fstat(target, &covered) < 0 ||
+	    S_ISDIR(covered.st_mode) == S_ISDIR(type))
+		return result;
+	*step = STEP_ATTACH_VERIFY;
+	detail(S_ISDIR(type) ? "the target is not a directory"
+			     : "what is mounted is not a directory");
+	return -ENOTDIR;
+}
+
 int run_attach(const struct op_attach *op, uint32_t *step)
 {
 	struct creation creation = NEW_DIRECTORY;
-	struct stat status;
+	mode_t type;
 	int tree = slot_get(op->slot);
 	int result;
-	CLEANUP_CLOSE int target = -1;
+	CLEANUP_DROP int target = -1;
 
 	if (tree < 0)
 		return tree;
-	result = sys_fstat(tree, &status);
+	result = look_at_tree(op->slot, tree, &type);
 	if (result < 0)
 		return result;
-	if (!S_ISDIR(status.st_mode)) {
+	if (!S_ISDIR(type)) {
 		creation.type = S_IFREG;
 		creation.mode = 0644;
 	}
@@ -65,11 +83,9 @@ int run_attach(const struct op_attach *op, uint32_t *step)
 	if (target < 0)
 		return target;
 	*step = STEP_ATTACH_VERIFY;
-	result = verify_target(tree, &status, target, op);
-	if (result < 0)
-		return result;
-	*step = STEP_ATTACH_ATTACH;
-	result = sys_move_mount(tree, target, "", MOVE_MOUNT_T_EMPTY_PATH);
+	result = verify_target(tree, target, op);
+	if (result >= 0)
+		result = move_to(tree, type, target, step);
 	if (result >= 0)
 		result = note_mount(tree);
 	if (result < 0 || (op->flags & ATTACH_KEEP) != 0)
@@ -82,7 +98,7 @@ int run_clone_inside(const struct op_clone_inside *op, uint32_t *step)
 	unsigned int flags =
 		OPEN_TREE_CLONE | AT_EMPTY_PATH | (op->recursive != 0 ? AT_RECURSIVE : 0);
 	int tree;
-	CLEANUP_CLOSE int fd =
+	CLEANUP_DROP int fd =
 		resolve(op->path, O_PATH | (op->nofollow != 0 ? O_NOFOLLOW : 0), op->resolve);
 
 	if (fd < 0)
@@ -111,7 +127,7 @@ int run_mount_classic(const struct op_mount_classic *op, uint32_t *step)
 {
 	int result;
 	int back;
-	CLEANUP_CLOSE int target =
+	CLEANUP_DROP int target =
 		resolve_or_create(op->path, &NEW_DIRECTORY, step, STEP_MOUNT_CLASSIC_CREATE);
 
 	if (target < 0)
@@ -136,8 +152,8 @@ int run_inherit_mode(const struct op_inherit_mode *op, uint32_t *step)
 	struct stat status;
 	int tree = slot_get(op->slot);
 	int result;
-	CLEANUP_CLOSE int directory = -1;
-	CLEANUP_CLOSE int root = -1;
+	CLEANUP_DROP int directory = -1;
+	CLEANUP_DROP int root = -1;
 
 	if (tree < 0)
 		return tree;
@@ -167,7 +183,7 @@ static bool nothing_there(int result)
  */
 static int cover(int mask, int target, uint32_t *step, uint32_t attach_step)
 {
-	CLEANUP_CLOSE int tree = sys_open_tree(mask, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
+	CLEANUP_DROP int tree = sys_open_tree(mask, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
 
 	if (tree < 0 && tree != -EINVAL)
 		return tree;
@@ -175,19 +191,22 @@ static int cover(int mask, int target, uint32_t *step, uint32_t attach_step)
 	return sys_move_mount(tree < 0 ? mask : tree, target, "", MOVE_MOUNT_T_EMPTY_PATH);
 }
 
-/* What is seen at the path now is the mask. */
+/* What is seen at the path now is the mask. The last one that was looked at is still in its slot:
+ * both are closed when all masks lie. */
 static int verify_mask(const char *path, int mask)
 {
-	struct stat wanted;
+	static struct stat wanted;
+	static int known = -1;
 	struct stat seen;
 	int result;
-	CLEANUP_CLOSE int fd = resolve(path, O_PATH, 0);
+	CLEANUP_DROP int fd = resolve(path, O_PATH, 0);
 
 	if (fd < 0)
 		return fd;
 	result = sys_fstat(fd, &seen);
-	if (result >= 0)
+	if (result >= 0 && known != mask)
 		result = sys_fstat(mask, &wanted);
+	known = result < 0 ? -1 : mask;
 	if (result < 0)
 		return result;
 	return same_object(&wanted, &seen) ? 0 : -ESTALE;
@@ -198,7 +217,7 @@ int run_mask(const struct op_mask *op, uint32_t *step)
 	struct stat status;
 	int mask;
 	int result;
-	CLEANUP_CLOSE int target = resolve(op->path, O_PATH, 0);
+	CLEANUP_DROP int target = resolve(op->path, O_PATH, 0);
 
 	if (target < 0)
 		return nothing_there(target) ? 0 : target;
@@ -220,7 +239,7 @@ static int verify_readonly(const char *path)
 {
 	struct statfs status;
 	int result;
-	CLEANUP_CLOSE int fd = resolve(path, O_PATH, 0);
+	CLEANUP_DROP int fd = resolve(path, O_PATH, 0);
 
 	if (fd < 0)
 		return fd;
@@ -235,8 +254,8 @@ int run_make_readonly(const struct op_make_readonly *op, uint32_t *step)
 {
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
 	int result;
-	CLEANUP_CLOSE int tree = -1;
-	CLEANUP_CLOSE int target = resolve(op->path, O_PATH, 0);
+	CLEANUP_DROP int tree = -1;
+	CLEANUP_DROP int target = resolve(op->path, O_PATH, 0);
 
 	if (target < 0)
 		return nothing_there(target) ? 0 : target;

@@ -118,7 +118,7 @@ static int64_t number_above(const char *path)
 		return -ENAMETOOLONG;
 	memcpy(above, path, strlen(path) + 1);
 	while (number == 0 && (slash = strrchr(above, '/')) != NULL) {
-		CLEANUP_CLOSE int fd = -1;
+		CLEANUP_DROP int fd = -1;
 		int result;
 
 		*slash = '\0';
@@ -169,7 +169,7 @@ int run_verify_mount(const struct op_verify_mount *op, uint32_t *step)
 {
 	struct statfs status;
 	int result = 1;
-	CLEANUP_CLOSE int fd = -1;
+	CLEANUP_DROP int fd = -1;
 
 	if (op->index != 0)
 		result = find_mount(op, &fd, step);

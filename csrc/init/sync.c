@@ -40,6 +40,7 @@ void sync_switch(int fd)
 
 static void fill(struct message *message, enum message_type type, uint32_t step, int32_t value)
 {
+	close_dropped();
 	memset(message, 0, sizeof(*message));
 	message->type = type;
 	message->op = current_op;

@@ -73,6 +73,12 @@ static inline int sys_fstat(int fd, struct stat *status)
 	return sys_result(fstat(fd, status));
 }
 
+/* Of the name itself, should it be a link. */
+static inline int sys_fstatat(int dir, const char *name, struct stat *status)
+{
+	return sys_result(fstatat(dir, name, status, AT_SYMLINK_NOFOLLOW));
+}
+
 static inline int sys_fstatfs(int fd, struct statfs *status)
 {
 	return sys_result(fstatfs(fd, status));
