@@ -23,14 +23,17 @@ int run_set_no_new_privileges(const struct op_set_no_new_privileges *op, uint32_
 	return result == 0 ? -EPERM : result;
 }
 
-/* The kernel's last capability is what tells the end: EINVAL below it is a failure. What may be in
- * the set need not be looked at. */
-static int verify_bounding_set(uint64_t keep, uint32_t last)
+/*
+ * The kernel's last capability is what tells the end: EINVAL below it is a failure. What may be in
+ * the set need not be looked at, and of what the kernel says to have dropped only the last: should
+ * somebody answer the calls in its place, all are answered alike.
+ */
+static int verify_bounding_set(uint64_t keep, uint64_t dropped, uint32_t last)
 {
 	for (uint32_t capability = 0; capability < CAPABILITIES_MAX; capability++) {
 		int result = 0;
 
-		if ((keep >> capability & 1) != 0)
+		if (((keep | dropped) >> capability & 1) != 0)
 			continue;
 		result = sys_prctl(PR_CAPBSET_READ, capability);
 
@@ -47,7 +50,9 @@ static int verify_bounding_set(uint64_t keep, uint32_t last)
 /* Without CAP_SETPCAP nothing can be dropped, and what is not in the set need not be. */
 int run_limit_bounding_set(const struct op_limit_bounding_set *op, uint32_t *step)
 {
-	int dropped = 0;
+	uint64_t dropped = 0;
+	uint64_t newest = 0;
+	int refused = 0;
 	int result;
 
 	if (op->last >= CAPABILITIES_MAX)
@@ -56,13 +61,17 @@ int run_limit_bounding_set(const struct op_limit_bounding_set *op, uint32_t *ste
 		if ((op->keep >> capability & 1) != 0)
 			continue;
 		result = sys_prctl(PR_CAPBSET_DROP, capability);
-		if (result < 0 && dropped == 0)
-			dropped = result;
+		if (result >= 0) {
+			dropped |= newest;
+			newest = (uint64_t)1 << capability;
+		} else if (refused == 0) {
+			refused = result;
+		}
 	}
-	result = verify_bounding_set(op->keep, op->last);
-	if (result == -EPERM && dropped < 0) {
+	result = verify_bounding_set(op->keep, dropped, op->last);
+	if (result == -EPERM && refused < 0) {
 		*step = STEP_LIMIT_BOUNDING_SET_DROP;
-		return dropped;
+		return refused;
 	}
 	return result;
 }

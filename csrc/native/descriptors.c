@@ -47,16 +47,20 @@ int native_rename_new(int dir_fd, const char *old_name, const char *new_name)
 		syscall(SYS_renameat2, dir_fd, old_name, dir_fd, new_name, RENAME_NOREPLACE));
 }
 
+/* From the start of the file; its offset stays there for who reads it. */
 static int write_all(int fd, const uint8_t *data, size_t size)
 {
+	off_t offset = 0;
+
 	while (size > 0) {
-		const ssize_t written = write(fd, data, size);
+		const ssize_t written = pwrite(fd, data, size, offset);
 
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written < 0)
 			return -errno;
 		data += written;
+		offset += written;
 		size -= (size_t)written;
 	}
 	return 0;
@@ -88,8 +92,6 @@ int native_memfd_sealed(const char *name, const uint8_t *data, size_t size, int 
 		if (errno != EINVAL || fcntl(fd, F_ADD_SEALS, seals) < 0)
 			error = -errno;
 	}
-	if (error == 0 && lseek(fd, 0, SEEK_SET) < 0)
-		error = -errno;
 	if (error == 0)
 		return fd;
 	close(fd);

@@ -44,9 +44,7 @@ def _open(
             if member.hierarchy.version == 1:
                 fds.append(_open_file(member, path, "tasks"))
             elif clone:
-                opened.into = tree.open_verified(
-                    path, device=member.hierarchy.device, dir_fd=member.open()
-                )
+                opened.into = _open_directory(member, path)
             else:
                 fds.append(_open_file(member, path, "cgroup.procs"))
             if leaf and member.hierarchy.version == 2:
@@ -58,6 +56,12 @@ def _open(
     opened.fds = tuple(fds)
     opened.kind = "tasks" if fds else "into"
     return opened
+
+
+def _open_directory(member: Cgroup, path: str) -> int:
+    if path == ".":  # verified when the member was opened
+        return posix.open(path, tree.DIRECTORY, dir_fd=member.open())
+    return tree.open_verified(path, device=member.hierarchy.device, dir_fd=member.open())
 
 
 def _open_file(member: Cgroup, path: str, name: str) -> int:

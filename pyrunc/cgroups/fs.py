@@ -80,7 +80,8 @@ class FsManager(Manager):
                 raise
 
     def _prepare(self, member: Cgroup) -> None:
-        if not member.make():
+        new = member.make()
+        if not new:
             self._refuse_used(member)
         elif self.mark:
             member.mark(self.mark)
@@ -88,7 +89,7 @@ class FsManager(Manager):
         if "freezer" in controllers:
             self._refuse_frozen(member, "freezer.state", "THAWED")
         if "cpuset" in controllers:
-            cpuset.initialise(member)
+            cpuset.initialise(member, new=new)
         if member.hierarchy.version == 2:
             self._refuse_frozen(member, "cgroup.events", "frozen 0")
             if self.pure:  # beside v1 its owner's choice of controllers is kept

@@ -198,11 +198,11 @@ class CgroupSet:
 
     # -- figures -----------------------------------------------------------------------------------
 
-    def stats(self) -> dict[str, Any]:
-        """Return the `data` of `events`."""
+    def stats(self, *, only: frozenset[str] | None = None) -> dict[str, Any]:
+        """Return the `data` of `events`, or its figures of some controllers."""
         from pyrunc.cgroups.stats import collect as stats
 
-        return stats.collect(self.members)
+        return stats.collect(self.members, only=only)
 
     def oom_kills(self) -> int:
         """How many processes of the container the kernel has killed for its memory limit."""

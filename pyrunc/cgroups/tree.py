@@ -188,8 +188,9 @@ def make_path(top_fd: int, parts: Sequence[str], *, device: int) -> tuple[int, i
             present = min(present, _make_parents(top_fd, parts))
             continue
         try:
-            fd = open_verified(path, device=device, dir_fd=top_fd)
-            return fd, present if new else len(parts)
+            if new:  # what the kernel makes below a verified directory is of the same superblock
+                return posix.open(path, DIRECTORY, dir_fd=top_fd), present
+            return open_verified(path, device=device, dir_fd=top_fd), len(parts)
         except FileNotFoundError:
             continue
     raise HostError(f"cgroup {path} is removed again and again by somebody else")

@@ -221,6 +221,18 @@ def close_range(first: int, last: int, cloexec: bool = False) -> None:
     check(lib.native_close_range(first, last, cloexec))
 
 
+def close_all(fds: Sequence[int]) -> None:
+    """Close descriptors, those that were opened in a row in one call."""
+    first = last = -1
+    for fd in (*sorted(fds), -1):
+        if fd == last + 1 and first >= 0:
+            last = fd
+            continue
+        if first >= 0:
+            close_range(first, last)
+        first = last = fd
+
+
 def openat2(dirfd: int, path: str | bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
     while (fd := lib.native_openat2(dirfd, _path(path), flags, mode, resolve)) == -_EINTR:
         pass

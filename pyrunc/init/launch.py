@@ -148,8 +148,7 @@ class Child:
         except BrokenPipeError:
             raise self._ended() from None
         finally:
-            for fd in answer:
-                os.close(fd)
+            syscalls.close_all(answer)
 
     def _await_exec(self) -> None:
         """After EXEC: the end of the stream is success, since the socket closes at the execve."""

@@ -13,7 +13,7 @@ from pyrunc import jsontext
 from pyrunc.errors import Failure
 from pyrunc.host import process
 from pyrunc.lifecycle.record import now, rfc3339
-from pyrunc.lifecycle.state import CONFIG, STARTED
+from pyrunc.lifecycle.state import CONFIG, END, STARTED
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyrunc.cgroups import Manager
     from pyrunc.lifecycle.container import Container
 
-END: Final = "end.json"
+COUNTED: Final = frozenset(("cpu", "memory", "pressure"))  # controllers whose figures are kept
 SIGSYS: Final = 31
 SHOWN: Final = 5  # names in a sentence
 KILLING: Final = ("SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD")
@@ -117,7 +117,7 @@ def _figures(container: Container) -> dict[str, Any]:
 def _count(manager: Manager) -> dict[str, Any]:
     from pyrunc.cgroups.stats import parse, v1
 
-    stats = manager.stats()
+    stats = manager.stats(only=COUNTED)
     memory, throttling = stats.get("memory", {}), stats.get("cpu", {}).get("throttling", {})
     counts = {"oomKills": manager.oom_kills()}
     peak = memory.get("usage", {}).get("max")

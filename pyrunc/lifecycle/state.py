@@ -38,6 +38,7 @@ INTENTS: Final = "intents"
 GATE: Final = "exec.fifo"
 REPORT: Final = "report.fifo"
 STARTED: Final = "started"  # the gate, when it is no gate any more
+END: Final = "end.json"  # what was seen of the end of the container (post_mortem.py)
 
 MAX_STATE: Final = 16 << 20
 NO_FILE: Final = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # a link, a directory, a socket
@@ -339,7 +340,7 @@ class StateDirectory:
             return
         hidden = state_root.withdraw(self.root_fd, self.id)
         try:
-            for name in (STATE, CONFIG, INTENTS, STARTED):
+            for name in (STATE, CONFIG, INTENTS, STARTED, END):
                 self._unlink(name)
             os.rmdir(hidden, dir_fd=self.root_fd)
         except OSError:  # there is more in it

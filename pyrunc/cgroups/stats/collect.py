@@ -15,18 +15,22 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def collect(members: list[Cgroup]) -> dict[str, Any]:
-    """All figures of a container; an empty object when it has no cgroup."""
+def collect(members: list[Cgroup], *, only: frozenset[str] | None = None) -> dict[str, Any]:
+    """All figures of a container; an empty object when it has no cgroup.
+
+    With `only`, those of these controllers: each file that is read costs three system calls.
+    """
     data: dict[str, Any] = {}
     beside = any(member.hierarchy.controllers for member in members)
     for member in members:
         for controller in member.hierarchy.controllers:
             reader = v1.READERS.get(controller)
-            if reader is not None:
+            if reader is not None and (only is None or controller in only):
                 merge(data, reader(member))
         if member.hierarchy.version == 2:
-            for reader in v2.BESIDE_V1 if beside else v2.READERS:
-                merge(data, reader(member), keep=True)
+            for name, reader in (v2.BESIDE_V1 if beside else v2.READERS).items():
+                if only is None or name in only:
+                    merge(data, reader(member), keep=True)
     pruned: dict[str, Any] = prune(data)
     return pruned
 

@@ -140,5 +140,12 @@ def pressure(member: Cgroup) -> dict[str, Any]:
     }
 
 
-READERS: tuple[Reader, ...] = (cpu, cpuset, memory, pids, io, hugetlb)
-BESIDE_V1: tuple[Reader, ...] = (*READERS, pressure)
+READERS: dict[str, Reader] = {
+    "cpu": cpu,
+    "cpuset": cpuset,
+    "memory": memory,
+    "pids": pids,
+    "io": io,
+    "hugetlb": hugetlb,
+}
+BESIDE_V1: dict[str, Reader] = {**READERS, "pressure": pressure}
