@@ -36,7 +36,7 @@ int64_t native_filesystem_magic(int fd);
 int native_poll(const int *fds, const short *events, short *revents, unsigned int count, int timeout_ms);
 
 /* sockets (sockets.c) */
-int native_socketpair_seqpacket(int *pair);
+int native_socketpair_seqpacket(int *pair, int patience_ms);
 int native_connect_unix(const char *path, int type);
 int64_t native_send_message(int fd, const uint8_t *data, size_t size, const int *fds, unsigned int count);
 int64_t native_recv_message(int fd, uint8_t *data, size_t size, int *fds, unsigned int room, unsigned int *received);

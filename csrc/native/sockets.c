@@ -17,9 +17,22 @@ union control {
 	uint8_t room[CMSG_SPACE(MAX_SENT * sizeof(int))];
 };
 
-int native_socketpair_seqpacket(int *pair)
+/* The first end gives up to receive after the time with EAGAIN; 0: never. */
+int native_socketpair_seqpacket(int *pair, int patience_ms)
 {
-	return native_result(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
+	const struct timeval patience = {.tv_sec = patience_ms / 1000,
+					 .tv_usec = patience_ms % 1000 * 1000};
+	int error = native_result(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
+
+	if (error < 0 || patience_ms == 0)
+		return error;
+	error = native_result(
+		setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)));
+	if (error < 0) {
+		close(pair[0]);
+		close(pair[1]);
+	}
+	return error;
 }
 
 /*

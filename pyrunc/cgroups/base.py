@@ -49,11 +49,15 @@ class Entry:
         self.into = into
         self.leaf = leaf
 
-    def close(self) -> None:
-        for fd in (*self.fds, self.into, self.leaf):
-            if fd >= 0:
-                posix.close(fd)
+    def release(self) -> list[int]:
+        """Give the descriptors away, to be closed."""
+        released = [fd for fd in (*self.fds, self.into, self.leaf) if fd >= 0]
         self.fds, self.into, self.leaf = (), -1, -1
+        return released
+
+    def close(self) -> None:
+        for fd in self.release():
+            posix.close(fd)
 
 
 class View:

@@ -8,6 +8,7 @@ import posix
 
 from pyrunc.cgroups import delegate, layout, names, tree
 from pyrunc.cgroups.base import Entry
+from pyrunc.cgroups.layout import DIRECTORY
 from pyrunc.cgroups.member import Cgroup
 from pyrunc.errors import Failure
 
@@ -60,7 +61,7 @@ def _open(
 
 def _open_directory(member: Cgroup, path: str) -> int:
     if path == ".":  # verified when the member was opened
-        return posix.open(path, tree.DIRECTORY, dir_fd=member.open())
+        return posix.open(path, DIRECTORY, dir_fd=member.open())
     return tree.open_verified(path, device=member.hierarchy.device, dir_fd=member.open())
 
 

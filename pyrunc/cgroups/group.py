@@ -107,6 +107,10 @@ class CgroupSet:
         """Return what was asked for, is not in force, and is no error; a sentence each."""
         return [note for member in self.members for note in member.notes]
 
+    def release(self) -> list[int]:
+        """Give the descriptors away, to be closed."""
+        return [fd for member in self.members for fd in member.release()]
+
     def close(self) -> None:
         for member in self.members:
             member.close()

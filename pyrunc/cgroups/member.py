@@ -121,11 +121,16 @@ class Cgroup(Owner):
             self.fd = tree.open_verified(self.path, device=self.hierarchy.device)
         return self.fd
 
+    def release(self) -> list[int]:
+        owners = [owner for owner in (self, self.hierarchy) if owner.fd >= 0]
+        released = [owner.fd for owner in owners]
+        for owner in owners:
+            owner.fd = -1
+        return released
+
     def close(self) -> None:
-        for owner in (self, self.hierarchy):
-            if owner.fd >= 0:
-                posix.close(owner.fd)
-                owner.fd = -1
+        for fd in self.release():
+            posix.close(fd)
 
     def close_fd(self) -> None:
         if self.fd >= 0:

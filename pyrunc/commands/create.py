@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 def run(args: Args) -> int:
     creation = prepare(args, detached=True)
     keep_refusals(creation)
-    creation.perform()
-    creation.close()
+    creation.perform()  # its descriptors end with this process
     return 0
 
 

@@ -282,9 +282,10 @@ def poll(
 # -- sockets ---------------------------------------------------------------------------------------
 
 
-def socketpair_seqpacket() -> tuple[int, int]:
+def socketpair_seqpacket(*, patience_ms: int = 0) -> tuple[int, int]:
+    """Return two ends; the first raises BlockingIOError where nothing comes in time (0: never)."""
     pair = ffi.new("int[2]")
-    check(lib.native_socketpair_seqpacket(pair))
+    check(lib.native_socketpair_seqpacket(pair, patience_ms))
     return pair[0], pair[1]
 
 

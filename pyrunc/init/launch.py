@@ -88,8 +88,7 @@ class Child:
         may take long or `held_up` says that it is kept waiting on purpose.
         """
         while True:
-            self._await_report(held_up)
-            data, fds = syscalls.recv_message(self.sync, MESSAGE.size, 4)
+            data, fds = self._receive(held_up)
             if not data:
                 raise self._ended()
             message = Message(data, fds)
@@ -109,19 +108,21 @@ class Child:
                 raise self._failure(message)
             elif message.type == EXEC:
                 if until == 0:
-                    self._await_report(held_up)
-                    self._await_exec()
+                    self._await_exec(held_up)
                     log.step("the program runs")
                     self._reap_past()
                     return
             else:
                 raise InitError(f"the init sent a message of unknown type {message.type}")
 
-    def _await_report(self, held_up: Callable[[], bool]) -> None:
+    def _receive(self, held_up: Callable[[], bool]) -> tuple[bytes, list[int]]:
         """Wait for a message. A process of the same user can stop the init at any time."""
-        while not syscalls.poll([self.sync], PATIENCE_MS):
-            if held_up() or any(op.NAME in LONG for op in self.plan.ops):
-                continue
+        while True:
+            try:
+                return syscalls.recv_message(self.sync, MESSAGE.size, 4)
+            except BlockingIOError:  # PATIENCE_MS are over
+                if held_up() or any(op.NAME in LONG for op in self.plan.ops):
+                    continue
             seen = process.read_stat(self.pid)
             raise InitError(
                 f"the init has not reported for {PATIENCE_MS // 1000} s",
@@ -150,9 +151,9 @@ class Child:
         finally:
             syscalls.close_all(answer)
 
-    def _await_exec(self) -> None:
+    def _await_exec(self, held_up: Callable[[], bool]) -> None:
         """After EXEC: the end of the stream is success, since the socket closes at the execve."""
-        data, _fds = syscalls.recv_message(self.sync, MESSAGE.size)
+        data, _fds = self._receive(held_up)
         if data:
             message = Message(data)
             raise self._failure(message)
@@ -236,7 +237,7 @@ def spawn(
 ) -> Child:
     """Start the init; it begins with the plan at once. `stdio`: its first three descriptors."""
     base = FIRST_FREE + preserve_fds
-    sync, theirs = syscalls.socketpair_seqpacket()
+    sync, theirs = syscalls.socketpair_seqpacket(patience_ms=PATIENCE_MS)
     plan_fd = exe = -1
     try:
         plan_fd = syscalls.memfd_sealed(b"pyrunc-plan", plan.encode())
@@ -255,7 +256,5 @@ def spawn(
             f"cannot start the init: {error.filename or 'memory file'}", errno=error.errno or 0
         ) from error
     finally:
-        for fd in (theirs, plan_fd, exe):
-            if fd >= 0:
-                os.close(fd)
+        syscalls.close_all((theirs, plan_fd, exe))
     return Child(pid=pid, pidfd=pidfd, sync=sync, plan=plan)

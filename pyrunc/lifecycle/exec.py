@@ -163,9 +163,7 @@ class Execution:
         finally:
             if self.agent is not None:
                 self.agent.close()
-            os.close(target)
-            entry.close()
-            manager.close()
+            syscalls.close_all((target, *entry.release(), *manager.release()))
 
     def _spawn(
         self, plan: Plan, objects: Sequence[int], entry: Entry, *, into: bool = True
