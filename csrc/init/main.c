@@ -90,7 +90,8 @@ static uint8_t *map_plan(int fd, size_t *size)
 static int take_objects(const uint8_t *plan)
 {
 	struct plan_header header;
-	int result = 0;
+	int result = sys_close_range((unsigned int)descriptor_base + OFFSET_PLAN,
+				     (unsigned int)descriptor_base + OFFSET_PROGRAM, 0);
 
 	memcpy(&header, plan, sizeof(header));
 	for (uint32_t i = 0; i < header.objects && result >= 0; i++)
@@ -139,8 +140,6 @@ int main(int argc, char **argv, char **envp)
 	own_pid = getpid();
 	set_death_signal();
 	sys_prctl(PR_SET_NAME, (unsigned long)"pyrunc-init");
-	close(descriptor_base + OFFSET_PLAN);
-	close(descriptor_base + OFFSET_PROGRAM);
 	if (!plan_check(plan, size))
 		fail("the plan is malformed or of another version", -EPROTO);
 	result = take_objects(plan);

@@ -265,7 +265,8 @@ void interpreter_rehearse(void (*next_command)(bool is_called_often))
 /*
  * A new process has the dumped data of the interpreter but a C library that knows nothing of it:
  * make the thread-specific key of the thread state again, and tell CPython which thread its main
- * thread is now. PyOS_AfterFork_Child would do this too, and touch 300 pages on its way.
+ * thread is now. PyOS_AfterFork_Child would do this too, and touch 300 pages on its way. The id of
+ * the thread in the kernel stays 0: only debuggers read it, and it costs a system call.
  */
 void interpreter_reattach(void)
 {
@@ -275,9 +276,6 @@ void interpreter_reattach(void)
 	if (PyThread_tss_create(key) != 0 || PyThread_tss_set(key, main_thread) != 0)
 		die("cannot restore the thread state");
 	main_thread->thread_id = _PyRuntime.main_thread = PyThread_get_thread_ident();
-#ifdef PY_HAVE_THREAD_NATIVE_ID
-	main_thread->native_thread_id = PyThread_get_thread_native_id();
-#endif
 }
 
 /*

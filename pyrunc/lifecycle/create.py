@@ -348,7 +348,7 @@ class Create:
             "startTime": child.start_time,
             "boot": self.boot,
             "created": now(),
-            "owner": os.geteuid(),
+            "owner": prepared.host.euid,
             "rootless": prepared.rootless,
             "sharedPid": prepared.shared_pid,
             "namespaces": sorted(one.type for one in config.linux.namespaces),

@@ -50,7 +50,7 @@ LOCK_STEP_S: Final = 0.01
 class StateDirectory:
     """The open state directory of one container."""
 
-    __slots__ = ("_identity", "_intents", "fd", "id", "root_fd")
+    __slots__ = ("_identity", "_intents", "_volatile", "fd", "id", "root_fd")
 
     def __init__(self, *, container_id: str, root_fd: int, fd: int) -> None:
         self.id = container_id
@@ -58,6 +58,7 @@ class StateDirectory:
         self.fd = fd
         self._intents = -1
         self._identity: tuple[int, int] | None = None
+        self._volatile = False  # once boot() has looked
 
     @classmethod
     def claim(cls, root: str, container_id: str) -> StateDirectory:
@@ -203,7 +204,8 @@ class StateDirectory:
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(fd, rest) :]
-            os.fsync(fd)
+            if not self._volatile:  # memory has nothing to wait for
+                os.fsync(fd)
         finally:
             os.close(fd)
         os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
@@ -249,10 +251,10 @@ class StateDirectory:
         from pyrunc.host import syscalls
 
         try:
-            volatile = syscalls.filesystem_magic(self.fd) in VOLATILE
+            self._volatile = syscalls.filesystem_magic(self.fd) in VOLATILE
         except OSError:  # a filter around us: then we ask for the boot all the same
-            volatile = False
-        return "" if volatile else process.boot_id()
+            self._volatile = False
+        return "" if self._volatile else process.boot_id()
 
     def save(self, state: Mapping[str, Any]) -> None:
         self.write(STATE, jsontext.encode({"schema": SCHEMA, **state}))

@@ -22,7 +22,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Child, int]]:
     """An init that never says a word, and its end of the socket."""
     monkeypatch.setattr(launch, "PATIENCE_MS", 50)
     monkeypatch.setattr(process, "KILL_PATIENCE_MS", 50)
-    sync, theirs = syscalls.socketpair_seqpacket()
+    sync, theirs = syscalls.socketpair_seqpacket(patience_ms=launch.PATIENCE_MS)
     with subprocess.Popen(["sleep", "600"]) as sleeper:
         pidfd = os.pidfd_open(sleeper.pid)
         yield Child(pid=sleeper.pid, pidfd=pidfd, sync=sync, plan=Plan([])), theirs
@@ -65,15 +65,15 @@ def test_a_plan_with_hooks_may_take_long(
     monkeypatch.setattr(launch, "LONG", frozenset(("set_session",)))
     child.plan = Plan([ops.SetSession()])
     waits = []
-    poll = syscalls.poll
+    receive = syscalls.recv_message
 
-    def counted(fds: list[int], timeout_ms: int) -> object:
-        waits.append(timeout_ms)
+    def counted(fd: int, size: int, room: int) -> object:
+        waits.append(fd)
         if len(waits) == 3:
             os.write(theirs, b"x")
-        return poll(fds, timeout_ms)
+        return receive(fd, size, room)
 
-    monkeypatch.setattr(syscalls, "poll", counted)
+    monkeypatch.setattr(syscalls, "recv_message", counted)
     with pytest.raises(InitError, match="instead of a message"):
         serve(child)
     assert len(waits) == 3
