@@ -262,6 +262,7 @@ static int make_proc_in_child(const struct op_new_mount *mount, uint32_t *step)
 	*step = STEP_NEW_JOINED_PROC_CHILD;
 	if (result < 0)
 		return result;
+	close_dropped(); /* by one of the two only */
 	result = sys_clone3(&args);
 	if (result == 0) {
 		outcome.result = open_and_make(mount, &outcome.step);
