@@ -15,10 +15,10 @@ UNIFIED = CGROUPS / "unified"  # the cgroup2 tree of a hybrid layout
 PRIVATE = "BENCH_PRIVATE_MOUNTS"
 
 
-def enter_private_mounts() -> None:
+def enter_private_mounts(module: str = "bench") -> None:
     """Start over in a mount namespace, so that all mounts made here end with the process."""
     if os.environ.get(PRIVATE) != "1":
-        argv = ["unshare", "--mount", sys.executable, "-m", "bench", *sys.argv[1:]]
+        argv = ["unshare", "--mount", sys.executable, "-m", module, *sys.argv[1:]]
         os.execvpe(argv[0], argv, {**os.environ, PRIVATE: "1"})
 
 

@@ -95,7 +95,7 @@ static void tell_elf(int fd, const struct elf *elf, bool refused)
 void tell_program(const char *path, bool refused)
 {
 	char line[DETAIL_SIZE] = "";
-	struct elf elf;
+	struct elf elf = {0};
 	CLEANUP_CLOSE int fd = sys_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 
 	if (fd < 0 || pread(fd, line, sizeof(line) - 1, 0) < 0)

@@ -222,15 +222,14 @@ def close_range(first: int, last: int, cloexec: bool = False) -> None:
 
 
 def close_all(fds: Sequence[int]) -> None:
-    """Close descriptors, those that were opened in a row in one call."""
+    """Close descriptors, a row of them in one call."""
     first = last = -1
     for fd in (*sorted(fds), -1):
-        if fd == last + 1 and first >= 0:
-            last = fd
-            continue
-        if first >= 0:
-            close_range(first, last)
-        first = last = fd
+        if fd != last + 1 or first < 0:
+            if first >= 0:
+                close_range(first, last)
+            first = fd
+        last = fd
 
 
 def openat2(dirfd: int, path: str | bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
@@ -283,8 +282,7 @@ def poll(
 
 
 def socketpair_seqpacket(*, patience_ms: int = 0) -> tuple[int, int]:
-    """Return two ends; the first raises BlockingIOError where nothing comes in time (0: never)."""
-    pair = ffi.new("int[2]")
+    pair = ffi.new("int[2]")  # the first waits so long for a message, then BlockingIOError
     check(lib.native_socketpair_seqpacket(pair, patience_ms))
     return pair[0], pair[1]
 
