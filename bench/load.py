@@ -92,7 +92,7 @@ def burst(runtime: Runtime, made: dict[str, Path], size: int) -> Row:
 def container(runtime: Runtime, made: dict[str, Path], *, start: bool) -> Iterator[str]:
     """Keep a created or running container while something is measured."""
     name = measure.new_id()
-    commands = [("create", "--bundle", str(made["sleep"]), name)]
+    commands: list[tuple[str, ...]] = [("create", "--bundle", str(made["sleep"]), name)]
     if start:
         commands.append(("start", name))
     try:

@@ -225,10 +225,9 @@ def close_all(fds: Sequence[int]) -> None:
     """Close descriptors, a row of them in one call."""
     first = last = -1
     for fd in (*sorted(fds), -1):
-        if fd != last + 1 or first < 0:
-            if first >= 0:
-                close_range(first, last)
-            first = fd
+        if first >= 0 and fd != last + 1:
+            close_range(first, last)
+        first = first if first >= 0 and fd == last + 1 else fd
         last = fd
 
 
