@@ -124,8 +124,9 @@ The plan is carried out by an init of its own, on an overlay of the image and on
 the host's directories, and ends where the container would be ready. So mount sources and options,
 namespaces, id maps, permissions of mapped ids, limits, security modules, the program and its loader
 are tried by the kernel. Only looked at are control groups, hooks, network devices, the socket of a
-seccomp agent and the state root; hooks and programs do not run. Without privileges the part inside
-the image is not tried, and a warning says so. With --offline only the configuration and facts of
+seccomp agent and the state root; hooks and programs do not run. Without privileges the init makes
+the overlay in its own user namespace; where the kernel has none for it the part inside the image is
+not tried, and a warning says so. With --offline only the configuration and facts of
 the host are looked at.
 
     pyrunc check --format json bundle

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 IMAGE, COVER, OVERLAY = 1, 2, 3  # slots of the init that makes the overlay
 READ_ONLY = 1  # MOUNT_ATTR_RDONLY
+TRY_ROOT = "try the root file system"
 # They change or ask something outside, or compare with what is left out.
 LEFT_OUT = (ops.OwnStdio, ops.RunHook, ops.VerifyMount)
 OF_NAMESPACE = (
@@ -64,9 +65,12 @@ def try_plan(prepared: PreparedCreate, ready: Callable[[Child], None]) -> None:
     mount = prepared.config.linux.namespace("mount")
     if mount is None or mount.path:
         raise NotTried("mounts would be made in a mount namespace of others")
-    image = -1
-    reason = "" if prepared.host.euid == 0 else "a user without privileges cannot copy the image"
-    if not reason:
+    image, reason = -1, ""
+    if prepared.host.euid:
+        reason = _try_unprivileged(prepared, ready)
+        if not reason:
+            return
+    else:
         try:
             image = _overlay(prepared)
         except (Failure, OSError) as failure:
@@ -87,8 +91,32 @@ def try_plan(prepared: PreparedCreate, ready: Callable[[Child], None]) -> None:
         raise NotTried(reason)
 
 
-def _trial(prepared: PreparedCreate, *, whole: bool) -> Iterator[Op]:
-    """Choose from the ops of the plan, up to the rendezvous `ready`."""
+def _try_unprivileged(prepared: PreparedCreate, ready: Callable[[Child], None]) -> str:
+    """Try all with an overlay that the init itself makes; return why that cannot be done."""
+    if "user" not in prepared.new_namespaces:
+        return "a user without privileges cannot copy the image"
+    cover = _cover(prepared, first=1 + max(getattr(op, "slot", 0) for op in prepared.plan.ops))
+    plan = Plan(
+        list(_trial(prepared, whole=True, cover=cover)),
+        objects=prepared.plan.object_names,
+        requests=prepared.plan.requests,
+        mapped=tuple(prepared.plan.mapped.values()),
+        rlimits=prepared.plan.rlimits,
+    )
+    try:
+        _serve(prepared, plan, image=-1, ready=ready)
+    except Failure as failure:
+        if TRY_ROOT not in str(failure):
+            raise
+        return f"no overlay can be made of the image ({failure})"
+    return ""
+
+
+def _trial(prepared: PreparedCreate, *, whole: bool, cover: Sequence[Op] = ()) -> Iterator[Op]:
+    """Choose from the ops of the plan, up to the rendezvous `ready`.
+
+    `cover` puts the overlay on the image where the caller cannot.
+    """
     joined = {one.type for one in prepared.config.linux.namespaces if one.path}
     own = tuple(member.path for member in prepared.cgroup.members)
     outside: set[int] = set()  # slots that are not filled
@@ -104,7 +132,10 @@ def _trial(prepared: PreparedCreate, *, whole: bool) -> Iterator[Op]:
             if not whole:
                 yield ops.Await(name=ops.RENDEZVOUS_READY, slot=0, count=0)
                 return
-            yield ops.Await(name=ops.RENDEZVOUS_MOUNTED, slot=0, count=0)
+            if cover:
+                yield from cover
+            else:
+                yield ops.Await(name=ops.RENDEZVOUS_MOUNTED, slot=0, count=0)
         if isinstance(op, ops.CloneTree) and not op.rdev:
             sources.add(slot)
         if isinstance(op, ops.PropagateRoot):
@@ -153,8 +184,7 @@ def _serve(
         return ()
 
     def cover_image(message: Message) -> Sequence[int]:
-        action = "try the root file system"
-        mount_sources.cover(image, prepared.rootfs, pid=child.pid, action=action)
+        mount_sources.cover(image, prepared.rootfs, pid=child.pid, action=TRY_ROOT)
         return ()
 
     try:
@@ -216,35 +246,20 @@ def _write_maps(prepared: PreparedCreate, child: Child) -> Sequence[int]:
 
 def _overlay(prepared: PreparedCreate) -> int:
     """Return a detached overlay over the image, which the caller closes."""
-    root, received = prepared.rootfs, list[int]()
-    status = os.stat(root)
-    action, pointer = "try the root file system", "/root/path"
-
-    def directory(name: str, mode: int, uid: int, gid: int) -> Op:
-        return ops.MakeDirectory(path=f"{root}/{name}", mode=mode, uid=uid, gid=gid, action=action)
+    received: list[int] = []
+    action, status = TRY_ROOT, os.stat(prepared.rootfs)
 
     def take(message: Message) -> Sequence[int]:
         received.append(os.dup(message.fds[0]))
         return ()
 
-    lower = root.replace("\\", "\\\\").replace(":", "\\:")
-    options = (f"lowerdir={lower}/lower", f"upperdir={root}/upper", f"workdir={root}/work")
     plan = Plan(
         [
             ops.SetDumpable(value=0),
             ops.Unshare(flags=NAMESPACES["mount"], action=action),
             ops.PropagateRoot(flags=MS_REC | MS_SLAVE, action=action),
-            ops.CloneTree(
-                slot=IMAGE, path=root, recursive=0, nofollow=1, type=0, rdev=0, ask=0, action=action
-            ),
-            _new_mount(COVER, "tmpfs", ("mode=755",), action),
-            ops.Attach(slot=COVER, path=root, flags=0, action=action),
-            directory("lower", 0o755, 0, 0),
-            directory("upper", status.st_mode & 0o7777, status.st_uid, status.st_gid),
-            directory("work", 0o755, 0, 0),
-            ops.Attach(slot=IMAGE, path=f"{root}/lower", flags=0, action=action),
-            _new_mount(OVERLAY, "overlay", options, action),
-            ops.MapMount(slot=OVERLAY, pointer=pointer, action=action),
+            *_layers(prepared.rootfs, (IMAGE, COVER, OVERLAY), status.st_uid, status.st_gid),
+            ops.MapMount(slot=OVERLAY, pointer="/root/path", action=action),
         ]
     )
     child = spawn(plan)
@@ -254,6 +269,40 @@ def _overlay(prepared: PreparedCreate) -> int:
     finally:
         child.kill()
     return received[0]
+
+
+def _cover(prepared: PreparedCreate, *, first: int) -> list[Op]:
+    """Plan the overlay of an init in a user namespace of its own, and put it over the image."""
+    slots = (first, first + 1, first + 2)
+    layers = _layers(prepared.rootfs, slots, 0, 0, more=("userxattr",))
+    return [*layers, ops.Attach(slot=slots[2], path=prepared.rootfs, flags=0, action=TRY_ROOT)]
+
+
+def _layers(
+    root: str, slots: tuple[int, int, int], uid: int, gid: int, *, more: Sequence[str] = ()
+) -> list[Op]:
+    """Plan an overlay of the image in the last of three slots; its layers lie on the image."""
+    image, cover, overlay = slots
+    mode = os.stat(root).st_mode & 0o7777
+    lower = root.replace("\\", "\\\\").replace(":", "\\:")
+    options = (f"lowerdir={lower}/lower", f"upperdir={root}/upper", f"workdir={root}/work", *more)
+
+    def directory(name: str, mode: int, uid: int, gid: int) -> Op:
+        path = f"{root}/{name}"
+        return ops.MakeDirectory(path=path, mode=mode, uid=uid, gid=gid, action=TRY_ROOT)
+
+    return [
+        ops.CloneTree(
+            slot=image, path=root, recursive=0, nofollow=1, type=0, rdev=0, ask=0, action=TRY_ROOT
+        ),
+        _new_mount(cover, "tmpfs", ("mode=755",), TRY_ROOT),
+        ops.Attach(slot=cover, path=root, flags=0, action=TRY_ROOT),
+        directory("lower", 0o755, 0, 0),
+        directory("upper", mode, uid, gid),
+        directory("work", 0o755, 0, 0),
+        ops.Attach(slot=image, path=f"{root}/lower", flags=0, action=TRY_ROOT),
+        _new_mount(overlay, "overlay", options, TRY_ROOT),
+    ]
 
 
 def _new_mount(slot: int, fstype: str, options: Sequence[str], action: str) -> Op:

@@ -105,6 +105,31 @@ def test_one_mapped_id_is_a_warning(pyrunc: Runtime, config: Config) -> None:
     assert "/linux/uidMappings" in pointers
 
 
+def test_without_privileges_the_image_is_tried_as_well(
+    pyrunc: Runtime, config: Config, workspace: Path
+) -> None:
+    config.user_namespace(host_id=65534, size=1)
+    config.linux["cgroupsPath"] = ""
+    config["mounts"] = [one for one in config["mounts"] if one["type"] in ("proc", "tmpfs")]
+    config.process["args"] = ["no-such-program"]
+    config.write()
+    for path in (workspace, *workspace.parents):
+        if path.is_relative_to("/tmp") and path != Path("/tmp"):
+            path.chmod(path.stat().st_mode | 0o055)
+    root = workspace / "nobody"
+    root.mkdir()
+    os.chown(root, 65534, 65534)
+    before = tree(config.bundle)
+    asked = pyrunc(
+        "--root", root, "check", "--no-schema", "--format", "json", config.bundle,
+        prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+    )  # fmt: skip
+    answer = json.loads(asked.stdout)
+    assert [one["pointer"] for one in answer["errors"]] == ["/process/args/0"], answer
+    assert not [one for one in answer["warnings"] if "not everything" in one["reason"]]
+    assert tree(config.bundle) == before
+
+
 def check(runtime: Runtime, config: Config, *flags: str) -> dict[str, Any]:
     config.write()
     result = runtime("check", "--no-schema", "--format", "json", *flags, config.bundle)
