@@ -132,10 +132,7 @@ def _trial(prepared: PreparedCreate, *, whole: bool, cover: Sequence[Op] = ()) -
             if not whole:
                 yield ops.Await(name=ops.RENDEZVOUS_READY, slot=0, count=0)
                 return
-            if cover:
-                yield from cover
-            else:
-                yield ops.Await(name=ops.RENDEZVOUS_MOUNTED, slot=0, count=0)
+            yield from cover or (ops.Await(name=ops.RENDEZVOUS_MOUNTED, slot=0, count=0),)
         if isinstance(op, ops.CloneTree) and not op.rdev:
             sources.add(slot)
         if isinstance(op, ops.PropagateRoot):
