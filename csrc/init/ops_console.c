@@ -176,7 +176,7 @@ int run_own_stdio(const struct op_own_stdio *op, uint32_t *step)
 		if (result < 0 || status.st_uid == op->uid)
 			continue;
 		if (!S_ISFIFO(status.st_mode) && !S_ISSOCK(status.st_mode) &&
-		    !S_ISREG(status.st_mode))
+		    (op->files == 0 || !S_ISREG(status.st_mode)))
 			continue;
 		result = sys_result(fchown(fd, op->uid, (gid_t)-1));
 		if (result < 0 && result != -EPERM && result != -EROFS && result != -EINVAL)

@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x445b4a2f504bfe0bULL
+#define PLAN_DIGEST 0x4ac15870168a4118ULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -672,11 +672,12 @@ struct op_take_terminal {
 };
 int run_take_terminal(const struct op_take_terminal *op, uint32_t *step);
 
-/* Give the descriptors 0-2 to a uid where they are pipes, sockets or files that are not */
-/* /dev/null. */
+/* Give the descriptors 0-2 to a uid where they are pipes or sockets, with `files` also files. */
+/* Whoever may not is not an error. */
 enum step_own_stdio { STEP_OWN_STDIO_CHOWN };
 struct op_own_stdio {
 	uint32_t uid;
+	uint32_t files;
 };
 int run_own_stdio(const struct op_own_stdio *op, uint32_t *step);
 
@@ -1448,6 +1449,8 @@ static bool decode_take_terminal(struct reader *reader, struct op_take_terminal 
 static bool decode_own_stdio(struct reader *reader, struct op_own_stdio *op)
 {
 	if (!read_u32(reader, &op->uid))
+		return false;
+	if (!read_u32(reader, &op->files))
 		return false;
 	return read_end(reader);
 }

@@ -238,9 +238,9 @@ def _outside(compiler: CreateCompiler) -> list[Op]:
     """
     context, config = compiler.context, compiler.config
     proc = config.process
-    planned = namespaces.begin(
-        context, oom_score_adj=proc.oom_score_adj, pointer=proc.pointer + "/oomScoreAdj"
-    )
+    pointer = proc.pointer + "/oomScoreAdj"
+    planned = namespaces.begin(context, oom_score_adj=proc.oom_score_adj, pointer=pointer)
+    planned += process.lend_stdio(context, proc)
     planned += namespaces.join(context, config.linux)
     planned += compiler.mounts.early
     planned += namespaces.unshare(context)

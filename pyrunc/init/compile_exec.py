@@ -76,6 +76,7 @@ def compile_exec(
     planned = times.trace_times(2 + tasks if traced else 0)
     planned += namespaces.begin(context, oom_score_adj=score, pointer="/oomScoreAdj")
     planned += early
+    planned += process.lend_stdio(context, wanted)
     planned += _enter(context, tasks=tasks, attached=attached, rootfs=rootfs)
     planned += late
     planned += _session(wanted, proc=proc, context=context, keyring=not no_new_keyring)

@@ -59,6 +59,14 @@ def is_mapped(id: int, mappings: Iterable[IdMapping]) -> bool:
     return any(0 <= id - entry.container_id < entry.size for entry in mappings)
 
 
+def host_id(id: int, mappings: Iterable[IdMapping]) -> int:
+    """Return the caller's id for one of the container, -1 for one without."""
+    for entry in mappings:
+        if 0 <= id - entry.container_id < entry.size:
+            return entry.host_id + id - entry.container_id
+    return -1
+
+
 def denies_setgroups(linux: Linux, host: Host) -> bool:
     """Return whether setgroups must be denied before the map of groups is written.
 
@@ -226,11 +234,7 @@ def caller_is_root(context: Context) -> bool:
     """
     if not context.host.rootless or not context.userns:
         return True
-    for mapping in context.uid_mappings:
-        if mapping.container_id <= context.root_uid < mapping.container_id + mapping.size:
-            host_id = mapping.host_id + context.root_uid - mapping.container_id
-            return host_id == context.host.euid
-    return False
+    return host_id(context.root_uid, context.uid_mappings) == context.host.euid
 
 
 def settle_down(

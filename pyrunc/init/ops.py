@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0x445B4A2F504BFE0B
+DIGEST = 0x4AC15870168A4118
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -1554,27 +1554,32 @@ class TakeTerminal(Op):
 
 
 class OwnStdio(Op):
-    """Give the descriptors 0-2 to a uid where they are pipes, sockets or files that are not /dev/null."""
+    """Give the descriptors 0-2 to a uid where they are pipes or sockets, with `files` also files.
 
-    __slots__ = ("uid",)
+    Whoever may not is not an error.
+    """
+
+    __slots__ = ("files", "uid")
     NAME = "own_stdio"
     CODE = 51
-    FIELDS = ("uid",)
+    FIELDS = ("uid", "files")
     STEPS = ("chown",)
 
     def __init__(
         self,
         *,
         uid: int,
+        files: int,
         pointer: str = "",
         action: str = "",
     ) -> None:
         self.uid = uid
+        self.files = files
         self.pointer = pointer
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(51, pack("<I", self.uid))
+        return _op(51, pack("<II", self.uid, self.files))
 
 
 class ReopenNull(Op):

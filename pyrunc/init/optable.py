@@ -286,8 +286,8 @@ OPS = {
     ),
     "take_terminal": ("Make the terminal on descriptor 0 the controlling one of the session.", {}, ("take",)),
     "own_stdio": (
-        "Give the descriptors 0-2 to a uid where they are pipes, sockets or files that are not /dev/null.",
-        {"uid": U32},
+        "Give the descriptors 0-2 to a uid where they are pipes or sockets, with `files` also files. Whoever may not is not an error.",
+        {"uid": U32, "files": U32},
         ("chown",),
     ),
     "reopen_null": ("Replace those of the descriptors 0-2 that are the host's /dev/null by the container's.", {}, ("open", "verify")),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from stat import S_IFREG
 from struct import pack
 
-from pyrunc.init import capabilities, ops
+from pyrunc.init import capabilities, namespaces, ops
 from pyrunc.init.namespaces import check_ids
 from pyrunc.spec.options import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY
 
@@ -152,7 +152,22 @@ def stdio(context: Context, process: Process) -> list[Op]:
     uid = process.user.uid
     if process.terminal or (uid == 0 and not context.userns):
         return []
-    return [ops.OwnStdio(uid=uid, action=f"give stdin, stdout and stderr to user {uid}")]
+    return [ops.OwnStdio(uid=uid, files=1, action=f"give stdin, stdout and stderr to user {uid}")]
+
+
+def lend_stdio(context: Context, process: Process) -> list[Op]:
+    """Give pipes of the caller to the program's user before the user namespace is entered.
+
+    There nobody may: their owner has no id in it. Files stay the caller's.
+    """
+    if process.terminal or not context.userns or context.host.euid != 0:
+        return []
+    uid = process.user.uid
+    host_id = namespaces.host_id(uid, context.uid_mappings)
+    if host_id < 0:
+        return []
+    action = f"give pipes of stdin, stdout and stderr to user {uid}"
+    return [ops.OwnStdio(uid=host_id, files=0, action=action)]
 
 
 def credentials(

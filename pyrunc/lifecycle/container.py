@@ -45,7 +45,7 @@ class Container:
     def __init__(self, directory: StateDirectory, state: dict[str, Any]) -> None:
         self.directory = directory
         self.state = state
-        self.maybe_held = False  # not frozen itself, yet its processes may be
+        self.maybe_held = False  # a cgroup above may be frozen
 
     @classmethod
     def load(cls, root: str, container_id: str, *, lock: bool = False) -> Container:
@@ -93,9 +93,8 @@ class Container:
         where = self.state.get("freezer")
         if not where or not maybe_frozen(where):
             return False
-        frozen = self.cgroup().frozen()
-        self.maybe_held = not frozen
-        return frozen
+        self.maybe_held = True
+        return self.cgroup().frozen()
 
     def refuse_held(self, action: str) -> None:
         """Raise StateError where a cgroup above is frozen: nothing would run. After `frozen`."""
@@ -136,9 +135,10 @@ class Container:
         if gate < 0:
             raise self._not_startable(self.status())
         try:
-            if self.frozen():
-                raise self._not_startable(PAUSED)
+            paused = self.frozen()
             self.refuse_held("start")
+            if paused:
+                raise self._not_startable(PAUSED)
             self._pass_gate(gate)
         except InitError as error:
             if error.op == RUN_HOOK:
@@ -284,7 +284,11 @@ class Container:
         status = self.status()
         if status != PAUSED:
             raise StateError(f"container not paused: {self.id} is {status}")
-        self.cgroup().thaw()
+        cgroup = self.cgroup()
+        cgroup.thaw()
+        held = cgroup.held_above()
+        if held:
+            log.warning(f"{self.id} stays frozen with a cgroup above it: {held}")
 
     # -- signals -----------------------------------------------------------------------------------
 

@@ -56,13 +56,13 @@ def check_status(container: Container, *, ignore_paused: bool) -> None:
     status = container.status()
     if status == STOPPED:
         raise StateError(GONE, hint="`pyrunc list` shows which containers run")
+    if not ignore_paused:
+        container.refuse_held("exec")
     if status == PAUSED and not ignore_paused:
         raise StateError(
             "cannot exec in a paused container (use --ignore-paused to override)",
             hint=f"pyrunc resume {container.id}",
         )
-    if not ignore_paused:
-        container.refuse_held("exec")
 
 
 class Execution:

@@ -274,7 +274,7 @@ def test_own_stdio_gives_pipes_and_files_but_no_devices(tmp_path: Path) -> None:
     """DV-5: the host's /dev/null is never given away."""
     read, write = os.pipe()
     before = os.stat("/dev/null").st_uid
-    with Init([ops.OwnStdio(uid=before + 4242), stop()], output=write) as init:
+    with Init([ops.OwnStdio(uid=before + 4242, files=1), stop()], output=write) as init:
         init.pause()
         assert os.fstat(write).st_uid == before + 4242
         assert os.stat("/dev/null").st_uid != before + 4242
