@@ -35,9 +35,12 @@ class Environment:
     empty for the program, which carries what it needs.
     """
 
-    __slots__ = ("libraries", "package", "program")
+    __slots__ = ("base", "libraries", "package", "program")
 
-    def __init__(self, program: str, *, package: str = "", libraries: str = "") -> None:
+    def __init__(
+        self, program: str, *, package: str = "", libraries: str = "", base: str = ""
+    ) -> None:
+        self.base = base  # the directory above all that was installed with the launcher
         self.program = program
         self.package = package
         self.libraries = libraries
@@ -45,10 +48,31 @@ class Environment:
     def runs(self) -> bool:
         return os.access(self.program, os.X_OK)
 
+    def _changeable(self) -> str:
+        """Return what lies below the base and can be changed by others than root and the caller.
+
+        The owner of the launcher is as good as the caller: whoever runs it trusts them already.
+        """
+        if not self.base:
+            return ""
+        owners = {0, os.geteuid(), os.stat("/proc/self/exe").st_uid}
+        for path in (self.program, self.package, self.libraries):
+            while path == self.base or path.startswith(f"{self.base}/"):
+                facts = os.stat(path) if os.path.exists(path) else None
+                if facts is not None and (facts.st_uid not in owners or facts.st_mode & 0o002):
+                    return path
+                if path == self.base:
+                    break
+                path = os.path.dirname(path)
+        return ""
+
     def missing(self, library: str) -> str:
         """Say what is not installed; empty when a library (or none, "") can be used."""
         if not self.runs():
             return f"{self.program} is missing"
+        changeable = self._changeable()
+        if changeable:
+            return f"others may change {changeable}"
         if not self.package:
             loader = LOADERS.get(os.uname().machine, "")
             return "" if os.path.exists(loader) else f"{self.program} needs glibc's {loader}"
@@ -95,14 +119,15 @@ def _candidates() -> Iterator[Environment]:
         return
     base = os.path.dirname(os.path.dirname(os.readlink("/proc/self/exe")))
     installed = f"{base}/libexec/pyrunc"
-    yield Environment(f"{installed}/helpers/{PROGRAM}")
+    yield Environment(f"{installed}/helpers/{PROGRAM}", base=base)
     package, libraries = f"{installed}/pyrunc", f"{installed}/site-packages"
     for python in PYTHONS:
-        yield Environment(python, package=package, libraries=libraries)
+        yield Environment(python, package=package, libraries=libraries, base=base)
     lib = f"{base}/.venv/lib"
     for name in sorted(os.listdir(lib)) if os.path.isdir(lib) else ():
         libraries = f"{lib}/{name}/site-packages"
-        yield Environment(f"{base}/.venv/bin/python", package=f"{base}/pyrunc", libraries=libraries)
+        python = f"{base}/.venv/bin/python"
+        yield Environment(python, package=f"{base}/pyrunc", libraries=libraries, base=base)
 
 
 def start(

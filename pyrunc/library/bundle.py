@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from pyrunc.library.spec import EPHEMERAL, Spec
 from pyrunc.spec.load import CONFIG
 
 DIRECTORY = ".bundles"
+ABANDONED_S = 3600
 OWNER = "org.pyrunc.owner"  # annotation: pid and start time of the program whose container this is
 MARK = "owner"  # the file of the same content
 OWN = (CONFIG, MARK, "upper", "work")  # names in a bundle that are no files of the caller
@@ -113,6 +115,19 @@ class Bundle:
                 return file.read(64).decode("ascii", "replace")
         except OSError:
             return ""
+
+    def abandoned(self) -> bool:
+        """Whether its making was cut short before anybody was named: it has no configuration.
+
+        An hour old, since nobody takes so long to make one.
+        """
+        try:
+            made = os.lstat(self.place).st_mtime
+        except OSError:
+            return False
+        unnamed = not os.path.lexists(f"{self.place}/{MARK}")
+        unfinished = not os.path.lexists(f"{self.place}/config.json")
+        return unnamed and unfinished and time.time() - made > ABANDONED_S
 
     def contents(self) -> dict[str, bytes]:
         """Return the files that `make` was given."""

@@ -96,7 +96,7 @@ def _sweep_bundles(root: str) -> list[str]:
     left = []
     for name in names:
         ours = Bundle(root, name)
-        if name in containers or lives(ours.mark()):
+        if name in containers or not (ours.abandoned() or not lives(ours.mark())):
             continue
         try:
             ours.remove()

@@ -17,6 +17,8 @@ from pyrunc.errors import Failure, StateError
 from pyrunc.host import mountinfo, syscalls
 from pyrunc.lifecycle.container import STOPPED, Container
 from pyrunc.lifecycle.exec import saved_config
+from pyrunc.lifecycle.in_time import in_time
+from pyrunc.log import printable
 from pyrunc.spec.constants import CAPABILITIES
 from pyrunc.spec.options import (
     MS_NODEV,
@@ -49,6 +51,7 @@ SETS: Final = (
     ("CapInh", "inheritable"),
     ("CapAmb", "ambient"),
 )
+PATIENCE_S: Final = 30.0
 FILTERED: Final = "2"  # SECCOMP_MODE_FILTER
 # Kinds of files that lead nowhere on the host.
 ANONYMOUS: Final = ("pipe:", "socket:", "anon_inode:", "/memfd:")
@@ -66,13 +69,17 @@ class Difference:
         self.found = found
 
     def line(self) -> str:
-        return f"{self.pointer}: {self.subject}: {self.found}, expected {self.expected}"
+        return printable(f"{self.pointer}: {self.subject}: {self.found}, expected {self.expected}")
 
 
 def verify(container: Container) -> list[Difference]:
     """Return every difference, in the order of the checks; StateError when it has stopped."""
     if container.status() == STOPPED:
         raise StateError(f"container not running: {container.id} has stopped: nothing can differ")
+    return in_time(lambda: _compare(container), patience_s=PATIENCE_S)
+
+
+def _compare(container: Container) -> list[Difference]:
     view = _View(container)
     try:
         return [one for check in CHECKS for one in check(view)]

@@ -154,3 +154,15 @@ def test_a_mount_point_that_the_image_lacks_is_an_error_that_says_what_helps(
         library.run(bound)
     assert "Spec.ephemeral()" in error.value.hint
     assert library.run(bound.ephemeral()).returncode == 0
+
+
+def test_a_bundle_that_was_never_finished_goes_when_it_is_old(tmp_path: Path) -> None:
+    """Its maker was killed before it could say who it is."""
+    bundles = tmp_path / ".bundles"
+    for name in ("old", "young", "finished"):
+        (bundles / name).mkdir(parents=True)
+    (bundles / "finished/config.json").write_text("{}")
+    for name in ("old", "finished"):
+        os.utime(bundles / name, (0, 0))
+    assert orphans.remove(str(tmp_path)) == ["old"]
+    assert sorted(os.listdir(bundles)) == ["finished", "young"]

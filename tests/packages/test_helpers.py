@@ -81,3 +81,19 @@ def test_a_program_without_a_library_needs_only_a_python(installed: Path) -> Non
     program(installed / "python3")
     (installed / "libexec/pyrunc/pyrunc").mkdir(parents=True)
     assert run.find("", purpose="a test").program == f"{installed}/python3"
+
+
+@pytest.mark.parametrize("place", ["helpers/pyrunc-helpers", "helpers", "", ".."])
+@pytest.mark.parametrize("way", ["mode", "owner"])
+def test_what_others_may_change_is_not_run(installed: Path, place: str, way: str) -> None:
+    """Who can write there would run as whoever calls."""
+    if os.geteuid():
+        pytest.skip("needs root")
+    program(installed / "libexec/pyrunc/helpers/pyrunc-helpers")
+    assert run.find("", purpose="a test").program
+    path = installed / "libexec/pyrunc" / place
+    if way == "mode":
+        path.chmod(0o777)
+    else:
+        os.chown(path, 4711, -1)
+    assert f"others may change {os.path.normpath(path)}" in said("")
