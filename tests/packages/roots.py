@@ -35,7 +35,22 @@ mount -t tmpfs tmpfs "$WORK/root/tmp"
 mount -t tmpfs tmpfs "$WORK/root/run"
 mkdir -p "$WORK/root/tree"
 [ -z "$TREE" ] || mount --bind "$TREE" "$WORK/root/tree"
-exec chroot "$WORK/root" /bin/sh -c "cd /tree && $COMMAND"
+exec "$PYTHON" -c "$ENTER"
+"""
+# Not chroot(2): the kernel refuses a user namespace to a process whose root is no mount's.
+ENTER = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+def check(result):
+    if result:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+old = os.open("/", os.O_DIRECTORY)
+os.chdir(os.environ["WORK"] + "/root")
+check(libc.pivot_root(b".", b"."))
+os.fchdir(old)
+check(libc.umount2(b".", 2))
+os.chdir("/tree")
+os.execv("/bin/sh", ["/bin/sh", "-c", os.environ["COMMAND"]])
 """
 
 
@@ -106,6 +121,8 @@ def run(
                 "WORK": str(work),
                 "TREE": str(tree or ""),
                 "COMMAND": command,
+                "PYTHON": sys.executable,
+                "ENTER": ENTER,
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
