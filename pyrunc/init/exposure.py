@@ -5,7 +5,7 @@ A process there that has CAP_SYS_PTRACE may trace whatever it sees, dumpable or 
 executed in the same user namespace (kernel: __ptrace_may_access asks in the one of the tracee's
 memory). setns(2) of a pid namespace is for children, so nobody sees the task until it forks. All
 that needs the host's powers therefore comes before the fork, and the fork comes after the last
-capability was given up (D2.19). Decision 063 has what this costs.
+capability was given up (D2.19). Decision 064 has what this costs.
 """
 
 from __future__ import annotations
