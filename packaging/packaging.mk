@@ -83,7 +83,7 @@ $(DIST)/.wheel: $(SDIST) $(P_OUT)/venv/.requirements
 	@umask 022 && tar -xf $(SDIST) -C $(P_OUT)/wheel
 	@umask 022 && cd $(P_OUT)/wheel/pyrunc-$(VERSION) && $(P_ENV) $(CURDIR)/$(P_PY) -m build --no-isolation --wheel --outdir .. . >../log 2>&1 || \
 	    { tail -n 20 ../log >&2; exit 1; }
-	@$(P_ENV) PATH="$(CURDIR)/$(P_OUT)/venv/bin:$$PATH" $(P_PY) -m auditwheel repair --wheel-dir $(DIST) $(P_OUT)/wheel/*.whl \
+	@umask 022 && $(P_ENV) PATH="$(CURDIR)/$(P_OUT)/venv/bin:$$PATH" $(P_PY) -m auditwheel repair --wheel-dir $(DIST) $(P_OUT)/wheel/*.whl \
 	    >$(P_OUT)/auditwheel.log 2>&1 || { tail -n 20 $(P_OUT)/auditwheel.log >&2; exit 1; }
 	@touch $@
 

@@ -138,14 +138,17 @@ def build_in_place() -> str:
     target = os.path.join(ROOT, "pyrunc", "_native" + sysconfig.get_config_var("EXT_SUFFIX"))
     include = sysconfig.get_path("include")
     with tempfile.TemporaryDirectory() as scratch:
+        # The headers of CPython and ours use __FILE__ in messages.
+        plain = (f"-ffile-prefix-map={scratch}=.", f"-ffile-prefix-map={ROOT}=.")
         objects = []
         for source in sources():
             objects.append(os.path.join(scratch, os.path.basename(source) + ".o"))
-            run(compiler(), *FLAGS, *WARNINGS, "-c", source, "-o", objects[-1])
+            run(compiler(), *FLAGS, *plain, *WARNINGS, "-c", source, "-o", objects[-1])
         generated = os.path.join(scratch, "_native.c")
         emit(generated)
         objects.append(generated + ".o")
-        run(compiler(), *FLAGS, f"-I{include}", f"-I{HERE}", "-c", generated, "-o", objects[-1])
+        included = (f"-I{include}", f"-I{HERE}")
+        run(compiler(), *FLAGS, *plain, *included, "-c", generated, "-o", objects[-1])
         built = os.path.join(scratch, "_native.so")
         run(
             compiler(),
