@@ -269,10 +269,11 @@ def test_kill_and_delete_take_a_regular_expression(
 
 @feature("2.30 signalling through pidfd")
 def test_a_signal_never_reaches_a_process_that_took_the_number(running: Container) -> None:
-    """The state names the init by its number and its start time."""
+    """The state names the init by its number and its start time, which is in clock ticks."""
     pid = running.pid
     state = running.runtime.root / running.id / "state.json"
     text = state.read_text()
+    time.sleep(2 / os.sysconf("SC_CLK_TCK"))
     victim = subprocess.Popen(["sleep", "600"])
     try:
         state.write_text(text.replace(f'"pid":{pid}', f'"pid":{victim.pid}'))

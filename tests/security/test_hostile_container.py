@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.support.terminal import FdSocket
 from tests.support.types import Create
 from tests.support.wait import until
 
+STOPPED_S = 0.15  # longer than a tracer takes for a system call
 EXECS = int(os.environ.get("PYRUNC_WATCHED_EXECS", "25"))
 O_PATH = 0o10000000
 EVERYTHING = [
@@ -125,9 +127,19 @@ def stopped_init(container: Container) -> int | None:
             name, _, rest = (entry / "stat").read_text().partition(") ")
         except OSError:  # it ended just now
             continue
-        if name.endswith("(pyrunc-init") and rest[0] in "tT":
+        if name.endswith("(pyrunc-init") and rest[0] in "tT" and stands_still(entry):
             return int(entry.name)
     return None
+
+
+def stands_still(entry: Path) -> bool:
+    """Tell a stop by the signal from those of the tracer at each system call, which are short."""
+    try:
+        before = (entry / "status").read_text()
+        time.sleep(STOPPED_S)
+        return (entry / "status").read_text() == before  # with the number of context switches
+    except OSError:
+        return False
 
 
 def look_at(pid: int) -> None:
