@@ -99,6 +99,7 @@ def _cgroups() -> dict[str, Any]:
         for hierarchy in host_layout.hierarchies:
             if hierarchy.fd >= 0:
                 os.close(hierarchy.fd)
+                hierarchy.fd = -1  # its owner closes what is open, and the number may be another's
     return {"layout": host_layout.kind, "hierarchies": rows}
 
 

@@ -180,7 +180,7 @@ class Child:
         self.pidfd = -1
         how = f"with status {status}" if code == syscalls.CLD_EXITED else f"by signal {status}"
         return InitError(
-            f"the init ended without a report, {how}",
+            f"the init ended without a report{f', {how}' if code else ''}",
             hint="SIGKILL: perhaps the memory limit is too low"
             if status == process.SIGKILL
             else "",
@@ -220,10 +220,17 @@ class Child:
 
 
 def _reap(pidfd: int) -> tuple[int, int] | None:
-    """Reap a child that ends now; None when it does not, as one that waits for a device."""
-    ended = syscalls.waitid_pidfd(pidfd, nohang=True)
-    if ended is None and process.wait_dead(pidfd, process.KILL_PATIENCE_MS):
+    """Reap a child that ends now; None when it does not, as one that waits for a device.
+
+    None too when it was reaped already: the program that uses the library may ignore SIGCHLD or
+    wait for whatever child ends.
+    """
+    try:
         ended = syscalls.waitid_pidfd(pidfd, nohang=True)
+        if ended is None and process.wait_dead(pidfd, process.KILL_PATIENCE_MS):
+            ended = syscalls.waitid_pidfd(pidfd, nohang=True)
+    except ChildProcessError:
+        return None
     return ended
 
 

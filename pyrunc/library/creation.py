@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from errno import EACCES, EPERM, EROFS
 from typing import TYPE_CHECKING, Any
@@ -42,17 +43,22 @@ class Request:
     explain_seccomp: bool = False
 
 
-def look(runtime: Runtime, spec: Configuration) -> tuple[PreparedCreate, list[Change]]:
-    """Decide everything about a container and make nothing; also what the policies changed."""
+@contextmanager
+def looked(runtime: Runtime, spec: Configuration) -> Iterator[tuple[PreparedCreate, list[Change]]]:
+    """Decide everything about a container and make nothing; also what the policies changed.
+
+    The bundle of the trial is there inside the block.
+    """
     bundle = Bundle(runtime.root, f"check-{secrets.token_hex(8)}")
     if isinstance(spec, str | os.PathLike):
         changes: list[Change] = []
         bundle.use(_bundle_path(spec), _transform(runtime, "", changes))
-        return PreparedCreate(_options(runtime, bundle)), changes
+        yield PreparedCreate(_options(runtime, bundle)), changes
+        return
     governed, changes = _governed(runtime, spec)
     bundle.make(governed, mark=orphans.own_mark())
     try:
-        return PreparedCreate(_options(runtime, bundle)), changes
+        yield PreparedCreate(_options(runtime, bundle)), changes
     finally:
         bundle.remove()
 

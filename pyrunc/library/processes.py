@@ -27,6 +27,7 @@ from pyrunc.spec.signals import parse_signal
 
 CHUNK = 65536
 PIPE_MAX = 1 << 20  # more than a pipe that nobody has enlarged can hold (16 pages), in bytes
+MOST_MS = 2**31 - 1  # of poll(2): a C integer
 UNKNOWN = -1  # exit code of a process that somebody else has collected
 
 
@@ -162,8 +163,8 @@ class Process:
             return exit_code_of(self.pidfd) if process.wait_dead(self.pidfd, 0) else None
         try:
             ended = syscalls.waitid_pidfd(self.pidfd, nohang=True)
-        except ChildProcessError:  # a handler of SIGCHLD in this program was quicker
-            return exit_code_of(self.pidfd)
+        except ChildProcessError:  # reaped by a handler of this program, or a child of our parent
+            return exit_code_of(self.pidfd) if process.wait_dead(self.pidfd, 0) else None
         if ended is None:
             return None
         code, status = ended
@@ -366,7 +367,8 @@ def _seconds(deadline: float) -> float:
 
 
 def _milliseconds(deadline: float | None) -> int:
-    return -1 if deadline is None else int(_seconds(deadline) * 1000 + 0.999)
+    """Return what is left for poll(2), whose time-outs are C integers; -1: no end."""
+    return -1 if deadline is None else int(min(_seconds(deadline) * 1000 + 0.999, MOST_MS))
 
 
 def exit_code_of(pidfd: int) -> int:

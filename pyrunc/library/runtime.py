@@ -80,21 +80,27 @@ class Runtime:
 
     @heard
     def check(self, spec: Configuration) -> Report:
-        """Every problem of a configuration on this host; nothing is made or changed."""
+        """Every problem of a configuration on this host; what is made for a trial is gone again.
+
+        Its warnings say what could not be tried.
+        """
+        from pyrunc.lifecycle.predict import predict
+
         try:
-            prepared, _changes = creation.look(self, spec)
+            with creation.looked(self, spec) as (prepared, _changes):
+                problems, doubts = predict(prepared, root=self.root)
         except ConfigErrors as errors:
             return Report(errors.problems, errors.warnings)
         except Failure as failure:
             problem = Problem(failure.pointer, str(failure), hint=failure.hint)
             return Report((problem,), ())
-        return Report((), tuple(prepared.all_warnings()))
+        return Report(tuple(problems), (*prepared.all_warnings(), *doubts))
 
     @heard
     def explain(self, spec: Configuration) -> Explained:
         """Return what `create` would do; Failure where it would fail before anything is made."""
-        prepared, changes = creation.look(self, spec)
-        plan = prepared.plan
+        with creation.looked(self, spec) as (prepared, changes):
+            plan = prepared.plan
         lines = plan.explain().splitlines()
         return Explained(
             writes=tuple(prepared.cgroup.planned(prepared.config.linux.resources)),
@@ -184,15 +190,24 @@ class Runtime:
         *,
         input: bytes = b"",
         timeout: float | None = None,
-        **options: Any,
+        id: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+        explain_seccomp: bool = False,
     ) -> Completed:
         """Create, start, wait and delete; both outputs are caught.
 
-        A program that is not done after `timeout` seconds is killed. More options are `id`,
-        `files` and `explain_seccomp` of `create`.
+        A program that is not done after `timeout` seconds is killed. `id`, `files` and
+        `explain_seccomp` are those of `create`.
         """
-        stdin = PIPE if input else None
-        with self.create(spec, stdin=stdin, stdout=PIPE, stderr=PIPE, **options) as container:
+        with self.create(
+            spec,
+            id=id,
+            stdin=PIPE if input else None,
+            stdout=PIPE,
+            stderr=PIPE,
+            files=files,
+            explain_seccomp=explain_seccomp,
+        ) as container:
             container.start()
             return container.communicate(input, timeout=timeout)
 

@@ -35,6 +35,7 @@ CAPABILITIES: Final = (
 FIRST_HOST_ID: Final = 0x70000000
 IDS: Final = 65536
 CPU_PERIOD_US: Final = 100_000
+LEAST_QUOTA_US: Final = 1000  # kernel: min_cfs_quota_period
 UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -235,6 +236,8 @@ class Spec:
             resources["memory"] = {**(resources.get("memory") or {}), "limit": size, "swap": size}
         if cpus is not None:
             time_us = int(_more_than_nothing("cpus", cpus) * CPU_PERIOD_US)
+            if time_us < LEAST_QUOTA_US:
+                raise UsageError(f"cpus {cpus}: at least {LEAST_QUOTA_US / CPU_PERIOD_US:g}")
             quota = {"quota": time_us, "period": CPU_PERIOD_US}
             resources["cpu"] = {**(resources.get("cpu") or {}), **quota}
         if pids is not None:
