@@ -221,12 +221,23 @@ def _load(directory: StateDirectory) -> dict[str, Any] | None:
         return None
     if state is None:
         return None
+    whole = ({"kind": "cgroup", "record": state["cgroup"]}, *state["made"])
+    if not all(map(_sound, whole)):
+        return None
     for record in state["made"]:
-        if record["kind"] == "cgroup" and record["record"] != state["cgroup"]:
+        if record["kind"] == "cgroup" and _places(record["record"]) != _places(state["cgroup"]):
             log.warning(f"the state of container {directory.id} names two different cgroups")
             return None
-    whole = ({"kind": "cgroup", "record": state["cgroup"]}, *state["made"])
-    return state if all(map(_sound, whole)) else None
+    return state
+
+
+def _places(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the driver with the unit, and where the cgroups of a record are.
+
+    The record of an intent is older: it does not say yet that an existing cgroup became ours.
+    """
+    cgroups = [(cgroup["mount"], cgroup["path"]) for cgroup in record["cgroups"]]
+    return [(str(record["driver"]), str(record.get("unit"))), *cgroups]
 
 
 def sound_intents(directory: StateDirectory) -> list[dict[str, Any]]:

@@ -327,6 +327,21 @@ def test_a_failed_update_changes_nothing(pyrunc: Runtime, create: Create, config
     assert dry.ok().lines == []
 
 
+def test_a_cgroup_that_was_there_goes_with_its_container(create: Create, config: Config) -> None:
+    """The intent was recorded before the empty cgroup became the container's; that is no damage."""
+    config.linux["cgroupsPath"] = f"/{TOKEN}-there"
+    first = create(config, "true")
+    manager = manager_of(first)
+    paths = [member.path for member in manager.members]
+    manager.close()
+    first.delete().ok()
+    for path in paths:
+        os.mkdir(path)
+    again = create(config, "sleep", "100").start()
+    assert again.delete().ok().stderr == ""
+    assert [path for path in paths if os.path.exists(path)] == []
+
+
 # -- control ---------------------------------------------------------------------------------------
 
 
