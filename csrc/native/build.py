@@ -63,6 +63,7 @@ FRAGMENTS = (
         header="native.h",
         sources=(
             "process.c",
+            "watching.c",
             "descriptors.c",
             "sockets.c",
             "mounts.c",
