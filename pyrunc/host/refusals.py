@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# In the order of the table in csrc/native/process.c.
+# In the order of the table in csrc/native/clone.c.
 REFUSABLE: Final = (
     "openat2",
     "mount_setattr",
