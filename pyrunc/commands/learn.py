@@ -9,7 +9,8 @@ from pyrunc import jsontext
 from pyrunc.errors import Failure
 from pyrunc.lifecycle.learned import learn
 from pyrunc.log import log
-from pyrunc.seccomp import library, names, newer, watch
+from pyrunc.seccomp import library, names, watch
+from pyrunc.seccomp.refusals import call_name
 from pyrunc.spec.constants import CAP_NAMES
 
 TYPE_CHECKING = False
@@ -87,7 +88,7 @@ def _by_architecture(passed: Sequence[Refusal]) -> dict[str, list[str]]:
     """Return names by architecture; calls without a name are in no profile."""
     record: dict[str, list[str]] = {names.ARCHITECTURE_NAMES[library.NATIVE]: []}
     for row in passed:
-        name = newer.name(row.token, row.number) or library.name_of(row.token, row.number)
+        name = call_name(row.token, row.number)
         if name:
             record.setdefault(names.ARCHITECTURE_NAMES[row.token], []).append(name)
     return record
@@ -97,7 +98,7 @@ def _let_pass(watched: Watch) -> list[str]:
     """Return the native calls that the original filter lets pass, with arguments of 0."""
     native, record = library.NATIVE, []
     for number in range(HIGHEST):
-        name = newer.name(native, number) or library.name_of(native, number)
+        name = call_name(native, number)
         if name and watch.passes(watched.verdict(native, number)):
             record.append(name)
     return record

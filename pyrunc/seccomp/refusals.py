@@ -23,9 +23,11 @@ from pyrunc.seccomp.filter import Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from threading import Thread
     from typing import NoReturn
+
+    from pyrunc.seccomp.opcodes import Instruction
 
 # linux/seccomp.h
 NOTIF_RECV, NOTIF_SEND, NOTIF_ID_VALID = 0xC0502100, 0xC0182101, 0x40082102
@@ -69,7 +71,7 @@ class Refusal:
 
     @property
     def name(self) -> str:
-        base = newer.name(self.token, self.number) or library.name_of(self.token, self.number)
+        base = call_name(self.token, self.number)
         base = base or f"system call {self.number & ~names.X32_BIT}"
         if self.token == library.NATIVE:
             return base
@@ -142,9 +144,7 @@ class Explanation:
 
     def verdict(self, token: int, number: int, args: Iterable[int] = ()) -> int:
         """Return what the original filter returns."""
-        machine = names.audit_arch(token)
-        data = bpf.data(number, machine, list(args), high_first=sys.byteorder == "big")
-        return bpf.run(self._instructions, data)
+        return answer(self._instructions, token, number, args)
 
     def start(self, listener: int) -> None:
         """Start the supervisor, a process: the caller goes on waiting for the container's init.
@@ -282,16 +282,42 @@ class Explanation:
         """Wait for the supervisor and return its report; None when it was not started."""
         if self._report < 0:
             return None
-        with open(self._report, "rb") as file:
-            data = file.read()
-        self._report = -1
-        try:
-            os.waitpid(self._pid, 0)
-        except ChildProcessError:
-            self._pid = 0  # collected already, by who waits for every child
-        if data[-len(COMPLETE) :] != COMPLETE:
-            raise Failure("the supervisor of the system call filter failed")
-        return data[: -len(COMPLETE)]
+        report, self._report = self._report, -1
+        return collect(self._pid, report, COMPLETE, name="supervisor of the system call filter")
+
+
+def collect(pid: int, report: int, complete: bytes, *, name: str) -> bytes:
+    """Read a child's report to its end, wait for the child; the descriptor is closed.
+
+    Failure when the mark `complete` is not behind the report: the child did not come to its end.
+    """
+    with open(report, "rb") as file:
+        data = file.read()
+    reap(pid)
+    if data[-len(complete) :] != complete:
+        raise Failure(f"the {name} failed")
+    return data[: -len(complete)]
+
+
+def reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:  # collected already, by who waits for every child
+        return
+
+
+def answer(
+    instructions: Sequence[Instruction], token: int, number: int, args: Iterable[int]
+) -> int:
+    """Return what a filter returns for a call."""
+    machine = names.audit_arch(token)
+    data = bpf.data(number, machine, list(args), high_first=sys.byteorder == "big")
+    return bpf.run(instructions, data)
+
+
+def call_name(token: int, number: int) -> str:
+    """Return a system call's name, of those too that libseccomp does not know; "" without one."""
+    return newer.name(token, number) or library.name_of(token, number)
 
 
 def decode(data: bytes) -> list[Refusal]:

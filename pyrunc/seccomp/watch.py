@@ -12,14 +12,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import sys
 
 from pyrunc import jsontext
-from pyrunc.errors import Failure, HostError
+from pyrunc.errors import HostError
 from pyrunc.host import capability_trace, ptrace, syscalls
-from pyrunc.seccomp import bpf, library, names, newer, path_calls
+from pyrunc.seccomp import bpf, names, path_calls
 from pyrunc.seccomp.opcodes import RETURN
-from pyrunc.seccomp.refusals import PASSES, Refusal, close_all_but, without_data
+from pyrunc.seccomp.refusals import (
+    PASSES,
+    Refusal,
+    answer,
+    call_name,
+    close_all_but,
+    collect,
+    without_data,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,9 +88,7 @@ class Watch:
 
     def verdict(self, token: int, number: int, args: tuple[int, ...] = ()) -> int:
         """Return what the original filter returns."""
-        machine = names.audit_arch(token)
-        data = bpf.data(number, machine, list(args), high_first=sys.byteorder == "big")
-        return bpf.run(self._instructions, data)
+        return answer(self._instructions, token, number, args)
 
     def start(self, pid: int) -> None:
         """Start to trace a process that has not executed its program yet."""
@@ -95,15 +100,15 @@ class Watch:
         os.close(told)
         os.close(write_end)
         self._report = report
-        answer = os.read(attached, 1)
+        told_error = os.read(attached, 1)
         os.close(attached)
-        if answer != b"\0":
+        if told_error != b"\0":
             os.waitpid(self._pid, 0)
             os.close(report)
             self._report = -1
             raise HostError(
                 "cannot trace the program for --learn: ptrace",
-                errno=answer[0] if answer else errno.EIO,
+                errno=told_error[0] if told_error else errno.EIO,
                 hint="it needs CAP_SYS_PTRACE, and that nobody else traces the program",
             )
 
@@ -130,7 +135,7 @@ class Watch:
         """Note a call, as `ptrace.follow` asks."""
         x32 = architecture == names.X86_64 and number & names.X32_BIT
         token = names.X32 if x32 else architecture
-        name = newer.name(token, number) or library.name_of(token, number)
+        name = call_name(token, number)
         if name in EXECUTES:
             self._executes(pid)
         if not self._started:
@@ -229,16 +234,9 @@ class Watch:
         """Wait for the tracer; return what was seen, None when no program came so far."""
         if self._report < 0:
             return None
-        with open(self._report, "rb") as file:
-            data = file.read()
-        self._report = -1
-        try:
-            os.waitpid(self._pid, 0)
-        except ChildProcessError:
-            self._pid = 0  # collected already, by who waits for every child
-        if data[-1:] != COMPLETE:
-            raise Failure("the tracer of --learn failed")
-        record = jsontext.decode(data[:-1].decode("utf-8", "surrogateescape"))
+        report, self._report = self._report, -1
+        data = collect(self._pid, report, COMPLETE, name="tracer of --learn")
+        record = jsontext.decode(data.decode("utf-8", "surrogateescape"))
         return record if isinstance(record, dict) else None
 
 
