@@ -243,29 +243,19 @@ def _write_maps(prepared: PreparedCreate, child: Child) -> Sequence[int]:
 
 def _overlay(prepared: PreparedCreate) -> int:
     """Return a detached overlay over the image, which the caller closes."""
-    received: list[int] = []
-    action, status = TRY_ROOT, os.stat(prepared.rootfs)
+    from pyrunc.lifecycle import mount_sources
 
-    def take(message: Message) -> Sequence[int]:
-        received.append(os.dup(message.fds[0]))
-        return ()
-
+    status = os.stat(prepared.rootfs)
     plan = Plan(
         [
             ops.SetDumpable(value=0),
-            ops.Unshare(flags=NAMESPACES["mount"], action=action),
-            ops.PropagateRoot(flags=MS_REC | MS_SLAVE, action=action),
+            ops.Unshare(flags=NAMESPACES["mount"], action=TRY_ROOT),
+            ops.PropagateRoot(flags=MS_REC | MS_SLAVE, action=TRY_ROOT),
             *_layers(prepared.rootfs, (IMAGE, COVER, OVERLAY), status.st_uid, status.st_gid),
-            ops.MapMount(slot=OVERLAY, pointer="/root/path", action=action),
+            ops.MapMount(slot=OVERLAY, pointer="/root/path", action=TRY_ROOT),
         ]
     )
-    child = spawn(plan)
-    try:
-        handlers = {ops.RENDEZVOUS_MAP: take}
-        child.serve(handlers, until=ops.RENDEZVOUS_MAP, on_forked=lambda: None)
-    finally:
-        child.kill()
-    return received[0]
+    return mount_sources.receive(plan, until=ops.RENDEZVOUS_MAP)[0]
 
 
 def _cover(prepared: PreparedCreate, *, first: int) -> list[Op]:
@@ -292,17 +282,17 @@ def _layers(
         ops.CloneTree(
             slot=image, path=root, recursive=0, nofollow=1, type=0, rdev=0, ask=0, action=TRY_ROOT
         ),
-        _new_mount(cover, "tmpfs", ("mode=755",), TRY_ROOT),
+        _new_mount(cover, "tmpfs", ("mode=755",)),
         ops.Attach(slot=cover, path=root, flags=0, action=TRY_ROOT),
         directory("lower", 0o755, 0, 0),
         directory("upper", mode, uid, gid),
         directory("work", 0o755, 0, 0),
         ops.Attach(slot=image, path=f"{root}/lower", flags=0, action=TRY_ROOT),
-        _new_mount(overlay, "overlay", options, TRY_ROOT),
+        _new_mount(overlay, "overlay", options),
     ]
 
 
-def _new_mount(slot: int, fstype: str, options: Sequence[str], action: str) -> Op:
+def _new_mount(slot: int, fstype: str, options: Sequence[str]) -> Op:
     return ops.NewMount(
-        slot=slot, fstype=fstype, source=fstype, options=options, attributes=0, action=action
+        slot=slot, fstype=fstype, source=fstype, options=options, attributes=0, action=TRY_ROOT
     )

@@ -84,23 +84,30 @@ def clone(wanted: ops.CloneTree, *, pid: int) -> list[int]:
 
 
 def _run(plan: Plan, namespace_path: str, *objects: int) -> list[int]:
-    """Run a throw-away init up to the mount that it sends."""
+    """Run a throw-away init, which is given a namespace, up to the mount that it sends."""
     namespace = os.open(namespace_path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return receive(plan, (namespace, *objects), until=ops.RENDEZVOUS_MOUNTED)
+    finally:
+        os.close(namespace)
+
+
+def receive(plan: Plan, objects: Sequence[int] = (), *, until: int) -> list[int]:
+    """Run a throw-away init up to a rendezvous; return what it sends there.
+
+    The caller owns the descriptors.
+    """
     received: list[int] = []
 
     def take(message: Message) -> Sequence[int]:
         received.append(os.dup(message.fds[0]))
         return ()
 
+    child = spawn(plan, objects)
     try:
-        child = spawn(plan, [namespace, *objects])
-        try:
-            handlers = {ops.RENDEZVOUS_MOUNTED: take}
-            child.serve(handlers, until=ops.RENDEZVOUS_MOUNTED, on_forked=lambda: None)
-        finally:
-            child.kill()
+        child.serve({until: take}, until=until, on_forked=lambda: None)
     finally:
-        os.close(namespace)
+        child.kill()
     return received
 
 
