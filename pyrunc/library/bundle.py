@@ -126,7 +126,7 @@ class Bundle:
         except OSError:
             return False
         unnamed = not os.path.lexists(f"{self.place}/{MARK}")
-        unfinished = not os.path.lexists(f"{self.place}/config.json")
+        unfinished = not os.path.lexists(f"{self.place}/{CONFIG}")
         return unnamed and unfinished and time.time() - made > ABANDONED_S
 
     def contents(self) -> dict[str, bytes]:
