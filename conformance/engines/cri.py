@@ -5,44 +5,12 @@ from __future__ import annotations
 
 import os
 
+from conformance.engines import cri_pods
 from conformance.engines.containerd import cgroup_values
 from conformance.engines.cri_client import FIRST_ID, IDS, Cri
-from conformance.engines.cri_pods import (
-    test_a_checkpoint_of_a_container,
-    test_a_lack_of_memory_is_told,
-    test_a_pod_with_many_containers,
-    test_a_privileged_pod,
-    test_a_probe_that_takes_too_long_is_ended,
-    test_a_user_namespace_with_the_network_of_the_host,
-    test_an_image_as_a_volume,
-    test_containers_outlive_a_killed_daemon,
-    test_many_probes_at_once,
-    test_pressure_and_statistics_of_a_pod,
-    test_recursive_read_only_mounts,
-    test_resizes_up_and_down_under_load,
-    test_supplemental_groups_by_policy,
-    test_the_processes_of_another_container_are_seen,
-    test_writable_cgroups_without_privileges,
-)
 from conformance.engines.engine import DEAF, READY, Unavailable, command, eventually, expect
 
-MORE = (
-    test_a_checkpoint_of_a_container,
-    test_a_lack_of_memory_is_told,
-    test_a_pod_with_many_containers,
-    test_a_privileged_pod,
-    test_a_probe_that_takes_too_long_is_ended,
-    test_a_user_namespace_with_the_network_of_the_host,
-    test_an_image_as_a_volume,
-    test_containers_outlive_a_killed_daemon,
-    test_many_probes_at_once,
-    test_pressure_and_statistics_of_a_pod,
-    test_recursive_read_only_mounts,
-    test_resizes_up_and_down_under_load,
-    test_supplemental_groups_by_policy,
-    test_the_processes_of_another_container_are_seen,
-    test_writable_cgroups_without_privileges,
-)
+PARTS = (cri_pods,)
 
 
 def test_a_pod_runs_a_container(engine: Cri) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+from conformance.engines import podman_volumes
 from conformance.engines.containerd import cgroup_values
 from conformance.engines.engine import (
     COUNT,
@@ -20,24 +21,8 @@ from conformance.engines.engine import (
     need_criu,
 )
 from conformance.engines.podman_client import Podman
-from conformance.engines.podman_volumes import (
-    test_a_file_system_over_a_directory_of_the_host,
-    test_a_health_check_that_fails_ends_the_container,
-    test_a_volume_is_given_to_the_user,
-    test_an_id_mapped_volume,
-    test_descriptors_are_kept,
-    test_the_mounts_of_systemd,
-)
 
-SHARED = (
-    test_a_file_system_over_a_directory_of_the_host,
-    test_a_health_check_that_fails_ends_the_container,
-    test_a_volume_is_given_to_the_user,
-    test_an_id_mapped_volume,
-    test_descriptors_are_kept,
-    test_the_mounts_of_systemd,
-)
-
+PARTS = (podman_volumes,)
 KUBE = Path(__file__).with_name("kube.yaml")
 CAP_SYS_RESOURCE = 24
 

@@ -41,8 +41,13 @@ DAEMONS = {
 
 
 def tests_of(module: Any, *, smoke: bool, only: list[str]) -> list[Callable[[Any], None]]:
-    """The tests of a suite in the order of its text."""
-    found = [value for name, value in vars(module).items() if name.startswith("test_")]
+    """The tests of a suite: those of the modules in its PARTS, then its own, as in their texts."""
+    found = [
+        value
+        for part in (*getattr(module, "PARTS", ()), module)
+        for name, value in vars(part).items()
+        if name.startswith("test_")
+    ]
     if smoke:
         found = [test for test in found if test in module.SMOKE]
     return [test for test in found if not only or test.__name__ in only]
