@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,22 @@ def locked(file: Path) -> Iterator[None]:
     with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def cached(directory: Path, fetch: Callable[[Path], None]) -> Path:
+    """Fetch into a directory of the cache unless that was done, one process at a time."""
+    with locked(directory.parent / "lock"):
+        if not is_cached(directory):
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir()
+            fetch(directory)
+            (directory / "ready").touch()
+    return directory
+
+
+def is_cached(directory: Path) -> bool:
+    """Whether a fetch into this directory came to its end."""
+    return (directory / "ready").exists()
 
 
 def install_on_host(packages: tuple[str, ...]) -> None:

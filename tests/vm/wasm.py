@@ -8,7 +8,6 @@ installed; the program is changed to use the loader and the libraries beside it.
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from tests.vm import images
@@ -44,19 +43,12 @@ def fetch(directory: Path) -> None:
 
 def ready() -> bool:
     """Whether it is in the cache."""
-    return (CACHE / SUITE / "ready").exists()
+    return images.is_cached(CACHE / SUITE)
 
 
 def program() -> Path:
     """The program, fetched if it is not in the cache."""
-    directory = CACHE.resolve() / SUITE
-    with images.locked(directory.parent / "lock"):
-        if not ready():
-            shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir()
-            fetch(directory)
-            (directory / "ready").touch()
-    return directory / "tree/usr/bin/wasmedge"
+    return images.cached(CACHE.resolve() / SUITE, fetch) / "tree/usr/bin/wasmedge"
 
 
 def libraries() -> Path:
