@@ -15,6 +15,15 @@ from tests.house.layers import LAYERS
 TREE = Path(__file__).resolve().parents[2]
 MODULES = sorted(TREE.glob("pyrunc/**/*.py"))
 
+
+def constant(path: Path, name: str) -> tuple[str, ...]:
+    """Read a tuple of texts from the text of a module that only the build can import."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return tuple(ast.literal_eval(node.value))
+    raise AssertionError(f"{path} has no {name}")
+
+
 SEPARATE = {"init", "cgroups", "seccomp"}
 RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -39,21 +48,8 @@ DIET |= {
     "signal",
     "_signal",
 }
-LIBRARY = (
-    "bundle",
-    "container",
-    "creation",
-    "figures",
-    "forks",
-    "joining",
-    "orphans",
-    "processes",
-    "records",
-    "results",
-    "runtime",
-    "sandbox",
-    "streams",
-)
+# What the launcher cannot hold of the library, by the build's own list.
+LIBRARY = constant(TREE / "csrc/launcher/freeze.py", "LIBRARY")
 OFF_DIET = (
     "pyrunc/aio.py",  # the library: for programs in Python
     *(f"library/{name}.py" for name in LIBRARY),
