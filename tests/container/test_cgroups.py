@@ -463,6 +463,12 @@ def outer(pyrunc: Runtime, config: Config, create: Create) -> Iterator[tuple[Con
     container.delete().ok()
 
 
+def is_frozen(file: Path) -> bool:
+    if file.name == "freezer.state":
+        return file.read_text() == "FROZEN\n"
+    return "frozen 1" in (file.parent / "cgroup.events").read_text()
+
+
 @pytest.mark.parametrize("started", [False, True])
 def test_nothing_is_started_below_a_cgroup_that_was_frozen_later(
     pyrunc: Runtime, outer: tuple[Container, Path, str], started: bool
@@ -473,6 +479,7 @@ def test_nothing_is_started_below_a_cgroup_that_was_frozen_later(
         container.start()
     argv = ("exec", container.id, "true") if started else ("start", container.id)
     file.write_text(word)
+    until(lambda: is_frozen(file), "all below are frozen, which cgroup2 does in its own time")
     began = time.monotonic()
     result = pyrunc(*argv)
     assert time.monotonic() - began < 5
