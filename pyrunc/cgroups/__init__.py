@@ -10,6 +10,7 @@
     fs, systemd/manager                  the drivers: what `resolve` and `from_record` return
     enter delegate enable cpuset         entering a cgroup, and what must be set up for it
     freezer kill update rdt doctor       pausing, ending, changing, Intel RDT, leftovers
+    moved                                an init that has left its cgroup, which is gone
     stats/                               what `events` reports (stats/parse is PURE)
 
 The driver and all paths are in the record that the state file keeps: later commands look at nothing

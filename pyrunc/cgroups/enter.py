@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import posix
 
-from pyrunc.cgroups import delegate, layout, names, tree
+from pyrunc.cgroups import delegate, layout, moved, names, tree
 from pyrunc.cgroups.base import Entry
 from pyrunc.cgroups.layout import DIRECTORY
 from pyrunc.cgroups.member import Cgroup
@@ -119,30 +119,14 @@ def exec_entry(
             failure.hint = "--cgroup names a cgroup below the container's that must exist"
         if below or failure.errno not in LEFT:
             raise
-        moved = _of_process(members, init_pid)
-        if not moved:
+        now = moved.of_process(members, init_pid)
+        if not now:
             raise
     try:
-        return _open(moved, {}, clone=clone)
+        return _open(now, {}, clone=clone)
     finally:
-        for member in moved:
+        for member in now:
             member.close_fd()
-
-
-def _of_process(members: Sequence[Cgroup], pid: int) -> list[Cgroup]:
-    """Return the cgroups in which a process is; none when that cannot be told."""
-    try:
-        own = layout.parse_own(layout.read_whole(f"/proc/{pid}/cgroup"))
-    except OSError:
-        return []
-    cgroups = []
-    for member in members:
-        path = own.get(member.hierarchy.name)
-        if path is None:
-            return []
-        parts = names.components(path, pointer="")  # refuses what lies outside our own namespace
-        cgroups.append(Cgroup(member.hierarchy, parts=parts, kept=len(parts)))
-    return cgroups
 
 
 def places(

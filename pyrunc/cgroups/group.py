@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pyrunc.cgroups import enable, freezer, kill
+from pyrunc.cgroups import enable, freezer, kill, moved
 from pyrunc.cgroups.base import View
 from pyrunc.cgroups.member import Cgroup
 from pyrunc.errors import Failure
@@ -31,6 +31,7 @@ class CgroupSet:
         self.mark = ""  # the state directory of the container, which new cgroups are marked with
         self.rootless = rootless
         self.forks = False  # a process that is attached goes on as its child
+        self.moved_init = 0  # the init, where it has left its cgroup and that is gone
         self.kills_before = 0  # OOM kills that a cgroup which was there had counted already
         # Hierarchies that a rootless caller may not write to and does not need.
         self.denied: list[Cgroup] = []
@@ -148,6 +149,15 @@ class CgroupSet:
             except FileNotFoundError:
                 self.members.remove(member)
 
+    def follow(self, pid: int, start_time: int) -> None:
+        """Take the cgroups where the init is for those that it has left, where these are gone."""
+        moved.follow(self, pid, start_time)
+
+    def refuse_shared(self, action: str) -> None:
+        """Raise Failure where the init has moved to cgroups that it shares with others."""
+        if self.moved_init:
+            moved.refuse_shared(self, action)
+
     # -- processes ---------------------------------------------------------------------------------
 
     def pids(self, *, ours: bool = False) -> list[int]:
@@ -155,6 +165,12 @@ class CgroupSet:
 
         With `ours` only where the cgroup belongs to the container alone.
         """
+        if self.moved_init and not ours:
+            return moved.processes(self)[0]
+        return self.listed(ours=ours)
+
+    def listed(self, *, ours: bool = False) -> list[int]:
+        """Every process in the cgroups, whoever's it is."""
         members = self.ours() if ours else self.members
         for controller in LISTING:
             for member in members:
@@ -165,11 +181,18 @@ class CgroupSet:
     def kill(self) -> None:
         """SIGKILL to every process in the cgroups."""
         kill.kill(self.ours())
+        if self.moved_init:
+            moved.signal(self, kill.SIGKILL)
+            if self.frozen() and not moved.processes(self)[1]:
+                freezer.thaw(self._freezer())  # a frozen v1 task dies only then
 
     def signal(self, number: int) -> None:
         """Send a signal to every process in the cgroups."""
         if number == kill.SIGKILL:
             self.kill()
+            return
+        if self.moved_init:
+            moved.signal(self, number)
             return
         ours = self.ours()
         member = freezer.choose(ours) or next(iter(ours), None)
@@ -186,9 +209,11 @@ class CgroupSet:
         return freezer.held_by(member, depth=len(member.parts) - 1) if member is not None else ""
 
     def freeze(self) -> None:
+        self.refuse_shared("pause")
         freezer.freeze(self._freezer())
 
     def thaw(self) -> None:
+        self.refuse_shared("resume")
         freezer.thaw(self._freezer())
 
     def _freezer(self) -> Cgroup:
@@ -206,6 +231,7 @@ class CgroupSet:
         """Return the `data` of `events`, or its figures of some controllers."""
         from pyrunc.cgroups.stats import collect as stats
 
+        self.refuse_shared("tell its figures")
         return stats.collect(self.members, only=only)
 
     def oom_kills(self) -> int:
@@ -222,4 +248,5 @@ class CgroupSet:
         member = self.find("memory")
         if member is None:
             raise Failure("cannot watch for OOM events: the container has no memory cgroup")
+        self.refuse_shared("watch for OOM events")
         return oom.Watch(member)

@@ -196,6 +196,17 @@ def _refuse_idle_shares(new: Resources, requested: Collection[str]) -> None:
         )
 
 
+def _refuse_moved(manager: Manager, old: Resources | None, new: Resources) -> None:
+    """Refuse to change device rules that are not in force: they went with the first cgroup."""
+    if manager.moved_init and device_target(old) != device_target(new):
+        raise Failure(
+            "cannot change the device rules: the cgroup that had them is gone,"
+            " and the container's init is in another",
+            pointer=f"{new.pointer}/devices",
+            hint="change limits alone",
+        )
+
+
 def _present(member: Cgroup, write: Write, *, unset: bool) -> tuple[Write | None, str]:
     """Return the write, or its substitute where its file is missing, and the file's value.
 
@@ -227,6 +238,7 @@ def diff(
 ) -> list[str]:
     """Return the lines of `update --dry-run`; none when nothing would change."""
     due = changes(manager, old, new, requested=requested, enable=False)
+    _refuse_moved(manager, old, new)
     lines = [change.text() for change in due]
     return lines + device_diff(device_target(old), device_target(new))
 
@@ -243,6 +255,7 @@ def perform(
 
     With `reclaim_s`, room below a lower limit of memory is made first, for that long at most.
     """
+    _refuse_moved(manager, old, new)
     due = changes(manager, old, new, requested=requested)
     rules = device_diff(device_target(old), device_target(new))
     room = shrink.Room()

@@ -134,7 +134,7 @@ class Checkpoint:
     def _end(self) -> None:
         """Remove what is left of the container, whose processes are in the images now."""
         if self.container.status() == PAUSED:
-            self.container.cgroup().thaw()
+            self.container.cgroup(now=True).thaw()
         self.container.stop()
         delete.destroy(self.container)
 

@@ -9,7 +9,10 @@ from pyrunc import jsontext
 from pyrunc.cli.duration import duration_ms
 from pyrunc.cli.output import emit
 from pyrunc.errors import StateError
+from pyrunc.host import process
 from pyrunc.lifecycle.container import STOPPED, Container
+
+MOVE_S = 0.1  # what a cgroup that was left may take to be removed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,17 +33,21 @@ def run(args: Args) -> int:
             _emit(container.id, "postMortem", post_mortem.examine(container))
             return 0
         raise StateError(f"container with id {container.id} is not running")
-    manager = container.cgroup()
     group = container.rdt()
 
-    def stats() -> dict[str, Any]:
+    def stats(manager: Manager) -> dict[str, Any]:
         statistics = manager.stats()
         return statistics if group is None else {**statistics, "intel_rdt": group.stats()}
 
     if args.flag("stats"):
-        _emit(container.id, "stats", stats())
+        _emit(container.id, "stats", stats(container.cgroup(now=True)))
         return 0
-    _follow(container.id, manager, stats, interval_ms=interval_ms)
+    due = 0.0
+    while process.alive(container.pid, container.start_time):
+        manager = container.cgroup(now=True)
+        due = _follow(container, manager, stats, interval_ms=interval_ms, due=due)
+        if process.alive(container.pid, container.start_time):
+            time.sleep(MOVE_S)  # its init leaves the cgroup for another
     return 0
 
 
@@ -52,21 +59,28 @@ def _emit(container_id: str, kind: str, data: object) -> None:
 
 
 def _follow(
-    container_id: str, manager: Manager, stats: Callable[[], object], *, interval_ms: int
-) -> None:
-    """Until the cgroup is gone."""
+    container: Container,
+    manager: Manager,
+    stats: Callable[[Manager], object],
+    *,
+    interval_ms: int,
+    due: float,
+) -> float:
+    """Until the cgroup is gone or empty; returns when the next figures are due."""
     watch = manager.watch_oom()
-    due = time.monotonic() + interval_ms / 1000
+    due = due or time.monotonic() + interval_ms / 1000
     try:
         while True:
             left_ms = max(0, int((due - time.monotonic()) * 1000))
             kills, ended = watch.wait(left_ms)
             for _ in range(kills):
-                _emit(container_id, "oom", None)
-            if ended:
-                return
+                _emit(container.id, "oom", None)
+            # What the init has moved to may stay when the container has ended.
+            if ended or (manager.moved_init and container.status() == STOPPED):
+                return due
             if time.monotonic() >= due:
-                _emit(container_id, "stats", stats())
+                _emit(container.id, "stats", stats(manager))
                 due = time.monotonic() + interval_ms / 1000
     finally:
         watch.close()
+        manager.close()

@@ -32,7 +32,7 @@ def run(args: Args) -> int:
     container = Container.load(args.text("root"), args.positionals[0])
     status = container.status()
     # containerd takes an empty list for a shim that leaked, and ends what lives on.
-    pids = container.pids_left() if status == STOPPED else container.cgroup().pids()
+    pids = container.pids_left() if status == STOPPED else container.cgroup(now=True).pids()
     if status != STOPPED and not pids:
         pids = [container.pid]
         log.warning("the container has no cgroup of its own: only its first process is shown")

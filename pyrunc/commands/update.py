@@ -88,7 +88,8 @@ def apply_change(
     old = parse_resources(jsontext.encode(stored).encode(), source="the stored resources")
     wanted = merge(stored, change)
     new = parse_resources(jsontext.encode(wanted).encode(), source="resources")
-    manager = container.cgroup()
+    manager = container.cgroup(now=True)
+    manager.refuse_shared("update")
     requested = update.properties(_parse_partial(change))
     if dry_run:
         lines = manager.diff(old, new, requested=requested)

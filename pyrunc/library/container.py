@@ -275,7 +275,7 @@ class Container(Process):
     def stats(self) -> Stats:
         """Return the figures of the container's cgroups."""
         loaded = self._load()
-        manager = loaded.cgroup()
+        manager = loaded.cgroup(now=True)
         try:
             return Stats.of(manager.stats())
         finally:
@@ -286,7 +286,7 @@ class Container(Process):
     def oom_kills(self) -> int:
         """How many processes of the container the kernel has killed for its memory limit."""
         loaded = self._load()
-        manager = loaded.cgroup()
+        manager = loaded.cgroup(now=True)
         try:
             return manager.oom_kills()
         finally:

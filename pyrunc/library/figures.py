@@ -35,7 +35,7 @@ def events(
     loaded: lifecycle.Container, *, poll: Callable[[], int | None], interval: float
 ) -> Iterator[Event]:
     """OOM kills as they come, figures every `interval` seconds, last the end."""
-    manager = loaded.cgroup()
+    manager = loaded.cgroup(now=True)
     watch = manager.watch_oom()
     try:
         due = time.monotonic() + interval
@@ -57,7 +57,7 @@ def events(
 
 def processes(loaded: lifecycle.Container) -> list[ProcessEntry]:
     """Return the processes in the container's cgroups, or its init where there are none."""
-    manager = loaded.cgroup()
+    manager = loaded.cgroup(now=True)
     try:
         pids = manager.pids() or [loaded.pid]
     finally:

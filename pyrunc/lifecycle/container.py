@@ -94,11 +94,11 @@ class Container:
         if not where or not maybe_frozen(where):
             return False
         self.maybe_held = True
-        return self.cgroup().frozen()
+        return self.cgroup(now=True).frozen()
 
     def refuse_held(self, action: str) -> None:
         """Raise StateError where a cgroup above is frozen: nothing would run. After `frozen`."""
-        held = self.cgroup().held_above() if self.maybe_held else ""
+        held = self.cgroup(now=True).held_above() if self.maybe_held else ""
         if held:
             raise StateError(
                 f"cannot {action}: container's cgroup unexpectedly frozen: {held}",
@@ -109,11 +109,14 @@ class Container:
         """Return the state as the specification defines it; hooks read it."""
         return oci_state(self.state, status=status, pid=0 if status == STOPPED else self.pid)
 
-    def cgroup(self) -> Manager:
-        """Return the manager of the container's cgroups; the driver is the one that created it."""
+    def cgroup(self, *, now: bool = False) -> Manager:
+        """Return the manager of its cgroups; with `now` where the init is if these are gone."""
         from pyrunc import cgroups
 
-        return cgroups.from_record(self.state["cgroup"])
+        manager = cgroups.from_record(self.state["cgroup"])
+        if now:
+            manager.follow(self.pid, self.start_time)
+        return manager
 
     def rdt(self) -> rdt.Group | None:
         """Return the container's group of Intel RDT, if it has one."""
@@ -277,14 +280,14 @@ class Container:
         status = self.status()
         if status not in (CREATED, RUNNING):
             raise StateError(f"container not running: {self.id} is {status}")
-        self.cgroup().freeze()
+        self.cgroup(now=True).freeze()
 
     def resume(self) -> None:
         """Thaw all processes; StateError unless they are frozen. The lock must be held."""
         status = self.status()
         if status != PAUSED:
             raise StateError(f"container not paused: {self.id} is {status}")
-        cgroup = self.cgroup()
+        cgroup = self.cgroup(now=True)
         cgroup.thaw()
         held = cgroup.held_above()
         if held:
@@ -340,7 +343,7 @@ class Container:
         A delete removes them before the id is free for another container, which may have cgroups
         of the same names: while the directory has its id, what was opened before is ours.
         """
-        manager = self.cgroup()
+        manager = self.cgroup(now=True)
         manager.hold()
         if not self.directory.is_current():
             raise missing(self.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from errno import ENODEV, ENOENT
 
 from pyrunc.log import utc
 
@@ -53,16 +54,19 @@ def freezer_file(record: Mapping[str, Any]) -> list[Any] | None:
 
 
 def maybe_frozen(where: Sequence[Any]) -> bool:
-    """Tell whether a cgroup is frozen, or one above it; `where`: version and path of its file."""
+    """Tell whether a cgroup is frozen, or one above it; `where`: version and path of its file.
+
+    One that is gone may have been left by its processes for another, which is.
+    """
     version, path = where
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:  # the cgroup is gone
-        return False
+    except OSError as error:
+        return error.errno == ENOENT
     try:
         text = os.read(fd, 64)
-    except OSError:  # ENODEV: it is going
-        return False
+    except OSError as error:  # ENODEV: it is going
+        return error.errno == ENODEV
     finally:
         os.close(fd)
     return b"frozen 0" not in text if version == 2 else text.strip() != b"THAWED"

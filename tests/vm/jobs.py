@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.vm.guest import FEATURES, LSM_MODULES, TREE, Guest
 
-CONTAINERS = ("cgroups", "update", "life_cycle", "exec", "hooks", "errors", "doctor")
+CONTAINERS = ("cgroups", "moved", "update", "life_cycle", "exec", "hooks", "errors", "doctor")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ JOBS = {
     ),
     "hybrid": Job(
         Guest(kernel="uml-v1", mode="hybrid"),
-        ("tests/cgroups", *containers("cgroups", "update", "exec"), *NOT_COMPARED),
+        ("tests/cgroups", *containers("cgroups", "moved", "update", "exec"), *NOT_COMPARED),
         least=60,
         front="boot",
     ),

@@ -260,7 +260,7 @@ class SystemdManager(FsManager):
     ) -> list[str]:
         """Write the control files, which can refuse; then tell systemd the same."""
         lines = super().update(old, new, requested=requested, reclaim_s=reclaim_s)
-        if not lines:
+        if not lines or (self.moved_init and not self._loaded()):
             return lines
         manager = self._manager()
         try:
