@@ -146,6 +146,10 @@ class Container:
         except InitError as error:
             if error.op == RUN_HOOK:
                 self._end()
+            else:
+                from pyrunc.lifecycle import unstartable
+
+                unstartable.blame_saved(error, self.directory)
             raise
         finally:
             os.close(gate)

@@ -236,6 +236,10 @@ class Execution:
             child.kill()
             if isinstance(error, Failure) and self.container.status() == STOPPED:
                 raise StateError(GONE, detail=str(error)) from None
+            if isinstance(error, Failure):
+                from pyrunc.lifecycle import unstartable
+
+                unstartable.blame(error, self.config)
             raise
         child.close_sync()
         if trace.on:

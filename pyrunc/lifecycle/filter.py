@@ -13,7 +13,7 @@ from pyrunc.host import refusals
 from pyrunc.init.ops import LISTENER_SENT
 from pyrunc.lifecycle.state_root import default_root
 from pyrunc.log import LEVELS, log
-from pyrunc.spec.check_seccomp import refuses_start
+from pyrunc.spec.check_seccomp import judges_arguments, refuses_start, start_calls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,10 +71,16 @@ def explanation(compiled: Filter | None) -> Explanation:
     return explained
 
 
-def refuse_unstartable(config: Config, *, source: str) -> None:
+def refuse_unstartable(config: Config, compiled: Filter, *, source: str) -> None:
     """Raise ConfigErrors for a filter that refuses the start of every program."""
     node = config.linux.seccomp
-    problem = refuses_start(node) if node is not None else None
+    assert node is not None
+    needed = start_calls(config.process)
+    problem = refuses_start(node, needed)
+    if problem is None and judges_arguments(node, needed):
+        from pyrunc.lifecycle import unstartable
+
+        problem = unstartable.problem(compiled, node, needed)
     if problem is not None:
         raise ConfigErrors([problem], source=source)
 

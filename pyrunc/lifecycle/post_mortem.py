@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 COUNTED: Final = frozenset(("cpu", "memory", "pressure"))  # controllers whose figures are kept
 SIGSYS: Final = 31
 SHOWN: Final = 5  # names in a sentence
+ENDING: Final = "exit_group"
 KILLING: Final = ("SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD")
 
 
@@ -155,7 +156,9 @@ def _refused(container: Container) -> str:
     if seccomp is None:
         return "a system call (it is not the container's)"
     if seccomp.default_action in KILLING:
-        return "a system call that it does not list (`run --explain-seccomp` names it)"
+        listed = any(ENDING in rule.names for rule in seccomp.syscalls)
+        maybe = "" if listed else f", perhaps {ENDING}, with which programs end,"
+        return f"a system call that it does not list{maybe} (`run --explain-seccomp` names it)"
     names = [name for rule in seccomp.syscalls if rule.action in KILLING for name in rule.names]
     shown = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
     return shown if len(names) == 1 else f"one of {shown} (`run --explain-seccomp` names it)"

@@ -174,7 +174,7 @@ class PreparedCreate:
             self.filter = compile_filter(self.config, cache=cache)
             self.explanation = explanation(self.filter) if options.explain_seccomp else None
             if self.filter is not None and self.explanation is None:
-                refuse_unstartable(self.config, source=name)
+                refuse_unstartable(self.config, self.filter, source=name)
         trace.phase("plan")
         with wrong:
             self.plan = self._compile(options)

@@ -9,13 +9,15 @@ from pyrunc.spec.problems import Problems, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.spec.model import Process
     from pyrunc.spec.model_linux import Seccomp
 
 NOTIFY = "SCMP_ACT_NOTIFY"
 MAX_ERRNO = 4095  # kernel: a filter's larger value is cut to this one
 
-# What the init calls between the filter and the program.
+# What the init calls between the filter and the program, the last without no_new_privs.
 NEEDED = ("execve", "write")
+CAPSET = "capset"
 REFUSES = {
     "SCMP_ACT_ERRNO": "refuses",
     "SCMP_ACT_KILL": "kills with SIGSYS whoever calls",
@@ -58,26 +60,43 @@ def check_seccomp(seccomp: Seccomp, problems: Problems) -> None:
         problems.add(pointer + "/listenerMetadata", "not allowed without listenerPath")
 
 
-def refuses_start(seccomp: Seccomp) -> Problem | None:
+def start_calls(process: Process) -> tuple[str, ...]:
+    """Return what the init calls under the filter, in the order of importance."""
+    return NEEDED if process.no_new_privileges else (*NEEDED, CAPSET)
+
+
+def judges_arguments(seccomp: Seccomp, needed: tuple[str, ...]) -> bool:
+    """Whether a rule compares arguments of these calls."""
+    return any(rule.args for rule in seccomp.syscalls if not set(needed).isdisjoint(rule.names))
+
+
+def refuses_start(seccomp: Seccomp, needed: tuple[str, ...] = NEEDED) -> Problem | None:
     """Return what is wrong with a profile under which no program can be started, or None.
 
     The filter is in force when the init says that it is about to start the program, and when it
     does so.
     """
-    for name in NEEDED:
+    for name in needed:
         actions = [rule.action for rule in seccomp.syscalls if name in rule.names]
         refused = [action for action in actions or [seccomp.default_action] if action in REFUSES]
         if not refused or len(refused) < len(actions):
             continue
         if any(rule.args for rule in seccomp.syscalls if name in rule.names):
             continue  # whatever is not compared falls to the default action
-        return Problem(
-            seccomp.pointer,
-            f"the filter {REFUSES[refused[0] or '']} {name}, without which no program is started",
-            value=refused[0] or "",
-            hint=f"add {name} to the names of a rule with SCMP_ACT_ALLOW",
-        )
+        action = refused[0] or ""
+        words = f"the filter {REFUSES[action]} {name}"
+        return unstartable(seccomp.pointer, words, name, value=action)
     return None
+
+
+def unstartable(pointer: str, words: str, name: str, *, value: str = "") -> Problem:
+    """Return the problem of a filter that refuses a call of every start."""
+    return Problem(
+        pointer,
+        f"{words}, without which no program is started",
+        value=value,
+        hint=f"add {name} to the names of a rule with SCMP_ACT_ALLOW",
+    )
 
 
 def _notified(names: tuple[str, ...], pointer: str, problems: Problems) -> None:
