@@ -59,6 +59,8 @@ int native_set_winsize(int fd, unsigned short rows, unsigned short columns);
 int native_terminal_state_size(void);
 int native_terminal_raw(int fd, int lines, uint8_t *saved);
 int native_terminal_plain(int fd);
+enum { NATIVE_END_RAW = 0x100 };
+int native_terminal_end(int fd, int exhausted);
 int native_terminal_restore(int fd, const uint8_t *saved);
 
 /* bpf (bpf.c) */

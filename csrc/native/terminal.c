@@ -7,6 +7,9 @@
 
 #include "native.h"
 
+#define END_OF_INPUT 4 /* ^D */
+#define END_TENTHS 2 /* of a second: a program that goes on reading does not spin */
+
 int native_get_winsize(int fd, unsigned short *rows, unsigned short *columns)
 {
 	struct winsize size;
@@ -58,6 +61,28 @@ int native_terminal_plain(int fd)
 		return -errno;
 	state.c_oflag &= ~(tcflag_t)ONLCR;
 	return native_result(tcsetattr(fd, TCSANOW, &state));
+}
+
+/*
+ * The byte that tells a program the end of its input, seen from the master; 0: it needs none. In a
+ * mode without lines (NATIVE_END_RAW) only line editors take it for the end. So with `exhausted`
+ * a read there ends empty when nothing has come for a while, and the byte ends one that has begun.
+ */
+int native_terminal_end(int fd, int exhausted)
+{
+	struct termios state;
+
+	if (tcgetattr(fd, &state) < 0)
+		return -errno;
+	if ((state.c_lflag & ICANON) != 0)
+		return state.c_cc[VEOF];
+	if (!exhausted)
+		return NATIVE_END_RAW | END_OF_INPUT;
+	if (state.c_cc[VMIN] == 0)
+		return NATIVE_END_RAW;
+	state.c_cc[VMIN] = 0;
+	state.c_cc[VTIME] = END_TENTHS;
+	return tcsetattr(fd, TCSANOW, &state) < 0 ? -errno : NATIVE_END_RAW | END_OF_INPUT;
 }
 
 int native_terminal_restore(int fd, const uint8_t *saved)

@@ -35,6 +35,17 @@ def plain(fd: int) -> None:
     check(lib.native_terminal_plain(fd))
 
 
+def end_of_input(fd: int, *, exhausted: bool) -> tuple[bytes, bool]:
+    """Return what ends the input of a terminal in its mode, and whether that knows no lines.
+
+    Asked of the master. With `exhausted` a mode without lines lets every read end that finds
+    nothing.
+    """
+    told = check(lib.native_terminal_end(fd, exhausted))
+    byte = told & 0xFF
+    return bytes((byte,)) if byte else b"", bool(told & lib.NATIVE_END_RAW)
+
+
 def restore(fd: int, state: bytes) -> None:
     """Give a terminal the mode back that it had before `raw`."""
     if len(state) != lib.native_terminal_state_size():

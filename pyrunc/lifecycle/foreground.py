@@ -38,7 +38,7 @@ PIPE_BUF: Final = 4096  # a pipe that is ready takes so much without blocking
 GONE: Final = (errno.EIO, errno.EPIPE, errno.EBADF)
 SIGNAL_SIZE: Final = 128  # struct signalfd_siginfo; it begins with the number, 32 bits
 STDIN, STDOUT = 0, 1
-END_OF_INPUT: Final = b"\x04"  # what a terminal takes for the end of a file
+RAW_ENDS: Final = 3  # how often line editors are told, which read byte by byte
 FIRST_END_MS: Final = 50
 LAST_END_MS: Final = 5000
 
@@ -128,10 +128,20 @@ class _Relay:
 
     The end of an input that is no terminal becomes the character for it. A terminal's end of file
     holds for one read, and one that was not read yet is lost when the program changes the mode of
-    the terminal, as shells do: so it is sent again and again.
+    the terminal, as shells do: so it is sent again and again. To a program that reads byte by byte
+    it is a byte as any other: it gets a few, then its reads end empty.
     """
 
-    __slots__ = ("_end_ms", "_input", "_master", "_output", "_saved", "_shown", "_typed")
+    __slots__ = (
+        "_end_ms",
+        "_input",
+        "_master",
+        "_output",
+        "_raw_ends",
+        "_saved",
+        "_shown",
+        "_typed",
+    )
 
     def __init__(self, master: int) -> None:
         os.set_blocking(master, False)
@@ -141,6 +151,7 @@ class _Relay:
         self._typed = b""  # for the container
         self._shown = b""  # for us
         self._end_ms: int | None = None  # until the end of the input is sent again
+        self._raw_ends = 0  # how often in a row it was sent to a program that reads bytes
         self._saved: bytes | None = None
         if os.isatty(STDIN):
             self._saved = terminals.raw(STDIN, lines=not os.isatty(STDOUT))
@@ -155,7 +166,19 @@ class _Relay:
         assert self._end_ms is not None
         self._end_ms = min(self._end_ms * 2, LAST_END_MS)
         if not self._typed:
-            _write(self._master, END_OF_INPUT)
+            self._typed = self._end()
+            self._type()
+
+    def _end(self) -> bytes:
+        """Return what tells the program that no more will be typed; empty: it knows."""
+        try:
+            byte, raw = terminals.end_of_input(self._master, exhausted=self._raw_ends >= RAW_ENDS)
+        except OSError as error:
+            if error.errno in GONE:
+                return b""
+            raise
+        self._raw_ends = self._raw_ends + 1 if raw else 0
+        return byte
 
     def resize(self) -> None:
         """Give the terminal of the container the size of the caller's."""
@@ -179,7 +202,7 @@ class _Relay:
             typed = _read(fd)
             if typed is None:
                 self._input, self._end_ms = -1, FIRST_END_MS
-            self._typed = END_OF_INPUT if typed is None else typed
+            self._typed = self._end() if typed is None else typed
             self._type()
         else:
             self._type()

@@ -120,4 +120,4 @@ def _explains(action: int, errno: int) -> bool:
         return errno in (0, ENOSYS)
     if kind in names.PASSING:
         return False
-    return not errno or kind == names.ERRNO and action & names.DATA_MASK == errno
+    return not errno or (kind == names.ERRNO and action & names.DATA_MASK == errno)
