@@ -59,8 +59,8 @@ _pyrunc() {
     events:*:-*) _pyrunc_offer '--interval --stats --help' ;;
     spec:*:-*) _pyrunc_offer '--bundle --file --rootless --help' ;;
     features:*:-*) _pyrunc_offer '--help' ;;
-    checkpoint:*:-*) _pyrunc_offer '--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --leave-running --pre-dump --help' ;;
-    restore:*:-*) _pyrunc_offer '--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --bundle --config --detach --pid-file --console-socket --no-pivot --no-subreaper --no-new-keyring --lsm-profile --lsm-mount-context --help' ;;
+    checkpoint:*:-*) _pyrunc_offer '--image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --together --leave-running --pre-dump --help' ;;
+    restore:*:-*) _pyrunc_offer '--together --image-path --work-path --parent-path --tcp-established --tcp-close --tcp-skip-in-flight --link-remap --ext-unix-sk --shell-job --lazy-pages --status-fd --page-server --file-locks --manage-cgroups-mode --empty-ns --auto-dedup --network-lock --bundle --config --detach --pid-file --console-socket --no-pivot --no-subreaper --no-new-keyring --lsm-profile --lsm-mount-context --help' ;;
     mounts:*:-*) _pyrunc_offer '--help' ;;
     devices:*:-*) _pyrunc_offer '--access --dry-run --help' ;;
     explain:*:-*) _pyrunc_offer '--config --id --format --diff --no-pivot --no-new-keyring --preserve-fds --help' ;;
@@ -82,6 +82,7 @@ _pyrunc() {
     events:0:*) _pyrunc_offer 'container' ;;
     checkpoint:0:*) _pyrunc_offer 'container' ;;
     restore:0:*) _pyrunc_offer 'container' ;;
+    restore:1:*) _pyrunc_offer ' ' ;;
     mounts:0:*) _pyrunc_offer 'add remove' ;;
     mounts:1:*) _pyrunc_offer 'container' ;;
     mounts:2:*) _pyrunc_offer 'file' ;;

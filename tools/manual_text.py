@@ -174,12 +174,19 @@ CRIU (3.15 or newer) is looked for in PATH. Nobody but root may be able to chang
 of the images, or the configuration file that the annotation org.criu.config names (without it,
 /etc/criu/pyrunc.conf or /etc/criu/runc.conf). Its log is dump.log in the directory of --work-path,
 else beside the images.
+
+With --together, two containers or more are frozen, saved at one moment and ended together, each in a
+directory of its name below --image-path. When one cannot be saved all go on.
 """,
     "restore": """
 Restore a container that was saved, from the directory of --image-path, with the bundle that it was
 created from. What its mounts show of the host is what config.json says now; what it had as standard
 input and output becomes that of this command. Without --detach, wait for its end as "pyrunc run"
 does.
+
+With --together, containers that were saved together are given as ID=DIR, DIR being the bundle, and
+none of them runs before all are restored; when one cannot be restored none is left. It needs
+--detach.
 """,
     "mounts": """
 Add the mounts of FILE to a running container, or remove mounts that were added. FILE is JSON: an
@@ -265,9 +272,12 @@ EXAMPLES = {
     "checkpoint": """
     pyrunc checkpoint --image-path /var/lib/saved/web web
     pyrunc checkpoint --leave-running --image-path /var/lib/saved/web web
+    pyrunc checkpoint --together --tcp-established --image-path /var/lib/saved/pod web db
 """,
     "restore": """
     pyrunc restore --detach --image-path /var/lib/saved/web --bundle /srv/web web
+    pyrunc restore --together --detach --tcp-established --image-path /var/lib/saved/pod \\
+        web=/srv/web db=/srv/db
 """,
     "create": """
     pyrunc create --bundle /srv/web --pid-file /run/web.pid web

@@ -15,7 +15,7 @@ from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from pyrunc.checkpoint.options import CriuOptions
@@ -33,7 +33,7 @@ def check_caller(verb: str) -> None:
 class Checkpoint:
     """One checkpoint under way."""
 
-    __slots__ = ("config", "container", "criu", "images", "status_fd", "work")
+    __slots__ = ("_meanwhile", "config", "container", "criu", "images", "status_fd", "work")
 
     def __init__(self, criu: CriuOptions, container: Container) -> None:
         self.container = container
@@ -47,9 +47,25 @@ class Checkpoint:
         self.images = images.open_images(criu.images, make=True)
         images.check_parent(self.images, self.criu.parent)
         self.work = images.open_work(criu.work)
+        self._meanwhile: Callable[[], None] | None = None
+
+    @property
+    def stays(self) -> bool:
+        """Whether the container goes on afterwards."""
+        return self.criu.leave_running or self.criu.pre_dump
 
     def perform(self) -> None:
         """Save it; unless it shall stay it is gone afterwards."""
+        self.save()
+        if not self.stays:
+            self.end()
+
+    def hold(self, step: Callable[[], None]) -> None:
+        """Have a step run when all is saved and the processes still stand."""
+        self._meanwhile = step
+
+    def save(self) -> None:
+        """Save it; its processes are ended unless it shall stay."""
         path = program.find()
         options = self._options()
         kind = protocol.PRE_DUMP if self.criu.pre_dump else protocol.DUMP
@@ -65,8 +81,6 @@ class Checkpoint:
         finally:
             # After a pre-dump it waits for the dump: then it does not end well.
             worker.finish()
-        if not (self.criu.leave_running or self.criu.pre_dump):
-            self._end()
 
     def _check_features(self, worker: Worker) -> None:
         if self.criu.pre_dump or self.criu.parent:
@@ -130,8 +144,10 @@ class Checkpoint:
                 log.warning("nobody reads the descriptor of --status-fd")
             finally:
                 os.close(fd)
+        elif moment == "post-dump" and self._meanwhile is not None:
+            self._meanwhile()
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Remove what is left of the container, whose processes are in the images now."""
         if self.container.status() == PAUSED:
             self.container.cgroup(now=True).thaw()

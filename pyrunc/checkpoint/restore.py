@@ -26,7 +26,7 @@ from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from pyrunc.lifecycle.options import CreateOptions
@@ -91,13 +91,18 @@ def _open_namespace(path: str, *, pointer: str) -> int:
 class Restoration(Create):
     """One restore under way. `undo` takes back whatever was made."""
 
-    __slots__ = ("_root", "_saved", "_worker")
+    __slots__ = ("_meanwhile", "_root", "_saved", "_worker")
 
     def __init__(self, prepared: PreparedCreate, saved: Images, *, root: str) -> None:
         self._saved = saved  # first: `undo` needs both
         self._worker: Worker | None = None
+        self._meanwhile: Callable[[], None] | None = None
         super().__init__(prepared, root=root)
         self._root = Root(self.directory, os.path.realpath(prepared.cgroup.mark))
+
+    def hold(self, step: Callable[[], None]) -> None:
+        """Have a step run when all is back and no process runs yet."""
+        self._meanwhile = step
 
     # -- the path ----------------------------------------------------------------------------------
 
@@ -223,6 +228,8 @@ class Restoration(Create):
             self._take_terminal(fds[0])
         elif moment == "post-restore":
             self._commit()
+            if self._meanwhile is not None:
+                self._meanwhile()
 
     def _adopt(self, pid: int) -> None:
         """From now on the child is the first process of the container, and criu a worker."""

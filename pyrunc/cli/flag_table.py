@@ -188,16 +188,18 @@ VERBS: Final[dict[str, VerbRow]] = {
     ),
     "features": ("show what this runtime supports, as JSON", "", 0, 0, False, (), False),
     "checkpoint": (
-        "save a running container", "ID", 1, 1, False,
+        "save a running container", "ID...", 1, -1, False,
         (
             *_CRIU,
+            ("together", "", "bool", "", "save several containers at one moment, each below the image path", "", False),
             ("leave-running", "", "bool", "", "do not stop the container", "", False),
             ("pre-dump", "", "bool", "", "save memory only, in advance", "", False),
         ), False,
     ),
     "restore": (
-        "restore a saved container", "ID", 1, 1, False,
+        "restore a saved container", "ID | ID=DIR...", 1, -1, False,
         (
+            ("together", "", "bool", "", "restore containers that were saved together", "", False),
             *_CRIU, _BUNDLE, _CONFIG, _DETACH, _PID_FILE, _CONSOLE, _NO_PIVOT, _NO_SUBREAPER,
             ("no-new-keyring", "", "bool", "", "accepted: restored processes join no new keyring", "", False),
             ("lsm-profile", "", "text", "TYPE:NAME", "security profile of the restored processes", "", False),

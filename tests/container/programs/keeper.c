@@ -104,11 +104,51 @@ static int connection(char **argv)
 	}
 }
 
+// One end of a connection to another container: answers each number with the next one.
+static int answer(char **argv)
+{
+	int one = 1, number, listener = socket(AF_INET, SOCK_STREAM, 0), server;
+
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (loopback(listener, bind, atoi(argv[0])) < 0 || listen(listener, 4) < 0)
+		return failed("listen");
+	if ((server = accept(listener, NULL, NULL)) < 0)
+		return failed("accept");
+	for (;;) {
+		int good = recv(server, &number, sizeof(number), MSG_WAITALL) == sizeof(number);
+
+		number++;
+		good = good && send(server, &number, sizeof(number), MSG_NOSIGNAL) == sizeof(number);
+		say(good ? "connected" : "closed");
+	}
+}
+
+// The other end: sends what it was answered, which has to be one more each time.
+static int ask(char **argv)
+{
+	int number, next = 0, client;
+
+	while (client = socket(AF_INET, SOCK_STREAM, 0), loopback(client, connect, atoi(argv[0])) < 0) {
+		if (errno != ECONNREFUSED)
+			return failed("connect");
+		close(client);
+		usleep(100000);
+	}
+	for (;;) {
+		int good = send(client, &next, sizeof(next), MSG_NOSIGNAL) == sizeof(next);
+
+		good = good && recv(client, &number, sizeof(number), MSG_WAITALL) == sizeof(number);
+		say(good && number == next + 1 ? "connected" : "closed");
+		next = number;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct { const char *name; int (*run)(char **argv); int arguments; } commands[] = {
 		{ "lock", lock, 1 }, { "unlinked", unlinked, 2 }, { "datagrams", datagrams, 1 },
 		{ "connection", connection, 1 },
+		{ "answer", answer, 1 }, { "ask", ask, 1 },
 	};
 	for (unsigned i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
 		if (!strcmp(argv[1], commands[i].name) && argc - 2 == commands[i].arguments)
