@@ -19,6 +19,8 @@ SUITES  := oci $(ENGINES)
 CRI     := $(CURDIR)/$(BUILD)/cri/bin/python
 # The suites of a guest without those that its kernel has no interfaces for (pairs of interfaces, packet filters).
 IN_GUEST := containerd cri podman rootless docker
+# Seconds for all runtimes of a suite there: an emulated machine on a busy one is slow.
+PATIENCE ?= 3600
 
 .PHONY: conformance guest-conformance measured $(SUITES:%=conformance-%) $(ENGINES:%=smoke-%) $(ENGINES:%=guest-%) newer
 
@@ -57,6 +59,6 @@ $(ENGINES:%=smoke-%): smoke-%: ## start the engine, run, exec, kill, remove
 $(ENGINES:%=guest-%): guest-%: ## the engine in a guest with cgroup v2 and systemd (MODE=v2: without systemd)
 	@conformance/engines/packages $* $(BUILD) $(FROM)
 	@mkdir -p $(REPORTS)/guest-$(or $(MODE),systemd)
-	@$(PY) -m tests.vm.guest --mode $(or $(MODE),systemd) --memory 2048 --timeout 900 --keep $(REPORTS)/guest-$(or $(MODE),systemd)/$*.json -- \
+	@$(PY) -m tests.vm.guest --mode $(or $(MODE),systemd) --memory 2048 --timeout $(PATIENCE) --keep $(REPORTS)/guest-$(or $(MODE),systemd)/$*.json -- \
 	    'cd $(CURDIR) && PATH="$(FRONT)$$PATH" $(if $(filter cri,$*),$(CRI),$(PY)) -m conformance.engines.run $* --report /tmp/report $(JUDGED); \
 	    status=$$?; cp /tmp/report/$*.json /run/job/features.json; exit $$status'

@@ -175,8 +175,8 @@ of the images, or the configuration file that the annotation org.criu.config nam
 /etc/criu/pyrunc.conf or /etc/criu/runc.conf). Its log is dump.log in the directory of --work-path,
 else beside the images.
 
-With --together, two containers or more are frozen, saved at one moment and ended together, each in a
-directory of its name below --image-path. When one cannot be saved all go on.
+With --together, two containers or more are frozen, saved at one moment and ended together, each
+in a directory of its name below --image-path. When one cannot be saved all go on.
 """,
     "restore": """
 Restore a container that was saved, from the directory of --image-path, with the bundle that it was
