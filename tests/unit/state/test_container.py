@@ -137,7 +137,7 @@ def test_a_frozen_cgroup_is_noticed(
     (tmp_path / "freezer").write_text(text)
     one = make(sleeper.pid, freezer=[version, str(tmp_path / "freezer")])
     manager = type("Manager", (), {"frozen": lambda self: True})()
-    monkeypatch.setattr(Container, "cgroup", lambda self: manager)
+    monkeypatch.setattr(Container, "cgroup", lambda self, *, now: manager)
     assert one.status() == ("paused" if frozen else "running")
 
 
