@@ -144,6 +144,15 @@ def abstract_sockets() -> frozenset[str]:
     return frozenset(line.split()[7] for line in lines if len(line.split()) > 7 and " @" in line)
 
 
+def devices() -> frozenset[str]:
+    """Owner and mode of the host's devices that every container is given: none may have changed."""
+    found = []
+    for name in ("null", "zero", "full", "random", "urandom", "tty"):
+        node = os.stat(f"/dev/{name}")
+        found.append(f"/dev/{name} {node.st_uid}:{node.st_gid} {node.st_mode:o}")
+    return frozenset(found)
+
+
 def ours(name: str) -> bool:
     """Whether a new name comes from this session: by its token, or because nobody else is here."""
     if TOKEN in name or "pyrunc-init" in name:
@@ -165,6 +174,7 @@ class Snapshot:
     names: frozenset[str] = field(default_factory=names)
     sockets: frozenset[str] = field(default_factory=abstract_sockets)
     children: dict[int, str] = field(default_factory=children)
+    devices: frozenset[str] = field(default_factory=devices)
 
     def leftovers(self, *, patience_s: float = 2.0) -> list[str]:
         """What is there now and was not then. A process that is just dying gets a moment."""
@@ -181,6 +191,7 @@ class Snapshot:
         new = [
             *(f"mount {line}" for line in sorted(now.mounts - self.mounts)),
             *(f"lost mount {line}" for line in sorted(self.mounts - now.mounts) if kept(line)),
+            *(f"changed device {line}" for line in sorted(now.devices - self.devices)),
             *(f"cgroup {path}" for path in sorted(now.cgroups - self.cgroups) if ours(path)),
             *(f"file {path}" for path in sorted(now.names - self.names) if ours(path)),
             *(
@@ -205,8 +216,14 @@ def tidied_peer() -> Iterator[None]:
     the host's /dev/null away when that is its standard input.
     """
     before, null = cgroups(), os.stat("/dev/null")
-    yield
-    os.chown("/dev/null", null.st_uid, null.st_gid)
+    try:
+        yield
+    finally:
+        os.chown("/dev/null", null.st_uid, null.st_gid)
+        _remove_new(before)
+
+
+def _remove_new(before: frozenset[str]) -> None:
     for path in sorted(cgroups() - before, key=len, reverse=True):
         with suppress(OSError):  # in a real cgroup no file can be removed
             if TOKEN in path:

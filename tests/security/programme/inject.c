@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Make one system call of a runtime fail, or list its calls.
+// Make one system call of a runtime fail or wait, or list its calls.
 // Usage: inject LOG ROLE INDEX ERRNO COMMAND [ARGUMENT...]
 //   ROLE is `parent` (the command), `init` (what it executes from its own program or a memory file,
 //   until that executes the program of the container) or `none` (list only). The INDEX-th call of
-//   the role fails with ERRNO.
+//   the role fails with ERRNO (N@NUMBER: the N-th of its calls with that number); with an ERRNO below 0 it is done after as many milliseconds.
 // LOG gets a line "ROLE INDEX NUMBER RESULT" for each call, or only for the one that was made to
 // fail. The call is not done, but for close: the kernel closes a descriptor also when it reports a
 // failure. Exits with the status of the command, or 128 and the number of the signal that ended it.
@@ -39,7 +39,7 @@ struct task {
 static struct task tasks[512];
 static size_t task_count;
 static long counts[2];
-static long wanted_index, wanted_errno;
+static long wanted_index, wanted_errno, wanted_number = -1, of_number;
 static int wanted_role;
 static FILE *list;
 static pid_t first;
@@ -96,7 +96,15 @@ static void entered(struct task *task, long number)
 {
 	task->number = number;
 	task->index = ++counts[task->role];
-	task->failing = (int)task->role == wanted_role && task->index == wanted_index;
+	long at = wanted_number < 0			 ? task->index
+		  : (int)task->role != wanted_role	 ? -1
+		  : number == wanted_number		 ? ++of_number
+							 : -1;
+	task->failing = (int)task->role == wanted_role && at == wanted_index;
+	if (task->failing && wanted_errno < 0) {
+		usleep((useconds_t)(-wanted_errno * 1000));
+		task->failing = 0;
+	}
 	if (task->failing && number != SYS_close &&
 	    ptrace(PTRACE_POKEUSER, task->pid, offsetof(struct user_regs_struct, orig_rax), -1L) <
 		    0 &&
@@ -197,6 +205,7 @@ static void begin(char **argv)
 
 int main(int argc, char **argv)
 {
+	char *at;
 	if (argc < 6)
 		return 125;
 	list = fopen(argv[1], "we");
@@ -205,7 +214,9 @@ int main(int argc, char **argv)
 	wanted_role = strcmp(argv[2], "parent") == 0 ? PARENT
 		      : strcmp(argv[2], "init") == 0 ? INIT
 						     : -1;
-	wanted_index = strtol(argv[3], NULL, 10);
+	wanted_index = strtol(argv[3], &at, 10);
+	if (*at == '@')
+		wanted_number = strtol(at + 1, NULL, 10);
 	wanted_errno = strtol(argv[4], NULL, 10);
 	if (!realpath(argv[5], own_program))
 		die(argv[5]);
