@@ -19,6 +19,7 @@ from pyrunc.spec.constants import NAMESPACES
 from pyrunc.spec.options import CLASSIC_ONLY, parse_mount_options
 
 TYPE_CHECKING = False
+MOUNT = TARGET + 1  # the slot of the container's mount namespace
 RESOLVE_NO_SYMLINKS = 0x04  # openat2(2)
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def compile_add(
 
     Each mount is sent to the parent when it is attached (rendezvous mounted).
     """
-    context = _context(config, host, joined, source=source)
+    context = _context(config, host, joined, source=source, namespaces_held=1)
     planned = Mounts(
         context,
         cgroup=cgroup,
@@ -71,7 +72,7 @@ def compile_add(
     requests = [request for request, _slot in planned.requests]
     return Plan(
         sequence,
-        objects=("process",),
+        objects=("process", "mount namespace"),
         requests=requests,
         mapped=planned.mapped,
         warnings=context.warnings,
@@ -99,9 +100,18 @@ def compile_remove(
     return Plan(planned, objects=("process",))
 
 
-def _context(config: Config, host: Host, joined: Iterable[str], *, source: str) -> Context:
+def _context(
+    config: Config, host: Host, joined: Iterable[str], *, source: str, namespaces_held: int = 0
+) -> Context:
     kinds = frozenset(joined)
-    context = settle(host, config.linux, kinds, annotations=config.annotations, source=source)
+    context = settle(
+        host,
+        config.linux,
+        kinds,
+        tasks=namespaces_held,
+        annotations=config.annotations,
+        source=source,
+    )
     if "mount" not in kinds:
         hint = "mount on the host instead, below the container's root"
         context.problem("", "the container has no mount namespace of its own", hint=hint)
@@ -141,7 +151,14 @@ def _enter(context: Context, config: Config, wanted: Mounts) -> list[Op]:
     action = "copy the host's mount namespace"
     planned.append(ops.Unshare(flags=NAMESPACES["mount"], action=action))
     planned += [*wanted.peers, roots.part_from_host(config), *wanted.sources]
-    planned += [join_container({"mount"}), ops.CloseSlot(slot=TARGET)]
+    # By its descriptor: the init of a container that is only created is not dumpable, and in the
+    # container's user namespace the kernel does not let a pidfd of it be joined.
+    action = "join the container's namespaces (mount)"
+    planned += [
+        ops.JoinNamespace(slot=MOUNT, kind=NAMESPACES["mount"], tolerate=0, action=action),
+        ops.CloseSlot(slot=MOUNT),
+        ops.CloseSlot(slot=TARGET),
+    ]
     if context.forks_late:
         return planned + namespaces.become_root(context)
     return planned + become_process(context)

@@ -179,9 +179,12 @@ class Change:
         target = process.open_pidfd(self.container.pid, self.container.start_time)
         if target < 0:
             raise StateError(GONE)
+        objects = [target]
         mapper = Mapper(plan.requests)
         try:
-            child = spawn(plan, [target])
+            if len(plan.object_names) > 1:
+                objects.append(self._mount_namespace())
+            child = spawn(plan, objects)
             handlers: dict[int, Handler] = {
                 ops.RENDEZVOUS_MOUNTS: lambda message: mapper.next(
                     int(getattr(plan.ops[message.op], "count", 0)), pid=self.container.pid
@@ -201,7 +204,25 @@ class Change:
                 child.kill()
         finally:
             mapper.close()
-            os.close(target)
+            syscalls.close_all(objects)
+
+    def _mount_namespace(self) -> int:
+        """Open the container's mount namespace: that of its init, which lives after the open."""
+        pid, start_time = self.container.pid, self.container.start_time
+        try:
+            fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise StateError(GONE) from None
+        except OSError as error:
+            raise Failure(
+                "cannot join the container's namespaces (mount)",
+                errno=error.errno or 0,
+                hint="start the container first, or be root: its init hides from other users",
+            ) from None
+        if not process.alive(pid, start_time):  # the number may be another process's
+            os.close(fd)
+            raise StateError(GONE)
+        return fd
 
     def _on_ready(self, message: Message) -> Sequence[int]:
         if not process.alive(self.container.pid, self.container.start_time):

@@ -132,3 +132,22 @@ def test_the_devices_of_the_configuration_stay_in_force(
     container.delete()
     assert (first, second) == ("opened", "opened")
     assert len(rules["resources"]["devices"]) == 3
+
+
+@pytest.mark.parametrize("user_namespace", [False, True])
+def test_a_created_container_is_given_a_device(
+    pyrunc: Runtime, config: Config, user_namespace: bool
+) -> None:
+    if not stat.S_ISCHR(os.stat(KMSG).st_mode):
+        pytest.skip(f"needs {KMSG}")
+    if user_namespace:
+        config.user_namespace()
+    container = pyrunc.create(config, "sh", "-c", f"ls {KMSG} && exec sleep 600")
+    pyrunc("devices", "add", container.id, KMSG).ok()
+    container.start()
+    listed = container.command("exec", "ls", KMSG)
+    pyrunc("devices", "remove", container.id, KMSG).ok()
+    gone = container.command("exec", "ls", KMSG)
+    container.delete()
+    assert listed.stdout == f"{KMSG}\n"
+    assert "No such file" in gone.stderr
