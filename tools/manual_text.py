@@ -123,8 +123,10 @@ such as properties that are not known and are ignored, or options that do nothin
 The plan is carried out by an init of its own, on an overlay of the image and on read-only clones of
 the host's directories, and ends where the container would be ready. So mount sources and options,
 namespaces, id maps, permissions of mapped ids, limits, security modules, the program and its loader
-are tried by the kernel. Only looked at are control groups, hooks, network devices, the socket of a
-seccomp agent and the state root; hooks and programs do not run. Without privileges the init makes
+are tried by the kernel. Limits are written to a control group that stands beside the container's
+for a moment, "pyrunc-check.PID.START", and what the kernel refuses is told with what it allows.
+Only looked at are hooks, network devices, the socket of a seccomp agent and the state root; hooks
+and programs do not run. Without privileges the init makes
 the overlay in its own user namespace; where the kernel has none for it the part inside the image is
 not tried, and a warning says so. With --offline only the configuration and facts of
 the host are looked at.

@@ -13,11 +13,12 @@ import errno
 import posix
 import time
 
-from pyrunc.cgroups import freezer, kill, layout, tree
+from pyrunc.cgroups import freezer, kill, layout, names, tree
 from pyrunc.cgroups.layout import Hierarchy
 from pyrunc.cgroups.member import MARKS, Cgroup
 from pyrunc.cgroups.systemd import unit_names as units
 from pyrunc.errors import Failure
+from pyrunc.host import process
 from pyrunc.spec.limits import MAX_CGROUP_DEPTH
 
 TYPE_CHECKING = False
@@ -164,8 +165,7 @@ def scan(
     wanted = dict.fromkeys(orphans(by_key, live=live, ids=ids))
     wanted.update(dict.fromkeys(key for key in gone if key in by_key and key not in live))
     for mount, path in by_key:
-        owner = mark(mount, path)
-        if owner and not exists(owner) and not related(mount, path, live=live):
+        if _is_left(mount, path) and not related(mount, path, live=live):
             wanted[mount, path] = None
     return [_finding(by_key[key], key[1]) for key in sorted(wanted)]
 
@@ -208,6 +208,16 @@ def mark(mount: str, path: str) -> str:
         text = value.decode("utf-8", "surrogateescape")
         return text if text.startswith("/") else ""
     return ""
+
+
+def _is_left(mount: str, path: str) -> bool:
+    """Whether the state directory or the `check` that a cgroup was made for is gone."""
+    trial = names.trial_of(path.rpartition("/")[2])
+    if trial is not None:
+        stat = process.read_stat(trial[0])
+        return stat is None or stat.start_time != trial[1]
+    owner = mark(mount, path)
+    return bool(owner) and not exists(owner)
 
 
 def exists(state_directory: str) -> bool:

@@ -56,7 +56,7 @@ def enable(member: Cgroup, *, wanted: Iterable[str] | None = None) -> frozenset[
             if depth:
                 make_valid(top, path)
             _enable_in(top, path, goal, asked=wanted is not None)
-        _require_valid(member)
+        require_valid(member)
         have = frozenset(member.read("cgroup.controllers").split())
     member.controllers = have
     return have
@@ -112,10 +112,10 @@ def make_valid(top: int, path: str) -> None:
         try:
             tree.write_at(top, f"{path}/cgroup.type", "threaded")
         except OSError:
-            return  # `_require_valid` says why
+            return  # `require_valid` says why
 
 
-def _require_valid(member: Cgroup) -> None:
+def require_valid(member: Cgroup) -> None:
     top, path = member.open_top(), "/".join(member.parts)
     make_valid(top, path)
     if _kind(top, path) == "domain invalid":

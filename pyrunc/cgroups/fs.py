@@ -82,23 +82,20 @@ class FsManager(Manager):
     def _prepare(self, member: Cgroup) -> None:
         new = member.make()
         if not new:
-            self._refuse_used(member)
+            self.refuse_used(member)
         elif self.mark:
             member.mark(self.mark)
         controllers = member.hierarchy.controllers
-        if "freezer" in controllers:
-            self._refuse_frozen(member, "freezer.state", "THAWED")
+        self.refuse_frozen(member)
         if "cpuset" in controllers:
             cpuset.initialise(member, new=new)
-        if member.hierarchy.version == 2:
-            self._refuse_frozen(member, "cgroup.events", "frozen 0")
-            if self.pure:  # beside v1 its owner's choice of controllers is kept
-                enable.enable(member)
-                if self.leaf:
-                    delegate.make_leaf(member, self.leaf)
-                    enable.make_valid(member.open(), self.leaf)
+        if member.hierarchy.version == 2 and self.pure:  # beside v1 its owner's choice is kept
+            enable.enable(member)
+            if self.leaf:
+                delegate.make_leaf(member, self.leaf)
+                enable.make_valid(member.open(), self.leaf)
 
-    def _refuse_used(self, member: Cgroup) -> None:
+    def refuse_used(self, member: Cgroup) -> None:
         count = len(member.pids())
         if count:
             raise Failure(
@@ -110,12 +107,31 @@ class FsManager(Manager):
         if member is self.find("memory"):
             self.kills_before = super().oom_kills()
 
-    def _refuse_frozen(self, member: Cgroup, file: str, thawed: str) -> None:
-        if thawed not in member.read(file):
+    def refuse_frozen(self, member: Cgroup) -> None:
+        """Refuse a cgroup in which a process would not run."""
+        if member.hierarchy.version == 2:
+            frozen = "frozen 0" not in member.read("cgroup.events")
+        elif "freezer" in member.hierarchy.controllers:
+            frozen = "THAWED" not in member.read("freezer.state")
+        else:
+            frozen = False
+        if frozen:
             raise Failure(
                 f"container's cgroup unexpectedly frozen: {member.path}",
                 hint="it, or a parent of it, is paused: resume it first",
             )
+
+    def look(self) -> None:
+        """Refuse what `prepare` would, of cgroups that are there; nothing is made or changed."""
+        self.check_leaf()
+        for member in self.members:
+            if member.kept == len(member.parts):
+                self.refuse_used(member)
+                self.refuse_frozen(member)
+
+    def trial_base(self, member: Cgroup) -> int:
+        """Return how many components of the path a trial of the limits may stand below."""
+        return min(member.kept, len(member.parts) - 1)
 
     def oom_kills(self) -> int:
         """Leave out what a cgroup that was there has counted before."""

@@ -145,10 +145,18 @@ class Manager(CgroupSet):
                 raise convert.Unavailable(write, hint=enable.explain(member, write.controller))
 
     def apply_devices(
-        self, resources: Resources | None, *, old: Resources | None = None, new: bool = True
+        self,
+        resources: Resources | None,
+        *,
+        old: Resources | None = None,
+        new: bool = True,
+        member: Cgroup | None = None,
     ) -> None:
-        """Apply device rules; `new`: no program is attached yet, `old`: the rules in force."""
-        member = self.find("devices")
+        """Apply device rules; `new`: no program is attached yet, `old`: the rules in force.
+
+        `member`: not the container's own cgroup, but this one.
+        """
+        member = member or self.find("devices")
         if member is None:
             return
         access = device_target(resources)

@@ -11,6 +11,7 @@ from pyrunc.errors import Failure
 from pyrunc.spec.limits import MAX_CGROUP_DEPTH
 
 MAX_PATH = 4096
+TRIAL = "pyrunc-check"  # .PID.START: a cgroup that `check` has made, and its process
 MAX_FILE = 64
 MAX_COMPONENT = 255
 
@@ -37,6 +38,19 @@ def components(path: str, *, pointer: str, noun: str = "cgroup path") -> tuple[s
         if len(part.encode("utf-8", "surrogateescape")) > MAX_COMPONENT:
             raise _bad(noun, path, f"a component is longer than {MAX_COMPONENT} bytes", pointer)
     return parts
+
+
+def trial(pid: int, start_time: int) -> str:
+    """Return the name of the cgroup in which a process tries limits."""
+    return f"{TRIAL}.{pid}.{start_time}"
+
+
+def trial_of(name: str) -> tuple[int, int] | None:
+    """Return the pid and the start time in the name of a trial; None: it is no such name."""
+    head, *rest = name.split(".")
+    if head != TRIAL or len(rest) != 2 or not all(one.isdecimal() for one in rest):
+        return None
+    return (int(rest[0]), int(rest[1])) if max(map(len, rest)) < 20 else None
 
 
 def cgroups_path(path: str, *, pointer: str = "/linux/cgroupsPath") -> tuple[str, ...]:

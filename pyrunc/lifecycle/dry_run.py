@@ -20,6 +20,7 @@ from pyrunc.init import ops
 from pyrunc.init.launch import spawn
 from pyrunc.init.plan import Plan
 from pyrunc.lifecycle import handover, id_maps
+from pyrunc.log import log
 from pyrunc.spec.constants import NAMESPACES
 from pyrunc.spec.options import MS_REC, MS_SLAVE
 
@@ -27,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from pyrunc.cgroups.member import Cgroup
     from pyrunc.init.launch import Child, Message
     from pyrunc.init.ops import Op
     from pyrunc.lifecycle.prepare import PreparedCreate
@@ -56,18 +58,20 @@ class NotTried(Exception):
     """The rest of the plan cannot be tried here; the text says why."""
 
 
-def try_plan(prepared: PreparedCreate, ready: Callable[[Child], None]) -> None:
+def try_plan(
+    prepared: PreparedCreate, ready: Callable[[Child], None], *, group: Cgroup | None = None
+) -> None:
     """Carry out what can be undone by ending the init; Failure as `create` would raise it.
 
-    `ready` is called while the init waits, with root file system and mounts in place. NotTried
-    when only a part could be tried.
+    `group`: the init is put into it. `ready` is called while the init waits, with root file system
+    and mounts in place. NotTried when only a part could be tried.
     """
     mount = prepared.config.linux.namespace("mount")
     if mount is None or mount.path:
         raise NotTried("mounts would be made in a mount namespace of others")
     image, reason = -1, ""
     if prepared.host.euid:
-        reason = _try_unprivileged(prepared, ready)
+        reason = _try_unprivileged(prepared, ready, group)
         if not reason:
             return
     else:
@@ -83,7 +87,7 @@ def try_plan(prepared: PreparedCreate, ready: Callable[[Child], None]) -> None:
             mapped=tuple(prepared.plan.mapped.values()),
             rlimits=prepared.plan.rlimits,
         )
-        _serve(prepared, plan, image=image, ready=None if reason else ready)
+        _serve(prepared, plan, image=image, ready=None if reason else ready, group=group)
     finally:
         if image >= 0:
             os.close(image)
@@ -91,7 +95,9 @@ def try_plan(prepared: PreparedCreate, ready: Callable[[Child], None]) -> None:
         raise NotTried(reason)
 
 
-def _try_unprivileged(prepared: PreparedCreate, ready: Callable[[Child], None]) -> str:
+def _try_unprivileged(
+    prepared: PreparedCreate, ready: Callable[[Child], None], group: Cgroup | None
+) -> str:
     """Try all with an overlay that the init itself makes; return why that cannot be done."""
     if "user" not in prepared.new_namespaces:
         return "a user without privileges cannot copy the image"
@@ -104,7 +110,7 @@ def _try_unprivileged(prepared: PreparedCreate, ready: Callable[[Child], None]) 
         rlimits=prepared.plan.rlimits,
     )
     try:
-        _serve(prepared, plan, image=-1, ready=ready)
+        _serve(prepared, plan, image=-1, ready=ready, group=group)
     except Failure as failure:
         if TRY_ROOT not in str(failure):
             raise
@@ -167,7 +173,12 @@ def _below(path: str, binds: Sequence[str]) -> bool:
 
 
 def _serve(
-    prepared: PreparedCreate, plan: Plan, *, image: int, ready: Callable[[Child], None] | None
+    prepared: PreparedCreate,
+    plan: Plan,
+    *,
+    image: int,
+    ready: Callable[[Child], None] | None,
+    group: Cgroup | None,
 ) -> None:
     from pyrunc.lifecycle import mount_sources
     from pyrunc.lifecycle.idmapped_mounts import Mapper
@@ -189,7 +200,7 @@ def _serve(
         try:
             child.serve(
                 {
-                    ops.RENDEZVOUS_NAMESPACES: lambda message: _write_maps(prepared, child),
+                    ops.RENDEZVOUS_NAMESPACES: lambda message: _admit(prepared, child, group),
                     ops.RENDEZVOUS_CGROUPS: lambda message: (),
                     ops.RENDEZVOUS_MOUNTS: lambda message: mapper.next(
                         plan.ops[message.op].count,
@@ -224,7 +235,13 @@ def _on_ready(child: Child, ready: Callable[[Child], None] | None) -> Sequence[i
     return ()
 
 
-def _write_maps(prepared: PreparedCreate, child: Child) -> Sequence[int]:
+def _admit(prepared: PreparedCreate, child: Child, group: Cgroup | None) -> Sequence[int]:
+    """Write the id maps and clocks, and put the init into a cgroup where that is allowed."""
+    if group is not None:
+        try:
+            group.put("cgroup.procs", str(child.pid))
+        except OSError as error:
+            log.debug(f"the init is not put into {group.path}: {error.strerror}")
     kinds, linux = prepared.new_namespaces, prepared.config.linux
     files = id_maps.ProcessFiles(child.pid)
     try:

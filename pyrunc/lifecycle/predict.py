@@ -26,6 +26,7 @@ STATE_NEEDS = 64 * 1024  # bytes of a state directory, generously
 INIT_NEEDS = 512 * 1024  # bytes of memory below which an init does not get ready
 # Runtime hooks that `create` runs; those of later commands are checked all the same.
 HOOKS = ("prestart", "create_runtime", "poststart", "poststop")
+REAL_TIME = ("SCHED_FIFO", "SCHED_RR")
 LATE_HOOKS = "/hooks/startContainer/"  # they are looked up in the container
 MACHINES = {"x86_64": (62, 3), "aarch64": (183, 40), "riscv64": (243,), "ppc64le": (21,)}
 MACHINES |= {"s390x": (22,), "i686": (3,), "armv7l": (40,), "loongarch64": (258,)}
@@ -46,7 +47,7 @@ def predict(prepared: PreparedCreate, *, root: str) -> tuple[list[Problem], list
             problems.append(as_problem(failure))
     problems.extend(_state_root(root, prepared.id))
     try:
-        dry_run.try_plan(prepared, lambda child: _look_at_program(prepared, child))
+        _try_plan(prepared)
     except dry_run.NotTried as reason:
         warnings.append(Problem("", f"not everything was tried: {reason}"))
     except Failure as failure:
@@ -87,6 +88,35 @@ def _cgroups(prepared: PreparedCreate) -> Iterator[Problem]:
             value=str(limit),
             hint="the init needs some MiB before the program has its memory",
         )
+    if prepared.cgroup.members:
+        yield from _control_files(prepared)
+
+
+def _control_files(prepared: PreparedCreate) -> Iterator[Problem]:
+    """Find what the kernel refuses in control files."""
+    from pyrunc.cgroups.trial import Trial
+
+    prepared.cgroup.look()
+    trial = Trial(prepared.cgroup, prepared.config.linux.resources)
+    trial.run()
+    yield from trial.problems
+
+
+def _try_plan(prepared: PreparedCreate) -> None:
+    """Try the plan; an init that asks for a real-time policy is in a cgroup with its budget."""
+    scheduler = prepared.config.process.scheduler
+    asks = scheduler is not None and scheduler.policy in REAL_TIME
+
+    def ready(child: Child) -> None:
+        _look_at_program(prepared, child)
+
+    if not asks or not prepared.cgroup.members:
+        dry_run.try_plan(prepared, ready)
+        return
+    from pyrunc.cgroups.trial import Trial
+
+    trial = Trial(prepared.cgroup, prepared.config.linux.resources)
+    trial.with_processors(lambda group: dry_run.try_plan(prepared, ready, group=group))
 
 
 def _hooks(prepared: PreparedCreate) -> Iterator[Problem]:

@@ -17,14 +17,13 @@ from tests.support.bundle import Config
 from tests.support.mistake_acts import Mistake, as_mistakes
 from tests.support.runtime import Result, Runtime
 
-# They are found only by doing it: a hook's own ending, what a hook takes, limits of a cgroup that
-# is not made, and options of the command line that `check` does not have.
+# They are found only by doing it: a hook's own ending, how long it takes, and options of the
+# command line that `check` does not have.
 NOT_FORESEEN = (
     "hook fails",
     "hook takes too long",
     "no terminal socket",
     "console socket missing",
-    "pid limit too low",
 )
 
 

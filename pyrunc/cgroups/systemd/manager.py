@@ -91,7 +91,7 @@ class SystemdManager(FsManager):
             try:
                 used = not self.unit.is_slice and member.kept == len(member.parts)
                 if used and member.pids():
-                    self._refuse_used(member)
+                    self.refuse_used(member)
                 held = freezer.held_by(member, depth=member.kept)
             finally:
                 member.close_fd()
@@ -101,6 +101,15 @@ class SystemdManager(FsManager):
                     pointer="/linux/cgroupsPath",
                     hint="resume what is paused there; a unit: `systemctl thaw` with its name",
                 )
+
+    def look(self) -> None:
+        """`prepare` only looks."""
+        self.check_leaf()
+        self.prepare()
+
+    def trial_base(self, member: Cgroup) -> int:
+        """Return the depth of the manager's own cgroup: what is below its slices is systemd's."""
+        return len(member.parts) - len(self.unit.parts()) - bool(self.subgroup)
 
     def apply(self, resources: Resources | None) -> None:
         """Check now that all can be applied; `attach` does it."""

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`check` asks the kernel what it refuses in control files, and nobody sees that it has asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyrunc.cgroups import names
+from tests.support.bundle import Config
+from tests.support.runtime import Runtime
+
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "processors": ({"cpu": {"cpus": "4000"}}, "/linux/resources/cpu/cpus", "0"),
+    "nodes": ({"cpu": {"mems": "900"}}, "/linux/resources/cpu/mems", "0"),
+    "quota": ({"cpu": {"quota": 10, "period": 100000}}, "/linux/resources/cpu/quota", "1000"),
+    "device": (
+        {"blockIO": {"throttleReadBpsDevice": [{"major": 250, "minor": 9, "rate": 1000}]}},
+        "/linux/resources/blockIO/throttleReadBpsDevice/0",
+        "",
+    ),
+}
+
+
+def check(runtime: Runtime, config: Config) -> list[dict[str, str]]:
+    config.write()
+    asked = runtime("check", "--no-schema", "--format", "json", config.bundle)
+    errors: list[dict[str, str]] = json.loads(asked.stdout)["errors"]
+    return errors
+
+
+def hierarchies() -> list[Path]:
+    """Where this host has cgroups; the cgroup2 first if it is the only one."""
+    top = Path("/sys/fs/cgroup")
+    return (
+        [top]
+        if (top / "cgroup.procs").exists()
+        else [one for one in top.iterdir() if one.is_mount()]
+    )
+
+
+@pytest.fixture
+def parents(pyrunc: Runtime, config: Config) -> Iterator[list[Path]]:
+    """A cgroup of this test's own in each hierarchy, and the container's path below it."""
+    if "--systemd-cgroup" in os.environ.get("PYRUNC_FLAGS", ""):
+        pytest.skip("needs a cgroup at a path: the systemd driver names units")
+    name = pyrunc.new_id()
+    config.linux["cgroupsPath"] = f"/{name}/container"
+    made = [one / name for one in hierarchies()]
+    for path in made:
+        path.mkdir()
+    yield made
+    for path in made:
+        path.rmdir()  # nothing is left in it
+
+
+def test_it_leaves_everything_as_it_was(
+    pyrunc: Runtime, config: Config, parents: list[Path]
+) -> None:
+    """No cgroup is left, no controller enabled, no list of processors filled."""
+    config.linux["resources"] = {"cpu": {"cpus": "0", "shares": 512}, "pids": {"limit": 50}}
+    files = ("cgroup.subtree_control", "cpuset.cpus")
+    held = [path / name for path in parents for name in files if (path / name).exists()]
+    before = [path.read_text() for path in held]
+    assert check(pyrunc, config) == []
+    assert [path.read_text() for path in held] == before
+    assert not [one for path in parents for one in path.iterdir() if one.is_dir()]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_says_what_is_wrong_and_what_is_allowed(
+    pyrunc: Runtime, config: Config, name: str
+) -> None:
+    resources, pointer, allowed = REFUSED[name]
+    config.linux["resources"] = resources
+    (error,) = check(pyrunc, config)
+    assert error["pointer"].startswith(pointer.rpartition("/")[0])
+    assert error["value"]
+    assert allowed in error["allowed"]
+    assert names.TRIAL not in json.dumps(error), "it speaks of the container's own cgroup"
+
+
+def test_all_refusals_are_said_at_once(pyrunc: Runtime, config: Config) -> None:
+    config.linux["resources"] = {
+        "cpu": {"cpus": "4000", "mems": "900", "quota": 10},
+        "pids": {"limit": 50},
+    }
+    pointers = {error["pointer"] for error in check(pyrunc, config)}
+    cpu = "/linux/resources/cpu"
+    assert pointers == {f"{cpu}/cpus", f"{cpu}/mems", f"{cpu}/quota"}
+
+
+def test_without_looking_nothing_is_said(pyrunc: Runtime, config: Config) -> None:
+    config.linux["resources"] = {"cpu": {"cpus": "4000"}}
+    config.write()
+    assert pyrunc("check", "--no-schema", "--offline", config.bundle).status == 0
+
+
+@pytest.mark.usefixtures("parents")
+def test_a_cgroup_that_is_used_is_an_error(pyrunc: Runtime, config: Config) -> None:
+    container = pyrunc.create(config, "sleep", "600")
+    errors = check(pyrunc, config)
+    container.delete()
+    assert [error["pointer"] for error in errors] == ["/linux/cgroupsPath"]
+    assert "is not empty" in errors[0]["reason"]
+    assert check(pyrunc, config) == []
+
+
+@pytest.mark.parametrize("alive", [False, True])
+def test_doctor_removes_the_trial_of_a_check_that_was_killed(pyrunc: Runtime, alive: bool) -> None:
+    maker = subprocess.Popen(["sleep", "600"])
+    try:
+        words = Path(f"/proc/{maker.pid}/stat").read_text().rpartition(")")[2].split()
+        start = int(words[19])
+        left = hierarchies()[0] / names.trial(maker.pid, start if alive else start + 1)
+        left.mkdir()
+        try:
+            told = pyrunc("doctor").stdout
+            pyrunc("doctor", "--fix")
+            assert left.exists() == alive
+            assert (left.name in told) == (not alive)
+        finally:
+            if left.exists():
+                left.rmdir()
+    finally:
+        maker.kill()
+        maker.wait()
