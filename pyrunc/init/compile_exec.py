@@ -144,9 +144,9 @@ def settle(
 def _enter(context: Context, *, tasks: int, attached: bool, rootfs: str) -> list[Op]:
     """Plan to enter all namespaces at once or none, as the container's root (JN-2, JN-3).
 
-    The cgroups come last: the container may be at its limit of processes, which counts who forks
-    there and not who enters. A caller who may not move the container's root, as the systemd of a
-    user does not, moves itself.
+    The cgroups come after the fork: the container may be at its limit of processes, which counts
+    who forks there and not who enters. A caller who may not move the container's root, as the
+    systemd of a user does not, moves itself before it becomes that root.
     """
     enter = _enter_cgroups(tasks, attached=attached)
     planned = namespaces.drop_groups(context)
@@ -157,9 +157,10 @@ def _enter(context: Context, *, tasks: int, attached: bool, rootfs: str) -> list
         planned.append(roots.chroot(rootfs))
     if context.forks_late:
         return [*planned, *namespaces.become_root(context)]
+    become, fork = namespaces.become_root(context), _fork(context)
     if namespaces.caller_is_root(context):
-        return [*planned, *become_process(context), *enter]
-    return [*planned, *enter, *become_process(context)]
+        return [*planned, *become, *fork, *enter]
+    return [*planned, *fork, *enter, *become]
 
 
 def _enter_cgroups(tasks: int, *, attached: bool) -> list[Op]:
@@ -181,10 +182,13 @@ def join_container(kinds: Iterable[str]) -> Op:
 
 def become_process(context: Context) -> list[Op]:
     """After the join: its root user, and a process inside its pid and time namespaces."""
-    planned = namespaces.become_root(context)
+    return [*namespaces.become_root(context), *_fork(context)]
+
+
+def _fork(context: Context) -> list[Op]:
     if context.has("pid") or context.has("time"):
-        planned.append(ops.Fork(cgroup=0, action="start a process in the container"))
-    return planned
+        return [ops.Fork(cgroup=0, action="start a process in the container")]
+    return []
 
 
 def _label_proc(context: Context, wanted: Process) -> tuple[list[Op], list[Op], int]:

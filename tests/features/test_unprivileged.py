@@ -16,6 +16,7 @@ from tests.features.conftest import User
 from tests.support import machine
 from tests.support.bundle import Config
 from tests.support.types import Create
+from tests.support.wait import until
 
 
 @pytest.fixture
@@ -151,4 +152,28 @@ def test_rules_for_devices_need_no_right_over_those_of_the_host(user: User, give
     assert pids.read_text() == "17\n"
     user("update", "--pids-limit", "18", name).ok()
     assert pids.read_text() == "18\n"
+    user("delete", "--force", name).ok()
+
+
+def test_a_full_container_whose_root_is_a_subordinate_id_is_entered(
+    user: User, given: str, subids: tuple[int, int]
+) -> None:
+    """Version 1 moves processes of the caller only: before they become the container's root, and
+    after the fork, which the limit would refuse.
+    """
+    for kind, own in (("uidMappings", user.uid), ("gidMappings", user.gid)):
+        user.config.linux[kind] = [
+            {"containerID": 0, "hostID": subids[0], "size": 1000},
+            {"containerID": 1000, "hostID": own, "size": 1},
+        ]
+    user.config.linux["cgroupsPath"] = f"/{given}/inner"
+    user.config.linux["resources"] = {"pids": {"limit": 3}}
+    user.config.process["args"] = ["sh", "-c", "sleep 600 & sleep 600 & wait"]
+    name = user.runtime.new_id()
+    create(user, name)
+    user("start", name).ok()
+    pids = Path("/sys/fs/cgroup/pids", given, "inner/pids.current")
+    until(lambda: pids.read_text() == "3\n", "the limit is reached")
+    result = user("exec", name, "cat", "/proc/self/cgroup").ok()
+    assert f"pids:/{given}/inner" in result.stdout
     user("delete", "--force", name).ok()
