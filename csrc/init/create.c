@@ -218,7 +218,7 @@ static int create_all(const char *path, const struct creation *creation)
 
 static int split(const char *path, struct place *place)
 {
-	size_t length = strlen(path);
+	size_t length = strlen(path), end;
 	char *text = place->text + 1;
 
 	while (length > 0 && path[length - 1] == '/')
@@ -228,11 +228,10 @@ static int split(const char *path, struct place *place)
 	place->text[0] = '\0';
 	memcpy(text, path, length);
 	text[length] = '\0';
-	while (length > 0 && text[length - 1] != '/')
+	for (end = length; length > 0 && text[length - 1] != '/';)
 		length--;
 	place->name = text + length;
-	if (place->name[0] == '\0' || strcmp(place->name, ".") == 0 ||
-	    strcmp(place->name, "..") == 0)
+	if (length == end || strcmp(place->name, ".") == 0 || strcmp(place->name, "..") == 0)
 		return -EINVAL;
 	place->length = length > 0 ? length - 1 : 0;
 	place->parent = length > 0 ? text : place->text;

@@ -15,10 +15,10 @@ static const struct creation NEW_DIRECTORY = {
 /* Known without a call where the kernel or this program has made it. */
 static int look_at_tree(uint32_t slot, int tree, mode_t *type)
 {
-	struct stat status;
+	struct stat status = {.st_mode = S_IFDIR};
 	int result = slot_is_directory(slot) ? 0 : sys_fstat(tree, &status);
 
-	*type = slot_is_directory(slot) ? S_IFDIR : status.st_mode & S_IFMT;
+	*type = status.st_mode & S_IFMT;
 	return result;
 }
 

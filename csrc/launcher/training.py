@@ -18,7 +18,7 @@ from pyrunc.commands import exec as exec_command
 from pyrunc.host import facts, syscalls
 from pyrunc.init import image
 from pyrunc.init.compile_exec import compile_exec
-from pyrunc.lifecycle import exec, foreground, record
+from pyrunc.lifecycle import exec, foreground, late
 from pyrunc.lifecycle import filter as filters
 from pyrunc.lifecycle.container import Container
 from pyrunc.lifecycle.prepare import PreparedCreate
@@ -174,7 +174,7 @@ def _prepare(directory: str) -> None:
         "freezer": None,
         "resources": {},
         "hooks": prepared.saved_hooks(),
-        "late": record.late_ops(prepared.plan),
+        "late": late.to_record(prepared.plan),
         "made": [],
     }
     container = StateDirectory.claim(f"{directory}/state", NAME)

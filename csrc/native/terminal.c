@@ -8,7 +8,7 @@
 #include "native.h"
 
 #define END_OF_INPUT 4 /* ^D */
-#define END_TENTHS 2 /* of a second: a program that goes on reading does not spin */
+#define END_TENTHS 2   /* of a second: a program that goes on reading does not spin */
 
 int native_get_winsize(int fd, unsigned short *rows, unsigned short *columns)
 {

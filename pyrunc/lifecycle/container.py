@@ -175,7 +175,9 @@ class Container:
             for message in self._messages(report):
                 kind, op, step, value, detail = message
                 if kind == ERROR:
-                    raise self._late_failure(op, step, value, detail)
+                    from pyrunc.lifecycle import late
+
+                    raise late.failure(self.state["late"], op, step, value, detail)
                 running = running or kind == EXEC
             if not running:
                 raise InitError(self._why_it_ended())
@@ -221,33 +223,6 @@ class Container:
         if killed:
             return "container init was OOM-killed (memory limit too low?)"
         return "the container's init ended before it could run the program"
-
-    def _late_failure(self, op: int, step: int, errno: int, detail: bytes) -> InitError:
-        """Return the error for a failure after the gate.
-
-        The plan is gone, but its last ops are in the state.
-        """
-        from pyrunc.host import refusals
-        from pyrunc.init import failures
-
-        late = self.state["late"]
-        index = op - int(late["first"])
-        if not 0 <= index < len(late["ops"]):
-            return InitError("cannot start the program", errno=errno)
-        failed = LateOp(late["ops"][index])
-        name = failed.STEPS[step] if step < len(failed.STEPS) else str(step)
-        text = detail.rstrip(b"\0").decode("utf-8", "replace")
-        told, refused = text, refusals.of_init(errno)
-        message, number, text = failures.sentence(failed, name, errno, text, refused)
-        return InitError(
-            message,
-            pointer=failed.pointer,
-            op=failed.NAME,
-            step=name,
-            errno=number,
-            hint=refusals.ADVICE if refused else failures.hint(failed.NAME, name, number, told),
-            detail=text,
-        )
 
     # -- hooks -------------------------------------------------------------------------------------
 
@@ -370,21 +345,6 @@ class Container:
                 )
         finally:
             os.close(pidfd)
-
-
-class LateOp:
-    """An op restored from the state, with the attributes that the look-up of hints reads."""
-
-    __slots__ = ("NAME", "STEPS", "action", "argv", "path", "pointer", "timeout_ms")
-
-    def __init__(self, record: Mapping[str, Any]) -> None:
-        self.NAME: str = record["name"]
-        self.STEPS: list[str] = record["steps"]
-        self.action: str = record["what"]
-        self.pointer: str = record["pointer"]
-        self.path: str = record.get("path", "")
-        self.argv: list[str] = record.get("argv", [""])
-        self.timeout_ms: int = record.get("timeoutMs", 0)
 
 
 def oci_state(state: Mapping[str, Any], *, status: str, pid: int) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from pyrunc.host import process
 from pyrunc.host.trace import trace
 from pyrunc.init import ops
 from pyrunc.init.launch import spawn
-from pyrunc.lifecycle import create_failure, handover, id_maps, service_manager
+from pyrunc.lifecycle import create_failure, handover, id_maps, late, service_manager
 from pyrunc.lifecycle.container import CREATED, CREATING, Container, oci_state
 from pyrunc.lifecycle.delete import run_poststop, undo
 from pyrunc.lifecycle.filter import filter_cache
 from pyrunc.lifecycle.prepare import PreparedCreate
-from pyrunc.lifecycle.record import freezer_file, late_ops, now
+from pyrunc.lifecycle.record import freezer_file, now
 from pyrunc.lifecycle.state import CONFIG, StateDirectory
 from pyrunc.lifecycle.state_root import state_path
 from pyrunc.log import log
@@ -356,7 +356,7 @@ class Create:
             "freezer": freezer_file(prepared.cgroup.record()),
             "resources": raw_linux.get("resources"),
             "hooks": prepared.saved_hooks(),
-            "late": late_ops(prepared.plan),
+            "late": late.to_record(prepared.plan),
             "made": [record for record in self.made if record["kind"] not in KEPT_ELSEWHERE],
         }
 

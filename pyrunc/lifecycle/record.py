@@ -14,29 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from pyrunc.init.plan import Plan
-
-
-def late_ops(plan: Plan) -> dict[str, Any]:
-    """Return the ops after the gate, as far as `start` needs them to word a failure."""
-    names = [op.NAME for op in plan.ops]
-    first = names.index("wait_at_gate")
-    return {
-        "first": first,
-        "ops": [
-            {
-                "name": op.NAME,
-                "steps": list(op.STEPS),
-                "what": op.action,
-                "pointer": op.pointer,
-                "path": getattr(op, "path", ""),
-                "argv": list(getattr(op, "argv", ("",)))[:1],
-                "timeoutMs": getattr(op, "timeout_ms", 0),
-            }
-            for op in plan.ops[first:]
-        ],
-    }
-
 
 def freezer_file(record: Mapping[str, Any]) -> list[Any] | None:
     """Version and path of the file that says whether the container is frozen, for `state`.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from errno import ENOSYS
 
-from pyrunc.errors import InitError
+from pyrunc.errors import Failure, InitError
 from pyrunc.host import refusals as outer
 from pyrunc.lifecycle.state import CONFIG
 from pyrunc.spec import check_seccomp
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
-    from pyrunc.errors import Failure, Problem
+    from pyrunc.errors import Problem
     from pyrunc.lifecycle.state import StateDirectory
     from pyrunc.seccomp.filter import Filter
     from pyrunc.spec.model import Config
@@ -76,9 +76,16 @@ def sentence(action: int, name: str) -> str:
 
 
 def blame_saved(failure: Failure, directory: StateDirectory) -> None:
-    """Blame the filter of a container that was created, if that may be the reason."""
-    data = (directory.read(CONFIG) or "{}").encode("utf-8", "surrogateescape")
-    blame(failure, parse_config(data, source=CONFIG))
+    """Blame the filter of a container that was created, if that may be the reason.
+
+    A saved configuration that cannot be read must not hide the failure.
+    """
+    try:
+        data = (directory.read(CONFIG) or "").encode("utf-8", "surrogateescape")
+        config = parse_config(data, source=CONFIG)
+    except (Failure, OSError):
+        return
+    blame(failure, config)
 
 
 def blame(failure: Failure, config: Config) -> None:

@@ -58,9 +58,9 @@ def save(saving: Saving, pod: Pod, *flags: str) -> Result:
 def restore(saving: Saving, pod: Pod, *flags: str) -> Result:
     names = [f"{one.id}={one.config.bundle}" for one in pod]
     where = ("--image-path", saving.images)
-    argv = ("restore", "--together", "--detach", "--tcp-established", *where, *flags, *names)
+    restored = ("restore", "--together", "--detach", "--tcp-established")
     with Path("/dev/null").open("r+b") as null, (saving.images / "errors").open("w+b") as errors:
-        argv = tuple(saving.runtime.argv(*argv))
+        argv = tuple(saving.runtime.argv(*restored, *where, *flags, *names))
         done = subprocess.run(argv, stdin=null, stdout=null, stderr=errors, check=False)
         errors.seek(0)
         return Result(argv, done.returncode, "", errors.read().decode(errors="replace"))
