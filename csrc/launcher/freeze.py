@@ -11,7 +11,6 @@ names a path of this machine.
 
 from __future__ import annotations
 
-import _imp
 import argparse
 import ast
 import json
@@ -58,6 +57,13 @@ HIDDEN = (
     "stringprep",
     "traceback",
 )
+
+# The import system itself, by the names under which the interpreter starts it (interpreter.c).
+BOOTSTRAP = {
+    "_frozen_importlib": "importlib._bootstrap",
+    "_frozen_importlib_external": "importlib._bootstrap_external",
+    "zipimport": "zipimport",
+}
 
 # Packages whose own text is left empty. Only the C scanner of simplejson is used; the package would
 # import decimal (whose C part cannot be linked in) for its encoder.
@@ -127,8 +133,7 @@ def is_ours(name: str) -> bool:
 def wanted(name: str) -> bool:
     if any(name == outside or name.startswith(outside + ".") for outside in OUTSIDE):
         return False
-    # CPython has some modules built in and some frozen.
-    return name not in sys.builtin_module_names and not _imp.is_frozen(name)
+    return name not in sys.builtin_module_names
 
 
 def imports(tree: ast.AST, *, everywhere: bool) -> list[ast.Import | ast.ImportFrom]:
@@ -229,10 +234,12 @@ def collect(arguments: argparse.Namespace) -> dict[str, tuple[bytes, bool]]:
     """name -> (source, is a package) of everything that is frozen, in a fixed order."""
     finder = Finder([arguments.root, arguments.site, os.path.dirname(os.__file__)])
     ours = [name for name in all_of_pyrunc(arguments.root) if name not in NOT_FROZEN]
-    for name in (*ours, *HIDDEN):
+    for name in (*ours, *HIDDEN, *BOOTSTRAP.values()):
         finder.add(name)
     for name in NOT_FROZEN:
         finder.found.pop(name, None)
+    for name, module_name in BOOTSTRAP.items():
+        finder.found[name] = finder.found.pop(module_name)
     sources: dict[str, tuple[bytes, bool]] = {}
     for name, module in sorted(finder.found.items()):
         sources[name] = (read(module), module.is_package)
@@ -255,7 +262,7 @@ def collect(arguments: argparse.Namespace) -> dict[str, tuple[bytes, bool]]:
 def write_tables(sources: dict[str, tuple[bytes, bool]], directory: str) -> None:
     rows, declarations, blobs = [], [], []
     for index, (name, (source, is_package)) in enumerate(sources.items()):
-        code = compile_module(name, source)
+        code = compile_module(BOOTSTRAP.get(name, name), source)
         with open(os.path.join(directory, f"frozen{index}.bin"), "wb") as file:
             file.write(code)
         declarations.append(f"extern const unsigned char frozen_code{index}[];")

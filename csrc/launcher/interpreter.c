@@ -72,13 +72,14 @@ static void arena_free(void *context, void *pages, size_t size)
 #endif
 
 #ifdef PYRUNC_UNDUMPED
-enum { FROZEN_MAX = 64 };
+enum { BOOTSTRAP_MAX = 8 };
 
 /*
- * CPython carries some of its modules as ready-made objects in its data, where a page in three is
- * written to by a command, since the names in them serve the whole program. Made anew from their
- * marshalled code they are in the heap, where the profile finds what is used. The linker puts
- * the function that would make the names known to all in place of CPython's.
+ * CPython carries some of its modules as ready-made objects in its data, all over which commands
+ * would read. Made anew from marshalled code they are in the heap, where the profile finds what is
+ * used: those of the library because pyrunc_frozen has them too, and is asked first. The linker
+ * puts the function that would make the names in the ready-made ones known to all in place of
+ * CPython's.
  */
 int __wrap__Py_Deepfreeze_Init(void);
 int __wrap__Py_Deepfreeze_Init(void)
@@ -86,19 +87,23 @@ int __wrap__Py_Deepfreeze_Init(void)
 	return 0;
 }
 
-static void make_objects_in_heap(const struct _frozen **table, struct _frozen copy[FROZEN_MAX])
+/* The modules that start the import system: CPython asks its own table for them first. */
+static void make_bootstrap_in_heap(void)
 {
+	static struct _frozen table[BOOTSTRAP_MAX];
 	size_t count = 0;
 
-	for (const struct _frozen *entry = *table; entry->name; entry++) {
-		if (count == FROZEN_MAX - 1)
-			die("CPython has more frozen modules than expected");
-		copy[count] = *entry;
-		if (entry->code)
-			copy[count].get_code = NULL;
-		count++;
+	for (const struct _frozen *entry = pyrunc_frozen; entry->name; entry++) {
+		for (const struct _frozen *theirs = _PyImport_FrozenBootstrap; theirs->name;
+		     theirs++) {
+			if (strcmp(entry->name, theirs->name) != 0)
+				continue;
+			if (count == BOOTSTRAP_MAX - 1)
+				die("CPython has more modules to start with than expected");
+			table[count++] = *entry;
+		}
 	}
-	*table = copy;
+	_PyImport_FrozenBootstrap = table;
 }
 #endif
 
@@ -178,13 +183,11 @@ static void initialize(void)
 void interpreter_start(void)
 {
 	PyObject *entry;
-#ifdef PYRUNC_UNDUMPED
-	static struct _frozen bootstrap[FROZEN_MAX], library[FROZEN_MAX];
 
-	make_objects_in_heap(&_PyImport_FrozenBootstrap, bootstrap);
-	make_objects_in_heap(&_PyImport_FrozenStdlib, library);
-#endif
 	preconfigure();
+#ifdef PYRUNC_UNDUMPED
+	make_bootstrap_in_heap();
+#endif
 	PyImport_FrozenModules = pyrunc_frozen;
 	add_linked_modules();
 	initialize();

@@ -81,7 +81,7 @@ $(BUILD)/pyrunc-boot: $(L_OUT)/boot/boot.o $(L_OUT)/boot/interpreter.o $(L_COMMO
 
 # Stripped before the dump: stripping afterwards would drop the heap.
 $(L_OUT)/undumped: $(addprefix $(L_OUT)/,undumped.o interpreter.o memory.o space.o profile.o early.o) $(L_COMMON) $(L_SRC)/region.ld $(L_SRC)/functions.ld
-	@$(L_LINK) -s -Wl,-Map,$(L_OUT)/map,-L,$(L_SRC),-T,$(L_SRC)/region.ld,--wrap=_Py_Deepfreeze_Init $(filter %.o,$^) $(L_LIBS) -o $@
+	@$(L_LINK) -s -Wl,-z,max-page-size=65536,-Map,$(L_OUT)/map,-L,$(L_SRC),-T,$(L_SRC)/region.ld,--wrap=_Py_Deepfreeze_Init $(filter %.o,$^) $(L_LIBS) -o $@
 
 # PROFILE=FILE takes what another build has measured (docs/decisions/045-the-profile-is-an-input.md).
 $(LAUNCHER): $(L_OUT)/undumped $(BUILD)/pyrunc-boot $(PROFILE) $(addprefix $(L_SRC)/,assemble.py undump.py)

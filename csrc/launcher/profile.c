@@ -34,8 +34,11 @@ enum {
 	PAGES = WATCHED_MAX / PAGE_SIZE,
 	PAGES_AT_ONCE = 4,
 	/* So many accesses to a page in a row told nothing new: it is left open for a command. */
-	READS_MAX = 60,
+	READS_MAX = 24,
 	WRITES_MAX = 250,
+	/* So many accesses told something new: other code runs, and uses other objects of open
+	   pages. */
+	DISCOVERIES_MAX = 6,
 };
 
 uint32_t *heap_owners;
@@ -60,13 +63,13 @@ static void *map_zeros(size_t size)
 	return zeros;
 }
 
+static unsigned int discoveries; /* since all pages were closed */
+
 static void close_again(void);
 
 void profile_next_command(bool is_called_often)
 {
 	often = is_called_often;
-	memset(reads, 0, sizeof(reads));
-	memset(writes, 0, sizeof(writes));
 	close_again();
 }
 
@@ -77,9 +80,10 @@ static void note(uintptr_t address, bool write)
 	uint8_t *known_often = write ? &used[granule].often_written : &used[granule].often_read;
 	uint8_t *count = &(write ? writes : reads)[(address - HEAP_BASE) / PAGE_SIZE];
 
-	if (!*known || (often && !*known_often))
+	if (!*known || (often && !*known_often)) {
 		*count = 0;
-	else if (*count < (write ? WRITES_MAX : READS_MAX))
+		discoveries++;
+	} else if (*count < (write ? WRITES_MAX : READS_MAX))
 		++*count;
 	*known = 1;
 	if (often)
@@ -124,6 +128,15 @@ static void protect(int protection)
 		first = page + PAGE_SIZE;
 	}
 	open_to_all = protection == PROT_READ;
+}
+
+/* Forbids what was left open. */
+static void close_pages(void)
+{
+	discoveries = 0;
+	memset(reads, 0, sizeof(reads));
+	memset(writes, 0, sizeof(writes));
+	protect(closed);
 }
 
 /* What may be done to a page while nothing is noted about it. */
@@ -188,6 +201,8 @@ static void on_step(int number, siginfo_t *info, void *context)
 		mprotect((void *)page, PAGE_SIZE, usual(page));
 	}
 	registers[REG_EFL] &= ~TRAP_FLAG;
+	if (closed != PROT_READ && discoveries >= DISCOVERIES_MAX)
+		close_pages();
 	if (closed != PROT_READ)
 		dispatch = SYSCALL_DISPATCH_FILTER_BLOCK;
 }
@@ -230,13 +245,12 @@ static void handle(int number, void (*handler)(int, siginfo_t *, void *))
 		die("cannot handle signals for the profile");
 }
 
-/* Forbids what was left open. */
 static void close_again(void)
 {
 	const char before = dispatch;
 
 	dispatch = SYSCALL_DISPATCH_FILTER_ALLOW;
-	protect(closed);
+	close_pages();
 	dispatch = before;
 }
 

@@ -17,12 +17,17 @@
 
 #define CHUNK_SIZE ((size_t)8 << 20)
 #define SLAB_SIZE ((size_t)64 << 10)
+#define PIECE_SIZE ((size_t)64 << 10) /* of a file, what the kernel maps at once */
 
-/* The first slab of a place holds nearly all that belongs there, in one piece. */
+/*
+ * The first slab of a place holds nearly all that belongs there, in one piece. They lie side by
+ * side in this order: of a file the kernel maps 64 KB around a page that is used, and what it maps
+ * counts as resident.
+ */
 static const size_t first_slab_size[PLACES] = {
-	[PLACE_OFTEN_WRITTEN] = (size_t)64 << 10,
-	[PLACE_OFTEN_READ] = (size_t)384 << 10,
-	[PLACE_WRITTEN] = (size_t)256 << 10,
+	[PLACE_OFTEN_WRITTEN] = (size_t)16 << 10,
+	[PLACE_OFTEN_READ] = (size_t)400 << 10,
+	[PLACE_WRITTEN] = (size_t)48 << 10,
 	[PLACE_READ] = (size_t)1536 << 10,
 };
 
@@ -87,20 +92,38 @@ static char *take(size_t size, size_t alignment)
 	return taken;
 }
 
+static bool take_slab(enum place place, size_t size, size_t alignment)
+{
+	char *taken = take(size, alignment);
+
+	if (!taken)
+		return false;
+	slabs[place].next = taken;
+	slabs[place].end = taken + size;
+	return true;
+}
+
+static bool take_first_slabs(void)
+{
+	for (enum place place = PLACE_COLD + 1; place < PLACES; place++)
+		if (!take_slab(place, first_slab_size[place],
+			       place == PLACE_COLD + 1 ? PIECE_SIZE : PAGE_SIZE))
+			return false;
+	return true;
+}
+
 char *space_take_at(size_t size, enum place place)
 {
-	const size_t slab_size = slabs[place].next ? SLAB_SIZE : first_slab_size[place];
 	char *taken;
 
+	/* A large table is used here and there, and would part what is used densely. */
 	if (place == PLACE_COLD || size > SLAB_SIZE)
 		return take(size, 16);
-	if (size > (size_t)(slabs[place].end - slabs[place].next)) {
-		taken = take(slab_size, PAGE_SIZE);
-		if (!taken)
-			return NULL;
-		slabs[place].next = taken;
-		slabs[place].end = taken + slab_size;
-	}
+	if (!slabs[place].next && !take_first_slabs())
+		return NULL;
+	if (size > (size_t)(slabs[place].end - slabs[place].next) &&
+	    !take_slab(place, SLAB_SIZE, PAGE_SIZE))
+		return NULL;
 	taken = slabs[place].next;
 	slabs[place].next += size;
 	return taken;

@@ -268,7 +268,8 @@ def _life(directory: str, command: Command, manager: str) -> bool:
     config["process"]["args"] = ["/init"]
     config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}]
     config["linux"]["namespaces"] = [{"type": kind} for kind in ("mount", "pid", "ipc", "uts")]
-    config["mounts"] = [one for one in config["mounts"] if one["type"] in ("proc", "tmpfs")]
+    if manager == "disabled":  # then perhaps the machine refuses file systems, too
+        config["mounts"] = [one for one in config["mounts"] if one["type"] in ("proc", "tmpfs")]
     # The init as the container's program: whatever it says of its arguments, it ends at once.
     fd = os.open(f"{directory}/bundle/rootfs/init", os.O_WRONLY | os.O_CREAT, 0o755)
     os.write(fd, image.init_image())

@@ -13,6 +13,9 @@ import struct
 import sys
 
 PAGE = 4096
+# The kernel keeps and maps files in pieces of this size and more: where addresses and offsets are
+# alike in it, one piece is mapped around a page that is used, and not two.
+PIECE = 65536
 HEAP_ROOM = 16 << 20  # HEAP_ROOM of region.h: zero pages behind the heap
 PT_LOAD, PT_NOTE, PT_GNU_PROPERTY = 1, 4, 0x6474E553
 PF_W, PF_R = 2, 4
@@ -55,7 +58,7 @@ def append_heap(image: bytearray, address: int, content: bytes) -> None:
         raise SystemExit("undump.py: the program has no spare program header")
     if any(s.type == PT_LOAD and s.position > spare[-1].position for s in segments(image)):
         raise SystemExit("undump.py: PT_LOAD headers must be in the order of their addresses")
-    image += bytes(-len(image) % PAGE)
+    image += bytes(-len(image) % PIECE)
     position, size = len(image), len(content)
     header = (PT_LOAD, PF_R | PF_W, position, address, address, size, size + HEAP_ROOM, PAGE)
     SEGMENT.pack_into(image, spare[-1].position, *header)

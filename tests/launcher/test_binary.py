@@ -71,6 +71,37 @@ def test_it_is_static_and_hardened(launcher: Path) -> None:
     assert not re.search(r"LOAD.* RWE ", said)
 
 
+def loaded(launcher: Path) -> list[tuple[int, int, int]]:
+    """Return offset, address and size in the file of each part that is mapped."""
+    said = subprocess.run(
+        ["readelf", "--wide", "--program-headers", launcher],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    lines = re.findall(r"^ +LOAD +(0x\w+) (0x\w+) 0x\w+ (0x\w+)", said, re.MULTILINE)
+    return [(int(offset, 16), int(address, 16), int(size, 16)) for offset, address, size in lines]
+
+
+def test_the_file_and_its_mapping_are_divided_alike(launcher: Path) -> None:
+    """The kernel maps all of a piece of 64 KB that a page is in; across two pieces it maps both."""
+    parts = loaded(launcher)
+    assert len(parts) >= 4
+    assert [part for part in parts if part[0] % 65536 != part[1] % 65536] == []
+
+
+@pytest.mark.parametrize("name", ["FrozenImporter.find_spec", "commonpath", "_Environ"])
+def test_the_modules_of_the_interpreter_are_in_the_heap(launcher: Path, name: str) -> None:
+    """In CPython's data they would lie where no profile puts what is used side by side."""
+    if b"launcher: undumped" not in subprocess.check_output([launcher, "--version"]):
+        pytest.skip("the launcher has no dump")
+    offset, address, size = loaded(launcher)[-1]
+    assert address == 0x100000000000
+    # The text of a string object: a name is interned, and so there is one.
+    heap = launcher.read_bytes()[offset : offset + size]
+    assert b"\0" + name.encode() + b"\0" in heap
+
+
 def test_addresses_that_the_kernel_chooses_stay_random(launcher: Path) -> None:
     """Stack, mappings and vDSO: the launcher must not switch that off as its build does."""
     seen = set()
