@@ -216,6 +216,28 @@ def test_a_rolling_update_replaces_every_task(cluster: Cluster) -> None:
     expect(images == ["bb:2"] * 12, repr(images))
 
 
+def test_a_killed_daemon_comes_back(cluster: Cluster) -> None:
+    """No task is lost, and none of the containers that the daemon has left stays beside them.
+
+    A node of a cluster has no live-restore: Docker refuses both together.
+    """
+    killed = cluster.nodes[1]
+    killed.kill()
+    killed.start()
+    form = ("--format", "{{.Hostname}} {{.Status}}")
+    eventually(
+        lambda: cluster.manager.docker("node", "ls", *form).output.count("Ready") == NODES,
+        "the node does not come back",
+        timeout_s=90,
+    )
+    cluster.expect_running(12)
+    eventually(
+        lambda: sum(len(node.containers()) for node in cluster.nodes) == 12,
+        "containers of the daemon before stay",
+        timeout_s=90,
+    )
+
+
 def test_the_tasks_of_a_dead_node_start_elsewhere(cluster: Cluster) -> None:
     dead = cluster.nodes[-1]
     dead.kill()

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 
-from conformance.engines import cri_pods
+from conformance.engines import cri_more, cri_pods
 from conformance.engines.containerd import cgroup_values
 from conformance.engines.cri_client import FIRST_ID, IDS, Cri
 from conformance.engines.engine import DEAF, READY, Unavailable, command, eventually, expect
 
-PARTS = (cri_pods,)
+PARTS = (cri_pods, cri_more)
 
 
 def test_a_pod_runs_a_container(engine: Cri) -> None:

@@ -37,6 +37,11 @@ oom_score = 0
   address = "{directory}/containerd.sock"
 [ttrpc]
   address = "{directory}/containerd.sock.ttrpc"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = false
+  socket_path = "{directory}/nri.sock"
+  plugin_path = "{directory}/nri"
+  plugin_config_path = "{directory}/nri.d"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"
   restrict_oom_score_adj = true
@@ -106,6 +111,7 @@ class Cri:
         self._import(PAUSE, ("sleep", "100000"))
         channel = grpc.insecure_channel(f"unix://{self.socket}")
         self.service: Any = stubs.RuntimeServiceStub(channel)
+        self.images: Any = stubs.ImageServiceStub(channel)
         self.daemon.wait_until(self.ready)
 
     def start_daemon(self) -> None:
@@ -127,8 +133,12 @@ class Cri:
         return ("ctr", "-a", str(self.socket), "-n", "k8s.io")
 
     def _import(self, name: str, program: tuple[str, ...]) -> None:
+        self.bring(name, image.oci_archive(name, program=program))
+
+    def bring(self, name: str, content: bytes) -> None:
+        """Import an image, and wait until the CRI plugin knows it."""
         archive = self.directory / "image.tar"
-        archive.write_bytes(image.oci_archive(name, program=program))
+        archive.write_bytes(content)
         command(*self._ctr(), "image", "import", str(archive)).ok()
 
     def ready(self) -> bool:

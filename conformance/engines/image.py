@@ -48,14 +48,21 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes, *, mode: int) -> None
     archive.addfile(entry, io.BytesIO(data))
 
 
-def oci_archive(name: str = NAME, *, program: Sequence[str] = ("sh",)) -> bytes:
+def oci_archive(
+    name: str = NAME, *, program: Sequence[str] = ("sh",), stop_signal: str = ""
+) -> bytes:
     """Return the image as a tar archive of an OCI image layout, which containerd imports."""
     layer = root_archive()
     compressed = gzip.compress(layer, mtime=0)
     config = {
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": [*program], "WorkingDir": "/"},
+        "config": {
+            "Env": ["PATH=/usr/bin:/bin"],
+            "Cmd": [*program],
+            "WorkingDir": "/",
+            **({"StopSignal": stop_signal} if stop_signal else {}),
+        },
         "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
         "history": [{"created_by": "busybox"}],
     }

@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from conformance.engines import podman_volumes
+from conformance.engines import podman_units, podman_volumes
 from conformance.engines.containerd import cgroup_values
 from conformance.engines.engine import (
     COUNT,
@@ -22,7 +22,7 @@ from conformance.engines.engine import (
 )
 from conformance.engines.podman_client import Podman
 
-PARTS = (podman_volumes,)
+PARTS = (podman_volumes, podman_units)
 KUBE = Path(__file__).with_name("kube.yaml")
 CAP_SYS_RESOURCE = 24
 
