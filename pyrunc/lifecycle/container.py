@@ -240,10 +240,7 @@ class Container:
             raise
 
     def _end(self) -> None:
-        """Stop and destroy the container; poststop hooks run.
-
-        What goes wrong must not hide why.
-        """
+        """Stop and destroy the container, with its poststop hooks; the first error is the cause."""
         from pyrunc.lifecycle import delete
 
         try:
