@@ -52,7 +52,7 @@ def _let_go(held: Sequence[Container]) -> None:
     """Thaw what was frozen here; what cannot be thawed is named, and the others go on."""
     for container in held:
         try:
-            container.cgroup().thaw()
+            container.cgroup(now=True).thaw()
         except (Failure, OSError) as error:
             log.warning(f"{container.id} stays frozen: {error}")
 
