@@ -30,16 +30,37 @@ int give(int *fd)
 	return value;
 }
 
+/*
+ * As close_range, one by one. The parent leaves nothing open above what it hands over, and a new
+ * descriptor is the lowest that is free: with as many slots as there can be, and some more, in use
+ * none lies above the end.
+ */
+int close_each(unsigned int first, unsigned int last, unsigned int flags)
+{
+	const unsigned int end = (unsigned int)descriptor_base + 2 * SLOT_LIMIT;
+	int result = 0;
+
+	for (unsigned int fd = first; fd <= last && fd < end && result >= 0; fd++) {
+		if (flags == CLOSE_RANGE_CLOEXEC)
+			result = sys_result(fcntl((int)fd, F_SETFD, FD_CLOEXEC));
+		else
+			result = sys_result(close((int)fd));
+		if (result == -EBADF)
+			result = 0;
+	}
+	return result;
+}
+
 enum { DROPPED_MAX = 32 };
 static int dropped[DROPPED_MAX];
 static size_t dropped_count;
 
 static void close_run(int first, int last)
 {
-	if (first < last && sys_close_range((unsigned int)first, (unsigned int)last, 0) >= 0)
-		return;
-	for (int fd = first; fd >= 0 && fd <= last; fd++)
-		close(fd);
+	if (first == last && first >= 0)
+		close(first);
+	else if (first >= 0)
+		sys_close_range((unsigned int)first, (unsigned int)last, 0);
 }
 
 static int take_lowest(void)

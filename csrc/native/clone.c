@@ -3,7 +3,9 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/sched.h>
+#include <signal.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "native.h"
@@ -84,20 +86,57 @@ int native_is_refused(int error)
 }
 
 /* Calls without an older one that gives the same guarantee, in the order of REFUSABLE of
- * pyrunc/host/refusals.py. */
+ * pyrunc/host/refusals.py. The last ones look at the caller's rights before their arguments. */
 static const long REFUSABLE[] = {
-	SYS_openat2,	 SYS_mount_setattr, SYS_pidfd_open,   SYS_pidfd_send_signal,
-	SYS_pidfd_getfd, SYS_close_range,   SYS_memfd_create,
+	SYS_openat2,	    SYS_mount_setattr, SYS_pidfd_open, SYS_pidfd_send_signal,
+	SYS_pidfd_getfd,    SYS_memfd_create,  SYS_fsconfig,   SYS_open_tree,
+	SYS_statx,	    SYS_fsopen,	       SYS_fsmount,    SYS_move_mount,
 };
 
+enum { CALLS = sizeof(REFUSABLE) / sizeof(*REFUSABLE), OF_RIGHTS = 3 };
+
 /* All arguments are -1, which the kernel refuses with another error before it does anything. */
-int native_refused_calls(void)
+static int probe(unsigned int first, unsigned int end)
 {
 	int refused = 0;
 
-	for (unsigned int i = 0; i < sizeof(REFUSABLE) / sizeof(*REFUSABLE); i++)
+	for (unsigned int i = first; i < end; i++)
 		if (syscall(REFUSABLE[i], -1L, -1L, -1L, -1L, -1L, -1L) < 0 &&
 		    native_is_refused(errno))
 			refused |= 1 << i;
 	return refused;
+}
+
+static _Noreturn void probe_child(void *refused)
+{
+	*(int *)refused = probe(CALLS - OF_RIGHTS, CALLS);
+	_exit(0);
+}
+
+/* The last calls again, with all rights: in namespaces of a child's own. */
+static int probe_with_rights(int refused)
+{
+	_Alignas(16) uint8_t stack[8192];
+	int again = 0;
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_NEWUSER | CLONE_NEWNS,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)stack,
+		.stack_size = sizeof(stack),
+	};
+	const long pid = native_clone_older(&args, probe_child, &again);
+
+	if (pid < 0)
+		return geteuid() == 0 ? refused : 0;
+	while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return again;
+}
+
+int native_refused_calls(void)
+{
+	const int refused = probe(0, CALLS - OF_RIGHTS);
+	const int rights = probe(CALLS - OF_RIGHTS, CALLS);
+
+	return refused | (rights ? probe_with_rights(rights) : 0);
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <poll.h>
 #include <sys/mman.h>
@@ -27,10 +28,84 @@
 
 enum { POLL_MAX = 256 };
 
+/* struct linux_dirent64, of which the C library gives only its own kind. */
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	unsigned short size;
+	unsigned char type;
+	char name[];
+};
+
+/* The descriptor that an entry of /proc/self/fd is about, -1: none. */
+static int named_descriptor(const char *name)
+{
+	int fd = 0;
+
+	if (name[0] == '.')
+		return -1;
+	for (; *name != '\0'; name++)
+		fd = fd * 10 + (*name - '0');
+	return fd;
+}
+
+static int close_one(int fd, int cloexec)
+{
+	if (cloexec)
+		return native_result(fcntl(fd, F_SETFD, FD_CLOEXEC));
+	return native_result(close(fd));
+}
+
+/* Those that a part of the directory names, but the directory itself. */
+static int close_listed(const char *entries, long size, unsigned int first, unsigned int last,
+			int directory, int cloexec)
+{
+	for (long at = 0; at < size;) {
+		const struct entry *entry = (const struct entry *)(entries + at);
+		const int fd = named_descriptor(entry->name);
+
+		at += entry->size;
+		if (fd < 0 || fd == directory || (unsigned int)fd < first ||
+		    (unsigned int)fd > last)
+			continue;
+		if (close_one(fd, cloexec) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* As close_range, where a filter around us refuses it: procfs lists all that are open. */
+static int close_by_list(unsigned int first, unsigned int last, int cloexec)
+{
+	_Alignas(8) char entries[2048];
+	const int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result = native_result(directory);
+	long size;
+
+	if (result >= 0 && native_filesystem_magic(directory) != PROC_SUPER_MAGIC)
+		result = -ENOSYS;
+	while (result >= 0) {
+		size = syscall(SYS_getdents64, directory, entries, sizeof(entries));
+		if (size <= 0) {
+			result = native_result(size);
+			break;
+		}
+		result = close_listed(entries, size, first, last, directory, cloexec);
+	}
+	if (directory >= 0)
+		close(directory);
+	return result;
+}
+
 int native_close_range(unsigned int first, unsigned int last, int cloexec)
 {
-	return native_result(
+	const int result = native_result(
 		syscall(SYS_close_range, first, last, cloexec ? CLOSE_RANGE_CLOEXEC : 0));
+
+	if (result < 0 && native_is_refused(-result) &&
+	    close_by_list(first, last, cloexec) >= 0)
+		return 0;
+	return result;
 }
 
 int native_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)

@@ -11,7 +11,6 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -173,7 +172,7 @@ static void place_objects(struct start *start)
 	for (int i = 0; i < 3; i++)
 		if (stdio[i] >= 0)
 			place(start, stdio[i], i);
-	if (syscall(SYS_close_range, end, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	if (native_close_range((unsigned int)end, ~0U, 1) < 0)
 		fail(start, STEP_DESCRIPTORS);
 }
 
@@ -237,7 +236,7 @@ static void place_stdio(struct start *start)
 	for (int i = 0; i < start->count; i++)
 		if (sources[i] >= 0)
 			place(start, sources[i], i);
-	if (syscall(SYS_close_range, start->count, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	if (native_close_range((unsigned int)start->count, ~0U, 1) < 0)
 		fail(start, STEP_DESCRIPTORS);
 }
 

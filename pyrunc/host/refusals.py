@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+OF_MOUNTS: Final = ("fsconfig", "open_tree", "statx", "fsopen", "fsmount", "move_mount")
 # In the order of the table in csrc/native/clone.c.
 REFUSABLE: Final = (
     "openat2",
@@ -22,10 +23,10 @@ REFUSABLE: Final = (
     "pidfd_open",
     "pidfd_send_signal",
     "pidfd_getfd",
-    "close_range",
     "memfd_create",
+    *OF_MOUNTS,
 )
-OF_THE_INIT: Final = ("openat2", "mount_setattr", "pidfd_open", "close_range")
+OF_THE_INIT: Final = ("openat2", "mount_setattr", *OF_MOUNTS)
 ADVICE: Final = (
     "allow it in the profile of the container that pyrunc runs in (a newer engine or libseccomp "
     "there does), or run that one with seccomp=unconfined"

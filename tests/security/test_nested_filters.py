@@ -8,6 +8,9 @@ none does, the error names the call and who refuses it, and nothing is left.
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,10 +20,12 @@ from tests.support.bundle import Config
 from tests.support.runtime import Container, Result, Runtime
 
 # Of these an older call does the same; pidfd_getfd is used for notifications only.
-REPLACED = ("clone3", "faccessat2", "execveat", "pidfd_getfd")
+REPLACED = ("clone3", "faccessat2", "execveat", "close_range", "pidfd_getfd")
+MOUNTS = ("fsopen", "fsconfig", "fsmount", "open_tree", "move_mount", "statx")
 NEEDED = (
-    "openat2", "mount_setattr", "pidfd_open", "pidfd_send_signal", "close_range", "memfd_create",
+    "openat2", "mount_setattr", "pidfd_open", "pidfd_send_signal", "memfd_create", *MOUNTS,
 )  # fmt: skip
+TREE = Path(__file__).resolve().parents[2]
 ERRNOS = [errno.EPERM, errno.ENOSYS]
 
 
@@ -91,7 +96,7 @@ def test_a_call_without_an_older_one_is_named(
 
 
 @pytest.mark.parametrize("number", ERRNOS, ids=["EPERM", "ENOSYS"])
-@pytest.mark.parametrize("name", ["openat2", "mount_setattr", "pidfd_open", "close_range"])
+@pytest.mark.parametrize("name", ["openat2", "mount_setattr", "pidfd_open", "memfd_create"])
 def test_exec_into_a_container_names_the_call(
     pyrunc: Runtime, config: Config, probe: Path, name: str, number: int
 ) -> None:
@@ -107,6 +112,48 @@ def test_exec_into_a_container_names_the_call(
 def test_an_error_of_another_reason_blames_no_filter(pyrunc: Runtime, config: Config) -> None:
     config.file("/bin/odd", "", mode=0o644)
     assert "refused here" not in pyrunc.run(config, "/bin/odd").stderr
+
+
+def test_without_close_range_no_descriptor_of_the_caller_comes_in(
+    pyrunc: Runtime, config: Config, probe: Path
+) -> None:
+    """Not even one far above all others."""
+    config.process["args"] = ["ls", "-l", "/proc/self/fd"]
+    config.write()
+    file = config.bundle / "config.json"
+    script = (
+        f"import fcntl, os, sys; fd = os.open({str(file)!r}, os.O_RDONLY); "
+        "fcntl.fcntl(fd, fcntl.F_DUPFD, 900); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    nested = Nested(pyrunc, probe, "close_range", errno.EPERM)
+    nested.prefix = [sys.executable, "-c", script, *nested.prefix]
+    shown = [nested("run", "--bundle", config.bundle, pyrunc.new_id()).ok().stdout]
+    container = pyrunc.create(config, "sleep", "600").start()
+    shown.append(nested("exec", container.id, "ls", "-l", "/proc/self/fd").ok().stdout)
+    for text in shown:
+        assert "0 -> " in text
+        assert file.name not in text
+    container.delete().ok()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("number", ERRNOS, ids=["EPERM", "ENOSYS"])
+@pytest.mark.parametrize("name", ["", *NEEDED])
+def test_a_caller_without_rights_is_refused_by_the_filter_alone(
+    probe: Path, name: str, number: int
+) -> None:
+    """The kernel looks at the rights of some calls first: EPERM for them is no filter's."""
+    script = (
+        "import os; from pyrunc.host import refusals\n"
+        f"os.setgid(1000); os.setuid(1000); print(*refusals.refused_calls({number}))"
+    )
+    call = library.resolve(library.NATIVE, [name])[0] if name else 0
+    prefix = [str(probe), "without", str(call), str(number)] if name else []
+    done = subprocess.run(
+        [*prefix, sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(TREE)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ([name] if name else [])
 
 
 def test_all_calls_that_have_an_older_one_may_be_refused_at_once(
