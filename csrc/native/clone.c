@@ -88,9 +88,9 @@ int native_is_refused(int error)
 /* Calls without an older one that gives the same guarantee, in the order of REFUSABLE of
  * pyrunc/host/refusals.py. The last ones look at the caller's rights before their arguments. */
 static const long REFUSABLE[] = {
-	SYS_openat2,	    SYS_mount_setattr, SYS_pidfd_open, SYS_pidfd_send_signal,
-	SYS_pidfd_getfd,    SYS_memfd_create,  SYS_fsconfig,   SYS_open_tree,
-	SYS_statx,	    SYS_fsopen,	       SYS_fsmount,    SYS_move_mount,
+	SYS_openat2,	 SYS_mount_setattr, SYS_pidfd_open, SYS_pidfd_send_signal,
+	SYS_pidfd_getfd, SYS_memfd_create,  SYS_fsconfig,   SYS_open_tree,
+	SYS_statx,	 SYS_fsopen,	    SYS_fsmount,    SYS_move_mount,
 };
 
 enum { CALLS = sizeof(REFUSABLE) / sizeof(*REFUSABLE), OF_RIGHTS = 3 };

@@ -102,8 +102,7 @@ int native_close_range(unsigned int first, unsigned int last, int cloexec)
 	const int result = native_result(
 		syscall(SYS_close_range, first, last, cloexec ? CLOSE_RANGE_CLOEXEC : 0));
 
-	if (result < 0 && native_is_refused(-result) &&
-	    close_by_list(first, last, cloexec) >= 0)
+	if (result < 0 && native_is_refused(-result) && close_by_list(first, last, cloexec) >= 0)
 		return 0;
 	return result;
 }
