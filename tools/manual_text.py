@@ -57,9 +57,14 @@ annotations and owner. The status is computed each time: creating, created, runn
 stopped.
 
 Of a stopped container "postMortem" holds what is known of its end, as far as it is known: created,
-started and foundDead (the first look at it after its end), exitStatus where "run --keep" has waited
-for it, oomKills, memoryPeak in bytes, throttledPeriods and throttledTime (ns), pidsAtLimit and,
-with cgroup v2, memoryPressure.
+started and foundDead (the first look at it after its end), exitStatus, oomKills, memoryPeak in
+bytes, throttledPeriods and throttledTime (ns), pidsAtLimit, with cgroup v2 memoryPressure, and
+hooks: for each that has run hook (its place in the configuration), path, exitStatus or signal and
+durationMs.
+
+The exit status belongs to the parent of the first process. It is known where "run --keep" has
+waited, where the parent has not collected it yet (a zombie tells it to who may trace it), and from
+Linux 6.15 on where "pyrunc events" ran on the container when it ended.
 """,
     "kill": """
 Send a signal, SIGTERM unless SIGNAL says otherwise, to the first process of a container. SIGNAL is

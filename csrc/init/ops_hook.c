@@ -24,6 +24,7 @@ struct hook {
 	int failure;   /* the report of a failed start; closed by the exec */
 	char number[21];
 	size_t written;
+	int64_t began_ms;
 	int64_t end_ms; /* 0: no limit */
 	char tail[DETAIL_SIZE];
 	size_t used;
@@ -331,6 +332,14 @@ static int finish(struct hook *hook, int result, uint32_t *step)
 	return -status;
 }
 
+/* The parent may have gone: that is seen when it is needed, and SIGPIPE is ignored here. */
+static void report_end(const struct hook *hook)
+{
+	int64_t lasted = now_ms() - hook->began_ms;
+
+	(void)sync_send(MESSAGE_HOOK, 0, lasted < INT32_MAX ? (int32_t)lasted : INT32_MAX);
+}
+
 int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 {
 	struct hook hook = {
@@ -341,8 +350,9 @@ int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 	result = set_variable(&op->env, op->home, home_variable);
 	if (result < 0)
 		return result;
+	hook.began_ms = now_ms();
 	if (op->timeout_ms != 0)
-		hook.end_ms = now_ms() + op->timeout_ms;
+		hook.end_ms = hook.began_ms + op->timeout_ms;
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) /* a hook need not read its input */
 		return -errno;
 	result = spawn(&hook, step);
@@ -352,6 +362,8 @@ int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 	}
 	if (hook.pid > 0)
 		result = finish(&hook, result, step);
+	if (result == 0)
+		report_end(&hook);
 	if (signal(SIGPIPE, SIG_DFL) == SIG_ERR && result >= 0)
 		result = -errno;
 	close_descriptor(&hook.pidfd);

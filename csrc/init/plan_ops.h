@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0x4ac15870168a4118ULL
+#define PLAN_DIGEST 0xc282b8015bad12cbULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -38,6 +38,7 @@ enum message_type {
 	MESSAGE_ERROR = 3, /* init to parent: `op`, `step` and errno; `value` is the errno */
 	MESSAGE_GO = 4, /* parent to init: go on; descriptors may come along */
 	MESSAGE_EXEC = 5, /* init to parent: about to execute the program */
+	MESSAGE_HOOK = 6, /* init to parent: the hook `op` has ended well, after `value` ms */
 };
 
 #define DETAIL_SIZE 240

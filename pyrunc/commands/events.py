@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from pyrunc import jsontext
@@ -43,12 +44,34 @@ def run(args: Args) -> int:
         _emit(container.id, "stats", stats(container.cgroup(now=True)))
         return 0
     due = 0.0
+    end = End(container)
     while process.alive(container.pid, container.start_time):
         manager = container.cgroup(now=True)
-        due = _follow(container, manager, stats, interval_ms=interval_ms, due=due)
+        due = _follow(container, manager, stats, end, interval_ms=interval_ms, due=due)
         if process.alive(container.pid, container.start_time):
             time.sleep(MOVE_S)  # its init leaves the cgroup for another
+    end.look()
     return 0
+
+
+class End:
+    """Keeps the exit status for `state`: the kernel tells it to who has held the init (6.15)."""
+
+    def __init__(self, container: Container) -> None:
+        self.container = container
+        self.pidfd = process.open_pidfd(container.pid, container.start_time)
+
+    def look(self) -> None:
+        """See whether the container has ended; what is seen is kept once."""
+        if self.pidfd < 0 or not process.wait_dead(self.pidfd, 0):
+            return
+        from pyrunc.lifecycle import post_mortem
+
+        if self.container.directory.is_current():
+            code = post_mortem.exit_code_of(process.exit_status(self.pidfd))
+            post_mortem.examine(self.container, exit_code=code)
+        os.close(self.pidfd)
+        self.pidfd = -1
 
 
 def _emit(container_id: str, kind: str, data: object) -> None:
@@ -62,6 +85,7 @@ def _follow(
     container: Container,
     manager: Manager,
     stats: Callable[[Manager], object],
+    end: End,
     *,
     interval_ms: int,
     due: float,
@@ -73,6 +97,7 @@ def _follow(
         while True:
             left_ms = max(0, int((due - time.monotonic()) * 1000))
             kills, ended = watch.wait(left_ms)
+            end.look()
             for _ in range(kills):
                 _emit(container.id, "oom", None)
             # What the init has moved to may stay when the container has ended.

@@ -34,9 +34,10 @@ BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 class Stat:
     """What /proc/PID/stat says."""
 
-    __slots__ = ("session", "start_time", "state")
+    __slots__ = ("exit_code", "session", "start_time", "state")
 
-    def __init__(self, *, state: str, session: int, start_time: int) -> None:
+    def __init__(self, *, state: str, session: int, start_time: int, exit_code: int = 0) -> None:
+        self.exit_code = exit_code
         self.state = state
         self.session = session
         self.start_time = start_time
@@ -56,7 +57,12 @@ def read_stat(pid: int) -> Stat | None:
         os.close(fd)
     # The name of the program may hold spaces and brackets; the last bracket ends it.
     fields = data[data.rindex(b")") + 2 :].split()
-    return Stat(state=fields[0].decode(), session=int(fields[3]), start_time=int(fields[19]))
+    return Stat(
+        state=fields[0].decode(),
+        session=int(fields[3]),
+        start_time=int(fields[19]),
+        exit_code=int(fields[49]),
+    )
 
 
 def boot_id() -> str:
@@ -160,6 +166,23 @@ def wait_dead(pidfd: int, timeout_ms: int) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(timeout_ms))
+
+
+def zombie_status(pid: int, start_time: int) -> int | None:
+    """Return the wait status of a process that its parent has not collected; None: not known.
+
+    To who may not trace it the kernel shows 0 instead: a link of its tells which of both it is.
+    """
+    stat = read_stat(pid)
+    if stat is None or stat.start_time != start_time or stat.state != "Z":
+        return None
+    try:
+        os.readlink(f"/proc/{pid}/exe")
+    except FileNotFoundError:  # a zombie executes nothing
+        return stat.exit_code
+    except OSError:
+        return None
+    return None
 
 
 def exit_status(pidfd: int) -> int | None:

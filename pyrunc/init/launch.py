@@ -13,8 +13,8 @@ from pyrunc.errors import Failure, HostError, InitError
 from pyrunc.host import process, refusals, syscalls
 from pyrunc.host.trace import trace
 from pyrunc.init import image
-from pyrunc.init.messages import AWAIT, ERROR, EXEC, FORKED, GO, MESSAGE
-from pyrunc.init.ops import RENDEZVOUS
+from pyrunc.init.messages import AWAIT, ERROR, EXEC, FORKED, GO, HOOK, MESSAGE
+from pyrunc.init.ops import RENDEZVOUS, RunHook
 from pyrunc.log import log
 
 TYPE_CHECKING = False
@@ -58,7 +58,7 @@ def _rendezvous(value: int) -> str:
 class Child:
     """A started init: its process, its end of the sync socket, and the plan that it executes."""
 
-    __slots__ = ("_past", "pid", "pidfd", "plan", "start_time", "sync")
+    __slots__ = ("_past", "hooks", "pid", "pidfd", "plan", "start_time", "sync")
 
     def __init__(self, *, pid: int, pidfd: int, sync: int, plan: Plan) -> None:
         self.pid = pid
@@ -66,6 +66,7 @@ class Child:
         self.sync = sync
         self.plan = plan
         self.start_time = 0
+        self.hooks: list[tuple[RunHook, int]] = []  # those that the init has run, and their ms
         self._past: list[int] = []  # pidfds of tasks that forked and ended
 
     def note_start_time(self) -> int:
@@ -106,6 +107,10 @@ class Child:
                 on_forked()
             elif message.type == ERROR:
                 raise self._failure(message)
+            elif message.type == HOOK:
+                op = self.plan.ops[message.op]
+                if isinstance(op, RunHook):
+                    self.hooks.append((op, message.value))
             elif message.type == EXEC:
                 if until == 0:
                     self._await_exec(held_up)

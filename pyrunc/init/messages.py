@@ -14,6 +14,7 @@ FORKED: Final = 2  # init to parent: the init goes on as process `value`
 ERROR: Final = 3  # init to parent: `op`, `step` and errno; `value` is the errno
 GO: Final = 4  # parent to init: go on; descriptors may come along
 EXEC: Final = 5  # init to parent: about to execute the program
+HOOK: Final = 6  # init to parent: the hook `op` has ended well, after `value` ms
 
 # type, op, step, value, detail
 MESSAGE: Final = Struct("<IIIi240s")

@@ -43,6 +43,7 @@ MESSAGES = {
     "error": "init to parent: `op`, `step` and errno; `value` is the errno",
     "go": "parent to init: go on; descriptors may come along",
     "exec": "init to parent: about to execute the program",
+    "hook": "init to parent: the hook `op` has ended well, after `value` ms",
 }
 
 # Values that both sides share; the generator writes them into both files.

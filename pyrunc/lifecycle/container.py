@@ -11,7 +11,7 @@ import select
 
 from pyrunc.errors import Failure, InitError, StateError
 from pyrunc.host import process
-from pyrunc.init.messages import ERROR, EXEC, MESSAGE
+from pyrunc.init.messages import ERROR, EXEC, HOOK, MESSAGE
 from pyrunc.lifecycle.record import maybe_frozen
 from pyrunc.lifecycle.state import StateDirectory
 from pyrunc.lifecycle.state_root import check_id, missing
@@ -178,6 +178,8 @@ class Container:
                     from pyrunc.lifecycle import late
 
                     raise late.failure(self.state["late"], op, step, value, detail)
+                if kind == HOOK:
+                    self._note_hook(op, value)
                 running = running or kind == EXEC
             if not running:
                 raise InitError(self._why_it_ended())
@@ -224,6 +226,14 @@ class Container:
             return "container init was OOM-killed (memory limit too low?)"
         return "the container's init ended before it could run the program"
 
+    def _note_hook(self, op: int, duration_ms: int) -> None:
+        """Keep how a hook inside has ended."""
+        from pyrunc.lifecycle import hook_results, late
+
+        ended = late.find(self.state["late"], op)
+        if ended is not None:
+            hook_results.Notes(self.directory).of_init([(ended, duration_ms)])
+
     # -- hooks -------------------------------------------------------------------------------------
 
     def run_hooks(self, kind: str, status: str) -> None:
@@ -231,10 +241,12 @@ class Container:
         saved = self.state["hooks"].get(kind)
         if not saved:
             return
-        from pyrunc.lifecycle import hooks
+        from pyrunc.lifecycle import hook_results, hooks
 
+        listed = [hooks.SavedHook(one) for one in saved]
+        notes = hook_results.Notes(self.directory)
         try:
-            hooks.run_all(kind, [hooks.SavedHook(one) for one in saved], self.oci_state(status))
+            hooks.run_all(kind, listed, self.oci_state(status), notes=notes)
         except Failure:
             self._end()
             raise

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 
 from pyrunc.errors import Failure
-from pyrunc.host import process
 from pyrunc.host.trace import trace
 from pyrunc.init import ops
 from pyrunc.init.launch import spawn
@@ -178,13 +177,6 @@ class Create:
         start_time = child.note_start_time()
         self.intend("process", {"pid": child.pid, "startTime": start_time, "boot": self.boot})
 
-    def _note_hook(self, pid: int) -> None:
-        """Record a hook, which outlives a create that is killed, for `delete` to find."""
-        found = process.read_stat(pid)
-        if found is not None:
-            record = {"pid": pid, "startTime": found.start_time, "boot": self.boot}
-            self.directory.intend("hook", record)
-
     def _make_cgroups(self) -> None:
         manager = self.prepared.cgroup
         if manager.driver == "disabled":
@@ -287,8 +279,9 @@ class Create:
 
         prestart hooks were once part of `start`: what they expect to read is "created".
         """
-        from pyrunc.lifecycle import hooks
+        from pyrunc.lifecycle import hook_results, hooks
 
+        notes = hook_results.Notes(self.directory, boot=self.boot)
         configured = self.prepared.config.hooks
         if configured is None:
             return
@@ -296,7 +289,7 @@ class Create:
             ("prestart", CREATED, configured.prestart),
             ("createRuntime", CREATING, configured.create_runtime),
         ):
-            hooks.run_all(kind, listed, self._oci_state(status), started=self._note_hook)
+            hooks.run_all(kind, listed, self._oci_state(status), notes=notes)
 
     def _on_console(self, message: Message) -> Sequence[int]:
         prepared = self.prepared
@@ -324,6 +317,10 @@ class Create:
             self.prepared.cgroup.give_controllers()
         handover.set_limits(self.child)
         handover.send_pidfd(self.child, path=self.prepared.pidfd_socket, text=b"standard")
+        if self.child.hooks:
+            from pyrunc.lifecycle import hook_results
+
+            hook_results.Notes(self.directory).of_init(self.child.hooks)
         self.directory.write(CONFIG, self.prepared.data)
         self.directory.save(self._state())
         log.step("saved the state: created")

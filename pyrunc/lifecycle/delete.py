@@ -109,10 +109,11 @@ def run_poststop(saved: Sequence[Mapping[str, Any]], state: Mapping[str, Any]) -
     """Run every poststop hook; the container is gone whatever they say."""
     if not saved:
         return
-    from pyrunc.lifecycle import hooks
+    from pyrunc.lifecycle import hook_results, hooks
 
     stopped = oci_state(state, status=STOPPED, pid=0)
-    hooks.run_all_warn("poststop", [hooks.SavedHook(one) for one in saved], stopped)
+    notes = hook_results.Told(str(state["id"])) if log.least == LEVELS["debug"] else None
+    hooks.run_all_warn("poststop", [hooks.SavedHook(one) for one in saved], stopped, notes=notes)
 
 
 def destroy(container: Container) -> None:

@@ -22,7 +22,7 @@ from pyrunc.log import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any, Final, Protocol
 
     from pyrunc.spec.model import Config
@@ -40,6 +40,12 @@ if TYPE_CHECKING:
         def timeout(self) -> int | None: ...
         @property
         def pointer(self) -> str: ...
+
+    class Notes(Protocol):
+        """What is told when a hook has started (its pid) and ended (hook_results.py)."""
+
+        def started(self, pid: int) -> None: ...
+        def ended(self, result: dict[str, Any]) -> None: ...
 
 
 OUTPUT: Final = {"stdout": "run.oci.hooks.stdout", "stderr": "run.oci.hooks.stderr"}
@@ -79,21 +85,23 @@ def run_all(
     hooks: Sequence[Hook],
     state: Mapping[str, Any],
     *,
-    started: Callable[[int], None] | None = None,
+    notes: Notes | None = None,
 ) -> None:
-    """Run hooks in order; the first failure ends it. `started` gets the pid of each."""
+    """Run hooks in order; the first failure ends it."""
     for index, hook in enumerate(hooks):
         began = time.time_ns() if trace.on else 0
-        run(hook, name=f"{kind} hook #{index}", state=state, started=started)
+        run(hook, name=f"{kind} hook #{index}", state=state, notes=notes)
         if trace.on:
             trace.child(f"{kind} hook #{index}", began, path=hook.path)
 
 
-def run_all_warn(kind: str, hooks: Sequence[Hook], state: Mapping[str, Any]) -> None:
+def run_all_warn(
+    kind: str, hooks: Sequence[Hook], state: Mapping[str, Any], *, notes: Notes | None = None
+) -> None:
     """Run every hook; a failure is a warning (poststop: the specification asks for this)."""
     for index, hook in enumerate(hooks):
         try:
-            run(hook, name=f"{kind} hook #{index}", state=state)
+            run(hook, name=f"{kind} hook #{index}", state=state, notes=notes)
         except Failure as failure:
             log.warning(str(failure))
 
@@ -103,9 +111,10 @@ def run(
     *,
     name: str,
     state: Mapping[str, Any],
-    started: Callable[[int], None] | None = None,
+    notes: Notes | None = None,
 ) -> None:
     """Run one hook to its end; Failure when it does not end well and in time."""
+    began = time.monotonic()
     sinks = open_sinks(state.get("annotations") or {})
     stdin = syscalls.memfd_sealed(b"pyrunc-state", jsontext.encode(state).encode())
     out_read, out_write = os.pipe2(os.O_CLOEXEC)
@@ -137,8 +146,8 @@ def run(
     log.step("%s runs: %s", name, hook.path)
     capture = _Capture(out_read, err_read, sinks)
     try:
-        if started is not None:
-            started(pid)
+        if notes is not None:
+            notes.started(pid)
         ended = _wait(pidfd, capture, hook.timeout)
         if not ended:
             # While we have not reaped the hook its session id names only it (HK-3).
@@ -152,6 +161,8 @@ def run(
     finally:
         capture.close()
         os.close(pidfd)
+    if notes is not None and result is not None:
+        notes.ended(_result(hook, result, began=began, timed_out=not ended))
     if not ended:
         raise Failure(
             f"error running {name}: hook ran past specified timeout of "
@@ -169,6 +180,22 @@ def run(
             pointer=hook.pointer,
             hint="what the hook printed is its reason; run it by hand with the state as its input",
         )
+
+
+def _result(
+    hook: Hook, result: tuple[int, int], *, began: float, timed_out: bool
+) -> dict[str, Any]:
+    from pyrunc.lifecycle import hook_results
+
+    code, status = result
+    return hook_results.result_of(
+        pointer=hook.pointer,
+        path=hook.path,
+        status=status,
+        duration_ms=(time.monotonic() - began) * 1000,
+        signalled=code != syscalls.CLD_EXITED,
+        timed_out=timed_out,
+    )
 
 
 def check_output(config: Config) -> None:

@@ -51,15 +51,20 @@ class LateOp:
         self.timeout_ms: int = record.get("timeoutMs", 0)
 
 
+def find(late: Mapping[str, Any], op: int) -> LateOp | None:
+    """Return the op with an index in the plan; None: it is none of the last ones."""
+    index = op - int(late["first"])
+    return LateOp(late["ops"][index]) if 0 <= index < len(late["ops"]) else None
+
+
 def failure(late: Mapping[str, Any], op: int, step: int, errno: int, detail: bytes) -> InitError:
     """Return the error for a failure after the gate.
 
     The plan is gone, but its last ops are in the state.
     """
-    index = op - int(late["first"])
-    if not 0 <= index < len(late["ops"]):
+    failed = find(late, op)
+    if failed is None:
         return InitError("cannot start the program", errno=errno)
-    failed = LateOp(late["ops"][index])
     name = failed.STEPS[step] if step < len(failed.STEPS) else str(step)
     text = detail.rstrip(b"\0").decode("utf-8", "replace")
     told, refused = text, refusals.of_init(errno)

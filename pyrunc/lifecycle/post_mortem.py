@@ -12,6 +12,7 @@ import os
 from pyrunc import jsontext
 from pyrunc.errors import Failure
 from pyrunc.host import process
+from pyrunc.lifecycle import hook_results
 from pyrunc.lifecycle.record import now, rfc3339
 from pyrunc.lifecycle.state import CONFIG, END, STARTED
 from pyrunc.log import log
@@ -40,11 +41,14 @@ def examine(container: Container, *, exit_code: int | None = None) -> dict[str, 
         if "refusedCalls" not in report and (counted := _counted(container)) is not None:
             return {**report, "refusedCalls": counted}  # its counting has ended after the container
         return report
+    if exit_code is None:
+        exit_code = exit_code_of(process.zombie_status(container.pid, container.start_time))
     report = {
         "created": container.state.get("created", ""),
         "started": _started(container),
         "foundDead": now(),
         **_figures(container),
+        "hooks": hook_results.read(container.directory) or None,
         "refusedCalls": _counted(container),
     }
     if exit_code is not None:
@@ -52,6 +56,14 @@ def examine(container: Container, *, exit_code: int | None = None) -> dict[str, 
     report = {key: value for key, value in report.items() if value not in ("", None)}
     _keep(container, report)
     return report
+
+
+def exit_code_of(status: int | None) -> int | None:
+    """Return a wait status as shells show it: a code, or 128 plus the number of a signal."""
+    if status is None:
+        return None
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
 
 
 def write_record(container: Container) -> None:
@@ -82,6 +94,8 @@ def _kept(container: Container) -> dict[str, Any]:
 
 def _counted(container: Container) -> dict[str, Any] | None:
     """Return what the supervisor of `create --explain-seccomp` has counted."""
+    if not container.state.get("explained"):
+        return None
     text = container.directory.read("refused")
     if text is None:
         return None

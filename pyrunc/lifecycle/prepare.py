@@ -288,7 +288,9 @@ class PreparedCreate:
 
     def record(self) -> dict[str, Any]:
         """Return the part of the state that is known before anything is made."""
+        told = {"explained": True} if self.explanation is not None else {}
         return {
+            **told,
             "ociVersion": self.config.oci_version,
             "id": self.id,
             "bundle": self.bundle,

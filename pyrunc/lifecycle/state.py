@@ -38,6 +38,7 @@ INTENTS: Final = "intents"
 GATE: Final = "exec.fifo"
 REPORT: Final = "report.fifo"
 STARTED: Final = "started"  # the gate, when it is no gate any more
+HOOKS: Final = "hooks"  # how hooks have ended (hook_results.py)
 END: Final = "end.json"  # what was seen of the end of the container (post_mortem.py)
 
 MAX_STATE: Final = 16 << 20
