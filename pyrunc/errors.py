@@ -6,7 +6,7 @@
     ├── StateError          the container is not in the state that the command needs
     ├── HostError           the host lacks something or refused it
     ├── InitError           the init reported {op, step, errno}
-    └── UsageError          the command line is wrong
+    └── UsageError          the command line is wrong, or an argument of the library
 
 Anything else that escapes is a bug of ours. The first line stands alone, because engines show only
 that.
@@ -40,13 +40,18 @@ def shorten(value: object, *, limit: int = MAX_VALUE) -> str:
 
 
 class Failure(Exception):
-    """Something could not be done: what, where in config.json, in which step, why, what to do."""
+    """Something could not be done: what, where in config.json, in which step, why, what to do.
+
+    `pointer` is the place in the configuration and `value` the text of what is there or was given;
+    `errno` is the kernel's word (0: none), `hint` what helps, `detail` more lines.
+    """
 
     def __init__(
         self,
         message: str,
         *,
         pointer: str = "",
+        value: str = "",
         op: str = "",
         step: str = "",
         errno: int = 0,
@@ -56,11 +61,16 @@ class Failure(Exception):
         super().__init__(message)
         self.message = message
         self.pointer = pointer
+        self.value = value
         self.op = op
         self.step = step
         self.errno = errno
         self.hint = hint
         self.detail = detail
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle it as it is: its class may be made of other things than its arguments."""
+        return _again, (type(self), self.args, {**self.__dict__, "errno": self.errno})
 
     def __str__(self) -> str:
         line = self.message
@@ -82,6 +92,15 @@ class Failure(Exception):
         return "     ".join(parts)
 
 
+def _again(kind: type[Failure], args: tuple[object, ...], fields: dict[str, object]) -> Failure:
+    """Return an error that was pickled."""
+    failure = kind.__new__(kind, *args)
+    failure.args = args
+    for name, value in fields.items():
+        setattr(failure, name, value)
+    return failure
+
+
 class StateError(Failure):
     """The container is not in the state that the command needs."""
 
@@ -95,10 +114,15 @@ class InitError(Failure):
 
 
 class UsageError(Failure):
-    """The command line is wrong. `usage` is the verb whose help the hint names."""
+    """The command line is wrong, or an argument of the library.
 
-    def __init__(self, message: str, *, usage: str = "", hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    `usage` is the verb whose help the hint names.
+    """
+
+    def __init__(
+        self, message: str, *, usage: str = "", hint: str = "", pointer: str = "", value: str = ""
+    ) -> None:
+        super().__init__(message, pointer=pointer, value=value, hint=hint)
         self.usage = usage
 
 
@@ -153,4 +177,6 @@ class ConfigErrors(Failure):
         self.warnings = tuple(warnings)
         self.source = source
         first = self.problems[0]
-        super().__init__(f"{source}: {first.line()}", pointer=first.pointer)
+        super().__init__(
+            f"{source}: {first.line()}", pointer=first.pointer, value=first.value, hint=first.hint
+        )

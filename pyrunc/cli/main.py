@@ -194,7 +194,7 @@ def _more(failure: Failure) -> str:
         lines.append(f"  {place}")
     for number, line in enumerate(failure.detail.splitlines()):
         lines.append(("  detail  " if number == 0 else "          ") + line)
-    if failure.hint:
+    if failure.hint and not isinstance(failure, ConfigErrors):  # whose problems end with theirs
         lines.append(f"  hint    {failure.hint}")
     return "".join(printable(line) + "\n" for line in lines)
 
