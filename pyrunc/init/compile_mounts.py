@@ -121,6 +121,9 @@ def _context(
 def _check(context: Context, config: Config) -> None:
     """Refuse what only a container that is being made can have."""
     for mount in config.mounts:
+        if parse_mount_options(mount).upper_size:
+            message = "an overlay of a running container has no tmpfs for its upper layer"
+            context.problem(mount.pointer + "/options", message, value="upper-size")
         if parse_mount_options(mount).flags & CLASSIC_ONLY:
             # The container could have put a link to a protected path there.
             context.problem(

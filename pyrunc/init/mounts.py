@@ -10,7 +10,7 @@ PURE.
 
 from __future__ import annotations
 
-from pyrunc.init import binds, cgroup_mounts, mount_idmap, ops, paths
+from pyrunc.init import binds, cgroup_mounts, mount_idmap, ops, paths, upper_layer
 from pyrunc.init.mount_parts import (
     ACCESS,
     REAL_DIRECTORY,
@@ -167,6 +167,8 @@ def _new(mounts: Mounts, mount: Mount, options: MountOptions) -> None:
     # The owner of the network namespace is somebody else.
     more = table.MOUNT_ATTR_RDONLY if early and kind == "sysfs" else 0
     target = mounts.early if early else mounts.made
+    if options.upper_size:
+        target += upper_layer.plan(mounts, mount, options)
     target.append(
         _new_mount(
             "" if early and kind == "proc" else kind,

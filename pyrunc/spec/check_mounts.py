@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pyrunc.spec.options import MountOptions
 
 LAYERS = frozenset(("lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"))  # of an overlay
+UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}  # of tmpfs
+MAX_SIZE_DIGITS = 15
 # What shows the kernel and not files.
 KERNEL_VIEWS = frozenset(("proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts"))
 
@@ -50,6 +52,8 @@ def check_mounts(mounts: tuple[Mount, ...], problems: Problems, *, in_user_names
             _on_root(mount, options, problems, first=mount is mounts[0])
         if mount.type == "overlay" and not options.bind:
             _layers(mount, options, problems)
+        if options.upper_size:
+            _upper_size(mount, options, problems)
         if options.bind:
             _bind(mount, options, problems)
         else:
@@ -140,6 +144,41 @@ def _data(mount: Mount, options: MountOptions, problems: Problems) -> None:
         if hint and not value:
             pointer = f"{mount.pointer}/options/{mount.options.index(option)}"
             problems.add(pointer, f"unknown option {show(option)}", hint=hint)
+
+
+def upper_directory(options: MountOptions) -> str:
+    """Return the directory that a tmpfs for the upper layer of an overlay covers, or ""."""
+    layers = dict(option.partition("=")[::2] for option in options.data)
+    upper, work = layers.get("upperdir", ""), layers.get("workdir", "")
+    above, _, name = upper.rpartition("/")
+    apart = upper != work and work.rpartition("/")[0] == above
+    named = all(part not in ("", ".", "..") for part in (name, work.rpartition("/")[2]))
+    return above if components(above) and apart and named else ""
+
+
+def upper_bytes(size: str) -> int:
+    """Return the size that `upper-size` gives; 0 for what is none."""
+    digits, unit = size[:-1], UNITS.get(size[-1:].lower(), 0)
+    if not unit:
+        digits, unit = size, 1
+    plain = digits.isascii() and digits.isdigit() and len(digits) <= MAX_SIZE_DIGITS
+    return int(digits) * unit if plain else 0
+
+
+def _upper_size(mount: Mount, options: MountOptions, problems: Problems) -> None:
+    """Refuse layers that a tmpfs cannot be made for: it covers the directory of both."""
+    pointer, value = mount.pointer + "/options", f"upper-size={options.upper_size}"
+    if mount.type != "overlay" or options.bind:
+        problems.add(pointer, "only an overlay has an upper layer", value=value)
+    elif not upper_bytes(options.upper_size):
+        problems.kind(pointer, value, "a number of bytes, or with k, m or g, such as 64m")
+    elif not upper_directory(options):
+        problems.add(
+            pointer,
+            "upperdir and workdir must lie in one directory, which the tmpfs covers",
+            value=value,
+            hint="such as upperdir=/run/x/upper and workdir=/run/x/work",
+        )
 
 
 def _layers(mount: Mount, options: MountOptions, problems: Problems) -> None:

@@ -100,6 +100,7 @@ MISSPELT = {
 
 # Options that pyrunc carries out itself.
 EXTRAS = ("tmpcopyup", "idmap", "ridmap", "copy-symlink", "src-nofollow", "dest-nofollow")
+UPPER_SIZE = "upper-size="
 
 # What the flags of mount(2) are called in the two halves of the new interface.
 ATTRIBUTES = (
@@ -140,6 +141,7 @@ class MountOptions:
         "recursive_set",
         "src_nofollow",
         "tmpcopyup",
+        "upper_size",
     )
 
     def __init__(self) -> None:
@@ -158,6 +160,7 @@ class MountOptions:
         self.copy_symlink = False
         self.src_nofollow = False
         self.dest_nofollow = False
+        self.upper_size = ""  # of a tmpfs for the layers of an overlay that are written to
 
     @property
     def attributes(self) -> int:
@@ -273,6 +276,8 @@ def _extra(result: MountOptions, option: str) -> bool:
         result.idmap = option
     elif option.startswith(("idmap=", "ridmap=")):
         result.idmap, _, result.idmap_text = option.partition("=")
+    elif option.startswith(UPPER_SIZE):
+        result.upper_size = option.removeprefix(UPPER_SIZE)
     elif option in EXTRAS:
         setattr(result, option.replace("-", "_"), True)
     else:
