@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = (10, 1000)  # 0 is unset
 UNSET_SWAPPINESS = 2**64 - 1  # -1 as an unsigned number, which engines write for "unset"
+MAX_TASKS = 4 << 20  # kernel: PID_MAX_LIMIT; pids.max takes no larger number
 MAX_SWAPPINESS = 200  # since Linux 5.8; 100 before
 KEY_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 
@@ -35,6 +36,9 @@ def check_resources(resources: Resources, problems: Problems, *, partial: bool =
         _memory(resources.memory, problems, partial=partial)
     if resources.cpu is not None:
         _cpu(resources.cpu, problems)
+    if resources.pids is not None and (resources.pids.limit or 0) > MAX_TASKS:
+        allowed = f"at most {MAX_TASKS}, or -1 for unlimited"
+        problems.kind(f"{resources.pids.pointer}/limit", resources.pids.limit, allowed)
     if resources.block_io is not None:
         _block_io(resources.block_io, problems)
     for limit in resources.hugepage_limits:
