@@ -49,7 +49,7 @@ def load(path: str) -> list[Policy]:
     names: dict[str, object] = {"__name__": "policy", "Spec": Spec, "Refusal": policies.Refusal}
     try:
         exec(compile(data, real, "exec"), names)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # its exit is not that of the command
         raise Failure(f"cannot load the policy {path}: {type(error).__name__}: {error}") from error
     declared = names.get("POLICIES", [names["policy"]] if "policy" in names else [])
     if not isinstance(declared, list | tuple) or not declared or not all(map(callable, declared)):

@@ -8,6 +8,8 @@ facts of `pyrunc.host.facts`. What each policy changed is told line by line.
 from __future__ import annotations
 
 from pyrunc.errors import Failure
+from pyrunc.library.arguments import quoted
+from pyrunc.library.parameters import checked
 from pyrunc.library.spec import Spec
 
 TYPE_CHECKING = False
@@ -25,6 +27,7 @@ class Refusal:
 
     __slots__ = ("hint", "pointer", "reason")
 
+    @checked
     def __init__(self, reason: str, *, pointer: str = "", hint: str = "") -> None:
         self.reason = reason
         self.pointer = pointer
@@ -58,16 +61,20 @@ def apply(policies: Sequence[Policy], spec: Spec, host: Host) -> tuple[Spec, lis
         name = name_of(policy)
         try:
             answer = policy(spec, host)
-        except Failure:
-            raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a sys.exit() is no answer, and not ours to obey
             raise Failure(
                 f"the policy {name} failed: {type(error).__name__}: {error}",
                 hint="a policy that fails refuses: nothing starts without its answer",
             ) from error
         if isinstance(answer, Refusal):
             message = f"refused by the policy {name}: {answer.reason}"
-            raise Failure(message, pointer=answer.pointer, hint=answer.hint)
+            value = spec.get(answer.pointer)
+            raise Failure(
+                message,
+                pointer=answer.pointer,
+                value="" if value is None else quoted(value),
+                hint=answer.hint,
+            )
         if not isinstance(answer, Spec):
             raise Failure(f"the policy {name} returned no Spec and no Refusal: {type(answer)}")
         changes += [Change(name, *row) for row in differences(spec.to_dict(), answer.to_dict(), "")]

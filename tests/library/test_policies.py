@@ -109,3 +109,19 @@ def test_a_file_without_a_policy_is_refused(pyrunc: Runtime, config: Config, pol
     config.write()
     policy.write_text("x = 1\n")
     assert "defines no function" in pyrunc("--policy", policy, "explain", config.bundle).error
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["def policy(spec, host):\n    raise SystemExit(0)\n", "raise SystemExit(0)\n"],
+    ids=["called", "loaded"],
+)
+def test_a_policy_that_exits_refuses(
+    pyrunc: Runtime, config: Config, policy: Path, text: str
+) -> None:
+    """An exit is no answer: neither the container starts nor the program that asks ends with 0."""
+    policy.write_text(text)
+    config.write()
+    refused = pyrunc("--policy", policy, "run", "--bundle", config.bundle, pyrunc.new_id())
+    assert refused.status == 1
+    assert "SystemExit" in refused.error
