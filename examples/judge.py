@@ -11,7 +11,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pyrunc
+try:
+    import pyrunc
+except ModuleNotFoundError:  # it is not installed, but this is its checkout, built with `make`
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    import pyrunc
 
 TIME_S = 2.0
 MEMORY = "64m"

@@ -10,8 +10,13 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
-import pyrunc
+try:
+    import pyrunc
+except ModuleNotFoundError:  # it is not installed, but this is its checkout, built with `make`
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    import pyrunc
 
 COMMAND_TIMEOUT_S = 10
 
