@@ -45,7 +45,14 @@ ORDER = (
     ("Standard descriptors", ("PIPE", "DEVNULL", "STDOUT")),
 )
 PLACED = {name for _, names in ORDER for name in names}
-ASYNC = ("Runtime", "Container", "Process", "Sandbox")
+ASYNC = {  # name -> module of pyrunc.aio
+    "Runtime": "runtime",
+    "Container": "container",
+    "Process": "processes",
+    "Reader": "pipes",
+    "Writer": "pipes",
+    "Sandbox": "sandbox",
+}
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -200,8 +207,8 @@ def page() -> str:
             listed = ", ".join(f"`{name}`" for name in names)
             parts.append(f"{listed} are those of the module `subprocess`.\n")
     parts.append("## For asyncio\n\n`pyrunc.aio` has the same operations, awaitable.\n")
-    for name in ASYNC:
-        node = definition(PACKAGE / "aio.py", name)
+    for name, module in ASYNC.items():
+        node = definition(PACKAGE / f"aio/{module}.py", name)
         assert node is not None
         parts.append(section(name, node, title=f"aio.{name}"))
     return "\n".join(parts)

@@ -203,6 +203,8 @@ LIBRARY = (
     "streams",
 )
 
+AIO = ("container", "pipes", "processes", "runtime", "sandbox", "work")  # those of pyrunc.aio
+
 # The program never imports these: the generator's input, and what stands beside the package only
 # for the stock interpreter.
 NOT_FROZEN = (
@@ -213,6 +215,7 @@ NOT_FROZEN = (
     "pyrunc.helpers.seccomp_plugins",
     "pyrunc.__main__",
     "pyrunc.aio",
+    *(f"pyrunc.aio.{name}" for name in AIO),
     *(f"pyrunc.library.{name}" for name in LIBRARY),
 )
 

@@ -16,7 +16,10 @@ from typing import Any
 
 from pyrunc.errors import HostError, UsageError
 from pyrunc.host import files
-from pyrunc.library.spec import EPHEMERAL, Spec
+from pyrunc.library.arguments import is_path, quoted
+from pyrunc.library.documents import rows
+from pyrunc.library.parameters import ID
+from pyrunc.library.spec import EPHEMERAL, UNBOUNDED, Spec
 from pyrunc.spec.load import CONFIG
 
 DIRECTORY = ".bundles"
@@ -24,6 +27,7 @@ ABANDONED_S = 3600
 OWNER = "org.pyrunc.owner"  # annotation: pid and start time of the program whose container this is
 MARK = "owner"  # the file of the same content
 OWN = (CONFIG, MARK, "upper", "work")  # names in a bundle that are no files of the caller
+MOUNTS = "/mounts/"
 ATTEMPTS = 100  # of a create against those who tidy up
 Change = Callable[[bytes], bytes]
 
@@ -87,26 +91,43 @@ class Bundle:
 
     def _with_overlay(self, spec: Spec) -> Spec:
         """Mount an overlay over the root, whose upper layer belongs to the container's root."""
-        lower = os.path.abspath(spec.get("/root/path", ""))
+        lower = spec.get("/root/path")
+        if not is_path(lower):
+            raise UsageError(
+                f"/root/path {quoted(lower)}: an ephemeral root needs the path of an image",
+                pointer="/root/path",
+                value=quoted(lower),
+            )
+        lower = os.path.abspath(lower)
         if set(lower) & set(",:\\"):
             raise UsageError(
                 f"an ephemeral root cannot lie at {lower}: overlayfs takes no comma, colon or "
                 "backslash in a path"
             )
-        uid, gid = (_root_id(spec, kind) for kind in ("uid", "gid"))
-        for name in ("upper", "work"):
-            os.mkdir(f"{self.place}/{name}", 0o755)
-            if os.geteuid() == 0:
-                os.chown(f"{self.place}/{name}", uid, gid)
-        layers = [f"lowerdir={lower}", f"upperdir={self.place}/upper", f"workdir={self.place}/work"]
-        more = ["userxattr"] if os.geteuid() else []
+        # What a directory hides is an attribute of it; "trusted" ones are not for user namespaces.
+        kinds = {row.get("type") for row in rows(spec.to_dict(), "linux", "namespaces", kind=dict)}
+        more = ["userxattr"] if os.geteuid() or "user" in kinds else []
+        room = str(spec.get(f"/annotations/{EPHEMERAL}"))
+        if room == UNBOUNDED:
+            place, (uid, gid) = self.place, (_root_id(spec, kind) for kind in ("uid", "gid"))
+            for name in ("upper", "work"):
+                os.mkdir(f"{place}/{name}", 0o755)
+                if os.geteuid() == 0:
+                    os.chown(f"{place}/{name}", uid, gid)
+        else:
+            place = f"{self.place}/upper"
+            os.mkdir(place, 0o755)
+            more.append(f"upper-size={room}")
+        layers = [f"lowerdir={lower}", f"upperdir={place}/upper", f"workdir={place}/work"]
         mount = {
             "destination": "/",
             "type": "overlay",
             "source": "overlay",
             "options": [*layers, *more],
         }
-        return spec.set("/mounts", [mount, *spec.get("/mounts", [])])
+        value = spec.to_dict()
+        rows(value, "mounts", kind=dict).insert(0, mount)
+        return Spec(value)
 
     def mark(self) -> str:
         """Return whose it is; "" while it is being written, or where nobody is named."""
@@ -208,8 +229,8 @@ def check_name(name: str) -> None:
 
 def _root_id(spec: Spec, kind: str) -> int:
     """Return the host's id of the container's root."""
-    for row in spec.get(f"/linux/{kind}Mappings") or []:
-        if row["containerID"] == 0:
+    for row in rows(spec.to_dict(), "linux", f"{kind}Mappings", kind=dict):
+        if row.get("containerID") == 0 and ID[0](row.get("hostID")):
             return int(row["hostID"])
     return 0
 
@@ -220,8 +241,16 @@ def _write(path: str, data: bytes, *, mode: int = 0o644) -> None:
         file.write(data)
 
 
+def of_caller(pointer: str, spec: Spec) -> str:
+    """Return a place of a configuration as its caller has it, without the overlay in front."""
+    number, slash, rest = pointer.removeprefix(MOUNTS).partition("/")
+    if not is_ephemeral(spec) or not pointer.startswith(MOUNTS) or not number.isdecimal():
+        return pointer
+    return f"{MOUNTS}{int(number) - 1}{slash}{rest}" if int(number) else "/root/path"
+
+
 def is_ephemeral(spec: Spec) -> bool:
-    return (spec.get("/annotations") or {}).get(EPHEMERAL) == "true"
+    return spec.get(f"/annotations/{EPHEMERAL}") not in (None, "", "false")
 
 
 def annotation(state: dict[str, Any]) -> str:

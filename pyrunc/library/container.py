@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from pyrunc.errors import Failure, StateError
 from pyrunc.host import mountinfo, process
 from pyrunc.library import figures, joining, spec_files
 from pyrunc.library.bundle import Bundle, is_ephemeral
-from pyrunc.library.processes import UNKNOWN, Completed, Process, number_of
+from pyrunc.library.parameters import checked
+from pyrunc.library.processes import MOST_OUTPUT, Completed, Process, number_of
 from pyrunc.library.records import Sink, heard
 from pyrunc.library.results import Event, MountEntry, ProcessEntry, Stats
 from pyrunc.library.spec import Spec
@@ -71,8 +73,6 @@ class Container(Process):
         self._spec: Spec | None = None
         self._files: dict[str, bytes] | None = None  # of a container that is being restored
         self._explanation = explanation
-        if pidfd < 0:
-            self._code = UNKNOWN
 
     def __repr__(self) -> str:
         return f"Container({self.id!r}, root={self.runtime.root!r})"
@@ -97,8 +97,16 @@ class Container(Process):
         """What gets the records of this container's calls: the `log` of its runtime."""
         return self.runtime.sink
 
-    def _load(self, *, lock: bool = False) -> lifecycle.Container:
-        return lifecycle.Container.load(self.runtime.root, self.id, lock=lock)
+    @contextlib.contextmanager
+    def _loaded(self, *, lock: bool = False) -> Iterator[lifecycle.Container]:
+        """Read its state, for the length of a block; with `lock` nobody else changes it."""
+        loaded = lifecycle.Container.load(self.runtime.root, self.id, lock=lock)
+        try:
+            yield loaded
+        finally:
+            if lock:
+                loaded.directory.unlock()
+            loaded.directory.close()
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -106,61 +114,47 @@ class Container(Process):
     @heard
     def status(self) -> str:
         """created, running, paused or stopped."""
-        loaded = self._load()
-        try:
+        with self._loaded() as loaded:
             return loaded.status()
-        finally:
-            loaded.directory.close()
 
     @property
     @heard
     def state(self) -> dict[str, Any]:
         """The state as the OCI specification defines it."""
-        loaded = self._load()
-        try:
+        with self._loaded() as loaded:
             return loaded.oci_state(loaded.status())
-        finally:
-            loaded.directory.close()
 
     @property
     @heard
     def spec(self) -> Spec:
         """The configuration that it was made of, after policies and with absolute paths."""
         if self._spec is None:
-            loaded = self._load()
-            try:
+            with self._loaded() as loaded:
                 text = loaded.directory.read(CONFIG) or "{}"
                 bundle = str(loaded.state.get("bundle", ""))
-            finally:
-                loaded.directory.close()
             self._spec = self._bundle.original(spec_files.resolved(Spec.parse(text), bundle))
         return self._spec
 
     @heard
     def start(self) -> Container:
         """Let the program run. InitError when it cannot be executed."""
-        loaded = self._load(lock=True)
-        try:
+        with self._loaded(lock=True) as loaded:
             loaded.start()
-        finally:
-            loaded.directory.unlock()
-            loaded.directory.close()
         return self
 
     @heard
+    @checked
     def kill(self, signal: int | str = process.SIGKILL) -> bool:
         """Signal the init, with SIGKILL everything; False when the container has stopped.
 
         A signal is a number or a name such as TERM.
         """
+        number = number_of(signal)
         try:
-            loaded = self._load()
+            with self._loaded() as loaded:
+                return loaded.kill(number)
         except StateError:
             return False
-        try:
-            return loaded.kill(number_of(signal))
-        finally:
-            loaded.directory.close()
 
     def end(self) -> None:
         """Kill everything in the container."""
@@ -169,22 +163,17 @@ class Container(Process):
     @heard
     def pause(self) -> None:
         """Freeze all processes."""
-        self._locked(lifecycle.Container.pause)
+        with self._loaded(lock=True) as loaded:
+            loaded.pause()
 
     @heard
     def resume(self) -> None:
         """Let frozen processes go on."""
-        self._locked(lifecycle.Container.resume)
-
-    def _locked(self, action: Callable[[lifecycle.Container], None]) -> None:
-        loaded = self._load(lock=True)
-        try:
-            action(loaded)
-        finally:
-            loaded.directory.unlock()
-            loaded.directory.close()
+        with self._loaded(lock=True) as loaded:
+            loaded.resume()
 
     @heard
+    @checked
     def delete(self, *, force: bool = False) -> None:
         """Remove the container; `force` kills it first.
 
@@ -197,6 +186,7 @@ class Container(Process):
     # -- more processes ----------------------------------------------------------------------------
 
     @heard
+    @checked
     def spawn(
         self,
         args: Sequence[str],
@@ -211,12 +201,14 @@ class Container(Process):
     ) -> Process:
         """Start one more process, with the filter, capabilities and limits of the container's.
 
-        `env` are more variables, `cwd` is an absolute path, `user` an id or (uid, gid). With
-        `terminal` it gets a new terminal, else the descriptors as in `Runtime.create`. StateError
-        when the container does not run, InitError when the program cannot be executed.
+        `env` are variables that are added or replaced, `cwd` is an absolute path, `user` an id or
+        (uid, gid). With `terminal` it gets a new terminal and nothing else, else the descriptors as
+        in `Runtime.create`. A container that waits for its start takes processes, too; StateError
+        when it is paused or has stopped, InitError when the program cannot be executed, with a
+        pointer into the process, such as /args/0. At the end of a ``with`` block the process is
+        killed.
         """
-        loaded = self._load()
-        try:
+        with self._loaded() as loaded:
             return joining.spawn(
                 loaded,
                 args,
@@ -224,28 +216,41 @@ class Container(Process):
                 change=joining.Change(env=env or {}, cwd=cwd, user=user, terminal=terminal),
                 stdio=(stdin, stdout, stderr),
             )
-        finally:
-            loaded.directory.close()
 
+    @checked
     def exec(
         self,
         args: Sequence[str],
         *,
         input: bytes = b"",
         timeout: float | None = None,
-        **options: Any,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        user: int | tuple[int, int] | None = None,
+        terminal: bool = False,
+        limit: int = MOST_OUTPUT,
     ) -> Completed:
         """Run one more program to its end and catch both outputs.
 
-        It is killed after `timeout` seconds. More options are those of `spawn`.
+        It is killed after `timeout` seconds; of each output `limit` bytes are kept. The other
+        options are those of `spawn`.
         """
-        stdin = PIPE if input else None
-        with self.spawn(args, stdin=stdin, stdout=PIPE, stderr=PIPE, **options) as process:
-            return process.communicate(input, timeout=timeout)
+        with self.spawn(
+            args,
+            env=env,
+            cwd=cwd,
+            user=user,
+            terminal=terminal,
+            stdin=PIPE if input else None,
+            stdout=PIPE,
+            stderr=PIPE,
+        ) as process:
+            return process.communicate(input, timeout=timeout, limit=limit)
 
     # -- limits and figures ------------------------------------------------------------------------
 
     @heard
+    @checked
     def update(
         self,
         resources: Mapping[str, Any] | None = None,
@@ -264,51 +269,32 @@ class Container(Process):
         from pyrunc.commands import update
 
         change = figures.change(resources or {}, memory=memory, cpus=cpus, pids=pids)
-        loaded = self._load(lock=True)
-        try:
+        with self._loaded(lock=True) as loaded:
             return update.apply_change(loaded, change, dry_run=dry_run, reclaim_s=reclaim)
-        finally:
-            loaded.directory.unlock()
-            loaded.directory.close()
 
     @heard
     def stats(self) -> Stats:
         """Return the figures of the container's cgroups."""
-        loaded = self._load()
-        manager = loaded.cgroup(now=True)
-        try:
+        with self._loaded() as loaded, contextlib.closing(loaded.cgroup(now=True)) as manager:
             return Stats.of(manager.stats())
-        finally:
-            manager.close()
-            loaded.directory.close()
 
     @heard
     def oom_kills(self) -> int:
         """How many processes of the container the kernel has killed for its memory limit."""
-        loaded = self._load()
-        manager = loaded.cgroup(now=True)
-        try:
+        with self._loaded() as loaded, contextlib.closing(loaded.cgroup(now=True)) as manager:
             return manager.oom_kills()
-        finally:
-            manager.close()
-            loaded.directory.close()
 
+    @checked
     def events(self, *, interval: float = 5.0) -> Iterator[Event]:
         """OOM kills as they come, figures every `interval` seconds, last the end."""
-        loaded = self._load()
-        try:
+        with self._loaded() as loaded:
             yield from figures.events(loaded, poll=self.poll, interval=interval)
-        finally:
-            loaded.directory.close()
 
     @heard
     def processes(self) -> list[ProcessEntry]:
         """Return the processes in the container's cgroups."""
-        loaded = self._load()
-        try:
+        with self._loaded() as loaded:
             return figures.processes(loaded)
-        finally:
-            loaded.directory.close()
 
     @heard
     def mounts(self) -> list[MountEntry]:
@@ -322,6 +308,7 @@ class Container(Process):
     # -- checkpoints -------------------------------------------------------------------------------
 
     @heard
+    @checked
     def checkpoint(self, images: str | os.PathLike[str], *, leave_running: bool = False) -> None:
         """Save the container with CRIU into a directory; only root can do so.
 
@@ -337,13 +324,11 @@ class Container(Process):
                 "a container with an ephemeral root cannot be saved: its files would be lost",
                 hint="use a root file system that can be written to",
             )
-        loaded = self._load(lock=True)
-        try:
+        with self._loaded(lock=True) as loaded:
             options = CriuOptions(images=os.fspath(images), leave_running=leave_running)
             Checkpoint(options, loaded).perform()
-        finally:
-            loaded.directory.close()
 
+    @checked
     def restore(
         self,
         images: str | os.PathLike[str],

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from errno import EACCES, EPERM, EROFS
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pyrunc.errors import Failure, InitError, StateError, UsageError
+from pyrunc.errors import ConfigErrors, Failure, InitError, StateError, UsageError
 from pyrunc.host import facts
 from pyrunc.library import forks, orphans, policies, records
-from pyrunc.library.bundle import OWNER, Bundle, is_ephemeral
+from pyrunc.library.arguments import quoted
+from pyrunc.library.bundle import OWNER, Bundle, is_ephemeral, of_caller
 from pyrunc.library.container import Container
 from pyrunc.library.policies import Change
 from pyrunc.library.spec import Spec
@@ -59,6 +61,9 @@ def looked(runtime: Runtime, spec: Configuration) -> Iterator[tuple[PreparedCrea
     bundle.make(governed, mark=orphans.own_mark())
     try:
         yield PreparedCreate(_options(runtime, bundle)), changes
+    except Failure as failure:
+        _quote(failure, governed)
+        raise
     finally:
         bundle.remove()
 
@@ -80,6 +85,7 @@ def make(runtime: Runtime, asked: Request, prepare: Callable[[CreateOptions], Cr
     except BaseException as error:
         if isinstance(error, Failure):
             _advise(error, asked)
+            _quote(error, asked.spec)
         bundle.remove()
         if streams is not None:
             streams.close()
@@ -87,6 +93,32 @@ def make(runtime: Runtime, asked: Request, prepare: Callable[[CreateOptions], Cr
     finally:
         if streams is not None:
             streams.close_theirs()
+
+
+class Placed(Protocol):
+    """What says which place of the configuration it is about."""
+
+    pointer: str
+
+
+def relocate(placed: Iterable[Placed], spec: Configuration) -> None:
+    """Name the places as the caller's configuration has them."""
+    if not isinstance(spec, str | os.PathLike):
+        for row in placed:
+            row.pointer = of_caller(row.pointer, Spec(spec))
+
+
+def _quote(failure: Failure, spec: Configuration) -> None:
+    """Say what the configuration has at the place of a failure."""
+    if isinstance(spec, str | os.PathLike):
+        return
+    with contextlib.suppress(UsageError):  # the pointer is into something else
+        spec = Spec(spec)
+        failure.pointer = of_caller(failure.pointer, spec)
+        relocate(failure.problems if isinstance(failure, ConfigErrors) else (), spec)
+        value = spec.get(failure.pointer) if failure.pointer else None
+        if value is not None and not failure.value:
+            failure.value = quoted(value)
 
 
 def _advise(failure: Failure, asked: Request) -> None:

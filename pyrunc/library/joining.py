@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pyrunc.errors import UsageError
+from pyrunc.errors import Failure
+from pyrunc.library.arguments import quoted, words
 from pyrunc.library.processes import Process
-from pyrunc.library.spec import words
 from pyrunc.library.streams import Stream, Streams
 from pyrunc.lifecycle import container as lifecycle
 from pyrunc.lifecycle import exec as lifecycle_exec
@@ -47,25 +47,19 @@ def spawn(
         wanted.env = (*wanted.env, *(f"{k}={v}" for k, v in change.env.items()))
         wanted.cwd = change.cwd if change.cwd is not None else wanted.cwd
         if change.user is not None:
-            wanted.user.uid, wanted.user.gid = _ids(change.user)
+            ids = change.user if isinstance(change.user, tuple) else (change.user, change.user)
+            wanted.user.uid, wanted.user.gid = ids
         options = ExecOptions(root=runtime_root, stdio=streams.theirs, service_manager=False)
         execution = lifecycle_exec.Execution(loaded, config, wanted, options=options)
         child = execution.perform()
         return Process(
             pid=child.pid, pidfd=child.pidfd, streams=streams, terminal=execution.terminal
         )
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, Failure) and not error.value:
+            given = {"/args/0": program[0], "/cwd": change.cwd}.get(error.pointer)
+            error.value = quoted(given) if given is not None else ""
         streams.close()
         raise
     finally:
         streams.close_theirs()
-
-
-def _ids(user: object) -> tuple[int, int]:
-    """Return (uid, gid). Names are never looked up: whose /etc/passwd would it be."""
-    match user:
-        case int():
-            return user, user
-        case (int(uid), int(gid)):
-            return uid, gid
-    raise UsageError(f"user {user!r}: an id, or (uid, gid); names are not looked up")

@@ -22,17 +22,21 @@ from types import TracebackType
 
 from pyrunc.errors import StateError
 from pyrunc.host import process, syscalls
+from pyrunc.library.parameters import checked
 from pyrunc.library.streams import Streams
 from pyrunc.spec.signals import parse_signal
 
 CHUNK = 65536
 PIPE_MAX = 1 << 20  # more than a pipe that nobody has enlarged can hold (16 pages), in bytes
 MOST_MS = 2**31 - 1  # of poll(2): a C integer
+MOST_OUTPUT = 1 << 30  # bytes that are kept of an output where nothing else is said
 UNKNOWN = -1  # exit code of a process that somebody else has collected
 
 
-class TimeoutExpired(StateError):
+class TimeoutExpired(StateError, TimeoutError):
     """Something did not happen in time; `seconds` is the time that it had."""
+
+    errno: int
 
     def __init__(self, message: str, *, seconds: float) -> None:
         super().__init__(f"{message} within {seconds:g} s")
@@ -66,7 +70,12 @@ class Completed:
 
 
 class Process:
-    """A started program. Closing it lets go of the descriptors; the program goes on."""
+    """A started program.
+
+    At the end of a ``with`` block it is killed; `close` alone lets go of the descriptors, and the
+    program goes on. `pid` is its number on the host, `pidfd` its descriptor, `terminal` the master
+    of its terminal or -1.
+    """
 
     def __init__(
         self, *, pid: int, pidfd: int, streams: Streams, terminal: int = -1, child: bool = True
@@ -81,7 +90,7 @@ class Process:
         self.terminal = terminal
         self._child = child
         self._lock = threading.Lock()
-        self._code: int | None = None
+        self._code: int | None = None if pidfd >= 0 else UNKNOWN  # it had ended already
         self._users = 0  # threads that wait or communicate: the descriptors must outlast them
         self._closed = False
         self._maker = os.getpid()  # a fork of it has a copy of this handle, and ends nothing
@@ -122,6 +131,7 @@ class Process:
         """The pipe from the program's standard error, unbuffered."""
         return self.streams.file("stderr")
 
+    @checked
     def kill(self, signal: int | str = process.SIGKILL) -> bool:
         """Send a signal, a number or a name such as TERM; False when the process has ended."""
         number = number_of(signal)
@@ -170,6 +180,7 @@ class Process:
         code, status = ended
         return status if code == syscalls.CLD_EXITED else 128 + status
 
+    @checked
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit code.
 
@@ -199,8 +210,9 @@ class Process:
                 self._users -= 1
                 self._let_go()
 
+    @checked
     def communicate(
-        self, input: bytes = b"", *, timeout: float | None = None, limit: int = 1 << 30
+        self, input: bytes = b"", *, timeout: float | None = None, limit: int = MOST_OUTPUT
     ) -> Completed:
         """Feed standard input, read both outputs to their ends, wait.
 
@@ -251,7 +263,7 @@ class Process:
 
 
 def number_of(signal: int | str) -> int:
-    """Return the number of a signal; Failure for a name that none has."""
+    """Return the number of a signal that is one by its name."""
     return parse_signal(signal) if isinstance(signal, str) else int(signal)
 
 

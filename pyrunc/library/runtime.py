@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pyrunc.cgroups.base import Owner
-from pyrunc.errors import ConfigErrors, Failure, Problem, UsageError
+from pyrunc.errors import ConfigErrors, Failure, Problem
 from pyrunc.host import process
 from pyrunc.host.facts import Host
 from pyrunc.library import creation, orphans, records
 from pyrunc.library.bundle import Bundle
 from pyrunc.library.container import Container
 from pyrunc.library.creation import Configuration
+from pyrunc.library.parameters import checked
 from pyrunc.library.policies import Refusal
 from pyrunc.library.processes import Completed
 from pyrunc.library.records import heard
@@ -29,12 +30,11 @@ from pyrunc.library.streams import PIPE, Stream
 from pyrunc.lifecycle import container as lifecycle_container
 from pyrunc.lifecycle import create as lifecycle_create
 from pyrunc.lifecycle import delete as lifecycle_delete
-from pyrunc.lifecycle.state_root import default_root
+from pyrunc.lifecycle.state_root import check_id, default_root
 from pyrunc.log import log
 
 # What changes or refuses a configuration before anything is planned.
 Policy = Callable[[Spec, Host], Spec | Refusal]
-MANAGERS = ("cgroupfs", "systemd", "disabled")
 Owner.tidy = True
 
 
@@ -52,6 +52,7 @@ class Runtime:
     state root.
     """
 
+    @checked
     def __init__(
         self,
         root: str | os.PathLike[str] | None = None,
@@ -62,10 +63,6 @@ class Runtime:
         policies: Sequence[Policy] = (),
         log: records.Sink | None = None,
     ) -> None:
-        if cgroup_manager not in MANAGERS:
-            raise UsageError(
-                f"cgroup_manager {cgroup_manager!r}: it is one of {', '.join(MANAGERS)}"
-            )
         self.root = os.path.abspath(root if root is not None else default_root())
         self.cgroup_manager = "systemd" if systemd else cgroup_manager
         self.rootless = rootless
@@ -79,6 +76,7 @@ class Runtime:
     # -- before anything is made -------------------------------------------------------------------
 
     @heard
+    @checked
     def check(self, spec: Configuration) -> Report:
         """Every problem of a configuration on this host; what is made for a trial is gone again.
 
@@ -89,19 +87,23 @@ class Runtime:
         try:
             with creation.looked(self, spec) as (prepared, _changes):
                 problems, doubts = predict(prepared, root=self.root)
+                warnings = (*prepared.all_warnings(), *doubts)
+                creation.relocate((*problems, *warnings), spec)
         except ConfigErrors as errors:
             return Report(errors.problems, errors.warnings)
         except Failure as failure:
-            problem = Problem(failure.pointer, str(failure), hint=failure.hint)
+            problem = Problem(failure.pointer, str(failure), value=failure.value, hint=failure.hint)
             return Report((problem,), ())
-        return Report(tuple(problems), (*prepared.all_warnings(), *doubts))
+        return Report(tuple(problems), warnings)
 
     @heard
+    @checked
     def explain(self, spec: Configuration) -> Explained:
         """Return what `create` would do; Failure where it would fail before anything is made."""
         with creation.looked(self, spec) as (prepared, changes):
             plan = prepared.plan
         lines = plan.explain().splitlines()
+        creation.relocate(plan.ops, spec)
         return Explained(
             writes=tuple(prepared.cgroup.planned(prepared.config.linux.resources)),
             operations=tuple(
@@ -116,6 +118,7 @@ class Runtime:
     # -- containers --------------------------------------------------------------------------------
 
     @heard
+    @checked
     def create(
         self,
         spec: Configuration,
@@ -153,6 +156,7 @@ class Runtime:
         )
 
     @heard
+    @checked
     def restore(
         self,
         images: str | os.PathLike[str],
@@ -184,6 +188,7 @@ class Runtime:
             self, asked, lambda options: restore.prepare(options, criu, detached=False)
         )
 
+    @checked
     def run(
         self,
         spec: Configuration,
@@ -212,6 +217,7 @@ class Runtime:
             return container.communicate(input, timeout=timeout)
 
     @heard
+    @checked
     def get(self, id: str) -> Container:
         """Return an existing container, whoever made it; StateError when there is none.
 
@@ -226,6 +232,7 @@ class Runtime:
             loaded.directory.close()
 
     @heard
+    @checked
     def delete(self, id: str, *, force: bool = False) -> None:
         """Delete a container by its name, whoever made it and in whatever state it is.
 
@@ -257,9 +264,10 @@ class Runtime:
         """Return the ids of all containers of the root, half-created ones too."""
         return orphans.ids(self.root)
 
+    @checked
     def bundle_path(self, id: str) -> str:
         """Return the directory that `create` makes for the bundle of a container."""
-        return Bundle(self.root, id).place
+        return Bundle(self.root, check_id(id)).place
 
     def features(self) -> dict[str, Any]:
         """Return the document of `pyrunc features`."""

@@ -14,17 +14,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from pyrunc.errors import Failure
+from pyrunc.errors import Failure, UsageError
+from pyrunc.library.arguments import bytes_of, words
 from pyrunc.library.bundle import check_name
 from pyrunc.library.container import Container
 from pyrunc.library.creation import new_id
+from pyrunc.library.parameters import checked
 from pyrunc.library.processes import Completed
 from pyrunc.library.runtime import Runtime
-from pyrunc.library.spec import Spec, words
+from pyrunc.library.spec import Spec
 from pyrunc.library.streams import PIPE
 
 WORK = "/tmp"  # the program's working directory, a tmpfs; every image has one
 SIGKILL_CODE = 137
+OUTPUT_LIMIT = 16 << 20  # bytes that are kept of each output where nothing else is said
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Stop:
 class Sandbox:
     """Programs of one root file system, which stays untouched. Usable from many threads."""
 
+    @checked
     def __init__(
         self,
         rootfs: str | os.PathLike[str],
@@ -76,7 +80,7 @@ class Sandbox:
         memory: int | str | None = "256m",
         cpus: float | None = None,
         pids: int | None = 64,
-        scratch: str = "64m",
+        scratch: int | str = "64m",
         spec: Spec | None = None,
         runtime: Runtime | None = None,
         program: Sequence[str] = (),
@@ -94,12 +98,18 @@ class Sandbox:
         """
         self.runtime = runtime or Runtime()
         self._explain = explain
-        self._program = tuple(words(program)) if program else ()
+        if pool and not program:
+            raise UsageError("pool: the containers that wait need a program to run")
+        self._program = tuple(program)
         base = spec or Spec.default(["true"], rootfs=os.path.abspath(rootfs))
-        options = ["nosuid", "nodev", "mode=1777", f"size={scratch}"]
+        options = ["nosuid", "nodev", "mode=1777", f"size={bytes_of(scratch)}"]
         base = base.mount(WORK, type="tmpfs", options=options)
         self.spec = base.limit(memory=memory, cpus=cpus, pids=pids).cwd(WORK)
-        self._pool = _Pool(self, pool if program else 0)
+        self._pool = _Pool(self, pool)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pool.begin()
 
     def __enter__(self) -> Sandbox:
         return self
@@ -116,6 +126,7 @@ class Sandbox:
         """Delete the containers that wait."""
         self._pool.close()
 
+    @checked
     def run(
         self,
         args: Sequence[str] | None = None,
@@ -124,7 +135,7 @@ class Sandbox:
         timeout: float | None = None,
         files: Mapping[str, bytes] | None = None,
         env: Mapping[str, str] | None = None,
-        output_limit: int = 16 << 20,
+        output_limit: int = OUTPUT_LIMIT,
         stop: Stop | None = None,
     ) -> Result:
         """Run a program (by default `program`) to its end; after `timeout` seconds it is killed.
@@ -132,7 +143,7 @@ class Sandbox:
         `files` are in its working directory, read-only. Of each output `output_limit` bytes are
         kept. `stop` ends the program from another thread. Failure when it cannot be started.
         """
-        args = tuple(words(args or self._program))
+        args = tuple(words(args if args is not None else self._program))
         pooled = args == self._program and not files and not env
         container = self._pool.take() if pooled else self._create(args, files or {}, env or {})
         began = time.monotonic()
@@ -189,6 +200,17 @@ class Sandbox:
         )
 
 
+class Unfilled(Sandbox):
+    """One whose pool is filled later, by who may wait for it."""
+
+    def _begin(self) -> None:
+        pass
+
+    def fill(self) -> None:
+        """Make the containers that wait."""
+        self._pool.begin()
+
+
 class _Pool:
     """Containers that wait.
 
@@ -203,7 +225,10 @@ class _Pool:
         self._filler: threading.Thread | None = None
         self._closed = False
         self._maker = os.getpid()
-        if size:
+
+    def begin(self) -> None:
+        """Make all of them."""
+        if self._size:
             try:
                 self._fill()
             except BaseException:  # some may be there already, and nobody could close the pool

@@ -11,18 +11,20 @@ import os
 
 from pyrunc import jsontext
 from pyrunc.errors import UsageError
+from pyrunc.library.arguments import MOST_BYTES, MOST_TASKS, between, bytes_of, quoted, words
+from pyrunc.library.documents import child, members, parts_of, replace, rows
+from pyrunc.library.parameters import checked
 from pyrunc.spec import defaults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
-    from typing import Any, Final, NoReturn, TypeVar
-
-    Number = TypeVar("Number", int, float)
+    from typing import Any, Final, NoReturn
 
 # The root file system is an overlay whose upper layer goes away with the container.
 EPHEMERAL: Final = "org.pyrunc.ephemeral"
+UNBOUNDED: Final = "true"  # its value for one below the state root; else the size of a tmpfs
 # linux.seccomp is to be the library's default profile, which depends on the machine.
 DEFAULT_FILTER: Final = "default"
 
@@ -36,7 +38,8 @@ FIRST_HOST_ID: Final = 0x70000000
 IDS: Final = 65536
 CPU_PERIOD_US: Final = 100_000
 LEAST_QUOTA_US: Final = 1000  # kernel: min_cfs_quota_period
-UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+LEAST_CPUS: Final = LEAST_QUOTA_US / CPU_PERIOD_US
+MOST_CPUS: Final = 1 << 20  # more than Linux knows; a quota is a number of 64 bits
 
 
 class Spec:
@@ -45,14 +48,15 @@ class Spec:
     __slots__ = ("_value",)
     _value: dict[str, Any]
 
+    @checked
     def __init__(self, value: Mapping[str, Any] | Spec) -> None:
         """`value` is copied; it is checked when a container is made of it, or by `check`.
 
         UsageError for what JSON has no word for.
         """
         try:
-            copy = jsontext.decode(jsontext.encode(dict(value)))
-        except (TypeError, ValueError) as error:
+            copy = jsontext.decode(jsontext.encode({key: value[key] for key in value.keys()}))  # noqa: SIM118
+        except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(f"a configuration is made of JSON values: {error}") from None
         object.__setattr__(self, "_value", copy)
 
@@ -66,6 +70,7 @@ class Spec:
         return Spec, (self._value,)
 
     @classmethod
+    @checked
     def load(cls, path: str | PathLike[str]) -> Spec:
         """From a file such as config.json, or from the one in the directory of a bundle.
 
@@ -77,17 +82,19 @@ class Spec:
         return load(path)
 
     @classmethod
+    @checked
     def parse(cls, text: str | bytes) -> Spec:
         """From the text of a config.json."""
         from pyrunc.spec import strict
 
-        data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
         value = strict.decode(data, source="config.json")
         if not isinstance(value, dict):
-            raise UsageError("a configuration is a JSON object")
+            raise UsageError("a configuration is a JSON object", value=quoted(value))
         return cls(value)
 
     @classmethod
+    @checked
     def default(
         cls,
         args: Sequence[str],
@@ -125,6 +132,7 @@ class Spec:
         copy: dict[str, Any] = jsontext.decode(jsontext.encode(self._value))
         return copy
 
+    @checked
     def json(self, *, indent: int = 0) -> str:
         """Return the text of the config.json."""
         return jsontext.encode(self._value, indent=indent)
@@ -136,17 +144,15 @@ class Spec:
     def __getitem__(self, name: str) -> Any:
         return self.to_dict()[name]
 
+    @checked
     def get(self, pointer: str, default: Any = None) -> Any:
         """Return the value at a JSON pointer, such as /linux/resources/pids/limit."""
         value: Any = self._value
-        for part in pointer.split("/")[1:]:
-            part = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(value, list) and part.isdigit() and int(part) < len(value):
-                value = value[int(part)]
-            elif isinstance(value, dict) and part in value:
-                value = value[part]
-            else:
+        for part in parts_of(pointer):
+            inner = child(value, part)
+            if inner is None:
                 return default
+            (value,) = inner
         return jsontext.decode(jsontext.encode(value))
 
     def __eq__(self, other: object) -> bool:
@@ -163,60 +169,68 @@ class Spec:
 
     # -- steps -------------------------------------------------------------------------------------
 
+    @checked
     def set(self, pointer: str, value: Any) -> Spec:
-        """Replace the value at a JSON pointer; objects on the way are made."""
+        """Replace the value at a JSON pointer; objects on the way are made.
+
+        The number after the last one of an array, or ``-``, adds an element. UsageError where there
+        can be no such place, such as below a text.
+        """
         changed = self.to_dict()
-        *parents, last = [
-            part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]
-        ]
-        place: Any = changed
-        for part in parents:
-            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
-        if isinstance(place, list):
-            place[int(last)] = value
-        else:
-            place[last] = value
+        if not pointer:
+            return Spec(value)
+        replace(changed, pointer, value)
         return Spec(changed)
 
+    @checked
     def args(self, *args: str) -> Spec:
         """Another program with its arguments."""
         return self.set("/process/args", list(args))
 
+    @checked
     def cwd(self, path: str) -> Spec:
         """Another working directory, an absolute path inside the container."""
         return self.set("/process/cwd", path)
 
+    @checked
     def env(self, variables: Mapping[str, str] | None = None, /, **more: str) -> Spec:
         """More variables; one that is there already gets the new value.
 
         They are given by name, or in a mapping: ``env(LANG="C")``, ``env({"LANG": "C"})``.
         """
         new = {**(variables or {}), **more}
-        lines = self.get("/process/env") or []
+        changed = self.to_dict()
+        lines = rows(changed, "process", "env", kind=str)
         kept = [line for line in lines if line.partition("=")[0] not in new]
-        return self.set("/process/env", [*kept, *(f"{k}={v}" for k, v in new.items())])
+        lines[:] = [*kept, *(f"{name}={value}" for name, value in new.items())]
+        return Spec(changed)
 
+    @checked
     def terminal(self, *, rows: int = 24, columns: int = 80) -> Spec:
         """Give the program a new terminal; `Container.terminal` is its other side."""
         size = {"height": rows, "width": columns}
         return self.set("/process/terminal", True).set("/process/consoleSize", size)
 
+    @checked
     def user(self, uid: int, gid: int | None = None, *, groups: Sequence[int] = ()) -> Spec:
         """Ids of the process inside the container; `gid` is the same number unless it is given."""
         value = {"uid": uid, "gid": uid if gid is None else gid}
         more = {"additionalGids": list(groups)} if groups else {}
         return self.set("/process/user", {**value, **more})
 
+    @checked
     def hostname(self, name: str) -> Spec:
         """Give the container a host name of its own."""
         return self.set("/hostname", name)
 
+    @checked
     def annotation(self, name: str, value: str) -> Spec:
         """Set an annotation; docs/annotations.md has those that change something."""
         changed = self.to_dict()
-        changed.setdefault("annotations", {})[name] = value
+        members(changed, "annotations")[name] = value
         return Spec(changed)
 
+    @checked
     def limit(
         self,
         *,
@@ -227,23 +241,21 @@ class Spec:
         """Limit what the cgroup may use.
 
         Memory (and memory plus swap) in bytes or such as "64m", processors, tasks. UsageError for
-        what is no limit, such as 0.
+        what is no limit, such as 0, or more than the kernel can count.
         """
         changed = self.to_dict()
-        resources = changed.setdefault("linux", {}).setdefault("resources", {})
+        resources = members(changed, "linux", "resources")
         if memory is not None:
-            size = _more_than_nothing("memory", bytes_of(memory))
-            resources["memory"] = {**(resources.get("memory") or {}), "limit": size, "swap": size}
+            size = between("memory", bytes_of(memory), 1, MOST_BYTES)
+            members(resources, "memory").update(limit=size, swap=size)
         if cpus is not None:
-            time_us = int(_more_than_nothing("cpus", cpus) * CPU_PERIOD_US)
-            if time_us < LEAST_QUOTA_US:
-                raise UsageError(f"cpus {cpus}: at least {LEAST_QUOTA_US / CPU_PERIOD_US:g}")
-            quota = {"quota": time_us, "period": CPU_PERIOD_US}
-            resources["cpu"] = {**(resources.get("cpu") or {}), **quota}
+            time_us = int(between("cpus", cpus, LEAST_CPUS, MOST_CPUS) * CPU_PERIOD_US)
+            members(resources, "cpu").update(quota=time_us, period=CPU_PERIOD_US)
         if pids is not None:
-            resources["pids"] = {"limit": _more_than_nothing("pids", pids)}
+            resources["pids"] = {"limit": between("pids", pids, 1, MOST_TASKS)}
         return Spec(changed)
 
+    @checked
     def mount(
         self, destination: str, *, type: str, source: str = "", options: Sequence[str] = ()
     ) -> Spec:
@@ -251,6 +263,7 @@ class Spec:
         row = {"destination": destination, "type": type, "source": source or type}
         return self._add_mount({**row, "options": list(options)})
 
+    @checked
     def bind(
         self,
         source: str | PathLike[str],
@@ -280,23 +293,22 @@ class Spec:
 
     def _add_mount(self, row: dict[str, Any]) -> Spec:
         changed = self.to_dict()
-        changed.setdefault("mounts", []).append(row)
+        rows(changed, "mounts", kind=dict).append(row)
         return Spec(changed)
 
+    @checked
     def network(self, kind: str) -> Spec:
         """``none``: a new namespace with nothing but lo; ``host``; or the path of a namespace."""
         entry = {"type": "network", **({"path": kind} if kind.startswith("/") else {})}
-        if kind not in ("none", "host") and not kind.startswith("/"):
-            raise UsageError(f"network {kind!r}: it is none, host or an absolute path")
         return self._namespaces("network", [] if kind == "host" else [entry])
 
-    def _all_namespaces(self) -> list[dict[str, Any]]:
-        return self.get("/linux/namespaces") or []
-
     def _namespaces(self, kind: str, entries: list[dict[str, Any]]) -> Spec:
-        kept = [one for one in self._all_namespaces() if one.get("type") != kind]
-        return self.set("/linux/namespaces", [*kept, *entries])
+        changed = self.to_dict()
+        listed = rows(changed, "linux", "namespaces", kind=dict)
+        listed[:] = [*(row for row in listed if row.get("type") != kind), *entries]
+        return Spec(changed)
 
+    @checked
     def seccomp(self, profile: str | PathLike[str] | Mapping[str, Any] | None) -> Spec:
         """Choose the system call filter.
 
@@ -304,7 +316,7 @@ class Spec:
         no filter. UsageError for a name that is neither, Failure for a file that cannot be read.
         """
         changed = self.to_dict()
-        linux = changed.setdefault("linux", {})
+        linux = members(changed, "linux")
         linux.pop("seccomp", None)
         if profile == DEFAULT_FILTER:
             from pyrunc.library import filter
@@ -316,14 +328,22 @@ class Spec:
             linux["seccomp"] = profile_of(profile)
         return Spec(changed)
 
+    @checked
     def readonly(self, readonly: bool = True) -> Spec:
         """Whether the root file system can be written to."""
         return self.set("/root/readonly", readonly)
 
-    def ephemeral(self) -> Spec:
-        """Make the root writable; changes go away with the container, not to the image."""
-        return self.readonly(False).annotation(EPHEMERAL, "true")
+    @checked
+    def ephemeral(self, *, size: int | str | None = "1g") -> Spec:
+        """Make the root writable; changes go away with the container, not to the image.
 
+        They take up to `size` bytes of memory, which counts for the limit of memory, too. With None
+        they lie below the state root, and nothing bounds them but its file system.
+        """
+        room = UNBOUNDED if size is None else str(bytes_of(size))
+        return self.readonly(False).annotation(EPHEMERAL, room)
+
+    @checked
     def capabilities(self, *names: str) -> Spec:
         """Set the capabilities of the program; none at all without an argument.
 
@@ -332,6 +352,7 @@ class Spec:
         kinds = ("bounding", "effective", "permitted")
         return self.set("/process/capabilities", {kind: list(names) for kind in kinds})
 
+    @checked
     def user_namespace(self, *, first_host_id: int = FIRST_HOST_ID, ids: int = IDS) -> Spec:
         """Add a user namespace that root makes.
 
@@ -348,6 +369,7 @@ class Spec:
             changed["linux"].pop(name, None)
         return Spec(changed)
 
+    @checked
     def rootless(self, *, uid: int | None = None, gid: int | None = None) -> Spec:
         """For a caller without privileges, who is root inside; `uid` and `gid` are the caller's."""
         if uid is None or gid is None:
@@ -355,10 +377,15 @@ class Spec:
 
             host = facts.probe()
             uid, gid = host.euid if uid is None else uid, host.egid if gid is None else gid
-        before = self.get("/linux/resources") or {}
-        limits = {name: value for name, value in before.items() if name != "devices"}
-        networks = [one for one in self._all_namespaces() if one.get("type") == "network"]
-        made = Spec(defaults.rootless_config(self.to_dict(), euid=uid, egid=gid))
+        value = self.to_dict()
+        before = members(value, "linux", "resources")
+        limits = {name: limit for name, limit in before.items() if name != "devices"}
+        listed = rows(value, "linux", "namespaces", kind=dict)
+        networks = [row for row in listed if row.get("type") == "network"]
+        for row in rows(value, "mounts", kind=dict):
+            if row.get("options") is not None:
+                rows(row, "options", kind=str)
+        made = Spec(defaults.rootless_config(value, euid=uid, egid=gid))
         if limits:
             made = made.set("/linux/resources", limits)
         return made._namespaces("network", networks)
@@ -367,31 +394,3 @@ class Spec:
 def _path(path: str | PathLike[str]) -> str:
     text = path if isinstance(path, str) else path.__fspath__()
     return text if text.startswith("/") or not text else f"{os.getcwd()}/{text}"
-
-
-def _more_than_nothing(name: str, limit: Number) -> Number:
-    """Refuse what the kernel or the specification takes for no limit at all."""
-    if limit <= 0:
-        raise UsageError(f"{name} {limit}: a limit is more than 0; None is no limit")
-    return limit
-
-
-def words(args: Sequence[str]) -> list[str]:
-    """Return a program with its arguments; UsageError for a single text, which is no list."""
-    if isinstance(args, str) or not args:
-        raise UsageError(f"args {args!r}: a program and its arguments, such as ['ls', '-l']")
-    return list(args)
-
-
-def bytes_of(size: int | str) -> int:
-    """Return a number of bytes, or a text such as 64m, 1.5g, 100kb, 1GiB."""
-    if isinstance(size, int):
-        return size
-    if not isinstance(size, str):
-        raise UsageError(f"{size!r} is no size: use a number of bytes, or a text such as 64m")
-    text = size.strip().lower().removesuffix("b").removesuffix("i")
-    unit = text[-1:] if text[-1:].isalpha() else ""
-    digits = text.removesuffix(unit).rstrip() if unit else text
-    if unit not in UNITS or not digits.replace(".", "", 1).isdigit():
-        raise UsageError(f"{size!r} is no size: use a number of bytes, or a text such as 64m")
-    return int(float(digits) * UNITS[unit])

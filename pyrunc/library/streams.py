@@ -7,6 +7,7 @@ program's ends are closed as soon as it has them, ours with `close`.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from io import FileIO
 from subprocess import DEVNULL, PIPE, STDOUT
@@ -14,6 +15,7 @@ from typing import IO, Any
 
 from pyrunc.errors import StateError, UsageError
 from pyrunc.host import syscalls
+from pyrunc.library.arguments import quoted
 
 Stream = int | bytes | IO[Any] | None
 __all__ = ["DEVNULL", "PIPE", "STDOUT", "Stream", "Streams"]
@@ -73,7 +75,7 @@ class Streams:
         if stream == PIPE:
             self._ours[name], write = os.pipe2(os.O_CLOEXEC)
             return self._own(write)
-        return _descriptor(stream, name="stdout or stderr")
+        return _descriptor(stream, name=name)
 
     @property
     def stdin(self) -> int:
@@ -131,10 +133,17 @@ class Streams:
 
 
 def _descriptor(stream: Stream, *, name: str) -> int:
-    if isinstance(stream, int):
-        if stream < 0:
-            raise UsageError(f"{name}: {stream} is no descriptor and none of PIPE, DEVNULL, STDOUT")
-        return stream
-    if stream is None or isinstance(stream, bytes):
+    if isinstance(stream, bytes) or stream is None:
         raise UsageError(f"{name}: only stdin can be given as bytes")
-    return int(stream.fileno())
+    try:
+        fd = stream if isinstance(stream, int) else int(stream.fileno())
+        if fd < 0:
+            raise UsageError(f"{name} {fd}: it is no descriptor and none of PIPE and DEVNULL")
+        fcntl.fcntl(fd, fcntl.F_GETFD)
+    except (OSError, ValueError, TypeError, OverflowError) as error:  # closed, or only in memory
+        raise UsageError(
+            f"{name} {quoted(stream)}: it has no descriptor ({error})",
+            hint="use PIPE and read or write it yourself, or give stdin as bytes",
+            value=quoted(stream),
+        ) from None
+    return fd

@@ -83,7 +83,7 @@ def rootless_config(config: dict[str, Any], *, euid: int, egid: int) -> dict[str
     the network namespace: the host's /sys is bound instead. Group 5 (tty) is not mapped.
     """
     linux = dict(config["linux"])
-    kinds = [entry for entry in linux["namespaces"] if entry["type"] not in ("network", "user")]
+    kinds = [entry for entry in linux["namespaces"] if entry.get("type") not in ("network", "user")]
     linux["namespaces"] = [*kinds, {"type": "user"}]
     linux["uidMappings"] = [{"containerID": 0, "hostID": euid, "size": 1}]
     linux["gidMappings"] = [{"containerID": 0, "hostID": egid, "size": 1}]
@@ -100,9 +100,9 @@ def _mount(destination: str, kind: str, source: str, options: str) -> dict[str, 
 
 
 def _rootless_mount(mount: dict[str, Any]) -> dict[str, Any]:
-    if mount["destination"] == "/sys":
+    if mount.get("destination") == "/sys":
         return _mount(*ROOTLESS_SYS)
     options = [
-        option for option in mount.get("options", ()) if not option.startswith(("uid=", "gid="))
+        option for option in mount.get("options") or () if not option.startswith(("uid=", "gid="))
     ]
     return {**mount, "options": options} if options else mount

@@ -50,8 +50,10 @@ DIET |= {
 }
 # What the launcher cannot hold of the library, by the build's own list.
 LIBRARY = constant(TREE / "csrc/launcher/freeze.py", "LIBRARY")
+AIO = constant(TREE / "csrc/launcher/freeze.py", "AIO")
 OFF_DIET = (
-    "pyrunc/aio.py",  # the library: for programs in Python
+    "aio/__init__.py",  # the library: for programs in Python
+    *(f"aio/{name}.py" for name in AIO),
     *(f"library/{name}.py" for name in LIBRARY),
     "commands/check.py",  # run by people, a few times a day
     "commands/doctor.py",

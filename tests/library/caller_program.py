@@ -38,7 +38,7 @@ def specs(image: Path, mapping: Mapping[str, object]) -> Spec:
     spec = spec.mount("/cache", type="tmpfs", options=["size=1m"]).bind(image, "/data")
     spec = spec.env(A="b").env({"C": "d"}).user(1000).user(1, 2, groups=[3]).cwd("/")
     spec = spec.network("none").network("/run/netns/x").seccomp("default").seccomp(None)
-    spec = spec.seccomp(Path("p.json")).rootless().ephemeral().readonly().hostname("h")
+    spec = spec.seccomp(Path("p.json")).rootless().ephemeral(size="1g").readonly().hostname("h")
     spec = spec.set("/process/terminal", False).annotation("a", "b").capabilities("CAP_KILL")
     spec = spec.terminal(rows=1, columns=2).user_namespace().without_user_namespace().args("sh")
     assert_type(spec.json(indent=1), str)
@@ -113,7 +113,9 @@ def errors(spec: Spec) -> str:
     except pyrunc.ConfigErrors as error:
         return error.problems[0].line()
     except (pyrunc.StateError, pyrunc.HostError, pyrunc.InitError, pyrunc.UsageError) as error:
-        return f"{error.pointer} {error.hint} {error.errno} {error.detail}"
+        return f"{error.pointer} {error.value} {error.hint} {error.errno} {error.detail}"
+    except TimeoutError:
+        return "an exception of Python's, too"
     except pyrunc.Failure as error:
         return str(error)
     return ""
@@ -123,7 +125,21 @@ async def waiting(spec: Spec) -> None:
     runtime = aio.Runtime(root="/run/x", policies=[floor])
     first, second = await asyncio.gather(runtime.run(spec), runtime.run(spec, timeout=1))
     assert_type((first, second), tuple[pyrunc.Completed, pyrunc.Completed])
-    async with await runtime.create(spec, stdout=PIPE) as container:
+    async with await runtime.create(spec, stdin=PIPE, stdout=PIPE) as container:
+        assert_type(container.stdin, aio.Writer)
+        assert_type(await container.stdin.write(b"x"), int)
+        container.stdin.close()
+        async for line in container.stdout:
+            assert_type(line, bytes)
+        assert_type(await container.stdout.readline(), bytes)
+        assert_type((container.returncode, container.poll()), tuple[int | None, int | None])
+        assert_type(await container.spec(), Spec)
+        assert_type(runtime.bundle_path(container.id), str)
+        async with await container.spawn(["cat"], user=5, env={"A": "b"}, stdout=PIPE) as process:
+            assert_type(process, aio.Process)
+            assert_type(process.kill("TERM"), bool)
+        container.end()
+        container.close()
         assert_type(await container.start(), aio.Container)
         assert_type(await container.exec(["id"], timeout=1), pyrunc.Completed)
         assert_type(await container.wait(timeout=1), int)
@@ -132,3 +148,4 @@ async def waiting(spec: Spec) -> None:
             assert_type(event, pyrunc.Event)
     async with aio.Sandbox("/image", memory="64m") as box:
         assert_type(await box.run(["sh"], timeout=1), pyrunc.Result)
+        assert_type((box.spec, box.runtime), tuple[Spec, aio.Runtime])

@@ -307,7 +307,11 @@ with runtime.create(spec.args("sleep", "60")) as container:
     container.start()
     print(container.exec(["echo", "inside"]).text.strip(), runtime.ids() == [container.id])
 made = spec.args("sh", "-c", "mkdir -p /made/deep; echo x >/made/deep/file; chmod 0 /made; ls /")
-print("made" in runtime.run(made.ephemeral()).text, ".bundles" in os.listdir({root!r}))
+print(*("made" in runtime.run(made.ephemeral(size=size)).text for size in (None, "1m")))
+print(".bundles" in os.listdir({root!r}))
+with runtime.create(spec.args("sleep", "1")) as container:
+    events = list(container.start().events(interval=0.2))
+    print(events[0].type, events[-1].type, events[-1].returncode, container.oom_kills())
 with pyrunc.Sandbox({rootfs!r}, spec=spec, runtime=runtime, memory=None, pids=None) as box:
     result = box.run(["sh", "-c", "cat; cat main.txt"], input=b"in ", files={{"main.txt": b"file"}})
     print(result.stdout)
@@ -330,5 +334,14 @@ def test_a_user_without_privileges_runs_containers(workspace: Path, base: Path) 
         extra_groups=[], cwd="/",
     )  # fmt: skip
     assert done.stderr == ""
-    lines = ["3 b'0\\ninput' b''", "inside True", "True False", "b'in file'", "True", "[]"]
+    lines = [
+        "3 b'0\\ninput' b''",
+        "inside True",
+        "True True",
+        "False",
+        "stats exit 0 0",
+        "b'in file'",
+        "True",
+        "[]",
+    ]
     assert done.stdout.splitlines() == lines

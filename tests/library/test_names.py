@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import pyrunc
-from pyrunc import aio
 
 # fmt: off
 RUNTIME = [
@@ -28,11 +27,6 @@ SPEC = [
 ]
 # fmt: on
 SANDBOX = ["close", "run"]
-BLOCKING_ONLY = {  # what needs no waiting, or is another thing for asyncio
-    "Runtime": {"bundle_path"},
-    "Container": {"end", "poll", "spec"},
-    "Sandbox": {"close"},
-}
 
 
 def public(kind: type) -> set[str]:
@@ -50,20 +44,6 @@ def public(kind: type) -> set[str]:
 )
 def test_the_names_are_there(kind: type, names: list[str]) -> None:
     assert set(names) <= public(kind)
-
-
-@pytest.mark.parametrize("name", ["Runtime", "Container", "Process", "Sandbox"])
-def test_asyncio_has_the_same_names(name: str) -> None:
-    blocking, waiting = getattr(pyrunc, name), getattr(aio, name)
-    wanted = {"Runtime": RUNTIME, "Container": CONTAINER, "Sandbox": SANDBOX}.get(name, ["wait"])
-    assert set(wanted) - BLOCKING_ONLY.get(name, set()) <= public(waiting)
-    for method in public(waiting) & public(blocking):
-        one, two = inspect.getattr_static(blocking, method), inspect.getattr_static(waiting, method)
-        if callable(one) and callable(two) and method != "communicate":
-            theirs = inspect.signature(two).parameters
-            loose = any(value.kind is value.VAR_KEYWORD for value in theirs.values())
-            missing = inspect.signature(one).parameters.keys() - theirs.keys()
-            assert loose or not missing, f"{name}.{method} lacks {missing}"
 
 
 @pytest.mark.parametrize("name", pyrunc.__all__)

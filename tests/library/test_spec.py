@@ -15,7 +15,7 @@ import pytest
 import pyrunc
 from pyrunc.host.facts import Host
 from pyrunc.library import policies
-from pyrunc.library.spec import bytes_of
+from pyrunc.library.arguments import bytes_of
 from pyrunc.spec.config import parse_config
 
 HOST = Host(euid=0, egid=0)

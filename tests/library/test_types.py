@@ -22,6 +22,15 @@ WRONG = {
     'spec.limit(memory="64m", cpus=1.5, pids=50)': 'spec.limit(memory="64m", cpus=1.5, pids="x")',
     "assert_type(stats.memory.peak, int)": "assert_type(stats.memory.peak, str)",
     "assert_type(await container.start(), aio.Container)": "container.begin()",
+    'assert_type(await container.exec(["id"], timeout=1), pyrunc.Completed)': (
+        'await container.exec(["id"], time_out=1)'
+    ),
+    "runtime.run(spec, timeout=1))": 'runtime.run(spec, timeout="1"))',
+    'result = box.run(["sh"], files={"a": b"b"}': 'result = box.run(["sh"], files={"a": "b"}',
+    'aio.Sandbox("/image", memory="64m")': 'aio.Sandbox("/image", memmory="64m")',
+    'container.exec(["id"], user=(1, 2), cwd="/", env={"A": "b"})': (
+        'container.exec(["id"], user="root", cwd="/", env={"A": "b"})'
+    ),
 }
 
 

@@ -117,9 +117,8 @@ def wait_for(container: pyrunc.Container, handle: pyrunc.Container) -> int:
     try:
         code = container.wait()
         if code > common.SIGNALLED:
-            loaded = handle._load()
-            common.explain_end(loaded, code)
-            loaded.directory.close()
+            with handle._loaded() as loaded:
+                common.explain_end(loaded, code)
         return code
     finally:
         with contextlib.suppress(StateError):  # somebody has deleted it
@@ -187,9 +186,8 @@ def executed(args: Args) -> int:
         code = process.wait()
         process.close()
         if code > common.SIGNALLED:
-            loaded = container._load()
-            common.explain_end(loaded, code)
-            loaded.directory.close()
+            with container._loaded() as loaded:
+                common.explain_end(loaded, code)
         return code
 
 
