@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.model import Process, Scheduler
     from pyrunc.spec.model_linux import Linux, MemoryPolicy, Personality
 
+UNLIMITED = 2**64 - 1  # RLIM_INFINITY
 CAP_SYS_RESOURCE = CAPABILITIES["CAP_SYS_RESOURCE"]
 DEFAULT_UMASK = 0o022
 MAX_NUMBER = 16384  # processors or nodes: what a bit mask of 2 KiB holds
@@ -174,6 +175,13 @@ def rlimits(context: Context, process: Process) -> list[tuple[int, int, int]]:
     return [(RLIMITS[entry.type], entry.soft, entry.hard) for entry in process.rlimits]
 
 
+def limit_action(resource: int, soft: int, hard: int) -> str:
+    """Return what fits "cannot ...": a limit by its name, and what it would be."""
+    name = next(name for name, number in RLIMITS.items() if number == resource)
+    words = ["unlimited" if value == UNLIMITED else str(value) for value in (soft, hard)]
+    return f"set {name} to {'/'.join(words)}"
+
+
 def limits(context: Context, process: Process) -> list[Op]:
     """Limits that the init sets itself, while its ids and rights are still the caller's."""
     if not _limits_itself(context, process):
@@ -184,7 +192,7 @@ def limits(context: Context, process: Process) -> list[Op]:
             soft=entry.soft,
             hard=entry.hard,
             pointer=entry.pointer,
-            action=f"set {entry.type} to {entry.soft}/{entry.hard}",
+            action=limit_action(RLIMITS[entry.type], entry.soft, entry.hard),
         )
         for entry in process.rlimits
     ]

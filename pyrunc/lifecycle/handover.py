@@ -133,14 +133,16 @@ def supervise(child: Child, message: Message, *, explanation: Explanation) -> No
 
 def set_limits(child: Child) -> None:
     """Resource limits from outside, where the right to raise them still is."""
-    for resource, soft, hard in child.plan.rlimits:
+    for index, (resource, soft, hard) in enumerate(child.plan.rlimits):
         try:
             syscalls.prlimit(child.pid, resource, soft, hard)
         except OSError as error:
+            from pyrunc.init import attributes
+
             raise Failure(
-                f"cannot set resource limit {resource} to {soft}/{hard}",
+                f"cannot {attributes.limit_action(resource, soft, hard)}",
                 errno=error.errno or 0,
-                pointer="/process/rlimits",
+                pointer=f"/process/rlimits/{index}",
                 hint="a hard limit above the caller's own needs CAP_SYS_RESOURCE",
             ) from None
 
