@@ -11,6 +11,22 @@ if TYPE_CHECKING:
 
 MAX_PROBLEMS = 100  # a hostile file could have 10^5; nobody reads more than this
 MAX_NAME = 100  # characters of a property name in a pointer
+SHORTEST = 3  # characters of what may be an abbreviation
+# What other tools call a property.
+SYNONYMS = {
+    "blkio": "blockIO",
+    "cmd": "args",
+    "command": "args",
+    "dst": "destination",
+    "entrypoint": "args",
+    "hugetlb": "hugepageLimits",
+    "labels": "annotations",
+    "ns": "namespaces",
+    "target": "destination",
+    "tty": "terminal",
+    "workdir": "cwd",
+    "workingdir": "cwd",
+}
 
 
 def join(pointer: str, name: str) -> str:
@@ -45,11 +61,52 @@ def listing(names: Iterable[str], *, limit: int = 300) -> str:
     return text
 
 
+def _fold(word: str) -> str:
+    """Return a word without what its writers differ in."""
+    return word.lower().replace("_", "").replace("-", "")
+
+
+def property_suggestion(word: str, names: Iterable[str]) -> str:
+    """Return a "did you mean" for an unknown property, or nothing.
+
+    Properties are shortened (cap, uidMap, nnp) and lengthened (cpuShares, capabilitySet), too.
+    """
+    if "." in word:  # an engine's own: com.example.annotations
+        return ""
+    known = list(names)
+    folded = _fold(word[:64])
+    synonym = SYNONYMS.get(folded)
+    if synonym in known:
+        return f"{DID_YOU_MEAN} '{synonym}'?"
+    return (
+        suggestion(word, known)
+        or _abbreviated(folded, known)
+        or _abbreviated(folded.removesuffix("s"), known)
+    )
+
+
+def _abbreviated(word: str, known: list[str]) -> str:
+    """Return the suggestion of the one name that this shortens, or begins or ends with."""
+    if len(word) < SHORTEST:
+        return ""
+    meant = [name for name in known if _fold(name).startswith(word) or _initials(name) == word]
+    meant = meant or [
+        name
+        for name in known
+        if word.startswith(_fold(name)) or (len(name) > SHORTEST and word.endswith(_fold(name)))
+    ]
+    return f"{DID_YOU_MEAN} '{meant[0]}'?" if len(meant) == 1 else ""
+
+
+def _initials(name: str) -> str:
+    return name[:1].lower() + "".join(char.lower() for char in name[1:] if char.isupper())
+
+
 def suggestion(word: str, names: Iterable[str]) -> str:
     """Return a "did you mean" for a misspelt word, or nothing."""
     known = list(names)
-    folded = {name.lower().replace("_", "").replace("-", ""): name for name in known}
-    same = folded.get(word.lower().replace("_", "").replace("-", ""))
+    folded = {_fold(name): name for name in known}
+    same = folded.get(_fold(word))
     if same:
         return f"{DID_YOU_MEAN} '{same}'?"
     import difflib

@@ -13,7 +13,7 @@ PURE.
 
 from __future__ import annotations
 
-from pyrunc.spec.problems import Problems, join, show, suggestion
+from pyrunc.spec.problems import Problems, join, property_suggestion, show, suggestion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _unknown(cls: type[Node], name: str, pointer: str, problems: Problems) -> No
     if name in cls.ELSEWHERE:
         problems.warn(where, "this property has no meaning on Linux and is ignored")
     else:
-        hint = suggestion(name, cls.FIELDS)
+        hint = property_suggestion(name, cls.FIELDS)
         problems.warn(where, f"unknown property {show(name)} is ignored", hint=hint)
 
 

@@ -27,6 +27,17 @@ NAMES: list[tuple[str, str, Any, str]] = [
     ("process/capabilities", "boundin", [], "bounding"),
     ("", "hostName", "box", "hostname"),
     ("hooks", "poststopp", [], "poststop"),
+    # Shortened or lengthened ones.
+    ("process", "cap", {}, "capabilities"),
+    ("process", "caps", {}, "capabilities"),
+    ("process", "tty", True, "terminal"),
+    ("process", "nnp", True, "noNewPrivileges"),
+    ("process", "environment", [], "env"),
+    ("linux", "uidMap", [], "uidMappings"),
+    ("linux", "ns", [], "namespaces"),
+    ("linux/resources", "mem", {"limit": 1 << 20}, "memory"),
+    ("linux/resources/cpu", "cpuShares", 512, "shares"),
+    ("linux/resources/memory", "memoryLimit", 1 << 20, "limit"),
 ]
 
 
@@ -71,6 +82,7 @@ def test_a_text_log_has_the_warning_too(pyrunc: Runtime, config: Config) -> None
 def test_properties_of_others_are_no_warnings(pyrunc: Runtime, config: Config) -> None:
     """Engines add their own, and a newer specification its own."""
     config["com.example.engine"] = {"x": 1}
+    config["com.example.annotations"] = {"x": 1}
     config.linux["quantum"] = {}
     config["windows"] = {}
     config.process["args"] = ["true"]
@@ -98,8 +110,10 @@ def test_a_misspelt_property_is_a_warning_of_exec_and_update(
     (config.bundle / "process.json").write_text(json.dumps(process))
     path = config.bundle / "process.json"
     found = container.runtime("exec", "--process", path, container.id).ok()
-    assert found.stderr.count("level=warning") == 1
-    assert "/noNewPrivilege: unknown property" in found.stderr
+    assert found.stderr.count("level=warning") == 2
+    for name in ("noNewPrivilege", "no_new_privs"):
+        assert f"/{name}: unknown property" in found.stderr
+    assert found.stderr.count("did you mean 'noNewPrivileges'?") == 2
     (config.bundle / "limits.json").write_text('{"pids": {"limit": 100, "limits": 5}}')
     found = container.command("update", "--resources", config.bundle / "limits.json").ok()
     assert found.stderr.count("level=warning") == 1
