@@ -13,7 +13,7 @@
 #include "plan_ops.h"
 #include "sys.h"
 
-#define DEPTH_MAX 64
+#define DEPTH_MAX 256 /* two descriptors each */
 #define CHUNK (1U << 20)
 #define BYTES_MAX (4ULL << 30) /* of data; memory of the container, if nothing else limits it */
 #define SECONDS_MAX 60

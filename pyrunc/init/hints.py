@@ -23,11 +23,17 @@ from errno import (
     EOPNOTSUPP,
     EPERM,
     EROFS,
+    ESTALE,
     ETIMEDOUT,
     EUSERS,
 )
 
 UNBINDABLE = "the source lies on an unbindable mount or has locked mounts below it: use rbind"
+CIRCLE = "symbolic links of the image lead in a circle: point them at a directory"
+UNREADABLE = (
+    "the container's root may not read it, as its owner has no mapping, or a capability is missing: "
+    "change its owner or mode in the image, or bind a volume instead"
+)
 MOVED = "somebody moves directories of a volume that is shared with the container"
 
 # (op, step, errno) -> what to do. Errno 0 is the fallback of a step.
@@ -81,6 +87,22 @@ HINTS = {
         "tmpcopyup copies at most 4 GiB of data into memory: bind a volume instead"
     ),
     ("copy_up", "copy", ETIMEDOUT): "tmpcopyup takes at most 60 seconds: bind a volume instead",
+    ("copy_up", "copy", ELOOP): (
+        "tmpcopyup goes at most 255 directories deep: bind a volume instead"
+    ),
+    ("copy_up", "copy", EACCES): UNREADABLE,
+    ("copy_up", "open", EACCES): UNREADABLE,
+    ("copy_up", "copy", EPERM): (
+        "device nodes cannot be made, nor ids without a mapping be given, in a user namespace: "
+        "remove it from the image, or bind a volume instead"
+    ),
+    ("copy_up", "copy", EINVAL): (
+        "the owner of a file has no mapping in the user namespace: map it, or bind a volume instead"
+    ),
+    ("copy_up", "copy", ESTALE): "the image was changed meanwhile: start again",
+    ("copy_up", "copy", EMFILE): (
+        "each directory on the way down takes two descriptors: raise the limit of open files"
+    ),
     ("copy_up", "copy", ENOSPC): "the tmpfs is too small for what it covers: raise its size=",
     ("clone_inside", "resolve", ENOENT): (
         "the source lies in the root file system: create it there, or mount it before"
@@ -143,6 +165,8 @@ HINTS = {
         "a directory can only be mounted on a directory, a file only on a file"
     ),
     ("attach", "resolve", ELOOP): "a symbolic link is in the way",
+    ("inherit_mode", "resolve", ELOOP): CIRCLE,
+    ("copy_up", "open", ELOOP): CIRCLE,
     (
         "make_device",
         "mknod",

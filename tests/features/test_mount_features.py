@@ -160,6 +160,60 @@ def test_a_copy_that_does_not_fit_is_an_error(run: Run, config: Config) -> None:
     assert "/mounts/5" in result.stderr
 
 
+def deep(path: Path) -> None:
+    (path / "/".join("d" * 260)).mkdir(parents=True)
+
+
+def circle(path: Path) -> None:
+    path.rmdir()
+    path.symlink_to(path.name)
+
+
+def unreadable(path: Path) -> None:
+    (path / "file").touch(mode=0o600)
+    os.chown(path / "file", 77, 77)
+
+
+def node(path: Path) -> None:
+    os.mknod(path / "null", 0o20666, os.makedev(1, 3))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("prepare", "mapped", "hint"),
+    [
+        (deep, False, "at most 255 directories deep"),
+        (circle, False, "lead in a circle"),
+        (unreadable, True, "its owner has no mapping"),
+        (node, True, "device nodes cannot be made"),
+    ],
+)
+def test_what_cannot_be_copied_comes_with_a_hint(
+    pyrunc: Runtime, config: Config, prepare: Callable[[Path], None], mapped: bool, hint: str
+) -> None:
+    data = config.rootfs / "data"
+    data.mkdir(mode=0o777)
+    data.chmod(0o777)
+    if mapped:
+        config.user_namespace()
+    prepare(data)
+    config.mount("/data", "tmpfs", "tmpfs", "tmpcopyup")
+    result = pyrunc.run(config, "true")
+    assert result.status == 1
+    assert hint in result.stderr
+    assert "/mounts/5" in result.stderr
+
+
+@pytest.mark.root
+def test_a_tree_of_eighty_directories_is_copied(pyrunc: Runtime, config: Config) -> None:
+    deepest = config.rootfs / "data" / "/".join("d" * 80)
+    deepest.mkdir(parents=True)
+    (deepest / "file").write_text("down here")
+    config.mount("/data", "tmpfs", "tmpfs", "tmpcopyup")
+    path = "/data/" + "d/" * 80 + "file"
+    assert pyrunc.run(config, "cat", path).ok().stdout == "down here"
+
+
 @feature("4.17 copy-symlink")
 def test_a_link_is_copied_instead_of_followed(
     shell: Shell, config: Config, workspace: Path

@@ -589,7 +589,7 @@ def test_copy_up_of_nothing_and_of_too_deep_a_tree(rootfs: Path) -> None:
     with Init(inside(rootfs, [tmpfs(FIRST)], ops.CopyUp(slot=FIRST, path="/absent"))) as init:
         init.pause()
     deep = rootfs / "etc"
-    for _ in range(70):
+    for _ in range(260):
         deep = deep / "d"
     deep.mkdir(parents=True)
     found = failure(inside(rootfs, [tmpfs(FIRST)], ops.CopyUp(slot=FIRST, path="/etc")))
