@@ -31,8 +31,8 @@ from errno import (
 UNBINDABLE = "the source lies on an unbindable mount or has locked mounts below it: use rbind"
 CIRCLE = "symbolic links of the image lead in a circle: point them at a directory"
 UNREADABLE = (
-    "the container's root may not read it, as its owner has no mapping, or a capability is missing: "
-    "change its owner or mode in the image, or bind a volume instead"
+    "the container's root may not read it, as its owner has no mapping, or a capability is "
+    "missing: change its owner or mode in the image, or bind a volume instead"
 )
 MOVED = "somebody moves directories of a volume that is shared with the container"
 
