@@ -35,7 +35,7 @@ guest-conformance: all newer ## the suites of the engines in guests with cgroup 
 	@failed=; for suite in $(IN_GUEST); do $(MAKE) --no-print-directory guest-$$suite || failed="$$failed $$suite"; done; \
 	    [ -z "$$failed" ] || { echo "guest-conformance: see$$failed"; exit 1; }
 
-measured: ## write the table of docs/engines.md from the reports of the runs before
+measured: ## bring the table of docs/engines.md up to date from the reports of the runs before
 	@$(PY) -m conformance.measured $(REPORTS)
 
 # The peers are looked up when a suite starts, which is after they were unpacked.

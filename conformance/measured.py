@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the table of docs/engines.md from the reports of the suites.
+"""Bring the table of docs/engines.md up to date from the reports of the suites.
 
 ``python -m conformance.measured [DIRECTORY]``: a row per report, in the directory and those below.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from conformance.report import FAIL, PASS, SKIP
 TREE = Path(__file__).resolve().parents[1]
 PAGE = TREE / "docs/engines.md"
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
+KEY = 3  # the columns that say what was measured
 HEAD = """| suite | with | on | date | passed: pyrunc, others |
 |---|---|---|---|---|
 """
@@ -47,24 +49,30 @@ def row(document: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def table(directory: Path) -> str:
-    return HEAD + "".join(row(document) for document in documents(directory))
+def rows(directory: Path) -> list[str]:
+    return [row(document) for document in documents(directory)]
 
 
-def replaced(page: str, text: str) -> str:
-    """Return a page with the text between the marks."""
+def replaced(page: str, new: Iterable[str]) -> str:
+    """Return a page with new rows in the place of those for the same suite, engine and host.
+
+    A row that no report is about stays, with its date.
+    """
     before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    old, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"no marks {BEGIN.strip()} and {END.strip()}")
-    return before + begin + text + end + after
+    head = HEAD.count("\n")
+    lines = [*old.splitlines(keepends=True)[head:], *new]
+    kept = {tuple(line.split(" | ")[:KEY]): line for line in lines}
+    return before + begin + HEAD + "".join(kept.values()) + end + after
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("directory", nargs="?", type=Path, default=Path("build/conformance"))
     arguments = parser.parse_args()
-    PAGE.write_text(replaced(PAGE.read_text(), table(arguments.directory)))
+    PAGE.write_text(replaced(PAGE.read_text(), rows(arguments.directory)))
 
 
 if __name__ == "__main__":

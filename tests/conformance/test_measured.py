@@ -28,18 +28,27 @@ def test_a_row_counts_what_was_tried(tmp_path: Path) -> None:
     document = json.loads((tmp_path / "one.json").read_text())
     document["versions"]["peer-1.5"] = "1.5.2"
     (tmp_path / "one.json").write_text(json.dumps(document))
-    rows = measured.table(tmp_path).splitlines()[2:]
-    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    rows = measured.rows(tmp_path)
+    cells = [[cell.strip() for cell in row.strip("|\n").split("|")] for row in rows]
     assert [row[0] for row in cells] == ["one", "another"]
     assert cells[0][1] == "engine 2.1"
     assert cells[0][4] == "2 of 2 (1 skipped), peer 1.5.2 1 of 2 (1 skipped)"
 
 
 def test_only_the_text_between_the_marks_is_replaced() -> None:
-    page = f"before\n{measured.BEGIN}old\n{measured.END}after\n"
-    assert measured.replaced(page, "new\n") == page.replace("old", "new")
+    old = [
+        "| one | engine 2.1 | here | 2026-01-01 | 1 of 2 |\n",
+        "| one | engine 2.1 | there | x |\n",
+    ]
+    page = f"before\n{measured.BEGIN}{measured.HEAD}{''.join(old)}{measured.END}after\n"
+    new = [
+        "| one | engine 2.1 | here | 2026-12-01 | 2 of 2 |\n",
+        "| two | engine 2.1 | here | y |\n",
+    ]
+    expected = page.replace(old[0], new[0]).replace(old[1], old[1] + new[1])
+    assert measured.replaced(page, new) == expected
     with pytest.raises(ValueError, match="no marks"):
-        measured.replaced("before\n", "new\n")
+        measured.replaced("before\n", new)
     assert measured.BEGIN in measured.PAGE.read_text()
 
 
