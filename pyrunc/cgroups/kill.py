@@ -58,7 +58,9 @@ def signal_all(member: Cgroup, signal: int) -> int:
     finally:
         # v1: only thawed tasks die. v2 kills frozen tasks itself, and a paused container stays
         # paused.
-        if can_freeze and (not was_frozen or signal == SIGKILL):
+        if can_freeze and signal == SIGKILL:
+            freezer.thaw_all(member)
+        elif can_freeze and not was_frozen:
             freezer.thaw(member)
 
 

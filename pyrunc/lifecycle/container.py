@@ -12,7 +12,7 @@ import select
 from pyrunc.errors import Failure, InitError, StateError
 from pyrunc.host import process
 from pyrunc.init.messages import ERROR, EXEC, HOOK, MESSAGE
-from pyrunc.lifecycle.record import maybe_frozen
+from pyrunc.lifecycle.record import may_hold_frozen, maybe_frozen
 from pyrunc.lifecycle.state import StateDirectory
 from pyrunc.lifecycle.state_root import check_id, missing
 from pyrunc.log import log
@@ -298,12 +298,16 @@ class Container:
             if everything:
                 sent = sent or bool(self.pids_left())
                 self._held_cgroup().kill()
-            elif sent and number == process.SIGKILL and self.frozen():
+            elif sent and number == process.SIGKILL and (self.frozen() or self._has_parts()):
                 self._held_cgroup().kill()  # a frozen v1 task dies only when it is thawed
         finally:
             if pidfd >= 0:
                 os.close(pidfd)
         return sent
+
+    def _has_parts(self) -> bool:
+        where = self.state.get("freezer")
+        return where is not None and may_hold_frozen(where)
 
     def _waits(self) -> bool:
         """Whether the init waits for `start`."""

@@ -49,6 +49,15 @@ def maybe_frozen(where: Sequence[Any]) -> bool:
     return b"frozen 0" not in text if version == 2 else text.strip() != b"THAWED"
 
 
+def may_hold_frozen(where: Sequence[Any]) -> bool:
+    """Whether there are cgroups below that may be frozen alone: on version 1 these do not die."""
+    version, path = where
+    try:
+        return version == 1 and os.stat(os.path.dirname(path)).st_nlink > 2
+    except OSError:  # it is gone
+        return False
+
+
 def now() -> str:
     """RFC 3339 with nanoseconds, in UTC."""
     return rfc3339(time.time_ns())
