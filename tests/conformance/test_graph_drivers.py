@@ -18,6 +18,7 @@ from tests.support.types import Create, Run
 from tests.vm import images
 
 PACKAGES = (
+    "e2fsprogs",
     "btrfs-progs",
     "xfsprogs",
     "erofs-utils",
@@ -27,6 +28,7 @@ PACKAGES = (
     "dmsetup",
 )
 PROGRAMS = (
+    "mkfs.ext4",
     "mkfs.btrfs",
     "mkfs.xfs",
     "mkfs.erofs",

@@ -76,10 +76,9 @@ def test_a_program_that_cannot_run_is_looked_into(
 def test_a_dynamic_loader_that_the_image_lacks_is_named(pyrunc: Runtime, config: Config) -> None:
     """The most frequent cause of `no such file or directory` for a program that is there."""
     shutil.copy("/bin/true", config.rootfs / "bin/odd")
-    with Path("/bin/true").open("rb") as file:
-        loader = next(
-            word for word in file.read(4096).split(b"\0") if word.startswith(b"/lib")
-        ).decode()
+    named = re.search(rb"\0(/lib[^\0]*/ld-[^\0]+)\0", Path("/bin/true").read_bytes())
+    assert named is not None
+    loader = named[1].decode()
     result = pyrunc.run(config, "/bin/odd")
     assert result.error.endswith("exec /bin/odd: no such file or directory")
     assert f"the program's dynamic loader {loader} is missing in the image" in result.stderr

@@ -10,6 +10,7 @@ own: nothing is left mounted when it ends.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ ROOTS = TREE / "build/roots"
 BASE = ("ca-certificates", "git", "make", "gcc", "python3")
 # What tells a program of the host how to reach package hosts.
 CONFIGURATION = ("/etc/resolv.conf", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
+APT_SETTINGS = re.compile(r"Acquire::(Check-|Retries|https?\b).*")
 MOUNTS = """
 set -eu
 mount -t overlay -o "lowerdir=$LOWER,upperdir=$WORK/upper,workdir=$WORK/work" overlay "$WORK/root"
@@ -52,6 +54,12 @@ check(libc.umount2(b".", 2))
 os.chdir("/tree")
 os.execv("/bin/sh", ["/bin/sh", "-c", os.environ["COMMAND"]])
 """
+
+
+def apt_settings() -> str:
+    """What apt was told here about mirrors: proxies, and how old their indexes may be."""
+    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True)
+    return "".join(f"{line}\n" for line in dump.stdout.splitlines() if APT_SETTINGS.match(line))
 
 
 class RootError(Exception):
@@ -88,6 +96,7 @@ def base(release: str) -> Path:
     for name in CONFIGURATION:
         if os.path.exists(name):
             shutil.copyfile(name, f"{unfinished}{name}")
+    (unfinished / "etc/apt/apt.conf.d/90host").write_text(apt_settings())
     unfinished.rename(root)
     return root
 
