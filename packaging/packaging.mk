@@ -35,11 +35,14 @@ P_STAGE   := $(P_OUT)/stage
 SDIST     := $(DIST)/pyrunc-$(VERSION).tar.gz
 TARBALL   := $(DIST)/pyrunc-$(VERSION)-linux-$(P_ARCH).tar.gz
 DEB       := $(DIST)/pyrunc_$(VERSION)_$(P_ARCH).deb
+MUSL      := $(P_OUT)/musl
+MUSL_TAG  := musllinux_1_2_$(P_MACHINE)
+MUSL_WHEEL := $(DIST)/pyrunc-$(VERSION)-cp311-abi3-$(MUSL_TAG).whl
 SBOM      := $(DIST)/pyrunc-$(VERSION)-$(P_ARCH).cdx.json
 MEASURED  := $(DIST)/pyrunc-$(VERSION)-$(P_ARCH).profile
 SUMS      := $(DIST)/SHA256SUMS
 
-.PHONY: lock sdist wheel tarball deb sbom sums artefacts test-packages
+.PHONY: lock sdist wheel musl-wheel tarball deb sbom sums artefacts test-packages
 
 $(P_OUT)/venv/.requirements: $(P_SRC)/requirements.txt | packages
 	@echo "making the virtual environment of the packages"
@@ -55,6 +58,7 @@ lock: ## write packaging/requirements.txt again, with all hashes (needs uv)
 
 sdist: $(SDIST) ## the source distribution
 wheel: $(DIST)/.wheel ## the wheel for every Python from 3.11 on
+musl-wheel: $(MUSL_WHEEL) ## the same for distributions with musl, such as Alpine
 tarball: $(TARBALL) ## what `make install` installs, in an archive for any distribution
 deb: $(DEB) ## the Debian package
 sbom: $(SBOM) ## the bill of materials
@@ -79,12 +83,25 @@ $(SDIST): $(P_FILES) $(P_OUT)/revision $(P_OUT)/venv/.requirements
 
 # From the source distribution, so that it is known to be complete. The tag says which glibc the wheel really needs.
 $(DIST)/.wheel: $(SDIST) $(P_OUT)/venv/.requirements
-	@rm -rf $(P_OUT)/wheel $(DIST)/*.whl && mkdir -p $(P_OUT)/wheel
+	@rm -rf $(P_OUT)/wheel $(DIST)/*-manylinux*.whl && mkdir -p $(P_OUT)/wheel
 	@umask 022 && tar -xf $(SDIST) -C $(P_OUT)/wheel
 	@umask 022 && cd $(P_OUT)/wheel/pyrunc-$(VERSION) && $(P_ENV) $(CURDIR)/$(P_PY) -m build --no-isolation --wheel --outdir .. . >../log 2>&1 || \
 	    { tail -n 20 ../log >&2; exit 1; }
 	@umask 022 && $(P_ENV) PATH="$(CURDIR)/$(P_OUT)/venv/bin:$$PATH" $(P_PY) -m auditwheel repair --wheel-dir $(DIST) $(P_OUT)/wheel/*.whl \
 	    >$(P_OUT)/auditwheel.log 2>&1 || { tail -n 20 $(P_OUT)/auditwheel.log >&2; exit 1; }
+	@touch $@
+
+$(MUSL)/libseccomp.a: $(P_SRC)/musl.py csrc/launcher/cpython/build.py | packages
+	@echo "building libseccomp for musl"
+	@$(PYTHON) -B $(P_SRC)/musl.py $(@D)
+
+# No auditwheel: it asks the interpreter that runs it which C library the wheel is for.
+$(MUSL_WHEEL): $(SDIST) $(MUSL)/libseccomp.a $(P_OUT)/venv/.requirements
+	@rm -rf $(MUSL)/wheel && mkdir -p $(MUSL)/wheel
+	@umask 022 && tar -xf $(SDIST) -C $(MUSL)/wheel
+	@umask 022 && cd $(MUSL)/wheel/pyrunc-$(VERSION) && $(P_ENV) CC=$(CURDIR)/$(MUSL)/cc LDSHARED="$(CURDIR)/$(MUSL)/cc -shared" \
+	    $(CURDIR)/$(P_PY) -m build --no-isolation --wheel -C--build-option=--plat-name=$(MUSL_TAG) --outdir $(CURDIR)/$(DIST) . >../log 2>&1 || \
+	    { tail -n 20 ../log >&2; exit 1; }
 	@touch $@
 
 $(TARBALL): all helpers $(P_OUT)/venv/.requirements $(P_SRC)/archive.py
@@ -106,7 +123,7 @@ $(SBOM): all helpers $(P_OUT)/venv/.requirements $(P_SRC)/sbom.py
 $(MEASURED): all
 	@mkdir -p $(DIST) && cp $(BUILD)/launcher/undumped.profile $@
 
-$(SUMS): $(SDIST) $(DIST)/.wheel $(TARBALL) $(DEB) $(SBOM) $(MEASURED)
+$(SUMS): $(SDIST) $(DIST)/.wheel $(MUSL_WHEEL) $(TARBALL) $(DEB) $(SBOM) $(MEASURED)
 	@cd $(DIST) && sha256sum $(notdir $(SDIST) $(TARBALL) $(DEB) $(SBOM) $(MEASURED)) *.whl | LC_ALL=C sort -k 2 >$(@F).new && mv $(@F).new $(@F)
 
 test-packages: artefacts ## install every package in bare roots, and take containers through their lives there (as root)

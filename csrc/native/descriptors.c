@@ -96,6 +96,14 @@ static int close_by_list(unsigned int first, unsigned int last, int cloexec)
 		close(directory);
 	return result;
 }
+/* What statx(2) says of a mount; of that struct musl declares less, or nothing. */
+struct mount_status {
+	uint32_t mask;
+	uint8_t before[0x90 - sizeof(uint32_t)];
+	uint64_t mount_id;
+	uint8_t after[0x100 - 0x98];
+};
+#define MASK_MOUNT_ID 0x1000U /* STATX_MNT_ID */
 
 int native_close_range(unsigned int first, unsigned int last, int cloexec)
 {
@@ -174,13 +182,13 @@ int native_memfd_sealed(const char *name, const uint8_t *data, size_t size, int 
 
 int native_mount_id(int dir_fd, const char *path, int flags, uint64_t *mount_id)
 {
-	struct statx result;
+	struct mount_status result;
 
-	if (statx(dir_fd, path, flags, STATX_MNT_ID, &result) < 0)
+	if (syscall(SYS_statx, dir_fd, path, flags, MASK_MOUNT_ID, &result) < 0)
 		return -errno;
-	if (!(result.stx_mask & STATX_MNT_ID))
+	if (!(result.mask & MASK_MOUNT_ID))
 		return -ENOSYS;
-	*mount_id = result.stx_mnt_id;
+	*mount_id = result.mount_id;
 	return 0;
 }
 

@@ -38,5 +38,13 @@ def artefacts() -> Path:
 def wheel() -> Path:
     """The wheel, made from the source distribution."""
     make("wheel")
-    (found,) = DIST.glob("pyrunc-*.whl")
-    return found
+    (path,) = DIST.glob("pyrunc-*-manylinux*.whl")
+    return path
+
+
+@pytest.fixture(scope="session")
+def musl_wheel() -> Path:
+    """The wheel for distributions with musl."""
+    make("musl-wheel")
+    (path,) = DIST.glob("pyrunc-*-musllinux*.whl")
+    return path
