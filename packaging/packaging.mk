@@ -48,7 +48,7 @@ $(P_OUT)/venv/.requirements: $(P_SRC)/requirements.txt | packages
 	@echo "making the virtual environment of the packages"
 	@mkdir -p $(P_OUT)
 	@$(PYTHON) -m venv $(P_OUT)/venv
-	@$(P_PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $< 2>$(P_OUT)/pip.log || \
+	@PIP_USER=0 $(P_PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $< 2>$(P_OUT)/pip.log || \
 	    { cat $(P_OUT)/pip.log >&2; exit 1; }
 	@touch $@
 

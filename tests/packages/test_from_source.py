@@ -109,3 +109,38 @@ def test_a_staging_directory_stands_before_the_prefix(tmp_path: Path) -> None:
     command = ["make", "--dry-run", "install", f"DESTDIR={tmp_path}", "PREFIX=/usr"]
     done = subprocess.run(command, cwd=TREE, capture_output=True, text=True)
     assert f"tools/install {tmp_path}/usr\n" in done.stdout
+
+
+def test_a_pip_that_installs_for_the_user_installs_into_the_environment(tmp_path: Path) -> None:
+    """The setting is common, and pip refuses it in a virtual environment."""
+    for name in ("tools", ".venv/bin"):
+        (tmp_path / name).mkdir(parents=True)
+    shutil.copy2(TREE / "tools/bootstrap", tmp_path / "tools")
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        (tmp_path / name).write_text("")
+    python = tmp_path / ".venv/bin/python"
+    python.write_text(f"#!/bin/sh\necho $PIP_USER >{tmp_path}/seen\n")
+    python.chmod(0o755)
+    command = [tmp_path / "tools/bootstrap", "venv"]
+    subprocess.run(command, env={**os.environ, "PIP_USER": "1"}, check=True, capture_output=True)
+    assert (tmp_path / "seen").read_text() == "0\n"
+
+
+@pytest.mark.root
+def test_a_container_lives_without_docstrings_and_with_an_init_that_nobody_may_execute(
+    tmp_path: Path,
+) -> None:
+    """Python may strip the one (-OO), and installers lose the right of the other."""
+    site = tmp_path / "site"
+    left_out = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(TREE / "pyrunc", site / "pyrunc", ignore=left_out)
+    (site / "pyrunc/init/pyrunc-init").chmod(0o644)
+    program = tmp_path / "pyrunc"
+    python = f'PYTHONPATH={site} {TREE}/.venv/bin/python -BOOm pyrunc "$@"'
+    program.write_text(f"#!/bin/sh\nexec env {python}\n")
+    program.chmod(0o755)
+    life = ["sh", TREE / "tests/packages/life.sh", program, BUSYBOX]
+    done = subprocess.run(life, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "joined process" in done.stdout
+    assert done.stdout.splitlines()[-1] == "0 error(s), 0 warning(s)"
