@@ -96,6 +96,7 @@ static int close_by_list(unsigned int first, unsigned int last, int cloexec)
 		close(directory);
 	return result;
 }
+
 /* What statx(2) says of a mount; of that struct musl declares less, or nothing. */
 struct mount_status {
 	uint32_t mask;

@@ -33,10 +33,12 @@ UNIFIED = {
     "listns": 470,
 }
 
-# Calls of one architecture only.
+# Calls that not every architecture has.
 PRIVATE = {
     (X86_64, "uretprobe"): 335,
     (X86_64, "uprobe"): 336,
+    (X32, "uretprobe"): X32_BIT | 335,
+    (X32, "uprobe"): X32_BIT | 336,
     (ARCHITECTURES["SCMP_ARCH_RISCV64"], "riscv_hwprobe"): 258,
 }
 

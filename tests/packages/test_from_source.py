@@ -121,7 +121,7 @@ def test_a_pip_that_installs_for_the_user_installs_into_the_environment(tmp_path
     python = tmp_path / ".venv/bin/python"
     python.write_text(f"#!/bin/sh\necho $PIP_USER >{tmp_path}/seen\n")
     python.chmod(0o755)
-    command = [tmp_path / "tools/bootstrap", "venv"]
+    command = [str(tmp_path / "tools/bootstrap"), "venv"]
     subprocess.run(command, env={**os.environ, "PIP_USER": "1"}, check=True, capture_output=True)
     assert (tmp_path / "seen").read_text() == "0\n"
 
@@ -139,7 +139,7 @@ def test_a_container_lives_without_docstrings_and_with_an_init_that_nobody_may_e
     python = f'PYTHONPATH={site} {TREE}/.venv/bin/python -BOOm pyrunc "$@"'
     program.write_text(f"#!/bin/sh\nexec env {python}\n")
     program.chmod(0o755)
-    life = ["sh", TREE / "tests/packages/life.sh", program, BUSYBOX]
+    life = ["sh", str(TREE / "tests/packages/life.sh"), str(program), str(BUSYBOX)]
     done = subprocess.run(life, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "joined process" in done.stdout
