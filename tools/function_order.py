@@ -25,6 +25,18 @@ SYMBOL = re.compile(r"^\s+0x([0-9a-f]+)\s+[A-Za-z_]\S*$")
 UNNAMED = re.compile(rf"^\s+{PLACE}$")  # a long name has a line of its own
 
 
+def pattern(section: str) -> str:
+    """Name a section so that it is found in the objects of other compilers and C libraries, too.
+
+    They call a function hot or not, number the copies of one otherwise, and put their own version
+    into the name of an archive.
+    """
+    file, _, name = section.removesuffix(")").partition("(")
+    plain = re.sub(r"\.(constprop|isra|part)\.\d+$", "", name.replace(".text.hot.", ".text."))
+    names = name if name == plain else f"{name} {plain}"
+    return f"{re.sub(r'-[0-9.]+[.]a:', '-*.a:', file)}({names})"
+
+
 def met(tracer: str, functions: Path, argv: list[str]) -> list[int]:
     """Return the addresses that a command comes to, in the order of its coming."""
     command = [tracer, str(functions), *argv]
@@ -111,7 +123,7 @@ def main() -> None:
         functions = directory / "functions"
         functions.write_text("".join(f"{address:x}\n" for address in sorted(starts)))
         found = used(known, trace_commands(tracer, functions, launcher, directory))
-    text = "".join(f"{name}\n" for name in found)
+    text = "".join(f"{pattern(name)}\n" for name in found)
     note = "/* What commands call, in the order of its first use: tools/function_order.py. */\n"
     Path(target).write_text(note + text)
     print(f"{len(found)} sections, {sum(found.values())} bytes")

@@ -17,6 +17,8 @@ from typing import Any
 import undump
 
 TIMEOUT_S = 900  # a profile takes half a minute of a processor that may have much else to do
+# Of ten rehearsals on a busy machine one was ended by a trap between two of its steps.
+TRIES = 3
 # No variable of the build's environment may get into the dump; nor its time zone (time.tzname).
 ENVIRONMENT = {"TZ": "UTC"}
 
@@ -106,12 +108,16 @@ def make_profile(program: str, profile: str, *, given: str) -> None:
         return
     if os.path.exists(profile) and os.path.getmtime(profile) > os.path.getmtime(program):
         return
-    try:
-        without_randomisation(os.path.abspath(program), "--profile", os.path.abspath(profile))
-    except (DumpError, subprocess.TimeoutExpired) as error:
-        print(f"warning: no profile, the launcher will be slower: {error}", file=sys.stderr)
-        if os.path.exists(profile):
-            os.unlink(profile)
+    for left in reversed(range(TRIES)):
+        try:
+            without_randomisation(os.path.abspath(program), "--profile", os.path.abspath(profile))
+            return
+        except (DumpError, subprocess.TimeoutExpired) as error:
+            if os.path.exists(profile):
+                os.unlink(profile)
+            if not left or isinstance(error, subprocess.TimeoutExpired):
+                print(f"warning: no profile, the launcher will be slower: {error}", file=sys.stderr)
+                return
 
 
 def make_undumped(program: str, target: str, *, given: str) -> None:

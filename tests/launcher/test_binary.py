@@ -137,6 +137,35 @@ def test_a_build_that_is_killed_leaves_nothing(
     assert not (tmp_path / "profile").exists()
 
 
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_rehearsal_that_fails_is_repeated(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failures: int,
+) -> None:
+    """Without its profile the launcher touches 80 pages more; after the third time that is said."""
+    monkeypatch.syspath_prepend(str(ASSEMBLE.parent))
+    import assemble
+
+    profile = tmp_path / "profile"
+    tried: list[str] = []
+
+    def rehearse(*command: str) -> str:
+        tried.append(command[1])
+        profile.write_text("a part of it" if len(tried) <= failures else "all")
+        if len(tried) <= failures:
+            raise assemble.DumpError("exit -5")
+        return ""
+
+    monkeypatch.setattr(assemble, "without_randomisation", rehearse)
+    (tmp_path / "program").write_text("")
+    assemble.make_profile(str(tmp_path / "program"), str(profile), given="")
+    assert tried == ["--profile"] * 3
+    assert profile.exists() == (failures < 3)
+    assert ("warning: no profile" in capsys.readouterr().err) == (failures == 3)
+
+
 def test_a_container_of_a_killed_build_is_deleted(
     tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

