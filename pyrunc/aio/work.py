@@ -47,6 +47,7 @@ def own_thread(call: Callable[[], T]) -> asyncio.Future[T]:
             problem = error
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle, result, problem)
+        del problem  # its traceback holds this frame
 
     threading.Thread(target=work, name="pyrunc-aio", daemon=True).start()
     return future

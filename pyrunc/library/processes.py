@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import FileIO
 from types import TracebackType
+from typing import NoReturn
 
 from pyrunc.errors import StateError
 from pyrunc.host import process, syscalls
@@ -97,6 +98,12 @@ class Process:
 
     def __repr__(self) -> str:
         return f"Process({self.pid})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r} holds descriptors of this program and cannot be pickled: give the id of the "
+            "container to the other one, where Runtime.get makes a handle of it"
+        )
 
     def __enter__(self) -> Process:
         return self

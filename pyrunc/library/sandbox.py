@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import NoReturn
 
 from pyrunc.errors import Failure, UsageError
 from pyrunc.library.arguments import bytes_of, words
@@ -27,6 +28,7 @@ from pyrunc.library.streams import PIPE
 
 WORK = "/tmp"  # the program's working directory, a tmpfs; every image has one
 SIGKILL_CODE = 137
+LEAST_FILES, BYTES_PER_FILE = 1024, 4096  # of the scratch space
 OUTPUT_LIMIT = 16 << 20  # bytes that are kept of each output where nothing else is said
 
 
@@ -89,7 +91,8 @@ class Sandbox:
     ) -> None:
         """Choose what every run gets.
 
-        `memory` and `scratch` (the space in /tmp) are sizes such as "64m". `spec` replaces the
+        `memory` and `scratch` (the space in /tmp, with a file for each 4 KiB) are sizes such as
+        "64m". `spec` replaces the
         default configuration. `pool` containers that wait to run `program` are kept ready: to run
         it takes about a millisecond then. `explain` counts the system calls that are refused.
 
@@ -102,7 +105,9 @@ class Sandbox:
             raise UsageError("pool: the containers that wait need a program to run")
         self._program = tuple(program)
         base = spec or Spec.default(["true"], rootfs=os.path.abspath(rootfs))
-        options = ["nosuid", "nodev", "mode=1777", f"size={bytes_of(scratch)}"]
+        room = bytes_of(scratch)
+        files = max(LEAST_FILES, room // BYTES_PER_FILE)  # the kernel bounds those by its memory
+        options = ["nosuid", "nodev", "mode=1777", f"size={room}", f"nr_inodes={files}"]
         base = base.mount(WORK, type="tmpfs", options=options)
         self.spec = base.limit(memory=memory, cpus=cpus, pids=pids).cwd(WORK)
         self._pool = _Pool(self, pool)
@@ -110,6 +115,11 @@ class Sandbox:
 
     def _begin(self) -> None:
         self._pool.begin()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Sandbox holds containers of this program and cannot be pickled: make another there"
+        )
 
     def __enter__(self) -> Sandbox:
         return self

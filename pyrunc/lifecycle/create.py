@@ -98,10 +98,13 @@ class Create:
             killed = create_failure.oom_killed(self.made, self.prepared.cgroup)
             first = killed or handover.in_words(error)
             self.undo()
-            if first is error:
-                raise
-            log.debug(f"the init's own error: {error}")
-            raise first from None
+            try:
+                if first is error:
+                    raise
+                log.debug(f"the init's own error: {error}")
+                raise first from None
+            finally:
+                del first  # its traceback holds this frame: all would live until the collector runs
 
     def _perform(self) -> None:
         prepared = self.prepared

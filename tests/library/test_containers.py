@@ -315,6 +315,15 @@ with runtime.create(spec.args("sleep", "1")) as container:
 with pyrunc.Sandbox({rootfs!r}, spec=spec, runtime=runtime, memory=None, pids=None) as box:
     result = box.run(["sh", "-c", "cat; cat main.txt"], input=b"in ", files={{"main.txt": b"file"}})
     print(result.stdout)
+import gc
+gc.disable()
+before = os.listdir("/proc/self/fd")
+for _ in range(3):
+    try:
+        runtime.run(spec.args("no-such-program"))
+    except pyrunc.InitError:
+        pass
+print(os.listdir("/proc/self/fd") == before)
 try:
     pyrunc.Runtime({root!r}).run(spec.limit(pids=5))
 except pyrunc.Failure as failure:
@@ -341,6 +350,7 @@ def test_a_user_without_privileges_runs_containers(workspace: Path, base: Path) 
         "False",
         "stats exit 0 0",
         "b'in file'",
+        "True",
         "True",
         "[]",
     ]
