@@ -129,6 +129,7 @@ def test_a_paused_one_comes_back(saving: Saving, pod: Pod) -> None:
     all_go_on(pod)
 
 
+@pytest.mark.root
 @pytest.mark.parametrize(
     ("argv", "reason"),
     [
