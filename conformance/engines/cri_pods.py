@@ -112,6 +112,7 @@ def test_an_image_as_a_volume(engine: Cri) -> None:
 def test_supplemental_groups_by_policy(engine: Cri) -> None:
     """KEP-3619: Strict leaves the groups of the image's /etc/group out."""
     api = engine.api
+    features(engine)  # an older containerd does not know it
     seen = {}
     for policy in (api.Merge, api.Strict):
         context = api.LinuxContainerSecurityContext(
@@ -285,6 +286,7 @@ def test_writable_cgroups_without_privileges(engine: Cri) -> None:
 def test_a_checkpoint_of_a_container(engine: Cri) -> None:
     """KEP-2008."""
     need_criu()
+    features(engine)  # an older containerd does not know it
     sandbox, config = engine.sandbox()
     container = engine.container(sandbox, config, "sleep", "1000")
     archive = engine.directory / "checkpoint.tar"
