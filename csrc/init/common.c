@@ -13,7 +13,11 @@ bool hidden;
 bool death_signal;
 
 #define DIRECTORY (1 << 30)
-static int slots[SLOT_LIMIT]; /* descriptor + 1, so that the untouched table is empty; DIRECTORY */
+#define NO_DIRECTORY (1 << 29)
+static struct {
+	int fd;		/* + 1, so that the untouched table is empty; and what is known of it */
+	uint32_t mount; /* the id of a mount, where it is known */
+} slots[SLOT_LIMIT] LARGE;
 
 void close_descriptor(int *fd)
 {
@@ -137,34 +141,44 @@ void detail_more(const char *text)
 
 int slot_get(uint32_t slot)
 {
-	if (slot == 0 || slot >= SLOT_LIMIT || slots[slot] == 0)
+	if (slot == 0 || slot >= SLOT_LIMIT || slots[slot].fd == 0)
 		return -EBADF;
-	return (slots[slot] & ~DIRECTORY) - 1;
+	return (slots[slot].fd & ~(DIRECTORY | NO_DIRECTORY)) - 1;
 }
 
 /* Takes the descriptor in any case. */
 int slot_put(uint32_t slot, int fd)
 {
-	if (slot == 0 || slot >= SLOT_LIMIT || slots[slot] != 0) {
+	if (slot == 0 || slot >= SLOT_LIMIT || slots[slot].fd != 0) {
 		close(fd);
 		return -EBUSY;
 	}
-	slots[slot] = fd + 1;
+	slots[slot].fd = fd + 1;
+	slots[slot].mount = 0;
 	return 0;
 }
 
-int slot_put_directory(uint32_t slot, int fd)
+int slot_put_tree(uint32_t slot, int fd, mode_t type, uint32_t mount)
 {
 	int result = slot_put(slot, fd);
 
-	if (result >= 0)
-		slots[slot] |= DIRECTORY;
+	if (result >= 0) {
+		slots[slot].fd |= S_ISDIR(type) ? DIRECTORY : NO_DIRECTORY;
+		slots[slot].mount = mount;
+	}
 	return result;
 }
 
-bool slot_is_directory(uint32_t slot)
+mode_t slot_type(uint32_t slot)
 {
-	return slot < SLOT_LIMIT && (slots[slot] & DIRECTORY) != 0;
+	if (slot >= SLOT_LIMIT || (slots[slot].fd & (DIRECTORY | NO_DIRECTORY)) == 0)
+		return 0;
+	return (slots[slot].fd & DIRECTORY) != 0 ? S_IFDIR : S_IFREG;
+}
+
+uint32_t slot_mount(uint32_t slot)
+{
+	return slot < SLOT_LIMIT ? slots[slot].mount : 0;
 }
 
 int slot_close(uint32_t slot)
@@ -173,7 +187,7 @@ int slot_close(uint32_t slot)
 
 	if (fd < 0)
 		return fd;
-	slots[slot] = 0;
+	slots[slot].fd = 0;
 	drop_descriptor(&fd);
 	return 0;
 }

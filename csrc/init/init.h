@@ -15,6 +15,10 @@
 
 #include "plan_ops.h"
 
+/* A table of which little is used: behind all small variables, which then share a page. The linker
+ * puts sections in the order of their names. */
+#define LARGE __attribute__((section(".bss.zz")))
+
 #define CLEANUP_CLOSE __attribute__((cleanup(close_descriptor)))
 
 /* Descriptors have one owner: -1 after they are closed or given away. */
@@ -40,8 +44,10 @@ void detail_bytes(const char *text, size_t length);
 /* The descriptor table of the plan. */
 int slot_get(uint32_t slot);
 int slot_put(uint32_t slot, int fd);
-int slot_put_directory(uint32_t slot, int fd); /* what is known to be one */
-bool slot_is_directory(uint32_t slot);
+/* A mount of known type, and with its id or 0: no clone changes either. */
+int slot_put_tree(uint32_t slot, int fd, mode_t type, uint32_t mount);
+mode_t slot_type(uint32_t slot); /* S_IFDIR, S_IFREG for all else, 0: not known */
+uint32_t slot_mount(uint32_t slot);
 int slot_close(uint32_t slot);
 
 /* sync.c: messages (plan_ops.h), one expected type in each state. */
@@ -102,6 +108,7 @@ bool same_object(const struct stat *one, const struct stat *other);
 
 /* ops_verify.c: what was attached, in its order, for the comparison at the end. */
 int note_mount(int fd);
+int note_mount_id(uint32_t id);
 int note_root(int fd);
 uint64_t attributes_of(uint64_t flags); /* MOUNT_ATTR_* of the flags of statfs */
 
@@ -113,7 +120,7 @@ int open_verified(const char *path, uint64_t flags, mode_t type, dev_t rdev);
 struct strings; /* plan.h */
 struct bytes;
 extern char program_path[4096];
-extern char home_variable[4096];
+char *found_home(void); /* HOME=directory; of the root where nothing was found */
 void tell_program(const char *path, bool refused); /* program.c: into the report's detail */
 int set_variable(const struct strings *env, uint32_t index, char *variable); /* NO_INDEX: none */
 

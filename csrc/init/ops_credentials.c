@@ -92,7 +92,7 @@ static void sort(gid_t *gids, size_t count)
 
 int run_set_groups(const struct op_set_groups *op, uint32_t *step)
 {
-	static gid_t seen[GROUPS_MAX];
+	static gid_t seen[GROUPS_MAX] LARGE;
 	gid_t *wanted = (gid_t *)(void *)op->gids.data;
 	size_t count = op->gids.length / sizeof(gid_t);
 	int result;

@@ -347,7 +347,7 @@ int run_run_hook(const struct op_run_hook *op, uint32_t *step)
 	int result;
 
 	close_dropped(); /* a hook may unmount what they hold */
-	result = set_variable(&op->env, op->home, home_variable);
+	result = set_variable(&op->env, op->home, found_home());
 	if (result < 0)
 		return result;
 	hook.began_ms = now_ms();

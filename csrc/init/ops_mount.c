@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "init.h"
@@ -45,7 +46,7 @@ static int clone_failed(const struct op_clone_tree *op, int result)
 
 int run_clone_tree(const struct op_clone_tree *op, uint32_t *step)
 {
-	struct stat status;
+	struct mount_status status;
 	int result;
 	unsigned int flags = OPEN_TREE_CLONE | AT_NO_AUTOMOUNT |
 			     (op->recursive != 0 ? AT_RECURSIVE : 0) |
@@ -57,15 +58,15 @@ int run_clone_tree(const struct op_clone_tree *op, uint32_t *step)
 	if (tree < 0)
 		return clone_failed(op, tree);
 	*step = STEP_CLONE_TREE_VERIFY;
-	result = sys_fstat(tree, &status);
+	result = sys_statx(tree, "", AT_EMPTY_PATH, MASK_TYPE | MASK_MOUNT_ID, &status);
 	if (result < 0)
 		return result;
-	if (op->type != 0 && (status.st_mode & S_IFMT) != op->type)
+	if (op->type != 0 && (status.mode & S_IFMT) != op->type)
 		return op->type == S_IFDIR ? -ENOTDIR : -ENODEV;
-	if (op->rdev != 0 && status.st_rdev != op->rdev)
+	if (op->rdev != 0 && makedev(status.rdev_major, status.rdev_minor) != op->rdev)
 		return -ENODEV;
-	return S_ISDIR(status.st_mode) ? slot_put_directory(op->slot, give(&tree))
-				       : slot_put(op->slot, give(&tree));
+	return slot_put_tree(op->slot, give(&tree), status.mode & S_IFMT,
+			     (status.mask & MASK_MOUNT_ID) != 0 ? (uint32_t)status.mount_id : 0);
 }
 
 /* The kernel tells in words what it dislikes, one message per read: "e overlay: Unrecognized mount
@@ -208,7 +209,7 @@ int run_new_mount(const struct op_new_mount *op, uint32_t *step)
 {
 	int mount = open_and_make(op, step);
 
-	return mount < 0 ? mount : slot_put_directory(op->slot, mount);
+	return mount < 0 ? mount : slot_put_tree(op->slot, mount, S_IFDIR, 0);
 }
 
 struct outcome {

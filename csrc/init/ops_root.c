@@ -249,7 +249,7 @@ static int hide(const char *point)
 
 static int hide_all(const char *root)
 {
-	static char text[MOUNTINFO_MAX];
+	static char text[MOUNTINFO_MAX] LARGE;
 	char *line = text;
 	int size = read_mountinfo(text, sizeof(text) - 1);
 

@@ -8,7 +8,7 @@
 #include "plan_ops.h"
 #include "sys.h"
 
-char program_path[PATH_MAX];
+char program_path[PATH_MAX] LARGE;
 
 static int verify_inside(void)
 {
@@ -273,7 +273,7 @@ static int settle(const struct strings *env, uint32_t home, uint32_t listen, uin
 	int result;
 
 	format_decimal(listen_variable + sizeof("LISTEN_PID=") - 1, (uint64_t)own_pid);
-	result = set_variable(env, home, home_variable);
+	result = set_variable(env, home, found_home());
 	if (result >= 0)
 		result = set_variable(env, listen, listen_variable);
 	return result < 0 ? result : close_all(preserved);

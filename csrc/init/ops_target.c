@@ -15,8 +15,8 @@ static const struct creation NEW_DIRECTORY = {
 /* Known without a call where the kernel or this program has made it. */
 static int look_at_tree(uint32_t slot, int tree, mode_t *type)
 {
-	struct stat status = {.st_mode = S_IFDIR};
-	int result = slot_is_directory(slot) ? 0 : sys_fstat(tree, &status);
+	struct stat status = {.st_mode = slot_type(slot)};
+	int result = status.st_mode != 0 ? 0 : sys_fstat(tree, &status);
 
 	*type = status.st_mode & S_IFMT;
 	return result;
@@ -87,7 +87,8 @@ int run_attach(const struct op_attach *op, uint32_t *step)
 	if (result >= 0)
 		result = move_to(tree, type, target, step);
 	if (result >= 0)
-		result = note_mount(tree);
+		result = slot_mount(op->slot) != 0 ? note_mount_id(slot_mount(op->slot))
+						   : note_mount(tree);
 	if (result < 0 || (op->flags & ATTACH_KEEP) != 0)
 		return result;
 	return slot_close(op->slot);

@@ -18,7 +18,7 @@
 #define ST_NOSYMFOLLOW_FLAG 0x2000
 #define MOUNTS_MAX 16384
 
-static uint32_t mounts[MOUNTS_MAX]; /* pages that nothing is noted on cost nothing */
+static uint32_t mounts[MOUNTS_MAX] LARGE; /* pages that nothing is noted on cost nothing */
 static uint32_t mount_count;
 static struct mount_status root;
 
@@ -52,18 +52,20 @@ static int look_at(int fd, const char *path, struct mount_status *status)
 	return sys_statx(fd, path, AT_EMPTY_PATH, MASK_INODE | MASK_MOUNT_ID, status);
 }
 
+int note_mount_id(uint32_t id)
+{
+	if (mount_count == MOUNTS_MAX)
+		return -ENFILE;
+	mounts[mount_count++] = id;
+	return 0;
+}
+
 int note_mount(int fd)
 {
 	struct mount_status status;
-	int result;
+	int result = look_at(fd, "", &status);
 
-	if (mount_count == MOUNTS_MAX)
-		return -ENFILE;
-	result = look_at(fd, "", &status);
-	if (result < 0)
-		return result;
-	mounts[mount_count++] = (uint32_t)status.mount_id;
-	return 0;
+	return result < 0 ? result : note_mount_id((uint32_t)status.mount_id);
 }
 
 int note_root(int fd)

@@ -17,7 +17,14 @@
 #define BUDGET_NS 50000000
 #define PREFIX "HOME="
 
-char home_variable[PASSWD_LINE_MAX] = PREFIX "/";
+static char home_variable[PASSWD_LINE_MAX] LARGE;
+
+char *found_home(void)
+{
+	if (home_variable[0] == '\0')
+		memcpy(home_variable, PREFIX "/", sizeof(PREFIX "/"));
+	return home_variable;
+}
 
 static bool parse_uid(const char *text, const char *end, uint32_t *uid)
 {

@@ -87,12 +87,17 @@ static inline int sys_fstatfs(int fd, struct statfs *status)
 /* What statx(2) says of an inode and its mount; musl has no declaration of the whole. */
 struct mount_status {
 	uint32_t mask;
-	uint8_t before[0x20 - sizeof(uint32_t)];
+	uint8_t before[0x1c - sizeof(uint32_t)];
+	uint16_t mode;
+	uint16_t padding;
 	uint64_t inode;
-	uint8_t between[0x90 - 0x28];
+	uint8_t between[0x80 - 0x28];
+	uint32_t rdev_major, rdev_minor;
+	uint8_t device[0x90 - 0x88];
 	uint64_t mount_id;
 	uint8_t after[0x100 - 0x98];
 };
+#define MASK_TYPE 0x1U	      /* STATX_TYPE */
 #define MASK_INODE 0x100U     /* STATX_INO */
 #define MASK_MOUNT_ID 0x1000U /* STATX_MNT_ID */
 

@@ -23,7 +23,7 @@ from pyrunc.spec.limits import MAX_CGROUP_DEPTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from typing import Any
 
 REMOVE_S = 2.0
@@ -81,10 +81,10 @@ def owned(records: Iterable[Mapping[str, Any]]) -> tuple[set[tuple[str, str]], s
     return paths, unit_names
 
 
-def is_ours(path: str, *, parents: Iterable[str], ids: Iterable[str]) -> bool:
+def is_ours(path: str, *, parents: Container[str], ids: Container[str]) -> bool:
     """Whether we would have made a cgroup: a known id, or directly in a known parent."""
     head, _, last = path.rpartition("/")
-    return last in set(ids) or (bool(head) and head in set(parents))
+    return last in ids or (bool(head) and head in parents)
 
 
 def orphans(
@@ -99,21 +99,37 @@ def orphans(
     A cgroup above or below one of a living container is left out.
     """
     known_parents, known_ids = frozenset(parents), frozenset(ids)
+    above = parents_of(live)
     return [
         (mount, path)
         for mount, path in cgroups
         if is_ours(path, parents=known_parents, ids=known_ids)
-        and not related(mount, path, live=live)
+        and not related(mount, path, live=live, above=above)
     ]
 
 
-def related(mount: str, path: str, *, live: Iterable[tuple[str, str]]) -> bool:
-    """Whether a cgroup is one of the living, or above or below one."""
-    return any(
-        mount == other_mount
-        and (path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/"))
-        for other_mount, other in live
-    )
+def _prefixes(path: str) -> Iterator[str]:
+    """Give the paths above a cgroup, from the deepest."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def parents_of(live: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return what is above the living: (mount, path)."""
+    return {(mount, prefix) for mount, path in live for prefix in _prefixes(path)}
+
+
+def related(
+    mount: str, path: str, *, live: Container[tuple[str, str]], above: Container[tuple[str, str]]
+) -> bool:
+    """Whether a cgroup is one of the living, or above or below one.
+
+    However many live, it takes as many look-ups as the path is deep.
+    """
+    if (mount, path) in live or (mount, path) in above:
+        return True
+    return any((mount, prefix) in live for prefix in _prefixes(path))
 
 
 def orphan_units(loaded: Iterable[str], *, live: set[str], prefix: str = units.PREFIX) -> list[str]:
@@ -164,8 +180,9 @@ def scan(
     }
     wanted = dict.fromkeys(orphans(by_key, live=live, ids=ids))
     wanted.update(dict.fromkeys(key for key in gone if key in by_key and key not in live))
+    above = parents_of(live)
     for mount, path in by_key:
-        if _is_left(mount, path) and not related(mount, path, live=live):
+        if _is_left(mount, path) and not related(mount, path, live=live, above=above):
             wanted[mount, path] = None
     return [_finding(by_key[key], key[1]) for key in sorted(wanted)]
 

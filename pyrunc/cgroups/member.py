@@ -29,7 +29,7 @@ DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 class Cgroup(Owner):
     """`kept` leading components existed before the container: they are never removed."""
 
-    __slots__ = ("claimed", "controllers", "hierarchy", "kept", "notes", "parts")
+    __slots__ = ("claimed", "controllers", "hierarchy", "kept", "marked", "notes", "parts")
 
     def __init__(
         self, hierarchy: Hierarchy, *, parts: tuple[str, ...], kept: int, claimed: bool = False
@@ -40,6 +40,7 @@ class Cgroup(Owner):
         self.claimed = claimed  # a cgroup that existed, was found empty, and is ours now
         self.controllers: frozenset[str] | None = None  # of a cgroup2: what is enabled, once known
         self.notes: list[str] = []  # what the kernel lacks and nobody needs
+        self.marked = False  # the mark that was read is this container's
         self.fd = -1
 
     @classmethod
@@ -160,6 +161,7 @@ class Cgroup(Owner):
 
     def is_of_another(self, owner: str) -> bool:
         """Whether a mark says that the cgroup was made for another container than `owner`'s."""
+        self.marked = False
         if not owner or self.claimed:
             return False
         for name in MARKS:
@@ -167,11 +169,12 @@ class Cgroup(Owner):
                 marked = posix.getxattr(self.path, name, follow_symlinks=False)
             except OSError:  # there is none, or the kernel keeps none; or the cgroup is gone
                 continue
-            return marked != owner.encode("utf-8", "surrogateescape")
+            self.marked = marked == owner.encode("utf-8", "surrogateescape")
+            return not self.marked
         return False
 
     def mark(self, owner: str) -> None:
-        """Write down whose cgroup it is. Only `doctor` reads it, so it may fail."""
+        """Write down whose cgroup it is. Without it path and device say that, so it may fail."""
         if self.kept == len(self.parts):
             return  # somebody else has made it
         for name in MARKS:
@@ -188,9 +191,26 @@ class Cgroup(Owner):
             return "a parent cgroup's limits are exhausted, or its cpuset is empty"
         return ""
 
+    def _removed_by_mark(self) -> bool:
+        """Whether rmdir has removed the one cgroup that was made.
+
+        Its mark, which was read just now, says what the superblock of an opened parent would: that
+        the path leads to the cgroup of this container.
+        """
+        if not self.marked or self.kept != len(self.parts) - 1:
+            return False
+        self.marked = False
+        try:
+            posix.rmdir(self.path)
+        except OSError:  # busy, mostly; why, is found out with descriptors
+            return False
+        return True
+
     def remove(self, deadline: float) -> bool:
         """Remove the cgroup and the parents made for it. False when it is busy at the deadline."""
         self.close_fd()
+        if self._removed_by_mark():
+            return True
         try:
             top = self.open_top()
         except HostError as error:

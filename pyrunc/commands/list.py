@@ -9,7 +9,7 @@ from pyrunc import jsontext
 from pyrunc.cli.output import emit
 from pyrunc.errors import Failure
 from pyrunc.lifecycle.container import Container
-from pyrunc.lifecycle.state import StateDirectory
+from pyrunc.lifecycle.state import StateDirectory, has_state
 from pyrunc.lifecycle.state_root import list_ids, open_root
 from pyrunc.log import log
 
@@ -29,10 +29,12 @@ def run(args: Args) -> int:
     root_fd = open_root(args.text("root"))
     if root_fd < 0 and args.given("root"):
         log.warning(f"the state root {args.text('root')} does not exist: it holds no containers")
-    containers = [] if root_fd < 0 else _containers(root_fd)
     if args.flag("quiet"):
-        emit("".join(f"{one['id']}\n" for one in containers))
-    elif args.text("format") == "json":
+        names = [] if root_fd < 0 else list_ids(root_fd)
+        emit("".join(f"{name}\n" for name in names if has_state(root_fd, name)))
+        return 0
+    containers = [] if root_fd < 0 else _containers(root_fd)
+    if args.text("format") == "json":
         emit((jsontext.encode(containers) if containers else "null") + "\n")
     else:
         emit(_table(containers))
@@ -41,6 +43,7 @@ def run(args: Args) -> int:
 
 def _containers(root_fd: int) -> list[dict[str, Any]]:
     rows = []
+    owners: dict[int, str] = {}
     for name in list_ids(root_fd):
         try:
             directory = StateDirectory.open_at(os.dup(root_fd), name)
@@ -50,9 +53,11 @@ def _containers(root_fd: int) -> list[dict[str, Any]]:
                 state = directory.load()
                 if state is not None:
                     container = Container(directory, state)
-                    rows.append(
-                        {**container.oci_state(container.status()), "owner": _owner(state["owner"])}
-                    )
+                    uid = state["owner"]
+                    if uid not in owners:
+                        owners[uid] = _owner(uid)
+                    told = container.oci_state(container.status())
+                    rows.append({**told, "owner": owners[uid]})
             finally:
                 directory.close()
         except (Failure, OSError) as error:

@@ -200,13 +200,16 @@ class Container:
         poll.register(report, select.POLLIN)
         data = b""
         while True:
-            if not poll.poll(REPORT_PATIENCE_MS):
+            ready = poll.poll(REPORT_PATIENCE_MS)
+            if not ready:
                 if hooks and process.alive(self.pid, self.start_time):
                     continue
                 raise InitError(
                     f"the init has not reported for {REPORT_PATIENCE_MS // 1000} s",
                     hint="it may have been stopped (SIGSTOP), or wait for a device",
                 )
+            if not ready[0][1] & select.POLLIN:  # hung up, and nothing is left to read
+                break
             try:
                 part = os.read(report, 4096)
             except BlockingIOError:

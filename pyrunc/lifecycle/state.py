@@ -48,6 +48,19 @@ LOCK_PATIENCE_S: Final = 10.0
 LOCK_STEP_S: Final = 0.01
 
 
+def has_state(root_fd: int, container_id: str) -> bool:
+    """Whether there is a state below an open root, be it one that cannot be read."""
+    try:
+        os.stat(f"{container_id}/{STATE}", dir_fd=root_fd, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link in the place of the directory
+            return False
+        raise
+    return True
+
+
 class StateDirectory:
     """The open state directory of one container."""
 

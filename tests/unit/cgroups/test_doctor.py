@@ -38,6 +38,33 @@ def test_a_name_that_only_begins_alike_is_another() -> None:
     assert doctor.orphans(seen, live=live, parents=["docker"]) == seen
 
 
+class Counted(set[tuple[str, str]]):
+    """A set that counts how often it is asked, and refuses to be gone through again."""
+
+    asked = 0
+
+    def __contains__(self, item: object) -> bool:
+        self.asked += 1
+        return super().__contains__(item)
+
+
+def looks(containers: int, leftovers: int) -> int:
+    """Count the look-ups for so many living containers and so many cgroups that are left over."""
+    places = [f"pods/pod{number}/live{number}" for number in range(containers)]
+    gone = [f"pods/gone{number}" for number in range(leftovers)]
+    live = Counted(doctor.owned(map(record, places))[0])
+    seen = found("pods", *places, *gone)
+    ids = [f"gone{number}" for number in range(leftovers)]
+    assert doctor.orphans(seen, live=live, ids=ids) == found(*gone)
+    return live.asked
+
+
+def test_what_is_left_over_is_not_compared_with_each_living_container() -> None:
+    """With 1000 of each that would be a million comparisons in each hierarchy."""
+    assert looks(10, 20) == looks(500, 20)
+    assert looks(10, 200) == 10 * looks(10, 20)
+
+
 def test_scopes_are_known_by_our_prefix() -> None:
     _, live = doctor.owned([record("x", unit="pyrunc-a.scope")])
     loaded = ["pyrunc-a.scope", "pyrunc-b.scope", "docker-c.scope", "pyrunc-d.service"]
