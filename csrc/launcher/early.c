@@ -10,8 +10,8 @@ _Alignas(16) char early_buffer[EARLY_SIZE];
 size_t early_used;
 bool heap_open; /* set by main: from now on malloc uses the dumped heap */
 
-/* Where the program is, for libraries that the C library would look for beside it: there are none, and so
- * no link is read at each start. Takes the place of the C library's. */
+/* Where the program is, for libraries that the C library would look for beside it: there are none,
+ * and so no link is read at each start. Takes the place of the C library's. */
 const char *_dl_get_origin(void);
 const char *_dl_get_origin(void)
 {
