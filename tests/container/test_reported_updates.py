@@ -127,3 +127,52 @@ def test_containers_that_start_at_once_below_a_new_cgroup_all_have_their_limits(
     assert [process.wait(60) for process in running] == [0] * 6
     for path in Path("/sys/fs/cgroup").glob(f"**/{top}"):
         path.rmdir()
+
+
+def swap_of(files: Files, memory: int) -> int | None:
+    """The limit of swap alone; None: there is none."""
+    text = files.read("memory", "memory.memsw.limit_in_bytes", "memory.swap.max")
+    if text == "max" or int(text) >= 1 << 62:
+        return None
+    member = files.manager.find("memory")
+    assert member is not None
+    return int(text) - (memory if member.hierarchy.version == 1 else 0)  # v1 counts both
+
+
+def test_the_same_memory_again_leaves_the_swap_as_it_was(limited: Callable[..., Files]) -> None:
+    """4,096 bytes of swap: they became none."""
+    files = limited(memory={"limit": 32 * MB, "swap": 32 * MB + 4096})
+    assert swap_of(files, 32 * MB) == 4096
+    files.update("--memory", str(32 * MB))
+    assert swap_of(files, 32 * MB) == 4096
+
+
+def test_no_limit_of_memory_alone_lifts_that_of_swap(limited: Callable[..., Files]) -> None:
+    files = limited(memory={"limit": 32 * MB, "swap": 64 * MB})
+    files.update("--memory", "-1")
+    assert swap_of(files, 0) is None
+    files.update("--memory", str(64 * MB), "--memory-swap", str(64 * MB))
+    assert swap_of(files, 64 * MB) == 0
+
+
+def test_no_swap_without_a_limit_of_memory_is_no_request(limited: Callable[..., Files]) -> None:
+    """Engines write 0 for what is not set; crun 1.5 refused it."""
+    files = limited(memory={"swap": 0})
+    assert swap_of(files, 0) is None
+
+
+def test_quota_and_period_fall_together_below_that_of_the_parent(
+    create: Create, config: Config
+) -> None:
+    """Version 1 takes them one by one, and neither order alone is always within the parent's."""
+    parent = f"/{machine.TOKEN}-pod"
+    config.linux["cgroupsPath"] = f"{parent}/one"
+    config.linux["resources"] = {"cpu": {"quota": 50000, "period": 100000}}
+    files = Files(create(config, "sleep", "100").start())
+    old = files.path("cpu", "cpu.max" if files.manager.pure else "cpu.cfs_quota_us")
+    above = old.parents[1] / old.name
+    above.write_text("60000 100000" if files.manager.pure else "60000")
+    for period, quota in ((10000, 3000), (200000, 100000), (50000, 25000)):
+        files.update("--cpu-period", str(period), "--cpu-quota", str(quota))
+        shown = files.read("cpu", "cpu.cfs_quota_us", "cpu.max").split()
+        assert shown[0] == str(quota)

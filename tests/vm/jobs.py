@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from tests.vm.guest import FEATURES, LSM_MODULES, TREE, Guest
 
-CONTAINERS = ("cgroups", "moved", "update", "life_cycle", "exec", "hooks", "errors", "doctor")
+CONTAINERS = (
+    "cgroups",
+    "moved",
+    "reported_kills",
+    "update",
+    "life_cycle",
+    "exec",
+    "hooks",
+    "errors",
+    "doctor",
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,7 @@ JOBS = {
         ("tests/cgroups", "tests/unit/state", *containers(*CONTAINERS), *NOT_IDMAPPED),
         least=150,
         front="boot",
+        timeout_s=3600,  # that kernel traces every call
     ),
     "hybrid": Job(
         Guest(kernel="uml-v1", mode="hybrid"),
