@@ -37,7 +37,7 @@ def masked() -> Iterator[str]:
 def test_a_unit_that_systemd_refuses_is_an_error_and_nothing_runs(
     systemd: Runtime, config: Config, masked: str
 ) -> None:
-    """The container ran in the caller's cgroup, whose limits were changed, and which was removed."""
+    """Other runtimes ran it in the caller's cgroup, and changed and removed that."""
     own = Path("/proc/self/cgroup").read_text()
     config.linux["cgroupsPath"] = f"{masked}:pyrunc:{machine.TOKEN}m"
     config.linux["resources"] = {"pids": {"limit": 7}}
