@@ -350,7 +350,8 @@ int run_reset_atime(const struct op_reset_atime *op, uint32_t *step)
 	if ((op->rules >> (rule / MOUNT_ATTR_NOATIME) & 1) == 0)
 		return 0;
 	*step = STEP_RESET_ATIME_SETATTR;
-	return set_attributes(fd, "", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME, false);
+	result = set_attributes(fd, "", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME, false);
+	return result == -EPERM && op->keep_locked != 0 ? 0 : result;
 }
 
 int run_set_propagation(const struct op_set_propagation *op, uint32_t *step)

@@ -135,6 +135,19 @@ static int64_t number_above(const char *path)
 	return number;
 }
 
+/* The bind of a link itself (src-nofollow): a look-up that follows leaves the mount again. */
+static int find_link(const struct op_verify_mount *op, int *fd)
+{
+	struct mount_status status;
+	CLEANUP_DROP int link = resolve(op->path, O_PATH | O_NOFOLLOW, 0);
+
+	if (link < 0 || look_at(link, "", &status) < 0 || number_of(status.mount_id) != op->index)
+		return -ESTALE;
+	drop_descriptor(fd);
+	*fd = give(&link);
+	return 1;
+}
+
 /*
  * 1: the very mount is seen. 0: a later one of the plan lies over it, or a mount that came along
  * with a later one; then the path may lead nowhere any more, but on the way there the later one is
@@ -151,8 +164,10 @@ static int find_mount(const struct op_verify_mount *op, int *fd, uint32_t *step)
 	whole = !nothing_there(*fd);
 	if (!whole)
 		*fd = resolve_above(op->path);
-	if (*fd < 0)
-		return *fd;
+	if (*fd < 0) {
+		result = *fd;
+		return find_link(op, fd) > 0 ? 1 : result;
+	}
 	*step = STEP_VERIFY_MOUNT_MOUNT;
 	result = look_at(*fd, "", &status);
 	if (result < 0)
@@ -164,7 +179,7 @@ static int find_mount(const struct op_verify_mount *op, int *fd, uint32_t *step)
 		return (int)number;
 	if (number > op->index)
 		return 0;
-	return whole && number == op->index ? 1 : -ESTALE;
+	return whole && number == op->index ? 1 : find_link(op, fd);
 }
 
 int run_verify_mount(const struct op_verify_mount *op, uint32_t *step)

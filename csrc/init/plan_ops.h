@@ -6,7 +6,7 @@
 
 #include "plan.h"
 
-#define PLAN_DIGEST 0xc282b8015bad12cbULL
+#define PLAN_DIGEST 0x2882c061f399734dULL
 
 enum rendezvous {
 	RENDEZVOUS_NAMESPACES = 1,
@@ -401,11 +401,12 @@ int run_set_attributes(const struct op_set_attributes *op, uint32_t *step);
 
 /* mount_setattr on a slot: a mount with one of the access time rules in `rules` (1 << rule / 16 */
 /* for MOUNT_ATTR_NOATIME and MOUNT_ATTR_STRICTATIME) gets the kernel's default, any other keeps */
-/* its own. */
+/* its own. With `keep_locked` one that a user namespace locks stays. */
 enum step_reset_atime { STEP_RESET_ATIME_LOOK, STEP_RESET_ATIME_SETATTR };
 struct op_reset_atime {
 	uint32_t slot;
 	uint32_t rules;
+	uint32_t keep_locked;
 };
 int run_reset_atime(const struct op_reset_atime *op, uint32_t *step);
 
@@ -1160,6 +1161,8 @@ static bool decode_reset_atime(struct reader *reader, struct op_reset_atime *op)
 	if (!read_slot(reader, &op->slot))
 		return false;
 	if (!read_u32(reader, &op->rules))
+		return false;
+	if (!read_u32(reader, &op->keep_locked))
 		return false;
 	return read_end(reader);
 }

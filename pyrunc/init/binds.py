@@ -163,7 +163,15 @@ def _bind_attributes(
         )
     ]
     if rules := options.atime_reset:
-        planned.append(ops.ResetAtime(slot=slot, rules=rules, pointer=pointer, action=action))
+        planned.append(
+            ops.ResetAtime(
+                slot=slot,
+                rules=rules,
+                keep_locked=int(context.confined),
+                pointer=pointer,
+                action=action,
+            )
+        )
     return planned
 
 

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DIGEST = 0xC282B8015BAD12CB
+DIGEST = 0x2882C061F399734D
 
 RENDEZVOUS_NAMESPACES = 1
 RENDEZVOUS_MOUNTS = 2
@@ -682,12 +682,15 @@ class SetAttributes(Op):
 
 
 class ResetAtime(Op):
-    """mount_setattr on a slot: a mount with one of the access time rules in `rules` (1 << rule / 16 for MOUNT_ATTR_NOATIME and MOUNT_ATTR_STRICTATIME) gets the kernel's default, any other keeps its own."""
+    """mount_setattr on a slot: a mount with one of the access time rules in `rules` (1 << rule / 16 for MOUNT_ATTR_NOATIME and MOUNT_ATTR_STRICTATIME) gets the kernel's default, any other keeps its own.
 
-    __slots__ = ("rules", "slot")
+    With `keep_locked` one that a user namespace locks stays.
+    """
+
+    __slots__ = ("keep_locked", "rules", "slot")
     NAME = "reset_atime"
     CODE = 21
-    FIELDS = ("slot", "rules")
+    FIELDS = ("slot", "rules", "keep_locked")
     STEPS = ("look", "setattr")
 
     def __init__(
@@ -695,16 +698,18 @@ class ResetAtime(Op):
         *,
         slot: int,
         rules: int,
+        keep_locked: int,
         pointer: str = "",
         action: str = "",
     ) -> None:
         self.slot = slot
         self.rules = rules
+        self.keep_locked = keep_locked
         self.pointer = pointer
         self.action = action
 
     def encode(self) -> bytes:
-        return _op(21, pack("<II", self.slot, self.rules))
+        return _op(21, pack("<III", self.slot, self.rules, self.keep_locked))
 
 
 class SetPropagation(Op):

@@ -155,8 +155,8 @@ OPS = {
     ),
     "reset_atime": (
         "mount_setattr on a slot: a mount with one of the access time rules in `rules` (1 << rule / 16 for MOUNT_ATTR_NOATIME "
-        "and MOUNT_ATTR_STRICTATIME) gets the kernel's default, any other keeps its own.",
-        {"slot": SLOT, "rules": U32},
+        "and MOUNT_ATTR_STRICTATIME) gets the kernel's default, any other keeps its own. With `keep_locked` one that a user namespace locks stays.",
+        {"slot": SLOT, "rules": U32, "keep_locked": U32},
         ("look", "setattr"),
     ),
     "set_propagation": (

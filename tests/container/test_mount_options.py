@@ -78,6 +78,20 @@ def test_the_absence_of_the_sources_rule_is_the_default(
     assert rule(shell, config) == "relatime"
 
 
+@pytest.mark.parametrize(
+    ("timed", "option"),
+    [("noatime", "atime"), ("strictatime", "nostrictatime")],
+    indirect=["timed"],
+)
+def test_in_a_user_namespace_the_rule_of_the_source_stays(
+    shell: Shell, config: Config, timed: Path, option: str, request: pytest.FixtureRequest
+) -> None:
+    """It is locked there; peers start, too."""
+    config.bind(timed, "/mnt", "bind", option)
+    config.user_namespace()
+    assert rule(shell, config) == request.node.callspec.params["timed"]
+
+
 # -- options without effect -----------------------------------------------------------------------
 
 

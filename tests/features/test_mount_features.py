@@ -241,6 +241,17 @@ def test_a_source_that_is_a_link_is_mounted_itself(
 
 
 @feature("4.18 src-nofollow dest-nofollow")
+@pytest.mark.parametrize("target", ["/absent", "file", "/proc/self/fd/0", "link"])
+def test_a_link_that_is_mounted_itself_may_lead_anywhere(
+    pyrunc: Runtime, config: Config, workspace: Path, target: str
+) -> None:
+    link = workspace / "link"
+    link.symlink_to(target)
+    config.bind(link, "/mnt/link", "bind", "src-nofollow")
+    assert pyrunc.run(config, "readlink", "/mnt/link").ok().stdout == f"{target}\n"
+
+
+@feature("4.18 src-nofollow dest-nofollow")
 def test_a_destination_that_is_a_link_is_covered_or_refused(
     run: Run, config: Config, workspace: Path
 ) -> None:

@@ -41,6 +41,13 @@ def test_a_user_can_exec_into_a_created_container(user: User, created: str) -> N
     assert user("exec", created, "id", "-u").ok().stdout == "0\n"
 
 
+def test_a_user_needs_no_right_to_list_the_directories_above(user: User) -> None:
+    """crun#249: / without read permission was an error."""
+    above = user.config.bundle.parent
+    above.chmod(0o711)
+    assert user.run("echo", "hello").ok().stdout == "hello\n"
+
+
 class Agent:
     """A seccomp agent that keeps what it is sent."""
 
