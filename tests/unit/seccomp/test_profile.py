@@ -247,6 +247,7 @@ def test_the_table_of_newer_calls_agrees_with_libseccomp_where_that_knows_them()
 
 def test_a_newer_call_of_one_architecture_has_its_number_there_only() -> None:
     assert newer.number(X86_64, "uretprobe") == 335
+    assert newer.number(names.X32, "uretprobe") == names.X32_BIT | 335
     assert newer.number(ARM64, "uretprobe") == -1
 
 
