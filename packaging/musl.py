@@ -20,6 +20,7 @@ import build  # noqa: E402  # beside the launcher, which needs it first
 # musl-gcc hides the system's headers; those of the kernel and of Python are looked up last. What
 # setuptools adds names glibc's directory, so that of musl comes before.
 COMPILER = """#!/bin/sh
+[ "$1" != --print-multiarch ] || exit 0 # it would name the directory of glibc
 exec musl-gcc -B{out} -L/usr/lib/{machine}-linux-musl \\
     -idirafter /usr/include -idirafter /usr/include/{machine}-linux-gnu "$@"
 """

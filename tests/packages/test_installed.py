@@ -23,7 +23,9 @@ pytestmark = [pytest.mark.root, pytest.mark.heavy]
 def hand_over(artefacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the roots see as /tree: the artefacts, a busybox, the life of a container."""
     directory = tmp_path_factory.mktemp("tree")
-    for path in (*artefacts.glob("pyrunc[-_]*"), TREE / "tests/packages/life.sh", Path(BUSYBOX)):
+    scripts = [TREE / f"tests/packages/{name}.sh" for name in ("life", "devices")]
+    others = (*scripts, TREE / "requirements.txt", Path(BUSYBOX))
+    for path in (*artefacts.glob("pyrunc[-_]*"), *others):
         shutil.copy(path, directory / path.name)
     return directory
 
@@ -45,6 +47,8 @@ def output(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
+INSTALL = "apt-get -qq update && apt-get -qq install -y --no-install-recommends"
+DEVICES = "unshare --net sh /tree/devices.sh"
 UNPACK = "tar -xzf /tree/pyrunc-*-linux-*.tar.gz -C /usr/local --strip-components=1 && "
 LIFE = "sh /tree/life.sh pyrunc /tree/busybox"
 
@@ -98,6 +102,39 @@ def test_the_debian_package_installs_upgrades_and_purges(release: str, hand_over
     lived(text)
     assert "still here" in text
     assert "kept" in text.splitlines()
+
+
+def test_helpers_need_neither_python_nor_a_directory_for_temporary_programs(
+    hand_over: Path,
+) -> None:
+    """What is one file is unpacked there first, and hardened hosts run nothing from there."""
+    steps = (
+        f"{INSTALL} iproute2 >/dev/null 2>&1",
+        "dpkg -i /tree/pyrunc_*.deb >/dev/null && rm -f /usr/bin/python3*",
+        f"{DEVICES} pyrunc /tree/busybox",
+        "mkdir -p /root/box/rootfs/bin && cp /tree/busybox /root/box/rootfs/bin/sh",
+        "pyrunc spec --bundle /root/box && mount -o remount,noexec /tmp",
+        "pyrunc check /root/box",
+    )
+    text = output(roots.run(roots.base("trixie"), " && ".join(steps), tree=hand_over))
+    assert "taken0" in text.splitlines()
+    assert text.rstrip().endswith("0 error(s), 0 warning(s)")
+
+
+@pytest.mark.parametrize("release", ["bookworm", "trixie"])
+def test_the_wheel_serves_the_python_of_a_release(release: str, hand_over: Path) -> None:
+    """A life, `check` with the schema of the package, and a network device: 3.11 and 3.13."""
+    pip = "/opt/pyrunc/bin/pip install --quiet --no-deps -r /tree/requirements.txt"
+    steps = (
+        f"{INSTALL} python3-venv iproute2 >/dev/null 2>&1",
+        f"python3 -m venv /opt/pyrunc && {pip} /tree/pyrunc-*-manylinux*.whl",
+        LIFE.replace("pyrunc /", "/opt/pyrunc/bin/pyrunc /"),
+        f"{DEVICES} /opt/pyrunc/bin/pyrunc /tree/busybox",
+    )
+    text = output(roots.run(roots.base(release), " && ".join(steps), tree=hand_over))
+    lived(text)
+    assert "0 error(s), 0 warning(s)" in text.splitlines()
+    assert text.splitlines()[-1] == "taken0"
 
 
 def test_lintian_has_no_complaints(artefacts: Path) -> None:
