@@ -34,6 +34,7 @@ KB, MB, GB = 1, 1024, 1024 * 1024
 # It takes processors away from everybody else while it holds, and a refusal is no error of a write.
 NOT_TRIED = ("cpuset.cpus.partition",)
 PATH = "/linux/cgroupsPath"
+QUOTA, PERIOD = "cpu.cfs_quota_us", "cpu.cfs_period_us"
 SYSTEM, BLOCK = "/sys/devices/system", "/sys/dev/block"
 
 
@@ -185,6 +186,8 @@ class Trial:
                     enable.require_valid(trial)
         except Failure as failure:
             self._refused(member, trial, failure)
+        if any(write.file == QUOTA for write in writes):
+            self.offers.above = _quota_above(trial)
         pending = [write for write in writes if write.file not in NOT_TRIED]
         while pending:
             try:
@@ -249,6 +252,19 @@ def _path(member: Cgroup, depth: int) -> str:
 def _at_home(text: str, trial: Cgroup, member: Cgroup) -> str:
     """Put the container's own cgroup in the place of the trial: the words of `create`."""
     return text.replace(trial.path, member.path)
+
+
+def _quota_above(trial: Cgroup) -> str:
+    """Name the nearest cgroup above that has a quota; empty when none has."""
+    top = trial.open_top()
+    for depth in range(len(trial.parts) - 1, 0, -1):
+        path = _path(trial, depth)
+        quota, period = (tree.read_text(top, f"{path}/{file}") for file in (QUOTA, PERIOD))
+        if quota != "-1":
+            return (
+                f", no more than {quota} us of {period} us, as {trial.hierarchy.mount}/{path} has"
+            )
+    return ""
 
 
 def _files(member: Cgroup, base: int) -> dict[str, frozenset[str]]:

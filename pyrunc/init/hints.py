@@ -161,6 +161,10 @@ HINTS = {
         "attach",
         ENOTDIR,
     ): "a directory can only be mounted on a directory, a file only on a file",
+    ("attach", "resolve", ENOTDIR): (
+        "a part of the destination before its last is a file in the image: choose another one, or"
+        " mount over that file's directory"
+    ),
     ("attach", "verify", ENOTDIR): (
         "a directory can only be mounted on a directory, a file only on a file"
     ),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyrunc.spec.model import Hook
 
 STATE_NEEDS = 64 * 1024  # bytes of a state directory, generously
-INIT_NEEDS = 512 * 1024  # bytes of memory below which an init does not get ready
+INIT_NEEDS = 64 * 1024  # bytes of memory below which no kernel lets an init get ready
 # Runtime hooks that `create` runs; those of later commands are checked all the same.
 HOOKS = ("prestart", "create_runtime", "poststart", "poststop")
 REAL_TIME = ("SCHED_FIFO", "SCHED_RR")

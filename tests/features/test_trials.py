@@ -86,6 +86,32 @@ def test_it_says_what_is_wrong_and_what_is_allowed(
     assert names.TRIAL not in json.dumps(error), "it speaks of the container's own cgroup"
 
 
+def test_a_quota_above_that_of_the_parent(
+    pyrunc: Runtime, config: Config, parents: list[Path]
+) -> None:
+    """Version 1 refuses it; the error says what the parent has. Version 2 takes it."""
+    cpu = next((one for one in parents if (one / "cpu.cfs_quota_us").exists()), None)
+    if cpu is None:
+        pytest.skip("needs the cpu controller on cgroup v1")
+    (cpu / "cpu.cfs_quota_us").write_text("5000")
+    config.linux["resources"] = {"cpu": {"quota": 5100, "period": 100000}}
+    (error,) = check(pyrunc, config)
+    assert error["pointer"] == "/linux/resources/cpu/quota"
+    assert f"no more than 5000 us of 100000 us, as {cpu} has" in error["allowed"]
+    config.linux["resources"] = {"cpu": {"quota": 5000, "period": 100000}}
+    assert check(pyrunc, config) == []
+
+
+@pytest.mark.parametrize("limit", [4096, 1 << 17, 1 << 20])
+def test_a_limit_of_memory_is_no_false_alarm(pyrunc: Runtime, config: Config, limit: int) -> None:
+    config.linux["resources"] = {"memory": {"limit": limit}}
+    config.process["args"] = ["true"]
+    errors = check(pyrunc, config)
+    made = pyrunc("create", "--bundle", config.bundle, name := pyrunc.new_id())
+    pyrunc("delete", "--force", name)
+    assert bool(errors) <= bool(made.status), (errors, made.stderr)
+
+
 def test_all_refusals_are_said_at_once(pyrunc: Runtime, config: Config) -> None:
     config.linux["resources"] = {
         "cpu": {"cpus": "4000", "mems": "900", "quota": 10},
@@ -94,6 +120,29 @@ def test_all_refusals_are_said_at_once(pyrunc: Runtime, config: Config) -> None:
     pointers = {error["pointer"] for error in check(pyrunc, config)}
     cpu = "/linux/resources/cpu"
     assert pointers == {f"{cpu}/cpus", f"{cpu}/mems", f"{cpu}/quota"}
+
+
+def test_a_file_in_the_way_of_a_mount_point_is_said(pyrunc: Runtime, config: Config) -> None:
+    config.file("/etc/mask", "a file")
+    source = config.bundle / "source"
+    source.write_text("")
+    config.bind(source, "/etc/mask/mask")
+    (error,) = check(pyrunc, config)
+    made = pyrunc("create", "--bundle", config.bundle, pyrunc.new_id())
+    assert made.status == 1
+    assert error["reason"] in made.stderr
+    assert "a part of the destination before its last is a file" in error["hint"]
+
+
+@pytest.mark.parametrize("command", ["/bin", "/noexec"])
+def test_what_cannot_be_executed_is_said(pyrunc: Runtime, config: Config, command: str) -> None:
+    config.file("/noexec", mode=0)
+    config.process["args"] = [command]
+    (error,) = check(pyrunc, config)
+    made = pyrunc("create", "--bundle", config.bundle, pyrunc.new_id())
+    assert made.status == 1
+    assert error["reason"] in made.stderr
+    assert error["pointer"].startswith("/process/args")
 
 
 def test_without_looking_nothing_is_said(pyrunc: Runtime, config: Config) -> None:

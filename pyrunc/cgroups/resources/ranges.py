@@ -25,7 +25,7 @@ class Offers:
     `files`: the control files that a cgroup here has, by controller, where one could be looked at.
     """
 
-    __slots__ = ("cpus", "disks", "files", "interfaces", "mems", "pages", "rdma")
+    __slots__ = ("above", "cpus", "disks", "files", "interfaces", "mems", "pages", "rdma")
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Offers:
         interfaces: Sequence[str] | None = None,
         files: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
+        self.above = ""  # the quota of a cgroup above, which version 1 lets nobody exceed
         self.cpus = cpus
         self.mems = mems
         self.disks = disks
@@ -132,7 +133,7 @@ PERIOD: Rule = (
 )
 QUOTA_V1: Rule = (
     lambda value, offers: errno.EINVAL if value.isdecimal() and int(value) < QUOTA else 0,
-    lambda offers: f"-1, or {QUOTA} us and more",
+    lambda offers: f"-1, or {QUOTA} us and more{offers.above}",
 )
 BURST: Rule = (lambda value, offers: 0, lambda offers: "0 to the quota")
 RULES: Final[Mapping[str, Rule]] = {
