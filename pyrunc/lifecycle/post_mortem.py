@@ -134,9 +134,11 @@ def _count(manager: Manager) -> dict[str, Any]:
 
     stats = manager.stats(only=COUNTED)
     memory, throttling = stats.get("memory", {}), stats.get("cpu", {}).get("throttling", {})
-    counts = {"oomKills": manager.oom_kills()}
     peak = memory.get("usage", {}).get("max")
     member = manager.find("memory")
+    # systemd removes the cgroup with its last process: what it has counted is not known then.
+    counted = member is not None and member.present()
+    counts = {"oomKills": manager.oom_kills()} if counted else {}
     if peak is None and member is not None:
         peak = v1.number(member, "memory.peak")
     pids = manager.find("pids")
