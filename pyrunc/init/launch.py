@@ -262,8 +262,10 @@ def spawn(
             stdio=stdio,
             cgroup_fd=cgroup_fd,
         )
-    except OSError as error:
+    except BaseException as error:
         os.close(sync)
+        if not isinstance(error, OSError):
+            raise
         raise HostError(
             f"cannot start the init: {error.filename or 'memory file'}", errno=error.errno or 0
         ) from error

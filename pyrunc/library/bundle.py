@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from pyrunc.library.arguments import is_path, quoted
 from pyrunc.library.documents import rows
 from pyrunc.library.parameters import ID
 from pyrunc.library.spec import EPHEMERAL, UNBOUNDED, Spec
+from pyrunc.log import log
 from pyrunc.spec.load import CONFIG
 
 DIRECTORY = ".bundles"
@@ -30,6 +32,7 @@ OWN = (CONFIG, MARK, "upper", "work")  # names in a bundle that are no files of 
 MOUNTS = "/mounts/"
 ATTEMPTS = 100  # of a create against those who tidy up
 Change = Callable[[bytes], bytes]
+_given_up: deque[Bundle] = deque()  # those that could not be removed
 
 
 class Bundle:
@@ -71,16 +74,18 @@ class Bundle:
                     spec = self._with_overlay(spec)
                 _write(f"{self.place}/{CONFIG}", spec.json().encode("utf-8", "surrogateescape"))
         except OSError as error:
-            self.remove()
+            self.give_up()
             raise HostError(
                 f"cannot make the bundle {self.place}", errno=error.errno or 0
             ) from error
         except BaseException:
-            self.remove()
+            self.give_up()
             raise
 
     def _make_place(self) -> None:
         """Make the directory; who removes the last one of others removes the one above, too."""
+        if _given_up:
+            _given_up.pop().give_up()
         for _ in range(ATTEMPTS):
             try:
                 os.mkdir(self.place, 0o711)
@@ -172,6 +177,17 @@ class Bundle:
         if not value.get("annotations", True):
             del value["annotations"]
         return Spec(value)
+
+    def give_up(self) -> None:
+        """Remove it after something else went wrong, which the caller shall hear of and not this.
+
+        What cannot be removed now, for want of descriptors, goes when the next one is made.
+        """
+        try:
+            self.remove()
+        except OSError as error:
+            log.debug(f"cannot remove the bundle {self.place} yet: {error}")
+            _given_up.append(self)
 
     def remove(self) -> None:
         """Remove it with all that it holds; it may be gone already."""

@@ -65,7 +65,7 @@ def looked(runtime: Runtime, spec: Configuration) -> Iterator[tuple[PreparedCrea
         _quote(failure, governed)
         raise
     finally:
-        bundle.remove()
+        bundle.give_up()
 
 
 def make(runtime: Runtime, asked: Request, prepare: Callable[[CreateOptions], Create]) -> Container:
@@ -86,9 +86,10 @@ def make(runtime: Runtime, asked: Request, prepare: Callable[[CreateOptions], Cr
         if isinstance(error, Failure):
             _advise(error, asked)
             _quote(error, asked.spec)
-        bundle.remove()
         if streams is not None:
+            streams.close_theirs()
             streams.close()
+        bundle.give_up()
         raise
     finally:
         if streams is not None:

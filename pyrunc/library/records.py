@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+from pyrunc.errors import Failure, HostError
 from pyrunc.log import LEVELS, log
 
 P = ParamSpec("P")
@@ -68,17 +70,33 @@ def to(sink: Sink) -> Iterator[None]:
 
 
 def heard(method: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H, P], T]:
-    """Give the records of each call of a method to the sink of its object."""
+    """Give the records of each call of a method to the sink of its object.
+
+    What the system refuses in it is a Failure, as all that goes wrong.
+    """
 
     @functools.wraps(method)
     def call(self: H, /, *args: P.args, **options: P.kwargs) -> T:
         token = _sink.set(self.sink)
         try:
             return method(self, *args, **options)
+        except (OSError, ModuleNotFoundError) as error:
+            if isinstance(error, Failure):
+                raise
+            raise _in_words(error) from error
         finally:
             _sink.reset(token)
 
     return call
+
+
+def _in_words(error: OSError | ModuleNotFoundError) -> HostError:
+    """Return what the host lacks or has refused, where no place had words of its own for it."""
+    if isinstance(error, ModuleNotFoundError):
+        hint = "requirements.txt has the libraries that some features need"
+        return HostError(f"the Python library {error.name} is not installed", hint=hint)
+    subject = os.fsdecode(error.filename) if error.filename is not None else "a system call failed"
+    return HostError(subject, errno=error.errno or 0)
 
 
 def also(sink: Sink, said: list[str]) -> Sink:

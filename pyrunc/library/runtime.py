@@ -260,6 +260,7 @@ class Runtime:
                     log.warning(f"list: {name}: {error}")
         return entries
 
+    @heard
     def ids(self) -> builtins.list[str]:
         """Return the ids of all containers of the root, half-created ones too."""
         return orphans.ids(self.root)
@@ -269,12 +270,14 @@ class Runtime:
         """Return the directory that `create` makes for the bundle of a container."""
         return Bundle(self.root, check_id(id)).place
 
+    @heard
     def features(self) -> dict[str, Any]:
         """Return the document of `pyrunc features`."""
         from pyrunc.commands import features_document
 
         return features_document.document()
 
+    @heard
     def info(self) -> dict[str, Any]:
         """Return the document of `pyrunc info`: what this host offers and lacks."""
         from pyrunc.commands import info_document

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 import pyrunc
 from pyrunc.host import process
 from pyrunc.library import orphans
+from tests.support import machine
 from tests.support.runtime import TREE
 
 pytestmark = pytest.mark.root
@@ -166,3 +168,32 @@ def test_a_bundle_that_was_never_finished_goes_when_it_is_old(tmp_path: Path) ->
         os.utime(bundles / name, (0, 0))
     assert orphans.remove(str(tmp_path)) == ["old"]
     assert sorted(os.listdir(bundles)) == ["finished", "young"]
+
+
+def test_a_program_without_descriptors_gets_failures_and_loses_none(
+    library: pyrunc.Runtime, script: Script
+) -> None:
+    """Each number of descriptors that is left ends at another step of a create."""
+    spec = script("exit 5")
+    assert library.run(spec).returncode == 5
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ways: list[Callable[[pyrunc.Spec], object]] = [
+        library.run, library.check, library.explain, lambda spec: library.run(spec.ephemeral()),
+    ]  # fmt: skip
+    before = machine.descriptors()
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    for more in range(45):
+        for way in ways:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + more, hard))
+            try:
+                way(spec)
+            except pyrunc.Failure:
+                pass
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert machine.descriptors() == before
+    bundles = Path(library.root) / ".bundles"
+    while bundles.exists() and os.listdir(bundles):
+        left = len(os.listdir(bundles))
+        assert library.run(spec).returncode == 5
+        assert not bundles.exists() or len(os.listdir(bundles)) < left
