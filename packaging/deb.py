@@ -110,6 +110,9 @@ def main() -> None:
     for path in (root / "usr/libexec").rglob("*"):
         if ".so" in path.name:
             path.chmod(0o644)
+    # dpkg-deb only lowers what is newer: files of a checkout may be older than its last commit.
+    for path in (*root.rglob("*"), root):
+        os.utime(path, (epoch(), epoch()), follow_symlinks=False)
     command = ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", stage, target]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 

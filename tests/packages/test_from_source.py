@@ -126,6 +126,26 @@ def test_a_pip_that_installs_for_the_user_installs_into_the_environment(tmp_path
     assert (tmp_path / "seen").read_text() == "0\n"
 
 
+def test_no_time_of_the_checkout_is_in_the_debian_package(tmp_path: Path) -> None:
+    """It may be older than the commit, as where the release was made, or younger, as elsewhere."""
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("dpkg-deb is missing")
+    stage, package = tmp_path / "stage", tmp_path / "pyrunc.deb"
+    for name in ("bin", "libexec/pyrunc", "share/man/man8"):
+        (stage / "usr" / name).mkdir(parents=True)
+    shutil.copy(BUSYBOX, stage / "usr/bin/pyrunc")
+    (stage / "usr/share/man/man8/pyrunc.8").write_text("")
+    (stage / "usr/libexec/pyrunc/link").symlink_to("absent")
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "4102444800", "TZ": "UTC"}
+    words = ["-B", f"{TREE}/packaging/deb.py", str(stage), "0.1.0", "amd64", str(package)]
+    subprocess.run(["/usr/bin/python3", *words], env=environment, check=True)
+    listing = subprocess.check_output(
+        ["dpkg-deb", "--contents", package], env=environment, text=True
+    )
+    days = {line.split()[3] for line in listing.splitlines()}
+    assert days == {"2100-01-01"}, listing
+
+
 @pytest.mark.root
 def test_a_container_lives_without_docstrings_and_with_an_init_that_nobody_may_execute(
     tmp_path: Path,
