@@ -271,7 +271,14 @@ class Container:
         status = self.status()
         if status not in (CREATED, RUNNING):
             raise StateError(f"container not running: {self.id} is {status}")
-        self.cgroup(now=True).freeze()
+        cgroup = self.cgroup(now=True)
+        # Twice: the container may move its init between cgroups of its own while we look.
+        if cgroup.members and not any(self.pid in cgroup.pids() for _ in range(2)):
+            raise StateError(
+                f"cannot pause: the init of {self.id} has left the container's cgroup",
+                hint="move it back; when the empty cgroup is removed, commands follow the init",
+            )
+        cgroup.freeze()
 
     def resume(self) -> None:
         """Thaw all processes; StateError unless they are frozen. The lock must be held."""

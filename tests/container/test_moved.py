@@ -182,3 +182,17 @@ def test_whoever_has_its_number_now_is_not_followed(moved: Container, other: FsM
     assert not other.frozen()
     assert freezer.choose(other.members) is not None
     os.kill(pid, 9)
+
+
+def test_a_freeze_that_would_stop_nothing_is_refused(
+    create: Create, config: Config, other: FsManager
+) -> None:
+    """The cgroup that the init has left is there still, as one of the host's that is kept."""
+    container = create(config, "sh", "-c", "sleep 200 & echo up; exec sleep 100").start()
+    until(lambda: "up" in container.output, "both run")
+    other.attach(container.pid)
+    refused = container.command("pause")
+    assert refused.status == 1
+    assert "has left the container's cgroup" in refused.stderr
+    assert container.state()["status"] == "running"
+    assert not other.frozen()
