@@ -287,6 +287,9 @@ def _life(directory: str, command: Command, manager: str) -> bool:
         f"start {name}",
         f"kill {name} KILL",  # it has ended by itself, or ends now
         f"delete --force {name}",
+        f"create --bundle {directory}/bundle {name}",
+        f"kill {name} KILL",  # one that waits
+        f"delete --force {name}",
         f"run --bundle {directory}/bundle {name}",
     ):
         flags = ("--root", f"{directory}/state", "--cgroup-manager", manager)
