@@ -11,7 +11,7 @@ from pyrunc.errors import Failure
 from pyrunc.spec.limits import MAX_CGROUP_DEPTH
 
 MAX_PATH = 4096
-TRIAL = "pyrunc-check"  # .PID.START: a cgroup that `check` has made, and its process
+TRIAL = "pyrunc-check"  # .PID.START: a cgroup that `check` has made, and its thread
 MAX_FILE = 64
 MAX_COMPONENT = 255
 
@@ -41,7 +41,7 @@ def components(path: str, *, pointer: str, noun: str = "cgroup path") -> tuple[s
 
 
 def trial(pid: int, start_time: int) -> str:
-    """Return the name of the cgroup in which a process tries limits."""
+    """Return the name of the cgroup in which a thread tries limits."""
     return f"{TRIAL}.{pid}.{start_time}"
 
 

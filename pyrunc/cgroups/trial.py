@@ -60,9 +60,11 @@ class Trial:
         self.resources = resources
         self.problems: list[Problem] = []
         self.offers = offers()
-        pid = posix.getpid()
-        stat = process.read_stat(pid)
-        self.name = names.trial(pid, stat.start_time if stat is not None else 0)
+        from _thread import get_native_id
+
+        thread = get_native_id()  # a library may check in several at once
+        stat = process.read_stat(thread)
+        self.name = names.trial(thread, stat.start_time if stat is not None else 0)
 
     def run(self) -> None:
         """Try all writes."""
@@ -222,6 +224,8 @@ class Trial:
     def _refused(
         self, member: Cgroup, trial: Cgroup, failure: Failure, writes: Sequence[Write] = ()
     ) -> None:
+        if trial is not member and not trial.present():
+            return  # somebody has removed it: it is not known
         write = next((one for one in writes if one.pointer == failure.pointer), None)
         if (
             write is not None

@@ -7,15 +7,26 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 
+from pyrunc import cgroups
 from pyrunc.cgroups import names
+from pyrunc.cgroups.member import Cgroup
+from pyrunc.cgroups.trial import Trial
+from pyrunc.spec.config import parse_config
 from tests.support.bundle import Config
 from tests.support.runtime import Runtime
 
+MINIMAL = {
+    "ociVersion": "1.0.2",
+    "root": {"path": "rootfs"},
+    "process": {"user": {"uid": 0, "gid": 0}, "args": ["true"], "cwd": "/"},
+}
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "processors": ({"cpu": {"cpus": "4000"}}, "/linux/resources/cpu/cpus", "0"),
     "nodes": ({"cpu": {"mems": "900"}}, "/linux/resources/cpu/mems", "0"),
@@ -190,3 +201,41 @@ def test_doctor_removes_the_trial_of_a_check_that_was_killed(pyrunc: Runtime, al
     finally:
         maker.kill()
         maker.wait()
+
+
+def test_threads_of_a_library_do_not_share_a_trial() -> None:
+    manager = cgroups.resolve("cgroupfs", "/pt-none", "none")
+    with ThreadPoolExecutor(2) as pool:
+        barrier = Barrier(2)
+
+        def name(_number: int) -> str:
+            barrier.wait(20)
+            return Trial(manager, None).name
+
+        assert len(set(pool.map(name, range(2)))) == 2
+    for member in manager.members:
+        for fd in member.release():
+            os.close(fd)
+
+
+def test_a_trial_that_others_remove_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A doctor in another pid namespace may; the values are not known to be wrong then."""
+    manager = cgroups.resolve("cgroupfs", f"/pt-none-{os.getpid()}", "none")
+    make = Cgroup.make
+
+    def lose(self: Cgroup) -> bool:
+        new = make(self)
+        os.rmdir(self.path)
+        return new
+
+    monkeypatch.setattr(Cgroup, "make", lose)
+    resources = parse_config(
+        json.dumps({**MINIMAL, "linux": {"resources": {"pids": {"limit": 50}}}}).encode(),
+        source="config.json",
+    ).linux.resources
+    trial = Trial(manager, resources)
+    trial.run()
+    for member in manager.members:
+        for fd in member.release():
+            os.close(fd)
+    assert trial.problems == []
