@@ -269,6 +269,8 @@ class Footprint:
         self.directory = directory
         self.mounts, self.cgroups = mounts(), cgroups()
         self.caches = caches()
+        null = os.stat("/dev/null")
+        self.null = (null.st_uid, null.st_gid)
 
     def _networks(self) -> list[str]:
         """Return the network namespaces of this run, which end in the name of its directory."""
@@ -296,6 +298,7 @@ class Footprint:
 
     def remove(self) -> None:
         """End and remove what was left, so that the next run starts clean."""
+        os.chown("/dev/null", *self.null)  # crun 1.8 gives it away in a user namespace
         for pid, _ in self._processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
