@@ -220,7 +220,7 @@ def mark(mount: str, path: str) -> str:
     for name in MARKS:
         try:
             value = posix.getxattr(f"{mount}/{path}", name, follow_symlinks=False)
-        except OSError:  # no such attribute, or the cgroup has just gone
+        except (OSError, AttributeError):  # none, or gone; CPython 3.11 has no call with musl
             continue
         text = value.decode("utf-8", "surrogateescape")
         return text if text.startswith("/") else ""

@@ -167,7 +167,7 @@ class Cgroup(Owner):
         for name in MARKS:
             try:
                 marked = posix.getxattr(self.path, name, follow_symlinks=False)
-            except OSError:  # there is none, or the kernel keeps none; or the cgroup is gone
+            except (OSError, AttributeError):  # none, or gone; CPython 3.11 has no call with musl
                 continue
             self.marked = marked == owner.encode("utf-8", "surrogateescape")
             return not self.marked
@@ -180,7 +180,7 @@ class Cgroup(Owner):
         for name in MARKS:
             try:
                 posix.setxattr(self.open(), name, owner.encode("utf-8", "surrogateescape"))
-            except OSError:
+            except (OSError, AttributeError):
                 continue
             return
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 TREE = Path(__file__).resolve().parents[2]
+ADDED = ("_contextvars", "_json", "_queue", "mmap", "resource", "termios")
 LEFT_OUT = ("_elementtree", "pyexpat", "zlib")
 OPTIONS = ("-q", "--disable-shared", "--disable-test-modules", "--without-ensurepip")
 
@@ -37,10 +39,16 @@ def interpreter(out: Path) -> None:
     tree = build.unpack(build.fetch(out), out)
     compiler = str(musl.compiler(out))
     build.run("./configure", *OPTIONS, f"CC={compiler}", "CFLAGS=-O1 -g0 -w", cwd=tree)
-    lines = build.linked_in((tree / "Modules/Setup.stdlib").read_text()).splitlines()
+    listing = (tree / "Modules/Setup.stdlib").read_text()
+    more = [line for line in listing.splitlines() if line.split(" ")[0] in ADDED]
+    lines = [*build.linked_in(listing).splitlines(), *more]
     kept = [line for line in lines if line.split(" ")[0] not in LEFT_OUT]
     (tree / "Modules/Setup.local").write_text("\n".join(kept) + "\n")
-    build.run("make", "-s", f"-j{os.cpu_count()}", "python", cwd=tree)
+    build.run("make", "-s", "Makefile", cwd=tree)
+    makefile = tree / "Makefile"  # one module takes a function of zlib where configure has seen one
+    text = re.sub(r"(?m)^(MODULE_BINASCII_(C|LD)FLAGS)=.*", r"\1=", makefile.read_text())
+    makefile.write_text(text)
+    build.run("make", "-s", "-o", "Makefile", f"-j{os.cpu_count()}", "python", cwd=tree)
     (out / "bin").mkdir()
     shutil.move(tree / "python", out / "bin/python3")
     library = out / "lib" / build.NAME
