@@ -207,7 +207,7 @@ class Child:
         self.close_sync()
         for pidfd in (*self._past, self.pidfd):
             if pidfd >= 0:
-                process.signal(pidfd, process.SIGKILL)
+                self._end(pidfd)
                 try:
                     _reap(pidfd)
                 except OSError:  # a filter around us: others reap it, and its end is what counts
@@ -215,6 +215,15 @@ class Child:
                 os.close(pidfd)
         self._past = []
         self.pidfd = -1
+
+    def _end(self, pidfd: int) -> None:
+        try:
+            process.signal(pidfd, process.SIGKILL)
+        except (Failure, OSError) as error:
+            if not refusals.refused_calls(error.errno or 0):
+                raise
+            if pidfd == self.pidfd:  # else it ends by itself, as it has forked
+                os.kill(self.pid, process.SIGKILL)  # a child of ours that nobody has reaped
 
     def close(self) -> None:
         """Let go of a container that goes on without us."""

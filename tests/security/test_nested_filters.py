@@ -166,6 +166,21 @@ def test_all_calls_that_have_an_older_one_may_be_refused_at_once(
     assert [result.stderr for result in results] == [""] * 5
 
 
+@pytest.mark.parametrize("number", ERRNOS, ids=["EPERM", "ENOSYS"])
+def test_under_an_old_profile_all_are_named_and_nothing_is_left(
+    pyrunc: Runtime, config: Config, probe: Path, number: int
+) -> None:
+    """One that is older than a call is older than those that came later, too."""
+    nested = Nested(pyrunc, probe, "pidfd_send_signal", number)
+    for name in ("openat2", "mount_setattr", *MOUNTS[:-1], *REPLACED[1:]):
+        nested.prefix += Nested(pyrunc, probe, name, number).prefix
+    container = Container(pyrunc, pyrunc.new_id(), config)
+    (result,) = life(config, nested, container.id)
+    assert "openat2, mount_setattr" in result.error
+    assert "are refused here" in result.error
+    assert not (pyrunc.root / container.id).exists()
+
+
 SILENT = (
     "setsid", "keyctl", "capset", "setresuid", "setresgid", "pivot_root", "unshare",
     "mount_setattr", "move_mount", "fchdir", "chroot", "sethostname", "prctl",
