@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 AWAIT, FORKED, ERROR = messages.AWAIT, messages.FORKED, messages.ERROR
-GO, EXEC = messages.GO, messages.EXEC
+GO, EXEC, HOOK = messages.GO, messages.EXEC, messages.HOOK
 MESSAGE = messages.MESSAGE
 HEADER = struct.Struct("<8sQIIII")
 MAGIC = b"PYRUNC\0\1"
@@ -119,6 +119,7 @@ class Init:
     ) -> None:
         self.plan = plan
         self.pids: list[int] = []
+        self.hooks: list[int] = []  # the ops of hooks that have ended well
         self.sync, theirs = syscalls.socketpair_seqpacket()
         exe = program()
         if plan_fd is None:
@@ -153,6 +154,9 @@ class Init:
         message = Message(data, fds)
         if message.type == FORKED:
             self.pids.append(message.value)
+            return self.receive()
+        if message.type == HOOK:
+            self.hooks.append(message.op)
             return self.receive()
         return message
 

@@ -476,6 +476,7 @@ def test_a_hook_gets_its_input_environment_and_directory(rootfs: Path) -> None:
     ]
     with Init(plan) as init:
         init.pause()
+        assert init.hooks == [plan.index(op)]
         lines = (rootfs / "record").read_text().splitlines()
         assert lines[0] == f'{{"pid":{init.pid},"x":"é"}}'
         assert lines[1] == "/etc"

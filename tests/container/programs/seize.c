@@ -3,7 +3,10 @@
  * seize STOP: until the file STOP is there, seize every process that appears in this pid namespace
  * with ptrace, as early as can be, and write what it could do at that moment:
  *
- *     PID NAME CapPrm CapBnd UID USER-NAMESPACE DIRECTORIES-THAT-ARE-OPEN
+ *     PID NAME CapPrm CapBnd UID USER-NAMESPACE FOREIGN-DIRECTORIES
+ *
+ * A directory is foreign when its mount is none of those that the process has below its root: while
+ * it looks up its program it has directories of the container open.
  *
  * Processes are guessed by their number, one after the last: a look at /proc would be too late.
  * The last line is "seized N of M", of the M numbers that were in use. What is seized is let go.
@@ -35,7 +38,38 @@ static void field(const char *text, const char *name, char *value, size_t size)
 	snprintf(value, size, "%.*s", (int)strcspn(line, "\t\n"), line);
 }
 
-static int directories(pid_t pid)
+static int read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t length = 0, part;
+
+	if (fd < 0)
+		return -1;
+	while (length < (ssize_t)size - 1 && (part = read(fd, text + length, size - 1 - length)) > 0)
+		length += part;
+	text[length] = '\0';
+	close(fd);
+	return 0;
+}
+
+static int is_foreign(pid_t pid, const char *descriptor)
+{
+	static char mounts[1 << 16];
+	char path[320], info[512], id[32], start[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", pid, descriptor);
+	if (read_file(path, info, sizeof(info)) < 0)
+		return 1;
+	field(info, "mnt_id:", id, sizeof(id));
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
+	mounts[0] = '\n';
+	if (read_file(path, mounts + 1, sizeof(mounts) - 1) < 0)
+		return 1;
+	snprintf(start, sizeof(start), "\n%s ", id);
+	return strstr(mounts, start) == NULL;
+}
+
+static int foreign_directories(pid_t pid)
 {
 	char path[320];
 	struct dirent *entry;
@@ -47,7 +81,8 @@ static int directories(pid_t pid)
 	list = opendir(path);
 	while (list != NULL && (entry = readdir(list)) != NULL) {
 		snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, entry->d_name);
-		if (entry->d_name[0] != '.' && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+		if (entry->d_name[0] != '.' && stat(path, &status) == 0 &&
+		    S_ISDIR(status.st_mode) && is_foreign(pid, entry->d_name))
 			count++;
 	}
 	if (list != NULL)
@@ -59,13 +94,9 @@ static void report(pid_t pid)
 {
 	char path[64], text[8192] = "", space[64] = "?";
 	char name[32], permitted[32], bounding[32], uid[32];
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	fd = open(path, O_RDONLY);
-	if (fd >= 0 && read(fd, text, sizeof(text) - 1) < 0)
-		text[0] = '\0';
-	close(fd);
+	read_file(path, text, sizeof(text));
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
 	if (readlink(path, space, sizeof(space) - 1) < 0)
 		snprintf(space, sizeof(space), "?");
@@ -74,7 +105,7 @@ static void report(pid_t pid)
 	field(text, "CapBnd:", bounding, sizeof(bounding));
 	field(text, "Uid:", uid, sizeof(uid));
 	printf("%d %s %s %s %s %s %d\n", pid, name, permitted, bounding, uid, space,
-	       directories(pid));
+	       foreign_directories(pid));
 }
 
 /* Whether somebody has the number. */
