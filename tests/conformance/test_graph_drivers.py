@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from tests.support.bundle import Config
 from tests.support.runtime import Runtime
 from tests.support.types import Create, Run
+from tests.support.wait import until
 from tests.vm import images
 
 PACKAGES = (
@@ -69,6 +71,11 @@ def command(*argv: str | Path) -> None:
     printed(*argv)
 
 
+def unmounted(point: Path) -> bool:
+    """Whether a file system could be unmounted."""
+    return subprocess.run(["umount", point], capture_output=True, check=False).returncode == 0
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _programs() -> None:
     """What makes the file systems."""
@@ -96,7 +103,8 @@ def mounted(workspace: Path) -> Iterator[Mounted]:
 
     yield mount
     for point in reversed(points):
-        command("umount", point)
+        # What serves a file system of user space ends a little after it, and has its layers open.
+        until(partial(unmounted, point), f"{point} is in use by nobody")
     if IN_GUEST:
         for device in (THIN, POOL):
             subprocess.run([*DMSETUP, "remove", device], check=False)
