@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from types import TracebackType
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyrunc.aio import work
@@ -37,17 +36,6 @@ class Container(Process):
         self.id = inner.id
         self.runtime = runtime
         self.warnings = inner.warnings
-
-    async def __aenter__(self) -> Container:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await work.shielded(self.inner.__exit__, kind, error, trace)
 
     @property
     def sink(self) -> Sink:
@@ -217,15 +205,20 @@ class Container(Process):
         stderr: Stream = None,
     ) -> Container:
         """Bring it back after `checkpoint`; see `pyrunc.Container.restore`."""
-        inner = await work.undone(
+        return await made(
             lambda: self.inner.restore(images, stdin=stdin, stdout=stdout, stderr=stderr),
-            lambda container: container.delete(force=True),
+            self.runtime,
         )
-        return Container(inner, self.runtime)
 
     async def refused(self) -> list[str]:
         """Return the system calls that the filter refused, a line each."""
         return await work.thread(self.inner.refused)
+
+
+async def made(make: Callable[[], blocking.Container], runtime: Runtime) -> Container:
+    """Make a container in a thread; it is deleted when the caller is cancelled meanwhile."""
+    inner = await work.undone(make, lambda container: container.delete(force=True))
+    return Container(inner, runtime)
 
 
 def _close(iterator: Iterator[Event]) -> None:

@@ -17,9 +17,8 @@ from pyrunc.errors import StateError
 from pyrunc.library.parameters import BYTES, COUNT_OR_ALL, check
 
 CHUNK = 65536
-ROOM = (
-    select.PIPE_BUF
-)  # bytes that a pipe takes at once when poll(2) says that it can be written to
+# Bytes that a pipe takes at once when poll(2) says that it can be written to.
+ROOM = select.PIPE_BUF
 
 
 class _Pipe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+from typing import Self
 
 from pyrunc.aio import work
 from pyrunc.aio.pipes import Reader, Writer
@@ -38,7 +39,7 @@ class Process:
         """The master of its terminal, or -1."""
         return self.inner.terminal
 
-    async def __aenter__(self) -> Process:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyrunc.aio import work
-from pyrunc.aio.container import Container
+from pyrunc.aio.container import Container, made
 from pyrunc.library import records
 from pyrunc.library import runtime as blocking
 from pyrunc.library.creation import Configuration
@@ -87,7 +87,7 @@ class Runtime:
 
         When the caller is cancelled, it is deleted.
         """
-        inner = await work.undone(
+        return await made(
             lambda: self.inner.create(
                 spec,
                 id=id,
@@ -98,9 +98,8 @@ class Runtime:
                 explain_seccomp=explain_seccomp,
                 detach=detach,
             ),
-            lambda container: container.delete(force=True),
+            self,
         )
-        return Container(inner, self)
 
     async def restore(
         self,
@@ -115,7 +114,7 @@ class Runtime:
         detach: bool = False,
     ) -> Container:
         """Bring a container back that was saved; see `pyrunc.Runtime.restore`."""
-        inner = await work.undone(
+        return await made(
             lambda: self.inner.restore(
                 images,
                 spec,
@@ -126,9 +125,8 @@ class Runtime:
                 files=files,
                 detach=detach,
             ),
-            lambda container: container.delete(force=True),
+            self,
         )
-        return Container(inner, self)
 
     async def run(
         self,

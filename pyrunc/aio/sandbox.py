@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from pyrunc.aio import work
-from pyrunc.aio.container import Container
+from pyrunc.aio.container import Container, made
 from pyrunc.aio.runtime import Runtime
 from pyrunc.library import runtime as blocking_runtime
 from pyrunc.library import sandbox as blocking
@@ -71,10 +71,7 @@ class Sandbox:
 
     async def waiting(self) -> Container:
         """Make a container that waits to run `program`."""
-        inner = await work.undone(
-            self.inner.waiting, lambda container: container.delete(force=True)
-        )
-        return Container(inner, self.runtime)
+        return await made(self.inner.waiting, self.runtime)
 
     async def run(
         self,
