@@ -123,11 +123,13 @@ def _pid_namespace(pid: int | str) -> tuple[int, int] | None:
 
 
 def _parent(pid: int) -> int:
+    from pyrunc.host import process
+
     try:
-        data = layout.read_whole(f"/proc/{pid}/stat")
+        stat = process.read_stat(pid)
     except OSError:
         return 0
-    return int(data.rpartition(b")")[2].split()[1])
+    return stat.parent if stat is not None else 0
 
 
 def refuse_shared(manager: CgroupSet, action: str) -> None:

@@ -32,15 +32,34 @@ BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
 class Stat:
-    """What /proc/PID/stat says."""
+    """What /proc/PID/stat says; `fields` are those behind the name. Few are asked for."""
 
-    __slots__ = ("exit_code", "session", "start_time", "state")
+    __slots__ = ("_fields",)
 
-    def __init__(self, *, state: str, session: int, start_time: int, exit_code: int = 0) -> None:
-        self.exit_code = exit_code
-        self.state = state
-        self.session = session
-        self.start_time = start_time
+    def __init__(self, fields: list[bytes]) -> None:
+        self._fields = fields
+
+    @property
+    def state(self) -> str:
+        return self._fields[0].decode()
+
+    @property
+    def parent(self) -> int:
+        return int(self._fields[1])
+
+    @property
+    def session(self) -> int:
+        return int(self._fields[3])
+
+    @property
+    def start_time(self) -> int:
+        """In clock ticks since the boot."""
+        return int(self._fields[19])
+
+    @property
+    def exit_code(self) -> int:
+        """The wait status of a zombie; 0 for who may not trace it."""
+        return int(self._fields[49])
 
 
 def read_stat(pid: int) -> Stat | None:
@@ -56,13 +75,7 @@ def read_stat(pid: int) -> Stat | None:
     finally:
         os.close(fd)
     # The name of the program may hold spaces and brackets; the last bracket ends it.
-    fields = data[data.rindex(b")") + 2 :].split()
-    return Stat(
-        state=fields[0].decode(),
-        session=int(fields[3]),
-        start_time=int(fields[19]),
-        exit_code=int(fields[49]),
-    )
+    return Stat(data[data.rindex(b")") + 2 :].split())
 
 
 def boot_id() -> str:
