@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 MOST_BYTES: Final = (1 << 63) - 1
-MOST_TASKS: Final = 4 << 20  # kernel: PID_MAX_LIMIT
 LONGEST_SIZE: Final = 64  # characters of a size
 MOST_ID: Final = (1 << 32) - 2  # the last number is "none"
 

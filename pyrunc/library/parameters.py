@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pyrunc.errors import UsageError
 from pyrunc.library import arguments as a
+from pyrunc.spec.limits import MAX_TASKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ CONFIGURATIONS: Final[dict[str, Kind]] = {
 LIMITS: Final[dict[str, Kind]] = {
     "memory": or_none(SIZE),
     "cpus": or_none((a.is_number, "a number of processors, such as 1.5")),
-    "pids": or_none((a.whole(-a.MOST_TASKS, a.MOST_TASKS), f"a number up to {a.MOST_TASKS}")),
+    "pids": or_none((a.whole(-MAX_TASKS, MAX_TASKS), f"a number up to {MAX_TASKS}")),
     "size": or_none(ROOM),
     "scratch": ROOM,
     "resources": or_none(MAPPING),

@@ -11,10 +11,11 @@ import os
 
 from pyrunc import jsontext
 from pyrunc.errors import UsageError
-from pyrunc.library.arguments import MOST_BYTES, MOST_TASKS, between, bytes_of, quoted, words
+from pyrunc.library.arguments import MOST_BYTES, between, bytes_of, quoted, words
 from pyrunc.library.documents import child, members, parts_of, replace, rows
 from pyrunc.library.parameters import checked
 from pyrunc.spec import defaults
+from pyrunc.spec.limits import MAX_TASKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -252,7 +253,7 @@ class Spec:
             time_us = int(between("cpus", cpus, LEAST_CPUS, MOST_CPUS) * CPU_PERIOD_US)
             members(resources, "cpu").update(quota=time_us, period=CPU_PERIOD_US)
         if pids is not None:
-            resources["pids"] = {"limit": between("pids", pids, 1, MOST_TASKS)}
+            resources["pids"] = {"limit": between("pids", pids, 1, MAX_TASKS)}
         return Spec(changed)
 
     @checked

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pyrunc.spec.check_process import check_list
 from pyrunc.spec.constants import UNIFIED_CORE
+from pyrunc.spec.limits import MAX_TASKS
 from pyrunc.spec.problems import Problems, join, show
 
 TYPE_CHECKING = False
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 WEIGHTS = (10, 1000)  # 0 is unset
 UNSET_SWAPPINESS = 2**64 - 1  # -1 as an unsigned number, which engines write for "unset"
-MAX_TASKS = 4 << 20  # kernel: PID_MAX_LIMIT; pids.max takes no larger number
 MAX_SWAPPINESS = 200  # since Linux 5.8; 100 before
 KEY_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 

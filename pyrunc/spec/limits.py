@@ -19,4 +19,5 @@ MAX_DATA = 4_095  # bytes of the file system options of a mount; they go through
 MAX_INTERFACE = 15  # bytes of a network interface name (kernel: IFNAMSIZ - 1)
 MAX_HOSTNAME = 64  # bytes (kernel: __NEW_UTS_LEN)
 MAX_ID = 2**32 - 2  # 2**32 - 1 means "leave it alone" to the kernel
+MAX_TASKS = 4 << 20  # kernel: PID_MAX_LIMIT; pids.max takes no larger number
 MAX_CGROUP_DEPTH = 32  # components of cgroupsPath

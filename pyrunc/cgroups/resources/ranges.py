@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 
+from pyrunc.spec.limits import MAX_TASKS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -163,7 +165,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "net_prio.ifpriomap": INTERFACES,
     "memory.swappiness": _range(0, 200),
     "memory.oom.group": _range(0, 1),
-    "pids.max": (lambda value, offers: 0, lambda offers: "max, or 0 to 4194304"),
+    "pids.max": (lambda value, offers: 0, lambda offers: f"max, or 0 to {MAX_TASKS}"),
 }
 
 
