@@ -57,8 +57,8 @@ class Stat:
         return int(self._fields[19])
 
     @property
-    def exit_code(self) -> int:
-        """The wait status of a zombie; 0 for who may not trace it."""
+    def wait_status(self) -> int:
+        """The `exit_code` of proc(5), of a zombie; 0 for who may not trace it."""
         return int(self._fields[49])
 
 
@@ -192,10 +192,15 @@ def zombie_status(pid: int, start_time: int) -> int | None:
     try:
         os.readlink(f"/proc/{pid}/exe")
     except FileNotFoundError:  # a zombie executes nothing
-        return stat.exit_code
+        return stat.wait_status
     except OSError:
         return None
     return None
+
+
+def exit_code(status: int) -> int:
+    """Return a wait status as shells show it: a code, or 128 plus the number of the signal."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def exit_status(pidfd: int) -> int | None:

@@ -393,6 +393,4 @@ def _milliseconds(deadline: float | None) -> int:
 def exit_code_of(pidfd: int) -> int:
     """Return the exit code that the kernel keeps behind a pidfd (Linux 6.15), or UNKNOWN."""
     status = process.exit_status(pidfd)
-    if status is None:
-        return UNKNOWN
-    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    return UNKNOWN if status is None else process.exit_code(status)

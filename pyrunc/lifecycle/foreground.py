@@ -110,13 +110,7 @@ class Foreground:
             if ended == 0:
                 return code
             if ended == pid:
-                code = exit_code(status)
-
-
-def exit_code(status: int) -> int:
-    if os.WIFSIGNALED(status):
-        return 128 + os.WTERMSIG(status)
-    return os.WEXITSTATUS(status)
+                code = process.exit_code(status)
 
 
 class _Relay:

@@ -59,11 +59,8 @@ def examine(container: Container, *, exit_code: int | None = None) -> dict[str, 
 
 
 def exit_code_of(status: int | None) -> int | None:
-    """Return a wait status as shells show it: a code, or 128 plus the number of a signal."""
-    if status is None:
-        return None
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
+    """Return a wait status, where it is known, as shells show it."""
+    return None if status is None else process.exit_code(status)
 
 
 def write_record(container: Container) -> None:
